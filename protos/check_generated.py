@@ -1,0 +1,52 @@
+"""Fails if what is committed as generated differs from what would be generated now."""
+
+import contextlib
+import filecmp
+import io
+import runpy
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from protos.generate import ROOT, generate
+
+ENVOY = Path("deploy/envoy/envoy.yaml")
+
+
+def differences(folder: Path) -> Iterator[str]:
+    """Yields the path of every generated file that is missing, stray or different."""
+    generate(folder / "gen")
+    (folder / ENVOY).parent.mkdir(parents=True)
+    (folder / ENVOY).write_text(_rendered_edge(), encoding="utf-8")
+    yield from _differing(folder / "gen", ROOT / "gen")
+    if not filecmp.cmp(folder / ENVOY, ROOT / ENVOY, shallow=False):
+        yield str(ENVOY)
+
+
+def _rendered_edge() -> str:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        sys.argv = ["services.edge", "render"]
+        runpy.run_module("services.edge", run_name="__main__")
+    return printed.getvalue()
+
+
+def _differing(fresh: Path, committed: Path) -> Iterator[str]:
+    names = {
+        path.relative_to(root)
+        for root in (fresh, committed)
+        for path in root.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    for name in sorted(names):
+        both = (fresh / name).is_file() and (committed / name).is_file()
+        if not both or not filecmp.cmp(fresh / name, committed / name, shallow=False):
+            yield f"gen/{name}"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        found = list(differences(Path(temporary)))
+    if found:
+        sys.exit("\n".join(["Generated files differ; run `make gen` and commit:", *found]))

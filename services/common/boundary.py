@@ -1,0 +1,147 @@
+"""What surrounds every unary method of every server, in one order: request id and log line, errors, caller, limits.
+
+One interceptor composes plain functions once per method, because each layer of grpc's own costs every request.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from typing import Any, cast
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc.aio import ServicerContext
+
+from services.common.errors import Reason, ServiceError
+
+log = logging.getLogger("reelgate.call")
+
+Behavior = Callable[[Any, ServicerContext[Any, Any]], Awaitable[Message]]
+Deserializer = Callable[[bytes], Message]
+Layer = Callable[[str, Behavior], Behavior]
+"""Takes a full method name (`/package.Service/Method`) and what is inside, and returns what surrounds it."""
+
+ERROR_DOMAIN = "reelgate"
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+class Undecodable:
+    """Stands for a request whose bytes are not a message of the method's type."""
+
+
+class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Surrounds every unary method with layers, outermost first. Streams (health, reflection) pass untouched."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self._layers = tuple(layers)
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """Returns the surrounded method, composed at its first call."""
+        method = handler_call_details.method
+        known = self._handlers.get(method)
+        if known is not None:
+            return known
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.unary_unary is None:  # type: ignore[redundant-expr]
+            return handler
+        behavior = cast("Behavior", handler.unary_unary)
+        for layer in reversed(self._layers):
+            behavior = layer(method, behavior)
+        surrounded = grpc.unary_unary_rpc_method_handler(
+            behavior,
+            request_deserializer=_tolerant(cast("Deserializer", handler.request_deserializer)),
+            response_serializer=handler.response_serializer,
+        )
+        self._handlers[method] = surrounded
+        return surrounded
+
+
+def _tolerant(deserialize: Deserializer) -> Callable[[bytes], Message | Undecodable]:
+    def read(data: bytes) -> Message | Undecodable:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return Undecodable()
+
+    return read
+
+
+def logged(method: str, inside: Behavior) -> Behavior:
+    """Writes one line per call and makes the request id known to everything inside."""
+
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Message:
+        started = time.perf_counter()
+        found = metadata_of(context).get("x-request-id", "")
+        request_id.set(found)
+        try:
+            return await inside(request, context)
+        finally:
+            milliseconds = (time.perf_counter() - started) * 1000
+            log.info(
+                "method=%s code=%s duration_ms=%.1f request_id=%s",
+                method,
+                _code_name(context),
+                milliseconds,
+                found,
+            )
+
+    return call
+
+
+def errors_mapped(method: str, inside: Behavior) -> Behavior:
+    """Ends a failed call with its status, its ErrorInfo and the finished envelope of the public contract."""
+
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Message:
+        try:
+            if isinstance(request, Undecodable):
+                raise ServiceError(
+                    Reason.INVALID_FIELD, "The request is not valid: every text must be UTF-8."
+                )
+            return await inside(request, context)
+        except ServiceError as error:
+            await _abort(context, error)
+        except grpc.aio.AbortError:
+            raise
+        except TimeoutError:
+            log.exception("method=%s request_id=%s", method, request_id.get())
+            await _abort(context, ServiceError(Reason.DEADLINE_EXCEEDED, "The call did not finish in time."))
+        except Exception:
+            log.exception("method=%s request_id=%s", method, request_id.get())
+            await _abort(context, ServiceError(Reason.INTERNAL, "Unexpected server error."))
+        raise AssertionError("abort always raises")
+
+    return call
+
+
+async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> None:
+    code = grpc.StatusCode[error.status.grpc]
+    detail = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata)
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    status = status_pb2.Status(code=code.value[0], message=error.message, details=[packed])
+    context.set_trailing_metadata(
+        (
+            ("grpc-status-details-bin", status.SerializeToString()),
+            ("x-api-error-bin", error.envelope()),
+            ("x-api-status", str(error.status.http)),
+        )
+    )
+    await context.abort(code, error.message)
+
+
+def metadata_of(context: ServicerContext[Any, Any]) -> dict[str, str]:
+    """Returns the text metadata of a call. Of a repeated name the last value counts."""
+    return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+
+
+def _code_name(context: ServicerContext[Any, Any]) -> str:
+    code: Any = context.code()
+    return code.name if isinstance(code, grpc.StatusCode) else "OK"

@@ -1,0 +1,69 @@
+"""PostgreSQL through a psycopg pool. Statements are written in SQLAlchemy Core and compiled once, at import."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.sql import Executable
+from sqlalchemy.sql.elements import ClauseElement
+
+Connection = AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
+
+CHECKOUT_TIMEOUT_SECONDS = 5.0
+STATEMENT_TIMEOUT_MS = 10_000
+IDLE_TRANSACTION_TIMEOUT_MS = 10_000
+CONNECT_TIMEOUT_SECONDS = 3
+TCP_USER_TIMEOUT_MS = 5_000
+
+_DIALECT = PGDialect_psycopg(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+
+
+class Query:
+    """A statement compiled once. `sql` and `bind(...)` are what psycopg's `execute` takes."""
+
+    def __init__(self, statement: Executable) -> None:
+        assert isinstance(statement, ClauseElement)
+        compiled = statement.compile(dialect=_DIALECT)
+        self.sql = str(compiled).encode()
+        self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
+        self._names = frozenset(compiled.params)
+
+    def bind(self, **values: Any) -> dict[str, Any]:
+        """Returns the parameters of one execution. Every name must be one of the statement's."""
+        assert values.keys() <= self._names, f"unknown parameters {values.keys() - self._names}"
+        return {**self._defaults, **values}
+
+
+@asynccontextmanager
+async def open_pool(url: str, *, name: str, connections_max: int) -> AsyncIterator[Pool]:
+    """Opens a pool of autocommitting connections: a single statement is one round trip and one commit."""
+    pool: Pool = AsyncConnectionPool(
+        url,
+        connection_class=AsyncConnection[DictRow],
+        kwargs={
+            "autocommit": True,
+            "row_factory": dict_row,
+            "application_name": name,
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
+            "options": (
+                f"-c statement_timeout={STATEMENT_TIMEOUT_MS} "
+                f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS} -c timezone=UTC"
+            ),
+        },
+        min_size=1,
+        max_size=connections_max,
+        timeout=CHECKOUT_TIMEOUT_SECONDS,
+        name=name,
+        open=False,
+    )
+    await pool.open()
+    try:
+        yield pool
+    finally:
+        await pool.close(timeout=CHECKOUT_TIMEOUT_SECONDS)

@@ -1,0 +1,94 @@
+"""The one way to fail: an error with a reason, raised anywhere, mapped to a status here."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a call was refused. Values go on the wire: add, never rename. Equal to protos/reelgate/errors."""
+
+    INVALID_FIELD = "INVALID_FIELD"
+    KEY_INVALID = "KEY_INVALID"
+    MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
+    JOB_NOT_FOUND = "JOB_NOT_FOUND"
+    CREDITS_INSUFFICIENT = "CREDITS_INSUFFICIENT"
+    ACCOUNT_NOT_FOUND = "ACCOUNT_NOT_FOUND"
+    KEY_NOT_FOUND = "KEY_NOT_FOUND"
+    GRANT_MISMATCH = "GRANT_MISMATCH"
+    HOLD_NOT_FOUND = "HOLD_NOT_FOUND"
+    HOLD_MISMATCH = "HOLD_MISMATCH"
+    HOLD_CAPTURED = "HOLD_CAPTURED"
+    HOLD_RELEASED = "HOLD_RELEASED"
+    HOLD_EXPIRED = "HOLD_EXPIRED"
+    AMOUNT_ABOVE_HOLD = "AMOUNT_ABOVE_HOLD"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL = "INTERNAL"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a reason shows: gRPC status name, HTTP status, and code and type of the Seedancee2 contract."""
+
+    grpc: str
+    http: int
+    code: str
+    type: str
+
+
+_BAD_REQUEST = Status("INVALID_ARGUMENT", 400, "invalid_request", "invalid_request_error")
+_NOT_FOUND = Status("NOT_FOUND", 404, "not_found", "invalid_request_error")
+_CONFLICT = Status("FAILED_PRECONDITION", 409, "conflict", "invalid_request_error")
+
+STATUS_BY_REASON = {
+    Reason.INVALID_FIELD: _BAD_REQUEST,
+    Reason.KEY_INVALID: Status("UNAUTHENTICATED", 401, "invalid_api_key", "authentication_error"),
+    Reason.MODEL_NOT_FOUND: Status("NOT_FOUND", 404, "model_not_found", "invalid_request_error"),
+    Reason.JOB_NOT_FOUND: Status("NOT_FOUND", 404, "task_not_found", "invalid_request_error"),
+    Reason.CREDITS_INSUFFICIENT: Status("FAILED_PRECONDITION", 402, "insufficient_credits", "billing_error"),
+    Reason.ACCOUNT_NOT_FOUND: _NOT_FOUND,
+    Reason.KEY_NOT_FOUND: _NOT_FOUND,
+    Reason.GRANT_MISMATCH: _CONFLICT,
+    Reason.HOLD_NOT_FOUND: _NOT_FOUND,
+    Reason.HOLD_MISMATCH: _CONFLICT,
+    Reason.HOLD_CAPTURED: _CONFLICT,
+    Reason.HOLD_RELEASED: _CONFLICT,
+    Reason.HOLD_EXPIRED: _CONFLICT,
+    Reason.AMOUNT_ABOVE_HOLD: _BAD_REQUEST,
+    Reason.UNAVAILABLE: Status("UNAVAILABLE", 503, "internal_error", "api_error"),
+    Reason.INTERNAL: Status("INTERNAL", 500, "internal_error", "api_error"),
+    Reason.DEADLINE_EXCEEDED: Status("DEADLINE_EXCEEDED", 504, "internal_error", "api_error"),
+}
+assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
+
+
+class ServiceError(Exception):
+    """A refusal: a reason for programs, a sentence that tells a person what to do, and the facts in it."""
+
+    def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = metadata
+
+    @property
+    def status(self) -> Status:
+        """How the reason shows on the wire."""
+        return STATUS_BY_REASON[self.reason]
+
+    def envelope(self) -> bytes:
+        """Returns the finished error body of the Seedancee2 contract, as JSON."""
+        error = {"code": self.status.code, "message": self.message, "type": self.status.type}
+        return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def invalid_field(field: str, rule: str, value: object = None) -> ServiceError:
+    """Returns the refusal of one field: `rule` completes "Field x …"; `value` is shown, cut to 100 characters."""
+    shown = "" if value is None else f" It was {_shown(value)}."
+    return ServiceError(Reason.INVALID_FIELD, f"Field {field} {rule}.{shown}", field=field)
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -1,0 +1,50 @@
+"""Background duties: a bounded `run_once`, and the loop that waits between two runs."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from services.common.backoff import backoff_seconds
+
+log = logging.getLogger(__name__)
+
+FAILURE_WAIT_SECONDS_MAX = 5.0
+
+
+async def repeat(
+    run_once: Callable[[], Awaitable[int]],
+    *,
+    name: str,
+    idle_seconds: float,
+    wake: asyncio.Event | None = None,
+) -> None:
+    """Runs a duty until cancelled.
+
+    `run_once` returns how much it did; after 0 the loop waits `idle_seconds` or until `wake` is set.
+    A failure is logged and followed by a growing wait; it never ends the loop.
+    """
+    failures = 0
+    while True:
+        if wake is not None:
+            wake.clear()
+        try:
+            done = await run_once()
+            failures = 0
+        except Exception:
+            failures += 1
+            log.exception("duty=%s failures=%d", name, failures)
+            await asyncio.sleep(backoff_seconds(failures, first=0.1, most=FAILURE_WAIT_SECONDS_MAX))
+            continue
+        if done == 0:
+            await _wait(idle_seconds, wake)
+
+
+async def _wait(seconds: float, wake: asyncio.Event | None) -> None:
+    if wake is None:
+        await asyncio.sleep(seconds)
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,30 @@
+"""Brings a service's database to the newest version: Alembic, one runner at a time."""
+
+from importlib import resources
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+
+LOCK_NUMBER = 7_266_428
+"""Of the advisory lock that keeps two runners apart."""
+
+
+def migrate(database_url: str, *, service: str) -> None:
+    """Runs what is missing of `services/<service>/migrations`.
+
+    Waits for another runner of the same database. Each migration is one transaction; a failed one changes nothing.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("services.common") / "migration_runner"))
+    config.set_main_option("version_locations", str(resources.files(f"services.{service}") / "migrations"))
+    config.set_main_option("path_separator", "newline")
+    url = sqlalchemy.make_url(database_url).set(drivername="postgresql+psycopg")
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:number)"), {"number": LOCK_NUMBER})
+        connection.commit()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:number)"), {"number": LOCK_NUMBER})
+    engine.dispose()

@@ -1,0 +1,94 @@
+"""How every process serves gRPC, and how it stops: report NOT_SERVING, let balancers notice, drain, close."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.common.boundary import Boundary, Layer
+
+log = logging.getLogger(__name__)
+
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+METADATA_BYTES_MAX = 32 * 1024
+CONCURRENT_CALLS_MAX = 2_000
+DRAIN_SECONDS = 5.0
+OPEN_SERVICES = (health.SERVICE_NAME, reflection.SERVICE_NAME)
+
+_SERVER_OPTIONS = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", 2 * METADATA_BYTES_MAX),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.so_reuseport", 0),
+)
+
+AddServicer = Callable[[aio.Server], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """One listening port: what it serves, and the layers around every method of it."""
+
+    address: str
+    """`host:port`; port 0 takes a free one."""
+    services: Sequence[tuple[str, AddServicer]]
+    """Full service names and the functions that add their servicers."""
+    layers: Sequence[Layer]
+    reflection: bool = False
+
+
+@asynccontextmanager
+async def serve(port: Port, *, notice_seconds: float = 0.0) -> AsyncIterator[str]:
+    """Serves a port until the block ends, then stops gracefully. Yields the address that was bound.
+
+    On leaving it reports NOT_SERVING, waits `notice_seconds` for balancers, then lets running calls finish.
+    """
+    server = aio.server(
+        interceptors=[Boundary(port.layers)],
+        options=_SERVER_OPTIONS,
+        maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX,
+    )
+    names = [name for name, _ in port.services]
+    for _, add in port.services:
+        add(server)
+    checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    if port.reflection:
+        reflection.enable_server_reflection([*names, *OPEN_SERVICES], server)
+    bound = server.add_insecure_port(port.address)
+    await server.start()
+    for name in ("", *names):
+        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    host = port.address.rpartition(":")[0]
+    try:
+        yield f"{host}:{bound}"
+    finally:
+        await checks.enter_graceful_shutdown()
+        await asyncio.sleep(notice_seconds)
+        await server.stop(DRAIN_SECONDS)
+
+
+def run_until_signalled(start: Callable[[AsyncExitStack], Awaitable[None]]) -> None:
+    """Runs a process: `start` opens everything on the stack; SIGTERM or SIGINT closes it in reverse."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(_run(start))
+
+
+async def _run(start: Callable[[AsyncExitStack], Awaitable[None]]) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with AsyncExitStack() as stack:
+        await start(stack)
+        log.info("ready")
+        await stopped.wait()
+        log.info("stopping")

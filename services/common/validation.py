@@ -1,0 +1,61 @@
+"""The limits that the protos state, enforced before a method runs."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import protovalidate
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+from grpc.aio import ServicerContext
+
+from services.common.boundary import Behavior
+from services.common.errors import ServiceError, invalid_field
+
+_VALIDATOR = protovalidate.Validator()
+_OURS = "reelgate."
+
+
+def validated(_method: str, inside: Behavior) -> Behavior:
+    """Refuses a request that has unknown fields or breaks a rule of its proto, naming field, rule and value."""
+
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Message:
+        _refuse_unknown(request, "")
+        violations = _VALIDATOR.collect_violations(request, fail_fast=True)
+        if violations:
+            raise _refusal(violations[0])
+        return await inside(request, context)
+
+    return call
+
+
+def _refuse_unknown(message: Message, path: str) -> None:
+    for unknown in cast("Iterable[Any]", UnknownFieldSet(message)):
+        where = path or "the request"
+        raise invalid_field(f"number {unknown.field_number} of {where}", "is not known; remove it")
+    for field, value in message.ListFields():
+        if field.message_type is not None and field.message_type.full_name.startswith(_OURS):
+            inner: Iterable[Message] = value if field.is_repeated else (value,)
+            for each in inner:
+                _refuse_unknown(each, f"{path}.{field.name}".lstrip("."))
+
+
+def _refusal(violation: protovalidate.Violation) -> ServiceError:
+    proto = violation.proto
+    field = _path(proto.field.elements if proto.field else ())
+    value = violation.field_value
+    missing = proto.rule_id == "required" or (proto.rule_id == "string.min_len" and value == "")
+    if missing:
+        return invalid_field(field, "is required")
+    if proto.rule_id == "string.in":
+        return invalid_field(field, f"must be one of {', '.join(violation.rule_value)}", value)
+    if isinstance(value, list):
+        return invalid_field(field, f"{proto.message}; it had {len(value)}")
+    return invalid_field(field, str(proto.message), value)
+
+
+def _path(elements: Iterable[Any]) -> str:
+    parts = []
+    for element in elements:
+        index = f"[{element.subscript.value}]" if element.subscript else ""
+        parts.append(f"{element.field_name}{index}")
+    return ".".join(parts)

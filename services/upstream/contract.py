@@ -1,0 +1,133 @@
+"""What the jobs service asks of a provider of video, and the only ways a provider may answer."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One render, fully resolved: nothing is left for a provider to choose by default."""
+
+    model: str
+    """The provider's own name for the model."""
+    prompt: str
+    duration_seconds: int
+    resolution: str
+    aspect_ratio: str
+    generate_audio: bool
+    watermark: bool
+    return_last_frame: bool
+    seed: int
+    image_urls: tuple[str, ...] = ()
+    video_urls: tuple[str, ...] = ()
+    audio_urls: tuple[str, ...] = ()
+    start_image_url: str | None = None
+    end_image_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """The provider has not finished. `running` is false while it only queues the task."""
+
+    running: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The provider has a result. The addresses are the provider's own and must never reach a customer."""
+
+    video_url: str
+    last_frame_url: str | None = None
+
+
+class RefusalKind(StrEnum):
+    """Why a provider will not, or did not, deliver. Retrying the same order cannot help."""
+
+    PARAMETERS = "parameters"
+    CONTENT = "content"
+    INPUT_MEDIA = "input_media"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """The provider ended the task without a result. `detail` is for operators only."""
+
+    kind: RefusalKind
+    detail: str = ""
+
+
+class UpstreamError(Exception):
+    """A call to a provider gave no answer about the task. `detail` is for operators only."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class RefusedError(UpstreamError):
+    """The order was refused at submission: nothing was started, and the same order will be refused again."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(f"{refused.kind}: {refused.detail}")
+        self.refused = refused
+
+
+class BusyError(UpstreamError):
+    """The provider asks to come back later: nothing was started."""
+
+    def __init__(self, detail: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnreachableError(UpstreamError):
+    """The request surely had no effect (no connection, or an answer that says so): retry."""
+
+
+class UnknownError(UpstreamError):
+    """The render may have started although no usable answer came: look for it before submitting again."""
+
+
+class BrokenError(UpstreamError):
+    """Our credential, account or configuration is at fault: an operator must act; then retry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Callback:
+    """What an unsigned callback claims. Only `task_id` is used, and only to adopt a lost submission."""
+
+    task_id: str | None = field(default=None)
+
+
+class Provider(Protocol):
+    """A provider of video. Handles (`task_id`) are opaque outside its adapter."""
+
+    async def submit(
+        self, order: Order, *, correlation_id: str, callback_url: str | None, timeout_seconds: float
+    ) -> str:
+        """Starts one render and returns its task id. Never retries.
+
+        `correlation_id` (at most 64 characters) is attached so that `find` can recognise the task.
+        Raises RefusedError, BusyError, UnreachableError, UnknownError or BrokenError.
+        """
+
+    async def find(
+        self, correlation_id: str, *, model: str, created_after: float, timeout_seconds: float
+    ) -> str | None:
+        """Returns the id of the task that carries the correlation id, or None if there surely is none.
+
+        `model` is what the order named; `created_after` (Unix seconds) bounds the search.
+        Raises BusyError, UnreachableError or BrokenError.
+        """
+
+    async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
+        """Returns where the task is now. A task the provider no longer knows is Refused(EXPIRED).
+
+        Raises BusyError, UnreachableError or BrokenError.
+        """
+
+    def read_callback(self, body: bytes) -> Callback:
+        """Returns what a callback body claims; unusable bodies claim nothing."""

@@ -1,0 +1,102 @@
+"""What tests share: one PostgreSQL cluster per session, and a fresh database of a service per test."""
+
+import itertools
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from services.common.migrate import migrate
+from services.devstack import postgres
+
+MakeDatabase = Callable[[str], str]
+READY_TIMEOUT_SECONDS = 30
+_numbers = itertools.count(1)
+
+
+def free_port() -> int:
+    """Returns a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres_port() -> Iterator[int]:
+    """A real PostgreSQL cluster of this session, as `reelgate up` runs it."""
+    folder = Path(tempfile.mkdtemp(prefix="reelgate-test-"))
+    try:
+        with _running_cluster(folder / "postgres") as port:
+            yield port
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _running_cluster(folder: Path) -> Iterator[int]:
+    postgres.prepare_folder(folder)
+    port = free_port()
+    with (folder.parent / "postgres.log").open("wb") as output:
+        process = subprocess.Popen(
+            postgres.command(folder, port=port),
+            user=postgres.process_user(),
+            cwd="/",
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+            while not postgres.is_ready(port):
+                assert process.poll() is None, (folder.parent / "postgres.log").read_text()
+                assert time.monotonic() < deadline, "PostgreSQL did not start"
+                time.sleep(0.05)
+            yield port
+        finally:
+            process.send_signal(2)
+            process.wait(postgres.STOP_TIMEOUT_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def migrated_templates(postgres_port: int) -> Callable[[str], str]:
+    """Returns the name of a migrated, empty database of a service, made once."""
+    made: dict[str, str] = {}
+
+    def template(service: str) -> str:
+        if service not in made:
+            name = f"template_{service}"
+            postgres.ensure_database(postgres_port, name)
+            migrate(postgres.database_url(postgres_port, name), service=service)
+            made[service] = name
+        return made[service]
+
+    return template
+
+
+@pytest.fixture
+def make_database(postgres_port: int, migrated_templates: Callable[[str], str]) -> Iterator[MakeDatabase]:
+    """Returns a function that gives the address of a fresh, migrated database of a service."""
+    with ExitStack() as stack:
+
+        def make(service: str) -> str:
+            name = f"test_{service}_{next(_numbers)}"
+            template = migrated_templates(service)
+            _execute(
+                postgres_port, sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"), name, template
+            )
+            stack.callback(_execute, postgres_port, sql.SQL("DROP DATABASE {} WITH (FORCE)"), name)
+            return postgres.database_url(postgres_port, name)
+
+        yield make
+
+
+def _execute(port: int, statement: sql.SQL, *names: str) -> None:
+    with psycopg.connect(postgres.database_url(port, postgres.SUPERUSER), autocommit=True) as connection:
+        connection.execute(statement.format(*map(sql.Identifier, names)))
