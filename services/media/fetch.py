@@ -1,0 +1,116 @@
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import aiohttp
+from yarl import URL
+
+from services.media.errors import MediaError, MediaGoneError, MediaRejectedError, MediaUnavailableError
+from services.media.limits import MIB, MediaLimits
+
+_TRANSIENT_STATUSES = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """A file that came whole; it exists only while it is being looked at."""
+
+    path: Path
+    byte_count: int
+    sha256: str
+
+
+@asynccontextmanager
+async def fetched(
+    url: str, *, session: aiohttp.ClientSession, limits: MediaLimits, executor: Executor | None = None
+) -> AsyncIterator[Fetched]:
+    """Streams a link into a temporary file, which is gone afterwards. Sends no credential, follows no redirect.
+
+    Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
+    """
+    link = _parse_link(url)
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        try:
+            byte_count, sha256 = await _copy(link, file, session=session, limits=limits, executor=executor)
+        except (aiohttp.ClientError, OSError) as error:
+            # The cause may quote the signed link, so only its kind is passed on.
+            raise MediaUnavailableError(f"fetch failed: {type(error).__name__}") from None
+        yield Fetched(path=Path(file.name), byte_count=byte_count, sha256=sha256)
+
+
+async def _copy(
+    link: URL,
+    file: IO[bytes],
+    *,
+    session: aiohttp.ClientSession,
+    limits: MediaLimits,
+    executor: Executor | None,
+) -> tuple[int, str]:
+    loop = asyncio.get_running_loop()
+    digest = hashlib.sha256()
+    byte_count = 0
+
+    def append(block: bytes) -> None:
+        digest.update(block)
+        file.write(block)
+        file.flush()
+
+    async with session.get(
+        link,
+        headers={"Accept-Encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(
+            total=limits.fetch_timeout_seconds, connect=limits.connect_timeout_seconds
+        ),
+        allow_redirects=False,
+    ) as response:
+        if response.status != 200:
+            raise _refusal(response.status)
+        if (response.content_length or 0) > limits.byte_count_max:
+            raise _too_large(limits)
+        async for block in _blocks(response.content):
+            byte_count += len(block)
+            if byte_count > limits.byte_count_max:
+                raise _too_large(limits)
+            await loop.run_in_executor(executor, append, block)
+    return byte_count, digest.hexdigest()
+
+
+async def _blocks(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    # The network delivers small pieces; a hop to a thread for each would cost more than the writing.
+    block = bytearray()
+    async for piece in content.iter_any():
+        block += piece
+        if len(block) >= MIB:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
+
+
+def _parse_link(url: str) -> URL:
+    # A signed link is sent byte for byte: requoting it could break the signature.
+    try:
+        link = URL(url, encoded=True)
+        is_plain = link.scheme in {"http", "https"} and bool(link.host) and link.user is None
+    except ValueError:
+        is_plain = False
+    if not is_plain or not url.isascii() or not url.isprintable() or " " in url:
+        raise MediaRejectedError("link is not a plain http or https URL")
+    return link
+
+
+def _refusal(status: int) -> MediaError:
+    detail = f"fetch answered {status}"
+    if status >= 500 or status in _TRANSIENT_STATUSES:
+        return MediaUnavailableError(detail)
+    return MediaGoneError(detail) if status >= 400 else MediaRejectedError(detail)
+
+
+def _too_large(limits: MediaLimits) -> MediaRejectedError:
+    return MediaRejectedError(f"larger than {limits.byte_count_max} bytes")

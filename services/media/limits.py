@@ -1,0 +1,18 @@
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaLimits:
+    """The most that one result may cost us. The defaults hold any result that a model of ours can make."""
+
+    byte_count_max: int = 512 * MIB
+    connect_timeout_seconds: float = 10.0
+    fetch_timeout_seconds: float = 300.0
+    store_timeout_seconds: float = 300.0
+    pixel_count_max: int = 4096 * 2304
+    duration_seconds_max: float = 60.0
+    sample_count_max: int = 100_000
+    """Over all streams of one file: a minute of 120 frames and 94 audio packets a second is an eighth of it."""
+    decode_timeout_seconds: float = 60.0

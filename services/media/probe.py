@@ -1,0 +1,156 @@
+import io
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from PIL import Image
+
+from services.media.errors import MediaRejectedError
+from services.media.limits import MediaLimits
+
+POSTER_SIDE_MAX = 1280
+JPEG_QUALITY = 85
+BRAND_PREFIXES = (b"iso", b"mp4", b"avc1", b"M4V", b"dash", b"cmf")
+CODECS = ("h264", "hevc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """What a file really is, and pictures of it. `duration_seconds` is that of the video stream."""
+
+    container: str
+    codec: str
+    duration_seconds: float
+    width: int
+    height: int
+    poster_jpeg: bytes
+    last_frame_jpeg: bytes | None
+
+
+def probe(path: Path, *, want_last_frame: bool, limits: MediaLimits) -> Probed:
+    """Proves that a file is a complete MP4 whose video can be decoded. Blocks: run it in a worker thread.
+
+    Pixel count, duration and number of samples are checked before anything is decoded. Raises MediaRejectedError.
+    """
+    _require_mp4(path)
+    try:
+        with _opened(path, limits=limits) as container:
+            stream = _bounded_video(container, limits=limits)
+            _require_whole(container, limits=limits)
+            return _looked_at(container, stream, want_last_frame=want_last_frame, limits=limits)
+    except av.FFmpegError as error:
+        raise MediaRejectedError(f"undecodable: {type(error).__name__}") from error
+
+
+def _require_mp4(path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] != b"ftyp":
+        raise MediaRejectedError("not an MP4 file: no ftyp box")
+    if not head[8:12].startswith(BRAND_PREFIXES):
+        raise MediaRejectedError(f"not an MP4 file: brand {head[8:12]!r}")
+
+
+def _opened(path: Path, *, limits: MediaLimits) -> InputContainer:
+    # The demuxer is named, so that no bytes can choose one that opens other files or addresses.
+    # skip_frame keeps the stream analysis from decoding; it does not reach our own decoder.
+    options = {
+        "codec_whitelist": ",".join(CODECS),
+        "max_pixels": str(limits.pixel_count_max),
+        "protocol_whitelist": "file",
+        "skip_frame": "all",
+    }
+    return av.open(str(path), format="mov", options=options, metadata_errors="ignore")
+
+
+def _bounded_video(container: InputContainer, *, limits: MediaLimits) -> VideoStream:
+    if not container.streams.video:
+        raise MediaRejectedError("no video stream")
+    stream = container.streams.video[0]
+    decoder = stream.codec_context
+    # There is no context, whatever its type says, if FFmpeg has no decoder for the codec.
+    codec = getattr(decoder, "name", None)
+    if codec not in CODECS:
+        raise MediaRejectedError(f"codec {codec} is none of {CODECS}")
+    if not 0 < stream.width * stream.height <= limits.pixel_count_max:
+        raise MediaRejectedError(f"{stream.width}x{stream.height} pixels")
+    if not 0 < _duration_seconds(stream) <= limits.duration_seconds_max:
+        raise MediaRejectedError(f"{_duration_seconds(stream):.3f} seconds")
+    # One thread: jobs are many, and each takes its own. A stream may grow beyond its header, hence the limit.
+    decoder.thread_type, decoder.thread_count = "NONE", 1
+    decoder.options = {"max_pixels": str(limits.pixel_count_max)}
+    return stream
+
+
+def _require_whole(container: InputContainer, *, limits: MediaLimits) -> None:
+    if sum(len(stream.index_entries) for stream in container.streams) > limits.sample_count_max:
+        raise MediaRejectedError("too many samples")
+    entries = [entry for stream in container.streams for entry in stream.index_entries]
+    end = max((entry.pos + entry.size for entry in entries), default=0)
+    if end > container.size:
+        raise MediaRejectedError(f"cut off: {container.size} bytes of at least {end}")
+
+
+def _looked_at(
+    container: InputContainer, stream: VideoStream, *, want_last_frame: bool, limits: MediaLimits
+) -> Probed:
+    deadline = time.monotonic() + limits.decode_timeout_seconds
+    first = _first_frame(container, stream)
+    last = _last_frame(container, stream, deadline=deadline) if want_last_frame else None
+    return Probed(
+        container="mp4",
+        codec=stream.codec_context.name,
+        duration_seconds=_duration_seconds(stream),
+        width=first.width,
+        height=first.height,
+        poster_jpeg=_jpeg(first, side_max=POSTER_SIDE_MAX),
+        last_frame_jpeg=None if last is None else _jpeg(last),
+    )
+
+
+def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
+    # Flushing behind the key frame spares the packets that the decoder would want for reordering.
+    decoder = stream.codec_context
+    frames = decoder.decode(next(container.demux(stream))) or decoder.decode(None)
+    if not frames:
+        raise MediaRejectedError("no picture in the first sample")
+    return frames[0]
+
+
+def _last_frame(container: InputContainer, stream: VideoStream, *, deadline: float) -> VideoFrame:
+    decoder = stream.codec_context
+    assert stream.time_base, "a stream without a time base has no duration and was refused"
+    end = (stream.start_time or 0) + (stream.duration or 0)
+    near_end = end - int(1 / stream.time_base)
+    container.seek(end, stream=stream)
+    last = None
+    for packet in container.demux(stream):
+        if time.monotonic() > deadline:
+            raise MediaRejectedError("decoding takes too long")
+        # Frames that no other one refers to matter only at the very end; skipping them halves the work.
+        decoder.skip_frame = "NONREF" if packet.pts is not None and packet.pts < near_end else "DEFAULT"
+        last = next(reversed(decoder.decode(packet)), last)
+    if last is None:
+        raise MediaRejectedError("no picture after the last key frame")
+    return last
+
+
+def _jpeg(frame: VideoFrame, *, side_max: int | None = None) -> bytes:
+    longest = max(frame.width, frame.height)
+    scale = min(1.0, (side_max or longest) / longest)
+    width, height = round(frame.width * scale), round(frame.height * scale)
+    # Not to_image(), whose copies cost as much as the encoding; and a plane is a buffer, whatever its type says.
+    plane: Any = frame.reformat(width, height, "rgb24", threads=1).planes[0]
+    picture = Image.frombuffer("RGB", (width, height), plane, "raw", "RGB", plane.line_size, 1)
+    with io.BytesIO() as file:
+        picture.save(file, "JPEG", quality=JPEG_QUALITY)
+        return file.getvalue()
+
+
+def _duration_seconds(stream: VideoStream) -> float:
+    return float((stream.duration or 0) * (stream.time_base or 0))

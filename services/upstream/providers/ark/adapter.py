@@ -1,0 +1,207 @@
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from services.upstream.contract import (
+    Callback,
+    Done,
+    Order,
+    Pending,
+    RefusalKind,
+    Refused,
+    UnknownError,
+    UnreachableError,
+)
+from services.upstream.providers.ark import wire
+from services.upstream.providers.ark.errors import means_unknown_task, reading_error, submission_error
+
+BODY_BYTES_MAX = 1024 * 1024
+CONNECT_TIMEOUT_SECONDS = 5.0
+LIST_INTERVAL_SECONDS = 1.0
+LIST_PAGE_SIZE = 100
+LIST_PAGES_MAX = 20
+CREATED_MARGIN_SECONDS = 300.0
+
+_TASKS_PATH = "/contents/generations/tasks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    status: int
+    body: bytes
+    retry_after: str | None
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class ArkProvider:
+    """BytePlus ModelArk and Volcengine Ark (Seedance), which take no idempotency key.
+
+    The credential goes to `base_url` only. `sends_seed` is for models older than 2.0, which document a seed.
+    """
+
+    def __init__(
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        api_key: str,
+        sends_seed: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._session = session
+        self._tasks_url = base_url.rstrip("/") + _TASKS_PATH
+        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self._sends_seed = sends_seed
+        self._clock = clock
+        self._sleep = sleep
+        self._list_turn = asyncio.Lock()
+        self._list_due = clock()
+
+    async def submit(
+        self, order: Order, *, correlation_id: str, callback_url: str | None, timeout_seconds: float
+    ) -> str:
+        """Starts one render and returns its task id. Never retries; any doubt is an UnknownError."""
+        body = wire.render_order(
+            order, correlation_id=correlation_id, callback_url=callback_url, sends_seed=self._sends_seed
+        )
+        try:
+            answer = await self._call("POST", self._tasks_url, json=body, timeout_seconds=timeout_seconds)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise UnreachableError(type(error).__name__) from error
+        except (aiohttp.ClientError, OSError, wire.UnusableBodyError) as error:
+            raise UnknownError(type(error).__name__) from error
+        if not answer.ok:
+            code = wire.parse_error_code(answer.body)
+            raise submission_error(answer.status, code, retry_after=answer.retry_after)
+        try:
+            return wire.parse_created(answer.body)
+        except wire.UnusableBodyError as error:
+            raise UnknownError(f"submission accepted, answer unusable: {error}") from error
+
+    async def find(
+        self, correlation_id: str, *, model: str, created_after: float, timeout_seconds: float
+    ) -> str | None:
+        """Returns the id of the task that carries the correlation id, or None if there surely is none.
+
+        The listing covers seven days and may be read once a second; a search that cannot be finished is an
+        UnreachableError. A task may take a moment to appear, so ask again before believing a first None.
+        """
+        oldest = created_after - CREATED_MARGIN_SECONDS
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await self._search(
+                    correlation_id, model=model, oldest=oldest, timeout_seconds=timeout_seconds
+                )
+        except TimeoutError as error:
+            raise UnreachableError("search not finished in time") from error
+
+    async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
+        """Returns where the task is now. A task the provider no longer knows is Refused(EXPIRED)."""
+        answer = await self._read(f"{self._tasks_url}/{task_id}", timeout_seconds=timeout_seconds)
+        if not answer.ok:
+            code = wire.parse_error_code(answer.body)
+            if means_unknown_task(answer.status, code):
+                return Refused(kind=RefusalKind.EXPIRED, detail=f"task unknown: {code}")
+            raise reading_error(answer.status, code, retry_after=answer.retry_after)
+        try:
+            return wire.parse_task(answer.body)
+        except wire.UnusableBodyError as error:
+            raise UnreachableError(f"task unreadable: {error}") from error
+
+    def read_callback(self, body: bytes) -> Callback:
+        """Returns what a callback body claims; ModelArk signs nothing, so the claim is only a hint."""
+        return wire.parse_callback(body)
+
+    async def _search(
+        self, correlation_id: str, *, model: str, oldest: float, timeout_seconds: float
+    ) -> str | None:
+        seen: list[wire.ListedTask] = []
+        for page_num in range(1, LIST_PAGES_MAX + 1):
+            page = await self._list(model=model, page_num=page_num, timeout_seconds=timeout_seconds)
+            for task in page.tasks:
+                if task.correlation_id == correlation_id and task.created_at >= oldest:
+                    return task.task_id
+            seen += page.tasks
+            if not page.tasks or (page.total is not None and len(seen) >= page.total):
+                return None
+            if _newest_first(seen) and seen[-1].created_at < oldest:
+                return None
+        raise UnreachableError(f"not among the first {len(seen)} listed tasks, and there are more")
+
+    async def _list(self, *, model: str, page_num: int, timeout_seconds: float) -> wire.Page:
+        await self._await_list_turn()
+        query = {"page_num": str(page_num), "page_size": str(LIST_PAGE_SIZE), "filter.model": model}
+        answer = await self._read(self._tasks_url, params=query, timeout_seconds=timeout_seconds)
+        if not answer.ok:
+            code = wire.parse_error_code(answer.body)
+            raise reading_error(answer.status, code, retry_after=answer.retry_after)
+        try:
+            return wire.parse_page(answer.body)
+        except wire.UnusableBodyError as error:
+            raise UnreachableError(f"listing unreadable: {error}") from error
+
+    async def _await_list_turn(self) -> None:
+        async with self._list_turn:
+            wait_seconds = self._list_due - self._clock()
+            if wait_seconds > 0:
+                await self._sleep(wait_seconds)
+            self._list_due = self._clock() + LIST_INTERVAL_SECONDS
+
+    async def _read(
+        self, url: str, *, timeout_seconds: float, params: dict[str, str] | None = None
+    ) -> _Answer:
+        try:
+            return await self._call("GET", url, params=params, timeout_seconds=timeout_seconds)
+        except (aiohttp.ClientError, OSError, wire.UnusableBodyError) as error:
+            raise UnreachableError(type(error).__name__) from error
+
+    async def _call(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout_seconds: float,
+        json: dict[str, Any] | None = None,
+        params: dict[str, str] | None = None,
+    ) -> _Answer:
+        # Connecting has a shorter limit of its own: running into it proves that nothing was sent.
+        timeout = aiohttp.ClientTimeout(
+            total=timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds / 2)
+        )
+        async with self._session.request(
+            method,
+            url,
+            json=json,
+            params=params,
+            headers=self._headers,
+            timeout=timeout,
+            allow_redirects=False,
+        ) as response:
+            return _Answer(
+                status=response.status,
+                body=await _bounded_body(response),
+                retry_after=response.headers.get("Retry-After"),
+            )
+
+
+def _newest_first(tasks: list[wire.ListedTask]) -> bool:
+    # The order of the listing is not documented, so it is believed only as far as it was seen.
+    times = [task.created_at for task in tasks]
+    return times[0] > times[-1] and times == sorted(times, reverse=True)
+
+
+async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise wire.UnusableBodyError("body too large")
+    return bytes(body)

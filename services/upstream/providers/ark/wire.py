@@ -1,0 +1,175 @@
+"""ModelArk's bodies: written from an order, read into the contract's answers. Nothing here does I/O."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from services.upstream.contract import Callback, Done, Order, Pending, RefusalKind, Refused
+from services.upstream.providers.ark.errors import refusal_kind
+
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SUFFIX_DASHES = re.compile(r"--+(?=[A-Za-z])")
+_CODE_LENGTH_MAX = 128
+
+
+class UnusableBodyError(ValueError):
+    """A body is not what the documentation promises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedTask:
+    """One row of a listing: who it is, whose it is, and when (Unix seconds) it was created."""
+
+    task_id: str
+    correlation_id: str
+    created_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page of a listing; `total` counts all pages and is absent if the provider does not say."""
+
+    tasks: tuple[ListedTask, ...]
+    total: int | None
+
+
+def render_order(
+    order: Order, *, correlation_id: str, callback_url: str | None, sends_seed: bool
+) -> dict[str, Any]:
+    """Returns the body of a create request. References keep their order: it numbers them in the prompt."""
+    body: dict[str, Any] = {
+        "model": order.model,
+        "content": _content(order),
+        "resolution": order.resolution,
+        "ratio": order.aspect_ratio,
+        "duration": order.duration_seconds,
+        "generate_audio": order.generate_audio,
+        "watermark": order.watermark,
+        "return_last_frame": order.return_last_frame,
+        "safety_identifier": correlation_id,
+    }
+    if callback_url is not None:
+        body["callback_url"] = callback_url
+    if sends_seed:
+        body["seed"] = order.seed
+    return body
+
+
+def without_suffixes(prompt: str) -> str:
+    """Returns the prompt with `--name value` made inert: as a dash it reads the same and overrides nothing."""
+    return _SUFFIX_DASHES.sub("—", prompt)
+
+
+def parse_created(body: bytes) -> str:
+    """Returns the new task's id. Raises UnusableBodyError if the body holds none."""
+    return _task_id(_object(body).get("id"))
+
+
+def parse_task(body: bytes) -> Pending | Done | Refused:
+    """Returns where a task is. A status this code does not know counts as running; our own deadline ends it.
+
+    Raises UnusableBodyError if the body is not a task.
+    """
+    task = _object(body)
+    match task.get("status"):
+        case "queued" | "pending":
+            return Pending(running=False)
+        case "succeeded":
+            return _done(task.get("content"))
+        case "failed":
+            code = _error_code(task)
+            kind = refusal_kind(code, otherwise=RefusalKind.FAILED)
+            return Refused(kind=kind, detail=f"task failed {code}".rstrip())
+        case "expired":
+            return Refused(kind=RefusalKind.EXPIRED, detail="task expired")
+        case "cancelled" | "canceled":
+            return Refused(kind=RefusalKind.FAILED, detail="task cancelled")
+        case str():
+            return Pending(running=True)
+        case _:
+            raise UnusableBodyError("task without a status")
+
+
+def parse_page(body: bytes) -> Page:
+    """Returns the tasks of a listing; a row that is not a task raises UnusableBodyError, as an odd body does."""
+    listing = _object(body)
+    rows = listing.get("items", listing.get("data"))
+    if not isinstance(rows, list):
+        raise UnusableBodyError("listing without items")
+    total = listing.get("total")
+    return Page(tasks=tuple(map(_listed, rows)), total=total if isinstance(total, int) else None)
+
+
+def parse_error_code(body: bytes) -> str:
+    """Returns the code of an error envelope, or an empty string if the body is something else."""
+    try:
+        return _error_code(_object(body))
+    except UnusableBodyError:
+        return ""
+
+
+def parse_callback(body: bytes) -> Callback:
+    """Returns what a callback claims; a body that names no usable task claims nothing."""
+    try:
+        return Callback(task_id=parse_created(body))
+    except UnusableBodyError:
+        return Callback()
+
+
+def _content(order: Order) -> list[dict[str, Any]]:
+    media = [
+        ("image_url", order.start_image_url, "first_frame"),
+        ("image_url", order.end_image_url, "last_frame"),
+        *(("image_url", url, "reference_image") for url in order.image_urls),
+        *(("video_url", url, "reference_video") for url in order.video_urls),
+        *(("audio_url", url, "reference_audio") for url in order.audio_urls),
+    ]
+    return [
+        {"type": "text", "text": without_suffixes(order.prompt)},
+        *({"type": kind, kind: {"url": url}, "role": role} for kind, url, role in media if url is not None),
+    ]
+
+
+def _done(content: object) -> Done | Refused:
+    links = content if isinstance(content, dict) else {}
+    video_url, last_frame_url = links.get("video_url"), links.get("last_frame_url")
+    if not isinstance(video_url, str) or not video_url:
+        return Refused(kind=RefusalKind.FAILED, detail="task succeeded without a video")
+    return Done(
+        video_url=video_url, last_frame_url=last_frame_url if isinstance(last_frame_url, str) else None
+    )
+
+
+def _listed(row: object) -> ListedTask:
+    if not isinstance(row, dict) or not isinstance(created_at := row.get("created_at"), int | float):
+        raise UnusableBodyError("listed task without created_at")
+    owner = row.get("safety_identifier")
+    return ListedTask(
+        task_id=_task_id(row.get("id")),
+        correlation_id=owner if isinstance(owner, str) else "",
+        created_at=created_at,
+    )
+
+
+def _error_code(envelope: dict[str, Any]) -> str:
+    error = envelope.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return code[:_CODE_LENGTH_MAX] if isinstance(code, str) else ""
+
+
+def _task_id(value: object) -> str:
+    # Ids go into a request path, and a callback's id comes from anybody.
+    if not isinstance(value, str) or not _TASK_ID.fullmatch(value):
+        raise UnusableBodyError("no usable task id")
+    return value
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UnusableBodyError("not JSON") from error
+    if not isinstance(value, dict):
+        raise UnusableBodyError("not a JSON object")
+    return value

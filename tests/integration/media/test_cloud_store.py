@@ -1,0 +1,55 @@
+"""Buckets, as far as they can be tried without a cloud: the requests that leave for one."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.media.errors import MediaUnavailableError
+from services.media.store import MediaStore
+from tests.fakes.ark_server import ArkServer, Reply
+
+
+@pytest.fixture
+async def endpoint(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ArkServer]:
+    async with ArkServer() as server:
+        monkeypatch.setenv("AWS_ENDPOINT", server.origin)
+        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+        monkeypatch.setenv("AWS_REGION", "eu-central-1")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        yield server
+
+
+async def test_object_goes_to_its_bucket_with_its_type(endpoint: ArkServer, tmp_path: Path) -> None:
+    store = MediaStore.open("s3://bucket/results", public_base_url="https://media.example")
+    source = tmp_path / "source"
+    source.write_bytes(b"video")
+    endpoint.will(Reply(headers={"ETag": '"1"'}))
+
+    await store.put("videos/a.mp4", source, media_type="video/mp4", timeout_seconds=10)
+
+    (seen,) = endpoint.seen
+    assert (seen.method, seen.path) == ("PUT", "/bucket/results/videos/a.mp4")
+    assert seen.headers["content-type"] == "video/mp4"
+    assert seen.body == b"video"
+
+
+async def test_failing_bucket_is_unavailable_and_asked_once(endpoint: ArkServer) -> None:
+    store = MediaStore.open("s3://bucket/results", public_base_url="https://media.example")
+    endpoint.will(Reply(status=503))
+
+    with pytest.raises(MediaUnavailableError):
+        await store.put("videos/a.mp4", b"video", media_type="video/mp4", timeout_seconds=10)
+
+    assert len(endpoint.seen) == 1
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/results", "az://container/results"])
+def test_other_clouds_are_opened_by_address(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
+
+    store = MediaStore.open(url, public_base_url="https://media.example")
+
+    assert store.url_of("a.mp4") == "https://media.example/a.mp4"
