@@ -1,16 +1,44 @@
 """Settings come from the environment, once, at start. All problems are told together."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 
 class Settings(BaseModel):
-    """Base of every process's settings: immutable, and strangers are refused."""
+    """Base of all settings: immutable, and strangers are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+:\d{1,5}$")]
+"""`host:port`. To listen on port 0 takes a free one."""
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_split)]
+"""Comma-separated CIDR blocks, for example `10.0.0.0/8,::1/128`."""
+
+
+class ServiceSettings(Settings):
+    """What every process of every service needs to know."""
+
+    database_url: str
+    """`postgresql://…`, the service's own database."""
+    internal_address: Address
+    """Where other services, operators and health probes are served."""
+    reflection: bool = False
+    """Whether gRPC reflection is served."""
+    notice_seconds: float = Field(default=0.0, ge=0, le=60)
+    """How long to go on serving after reporting NOT_SERVING, so that balancers notice."""
+    connections_max: int = Field(default=20, ge=2, le=200)
+    """Database connections of this process."""
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -1,0 +1,56 @@
+"""What every `python -m services.<service> PROCESS` does: choose a process, read the settings, run it to its end."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TypeVar
+
+from services.common.migrate import migrate
+from services.common.serve import run_until_signalled
+from services.common.settings import ServiceSettings, SettingsError, load_settings
+
+AnyService = TypeVar("AnyService", bound=ServiceSettings)
+
+UNUSABLE = 2
+"""Exit code of a command or an environment that does not fit."""
+
+Open = Callable[[AnyService], AbstractAsyncContextManager[object]]
+"""Opens a process for as long as the block lasts."""
+
+
+def run_service(
+    service: str,
+    *,
+    kind: type[AnyService],
+    processes: Mapping[str, tuple[str, Open[AnyService]]],
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+) -> int:
+    """Runs one of the service's processes, or `migrate`, and returns the exit code.
+
+    `processes` gives each name its purpose, for the usage text, and what opens it. Problems go to stderr, one a line.
+    """
+    if len(arguments) != 1 or arguments[0] not in (*processes, "migrate"):
+        sys.stderr.write(_usage(service, {name: purpose for name, (purpose, _) in processes.items()}))
+        return UNUSABLE
+    try:
+        settings = load_settings(kind, prefix=f"{service.upper()}_", environment=environment)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return UNUSABLE
+    if arguments[0] == "migrate":
+        migrate(settings.database_url, service=service)
+        return 0
+    _, open_process = processes[arguments[0]]
+
+    async def start(stack: AsyncExitStack) -> None:
+        await stack.enter_async_context(open_process(settings))
+
+    run_until_signalled(start)
+    return 0
+
+
+def _usage(service: str, purposes: Mapping[str, str]) -> str:
+    rows = {**purposes, "migrate": "bring the database to the newest version, then end"}
+    lines = [f"  {name:<10} {purpose}" for name, purpose in rows.items()]
+    return "\n".join([f"usage: python -m services.{service} PROCESS", "", *lines, ""])

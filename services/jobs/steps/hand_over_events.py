@@ -1,0 +1,14 @@
+"""Outbox to webhooks: events leave, and are forgotten only when they have been taken over."""
+
+from services.jobs.ports import Intake, Outbox
+
+EVENTS_MAX = 200
+
+
+async def hand_over_events(*, outbox: Outbox, intake: Intake) -> int:
+    """Hands the oldest events over and returns how many. A crash in between hands them over again."""
+    events = await outbox.oldest(limit=EVENTS_MAX)
+    if events:
+        await intake.accept(events)
+        await outbox.remove([event.event_id for event in events])
+    return len(events)

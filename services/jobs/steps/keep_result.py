@@ -1,0 +1,25 @@
+"""PROCESSING to STORED: bring the result home."""
+
+import logging
+
+from services.jobs.domain import Claim, FailureCode
+from services.jobs.ports import Media, ResultRejectedError, ResultUnavailableError, Work
+from services.jobs.steps.timing import RENDER_DEADLINE_SECONDS, retry_seconds
+from services.upstream.contract import Done
+
+log = logging.getLogger(__name__)
+
+
+async def keep_result(claim: Claim, done: Done, *, work: Work, media: Media) -> Claim | None:
+    """Stores the result under our own address. What cannot be fetched now is fetched later, by a fresh address."""
+    try:
+        output = await media.keep(claim.job, source_url=done.video_url)
+    except ResultRejectedError as error:
+        return await work.give_up(claim, failure=FailureCode.GENERATION_FAILED, detail=str(error))
+    except ResultUnavailableError as error:
+        if claim.attempt_age_seconds > RENDER_DEADLINE_SECONDS:
+            return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=str(error))
+        log.warning("job=%s result unavailable: %s", claim.job.id, error)
+        await work.postpone(claim, seconds=retry_seconds(claim.check_count), checked=True)
+        return None
+    return await work.keep_output(claim, output)

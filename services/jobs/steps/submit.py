@@ -1,0 +1,66 @@
+"""SUBMITTING to PROCESSING: ask the provider, once."""
+
+import logging
+from collections.abc import Callable
+
+from services.jobs.domain import Attempt, Claim, Job
+from services.jobs.ports import Providers, Work
+from services.jobs.steps.failures import failure_of
+from services.jobs.steps.timing import (
+    BROKEN_WAIT_SECONDS,
+    FIRST_CHECK_SECONDS,
+    LOOK_AGAIN_SECONDS,
+    SUBMIT_TIMEOUT_SECONDS,
+    retry_seconds,
+)
+from services.upstream.contract import (
+    BrokenError,
+    BusyError,
+    Order,
+    RefusedError,
+    UnknownError,
+    UnreachableError,
+)
+
+log = logging.getLogger(__name__)
+
+
+async def submit(
+    claim: Claim, *, work: Work, providers: Providers, callback_url: Callable[[str], str | None]
+) -> Claim | None:
+    """Starts the render of an attempt that this lease opened.
+
+    When no usable answer comes the attempt stays as it is, and whoever claims the job next looks for the task.
+    """
+    attempt = claim.attempt
+    assert attempt is not None
+    assert attempt.lease_no == claim.lease_no, "only the lease that opened an attempt may submit it"
+    try:
+        task_id = await providers[attempt.route].submit(
+            order_of(claim.job, attempt),
+            correlation_id=attempt.id,
+            callback_url=callback_url(attempt.token),
+            timeout_seconds=SUBMIT_TIMEOUT_SECONDS,
+        )
+    except RefusedError as error:
+        return await work.give_up(claim, failure=failure_of(error.refused), detail=error.detail)
+    except BusyError as error:
+        seconds = error.retry_after_seconds or retry_seconds(attempt.number)
+        await work.drop_attempt(claim, outcome="busy", detail=error.detail, seconds=seconds)
+    except UnreachableError as error:
+        seconds = retry_seconds(attempt.number)
+        await work.drop_attempt(claim, outcome="unreachable", detail=error.detail, seconds=seconds)
+    except BrokenError as error:
+        log.exception("attempt=%s route=%s must be mended by an operator", attempt.id, attempt.route)
+        await work.drop_attempt(claim, outcome="broken", detail=error.detail, seconds=BROKEN_WAIT_SECONDS)
+    except UnknownError as error:
+        log.warning("attempt=%s outcome=unknown detail=%s", attempt.id, error.detail)
+        await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
+    else:
+        await work.adopt_task(claim, task_id=task_id, seconds=FIRST_CHECK_SECONDS)
+    return None
+
+
+def order_of(job: Job, attempt: Attempt) -> Order:
+    """Returns what the provider is asked for: the resolved input, under the provider's name for the model."""
+    return Order(model=attempt.upstream_model, **vars(job.input))

@@ -1,0 +1,38 @@
+"""How long steps wait, and for how long they go on."""
+
+from services.common.backoff import backoff_seconds
+
+LEASE_SECONDS = 15.0
+"""A job of a dead worker is taken over after this long."""
+RENEW_SECONDS = 4.0
+assert 3 * RENEW_SECONDS < LEASE_SECONDS, "a lease must outlive two missed renewals"
+
+SUBMIT_TIMEOUT_SECONDS = 20.0
+SETTLE_SECONDS = 30.0
+"""How old an attempt must be before a task that cannot be found surely does not exist."""
+assert SETTLE_SECONDS > SUBMIT_TIMEOUT_SECONDS, "a request still under way must not be taken for lost"
+FIND_TIMEOUT_SECONDS = 30.0
+LOOK_AGAIN_SECONDS = 2.0
+
+CHECK_TIMEOUT_SECONDS = 10.0
+FIRST_CHECK_SECONDS = 2.0
+CHECK_SECONDS_MAX = 30.0
+
+START_DEADLINE_SECONDS = 6 * 3600.0
+"""A job that no provider has taken by then fails."""
+RENDER_DEADLINE_SECONDS = 73 * 3600.0
+"""A task that is still running then is given up: an hour after the longest a provider keeps one."""
+
+BROKEN_WAIT_SECONDS = 60.0
+RETRY_FIRST_SECONDS = 0.5
+RETRY_SECONDS_MAX = 30.0
+
+
+def retry_seconds(failures: int) -> float:
+    """Returns the wait before a step is tried again, growing with the failures so far."""
+    return backoff_seconds(failures + 1, first=RETRY_FIRST_SECONDS, most=RETRY_SECONDS_MAX)
+
+
+def check_seconds(checks: int) -> float:
+    """Returns the wait before a provider is asked again, growing with how often it was asked."""
+    return backoff_seconds(checks + 1, first=FIRST_CHECK_SECONDS, most=CHECK_SECONDS_MAX)

@@ -1,0 +1,76 @@
+"""Rows of the jobs table and domain values, both ways."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from services.jobs.domain import FailureCode, Job, Output, Owner, Status, VideoInput
+from services.jobs.tables import jobs
+
+JOB_COLUMNS = tuple(jobs.c[name] for name in jobs.c.keys() if name != "started_at")  # noqa: SIM118
+"""What job_from_row reads."""
+
+
+def input_to_json(wanted: VideoInput) -> str:
+    """Returns what to render as JSON; empty and absent parts are left out."""
+    present = {name: value for name, value in vars(wanted).items() if value not in (None, ())}
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":"))
+
+
+def input_from_json(text: str) -> VideoInput:
+    """Returns what input_to_json was given."""
+    values: dict[str, Any] = json.loads(text)
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return VideoInput(**{**values, **lists})
+
+
+def job_to_row(job: Job) -> dict[str, Any]:
+    """Returns the columns of a job that has just been accepted."""
+    return {
+        "id": job.id,
+        "account_id": job.owner.account_id,
+        "environment": job.owner.environment,
+        "contract": job.owner.contract,
+        "status": job.status.value,
+        "model": job.model,
+        "input": input_to_json(job.input),
+        "callback_url": job.callback_url,
+        "metadata": job.metadata_json,
+        "price_version": job.price_version,
+        "micros_per_second": job.micros_per_second,
+        "reserved_micros": job.reserved_micros,
+        "created_at": job.created_at,
+    }
+
+
+def job_from_row(row: Mapping[str, Any]) -> Job:
+    """Returns the job that a row with JOB_COLUMNS describes."""
+    return Job(
+        id=row["id"],
+        owner=Owner(account_id=row["account_id"], environment=row["environment"], contract=row["contract"]),
+        status=Status(row["status"]),
+        model=row["model"],
+        input=input_from_json(row["input"]),
+        callback_url=row["callback_url"],
+        metadata_json=row["metadata"],
+        price_version=row["price_version"],
+        micros_per_second=row["micros_per_second"],
+        reserved_micros=row["reserved_micros"],
+        created_at=row["created_at"],
+        ended_at=row["ended_at"],
+        charged_micros=row["charged_micros"],
+        refunded_micros=row["refunded_micros"],
+        output=_output(row),
+        failure=FailureCode(row["failure"]) if row["failure"] else None,
+    )
+
+
+def _output(row: Mapping[str, Any]) -> Output | None:
+    if row["video_url"] is None:
+        return None
+    return Output(
+        video_url=row["video_url"],
+        thumbnail_url=row["thumbnail_url"],
+        last_frame_url=row["last_frame_url"],
+        duration_seconds=row["output_seconds"],
+    )

@@ -1,0 +1,315 @@
+"""Unfinished jobs in SQL: claims with a fence, and one guarded statement, one commit, for each move.
+
+These statements are written as text because each is several changes in one: read top to bottom, as they run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import text
+
+from services.common.database import Pool, Query
+from services.jobs.domain import (
+    NEXT,
+    Attempt,
+    Claim,
+    FailureCode,
+    Job,
+    LeaseLostError,
+    Output,
+    Route,
+    State,
+)
+from services.jobs.store.rows import JOB_COLUMNS, job_from_row
+
+DETAIL_CHARACTERS_MAX = 1_000
+EVENT_SEQUENCE = 1
+"""The one event of the Seedancee2 contract: that the job ended."""
+
+_ATTEMPT_COLUMNS = (
+    "id", "job_id", "number", "route", "upstream_model", "token", "lease_no", "opened_at", "task_id",
+    "claimed_task_id",
+)  # fmt: skip
+_JOB = ", ".join(f"jobs.{column.name}" for column in JOB_COLUMNS)
+_LATEST = ", ".join(f"latest.{name} AS attempt_{name}" for name in _ATTEMPT_COLUMNS)
+
+_CLAIM = Query(
+    text(f"""
+    WITH due AS (
+        SELECT job_id FROM work
+        WHERE due_at <= now() AND lease_until <= now()
+        ORDER BY due_at LIMIT :most
+        FOR UPDATE SKIP LOCKED
+    ), taken AS (
+        UPDATE work SET lease_no = lease_no + 1, lease_until = now() + make_interval(secs => :lease_seconds)
+        FROM due WHERE work.job_id = due.job_id
+        RETURNING work.job_id, state, lease_no, wake_no, check_count
+    )
+    SELECT {_JOB}, taken.state, taken.lease_no, taken.wake_no, taken.check_count, {_LATEST},
+        CAST(extract(epoch FROM now() - jobs.created_at) AS float8) AS job_age_seconds,
+        CAST(coalesce(extract(epoch FROM now() - latest.opened_at), 0) AS float8) AS attempt_age_seconds
+    FROM taken
+    JOIN jobs ON jobs.id = taken.job_id
+    LEFT JOIN LATERAL (
+        SELECT * FROM attempts WHERE attempts.job_id = taken.job_id ORDER BY number DESC LIMIT 1
+    ) AS latest ON true
+    """)  # noqa: S608
+)
+
+_RENEW = Query(
+    text("""
+    UPDATE work SET lease_until = now() + make_interval(secs => :lease_seconds)
+    FROM unnest(CAST(:job_ids AS text[]), CAST(:leases AS bigint[])) AS held (job_id, lease_no)
+    WHERE work.job_id = held.job_id AND work.lease_no = held.lease_no
+    """)
+)
+
+_LET_GO = "lease_until = '-infinity', due_at = now() + make_interval(secs => :seconds)"
+_LET_GO_UNLESS_WOKEN = """lease_until = '-infinity',
+            due_at = now() + make_interval(secs => CASE WHEN wake_no = :wake_no THEN :seconds ELSE 0 END)"""
+
+
+def _moved(to: State, *also: str) -> str:
+    """Returns the guarded move of a work row: from the states that may precede `to`, under the caller's lease."""
+    origins = ", ".join(f"'{origin.value}'" for origin, targets in NEXT.items() if to in targets)
+    changes = ", ".join((f"state = '{to.value}', state_since = now(), check_count = 0", *also))
+    return f"""moved AS (
+        UPDATE work SET {changes}
+        WHERE job_id = :job_id AND lease_no = :lease_no AND state IN ({origins})
+        RETURNING job_id
+    )"""  # noqa: S608
+
+
+_POSTPONE = Query(
+    text(f"""
+    UPDATE work SET check_count = check_count + :checked, {_LET_GO_UNLESS_WOKEN}
+    WHERE job_id = :job_id AND lease_no = :lease_no
+    RETURNING job_id
+    """)  # noqa: S608
+)
+
+_OPEN_ATTEMPT = Query(
+    text(f"""
+    WITH {_moved(State.SUBMITTING)}, next AS (
+        SELECT moved.job_id, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE job_id = :job_id) AS number
+        FROM moved
+    )
+    INSERT INTO attempts (id, job_id, number, route, upstream_model, token, lease_no)
+    SELECT job_id || '-' || number, job_id, number, :route, :upstream_model, :token, :lease_no FROM next
+    RETURNING {", ".join(_ATTEMPT_COLUMNS)}
+    """)  # noqa: S608
+)
+
+_DROP_ATTEMPT = Query(
+    text(f"""
+    WITH {_moved(State.PENDING, _LET_GO)}, closed AS (
+        UPDATE attempts SET outcome = :outcome, detail = :detail, closed_at = now()
+        FROM moved WHERE id = :attempt_id
+    )
+    SELECT job_id FROM moved
+    """)  # noqa: S608
+)
+
+_ADOPT_TASK = Query(
+    text(f"""
+    WITH {_moved(State.PROCESSING, _LET_GO_UNLESS_WOKEN)}, named AS (
+        UPDATE attempts SET task_id = :task_id FROM moved WHERE id = :attempt_id
+    ), started AS (
+        UPDATE jobs SET status = 'processing', started_at = now() FROM moved WHERE id = moved.job_id
+    )
+    SELECT job_id FROM moved
+    """)  # noqa: S608
+)
+
+_KEEP_OUTPUT = Query(
+    text(f"""
+    WITH {_moved(State.STORED)}, closed AS (
+        UPDATE attempts SET outcome = 'succeeded', closed_at = now() FROM moved WHERE id = :attempt_id
+    ), kept AS (
+        UPDATE jobs SET video_url = :video_url, thumbnail_url = :thumbnail_url, last_frame_url = :last_frame_url,
+            output_seconds = :output_seconds
+        FROM moved WHERE id = moved.job_id
+    )
+    SELECT job_id FROM moved
+    """)  # noqa: S608
+)
+
+_GIVE_UP = Query(
+    text(f"""
+    WITH {_moved(State.FAILING)}, closed AS (
+        UPDATE attempts SET outcome = 'failed', detail = :detail, closed_at = now()
+        FROM moved WHERE id = :attempt_id
+    ), named AS (
+        UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id
+    )
+    SELECT job_id FROM moved
+    """)  # noqa: S608
+)
+
+_FINISH = Query(
+    text("""
+    WITH gone AS (
+        DELETE FROM work WHERE job_id = :job_id AND lease_no = :lease_no RETURNING job_id
+    ), ended AS (
+        UPDATE jobs SET status = :status, charged_micros = :charged, refunded_micros = :refunded,
+            ended_at = :ended_at
+        FROM gone WHERE id = gone.job_id
+        RETURNING jobs.*, CAST(status = 'completed' AS int) AS completed
+    ), counted AS (
+        INSERT INTO usage_daily AS usage (account_id, environment, day, model, completed_jobs, failed_jobs,
+            charged_micros, refunded_micros)
+        SELECT account_id, environment, CAST(created_at AT TIME ZONE 'UTC' AS date), model, completed,
+            1 - completed, charged_micros + (1 - completed) * refunded_micros, (1 - completed) * refunded_micros
+        FROM ended
+        ON CONFLICT (account_id, environment, day, model) DO UPDATE SET
+            completed_jobs = usage.completed_jobs + excluded.completed_jobs,
+            failed_jobs = usage.failed_jobs + excluded.failed_jobs,
+            charged_micros = usage.charged_micros + excluded.charged_micros,
+            refunded_micros = usage.refunded_micros + excluded.refunded_micros
+    ), told AS (
+        INSERT INTO outbox (event_id, job_id, account_id, environment, contract, type, sequence, target_url, body,
+            occurred_at)
+        SELECT :event_id, id, account_id, environment, contract, :event_type, :sequence, callback_url, :event_body,
+            ended_at
+        FROM ended WHERE callback_url IS NOT NULL
+    )
+    SELECT job_id FROM gone
+    """)
+)
+
+_WAKE = Query(
+    text("""
+    WITH known AS (
+        UPDATE attempts SET claimed_task_id = coalesce(claimed_task_id, :claimed_task_id)
+        WHERE token = :token AND outcome IS NULL
+        RETURNING job_id
+    )
+    UPDATE work SET wake_no = wake_no + 1, due_at = now()
+    FROM known WHERE work.job_id = known.job_id
+    RETURNING work.job_id
+    """)
+)
+
+
+class SqlWork:
+    """The port Work, on PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def claim(self, *, limit: int, lease_seconds: float) -> list[Claim]:
+        """Takes the longest due jobs that nobody holds."""
+        rows = await self._execute(_CLAIM, most=limit, lease_seconds=lease_seconds)
+        return [_claim_from_row(row) for row in rows]
+
+    async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> None:
+        """Holds on to jobs; those lost meanwhile are left alone."""
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                _RENEW.sql,
+                _RENEW.bind(
+                    job_ids=[claim.job.id for claim in claims],
+                    leases=[claim.lease_no for claim in claims],
+                    lease_seconds=lease_seconds,
+                ),
+            )
+
+    async def postpone(self, claim: Claim, *, seconds: float, checked: bool = False) -> None:
+        """Lets go of a job until it is due again: at once if a callback woke it after it was claimed."""
+        await self._move(_POSTPONE, claim, seconds=seconds, checked=int(checked), wake_no=claim.wake_no)
+
+    async def open_attempt(self, claim: Claim, *, route: Route, token: str) -> Claim:
+        """Moves PENDING to SUBMITTING with a new attempt on record, and keeps the lease."""
+        row = await self._move(
+            _OPEN_ATTEMPT, claim, route=route.name, upstream_model=route.upstream_model, token=token
+        )
+        return replace(claim, state=State.SUBMITTING, attempt=Attempt(**row), attempt_age_seconds=0)
+
+    async def drop_attempt(self, claim: Claim, *, outcome: str, detail: str, seconds: float) -> None:
+        """Closes an attempt that surely started nothing: SUBMITTING to PENDING, due in `seconds`."""
+        detail = detail[:DETAIL_CHARACTERS_MAX]
+        attempt_id = _attempt_id(claim)
+        await self._move(
+            _DROP_ATTEMPT, claim, attempt_id=attempt_id, outcome=outcome, detail=detail, seconds=seconds
+        )
+
+    async def adopt_task(self, claim: Claim, *, task_id: str, seconds: float) -> None:
+        """Moves SUBMITTING to PROCESSING with the provider's task, due in `seconds`."""
+        await self._move(
+            _ADOPT_TASK,
+            claim,
+            attempt_id=_attempt_id(claim),
+            task_id=task_id,
+            seconds=seconds,
+            wake_no=claim.wake_no,
+        )
+
+    async def keep_output(self, claim: Claim, output: Output) -> Claim:
+        """Moves PROCESSING to STORED, and keeps the lease."""
+        await self._move(
+            _KEEP_OUTPUT,
+            claim,
+            attempt_id=_attempt_id(claim),
+            video_url=output.video_url,
+            thumbnail_url=output.thumbnail_url,
+            last_frame_url=output.last_frame_url,
+            output_seconds=output.duration_seconds,
+        )
+        return replace(claim, state=State.STORED, job=replace(claim.job, output=output))
+
+    async def give_up(self, claim: Claim, *, failure: FailureCode, detail: str) -> Claim:
+        """Moves to FAILING, and keeps the lease."""
+        detail = detail[:DETAIL_CHARACTERS_MAX]
+        await self._move(_GIVE_UP, claim, attempt_id=_attempt_id(claim), failure=failure.value, detail=detail)
+        return replace(claim, state=State.FAILING, job=replace(claim.job, failure=failure))
+
+    async def finish(self, claim: Claim, job: Job, *, event_type: str, event_body: bytes) -> None:
+        """Ends a job in one transaction: what the customer sees, usage, the event if somebody is to be told."""
+        await self._move(
+            _FINISH,
+            claim,
+            status=job.status.value,
+            charged=job.charged_micros,
+            refunded=job.refunded_micros,
+            ended_at=job.ended_at,
+            event_id=f"evt_{job.id}_{EVENT_SEQUENCE}",
+            event_type=event_type,
+            event_body=event_body,
+            sequence=EVENT_SEQUENCE,
+        )
+
+    async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
+        """Makes the job of an attempt due at once. Tells whether there is such an unfinished attempt."""
+        return bool(await self._execute(_WAKE, token=token, claimed_task_id=claimed_task_id))
+
+    async def _move(self, query: Query, claim: Claim, **values: Any) -> Mapping[str, Any]:
+        rows = await self._execute(query, job_id=claim.job.id, lease_no=claim.lease_no, **values)
+        if not rows:
+            raise LeaseLostError(claim.job.id)
+        return rows[0]
+
+    async def _execute(self, query: Query, **values: Any) -> list[dict[str, Any]]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query.sql, query.bind(**values))
+            return await cursor.fetchall()
+
+
+def _attempt_id(claim: Claim) -> str | None:
+    return claim.attempt.id if claim.attempt is not None else None
+
+
+def _claim_from_row(row: Mapping[str, Any]) -> Claim:
+    attempt = None
+    if row["attempt_id"] is not None:
+        attempt = Attempt(**{name: row[f"attempt_{name}"] for name in _ATTEMPT_COLUMNS})
+    return Claim(
+        job=job_from_row(row),
+        state=State(row["state"]),
+        lease_no=row["lease_no"],
+        wake_no=row["wake_no"],
+        check_count=row["check_count"],
+        job_age_seconds=row["job_age_seconds"],
+        attempt=attempt,
+        attempt_age_seconds=row["attempt_age_seconds"],
+    )

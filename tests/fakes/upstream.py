@@ -1,0 +1,107 @@
+"""A provider, a media store and a ledger that do what a test says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from services.common.errors import Reason, ServiceError
+from services.jobs.domain import Job, Output, Owner
+from services.upstream.contract import Callback, Done, Order, Pending, Refused
+
+Answer = Pending | Done | Refused | Exception
+
+
+@dataclass
+class ScriptedProvider:
+    """Fulfils Provider. Tasks are remembered by correlation id, so that a lost answer can be looked for."""
+
+    submit_error: Exception | None = None
+    loses_answers: bool = False
+    """Whether a task is started although `submit_error` is raised."""
+    find_error: Exception | None = None
+    answers: list[Answer] = field(default_factory=list)
+    """What `check` says, in order; the last one stays."""
+    tasks: dict[str, str] = field(default_factory=dict)
+    orders: list[Order] = field(default_factory=list)
+
+    async def submit(
+        self, order: Order, *, correlation_id: str, callback_url: str | None, timeout_seconds: float
+    ) -> str:
+        if self.submit_error is None or self.loses_answers:
+            self.orders.append(order)
+            self.tasks[correlation_id] = f"task-{len(self.orders)}"
+        if self.submit_error is not None:
+            raise self.submit_error
+        return self.tasks[correlation_id]
+
+    async def find(
+        self, correlation_id: str, *, model: str, created_after: float, timeout_seconds: float
+    ) -> str | None:
+        if self.find_error is not None:
+            raise self.find_error
+        return self.tasks.get(correlation_id)
+
+    async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def read_callback(self, body: bytes) -> Callback:
+        return Callback(task_id=body.decode() or None)
+
+
+@dataclass
+class ScriptedMedia:
+    """Fulfils Media."""
+
+    duration_seconds: float = 5.0
+    error: Exception | None = None
+    kept: list[str] = field(default_factory=list)
+
+    async def keep(self, job: Job, *, source_url: str) -> Output:
+        if self.error is not None:
+            raise self.error
+        self.kept.append(job.id)
+        return Output(
+            video_url=f"https://media.example/{job.id}.mp4",
+            thumbnail_url=f"https://media.example/{job.id}.jpg",
+            last_frame_url=None,
+            duration_seconds=self.duration_seconds,
+        )
+
+
+@dataclass
+class MemoryLedger:
+    """Fulfils Ledger with the real one's rules: a hold is resolved once, and repeating a call changes nothing."""
+
+    state: dict[str, str] = field(default_factory=dict)
+    amount: dict[str, int] = field(default_factory=dict)
+    captured: dict[str, int] = field(default_factory=dict)
+    outage: Exception | None = None
+
+    async def hold(self, hold_id: str, *, owner: Owner, amount_micros: int) -> None:
+        self._reachable()
+        self.state.setdefault(hold_id, "provisional")
+        self.amount.setdefault(hold_id, amount_micros)
+
+    async def confirm(self, hold_id: str) -> None:
+        self._move(hold_id, "confirmed", lambda: None)
+
+    async def capture(self, hold_id: str, *, amount_micros: int) -> None:
+        assert amount_micros <= self.amount[hold_id]
+        self._move(hold_id, "captured", lambda: self.captured.setdefault(hold_id, amount_micros))
+
+    async def release(self, hold_id: str) -> None:
+        self._move(hold_id, "released", lambda: None)
+
+    def _move(self, hold_id: str, to: str, then: Callable[[], object]) -> None:
+        self._reachable()
+        state = self.state[hold_id]
+        if state in {"captured", "released", "expired"} and state != to:
+            raise ServiceError(Reason[f"HOLD_{state.upper()}"], f"The hold is {state}.")
+        self.state[hold_id] = to
+        then()
+
+    def _reachable(self) -> None:
+        if self.outage is not None:
+            raise self.outage

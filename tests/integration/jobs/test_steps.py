@@ -1,0 +1,436 @@
+"""Every step on the real work table: what it leaves, run twice, and after a crash between its call and its commit."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from services.common.clock import utc_now
+from services.common.database import Pool
+from services.common.errors import Reason, ServiceError
+from services.jobs.domain import Claim, Job, LeaseLostError, Route, State, Status
+from services.jobs.ports import ResultRejectedError, ResultUnavailableError
+from services.jobs.steps.begin_attempt import begin_attempt
+from services.jobs.steps.check import check
+from services.jobs.steps.complete import complete
+from services.jobs.steps.recover import recover
+from services.jobs.steps.refund import refund
+from services.jobs.steps.submit import submit
+from services.jobs.store.rows import job_from_row
+from services.jobs.store.work import SqlWork
+from services.jobs.workers import Walker
+from services.upstream.contract import (
+    BrokenError,
+    BusyError,
+    Done,
+    Pending,
+    RefusalKind,
+    Refused,
+    RefusedError,
+    UnknownError,
+    UnreachableError,
+)
+from tests.fakes.upstream import MemoryLedger, ScriptedMedia, ScriptedProvider
+from tests.integration.jobs.conftest import OWNER, a_job, store_jobs
+
+DONE = Done(video_url="https://provider.example/secret.mp4")
+
+
+@dataclass
+class World:
+    """A jobs database with one held job, and everything around it scripted."""
+
+    pool: Pool
+    work: SqlWork
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    provider: ScriptedProvider = field(default_factory=lambda: ScriptedProvider(answers=[DONE]))
+    media: ScriptedMedia = field(default_factory=ScriptedMedia)
+
+    async def claim(self) -> Claim:
+        """Takes the job over as another worker would: whatever lease there was is over, and the job is due."""
+        await self.sql("UPDATE work SET lease_until = '-infinity', due_at = now()")
+        [claim] = await self.work.claim(limit=1, lease_seconds=60)
+        return claim
+
+    async def sql(self, statement: str) -> list[dict[str, Any]]:
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(statement.encode())
+            return await cursor.fetchall() if cursor.description else []
+
+    async def job(self) -> Job:
+        return job_from_row((await self.sql("SELECT * FROM jobs"))[0])
+
+    async def state(self) -> str | None:
+        found = await self.sql("SELECT state FROM work")
+        return found[0]["state"] if found else None
+
+    async def begin(self, claim: Claim) -> Claim:
+        return await begin_attempt(
+            claim,
+            work=self.work,
+            ledger=self.ledger,
+            choose_route=lambda _: Route(name="ark", upstream_model="m"),
+            new_token=lambda: f"token-{claim.lease_no}",
+        )
+
+    async def submit(self, claim: Claim) -> Claim | None:
+        return await submit(
+            claim, work=self.work, providers={"ark": self.provider}, callback_url=lambda _: None
+        )
+
+    async def recover(self, claim: Claim) -> None:
+        await recover(claim, work=self.work, providers={"ark": self.provider})
+
+    async def check(self, claim: Claim) -> Claim | None:
+        return await check(claim, work=self.work, providers={"ark": self.provider}, media=self.media)
+
+    async def complete(self, claim: Claim) -> None:
+        await complete(claim, work=self.work, ledger=self.ledger, clock=utc_now, render_event=rendered)
+
+    async def refund(self, claim: Claim) -> None:
+        await refund(claim, work=self.work, ledger=self.ledger, clock=utc_now, render_event=rendered)
+
+    async def submitted(self) -> None:
+        await self.submit(await self.begin(await self.claim()))
+
+    def walker(self) -> Walker:
+        steps = {
+            State.PENDING: self.begin,
+            State.SUBMITTING: self.recover,
+            State.PROCESSING: self.check,
+            State.STORED: self.complete,
+            State.FAILING: self.refund,
+        }
+        return Walker(work=self.work, steps=steps, submit=self.submit)
+
+
+def rendered(job: Job) -> tuple[str, bytes]:
+    return f"video.generation.{job.status}", job.id.encode()
+
+
+@pytest.fixture
+async def world(jobs_pool: Pool) -> World:
+    made = World(pool=jobs_pool, work=SqlWork(jobs_pool))
+    await store_jobs(jobs_pool, a_job())
+    await made.ledger.hold(a_job().id, owner=OWNER, amount_micros=a_job().reserved_micros)
+    return made
+
+
+async def test_an_attempt_is_on_record_before_the_provider_is_asked(world: World) -> None:
+    await world.begin(await world.claim())
+
+    assert world.provider.orders == []
+    assert await world.state() == "submitting"
+    assert world.ledger.state == {a_job().id: "confirmed"}
+
+
+async def test_a_submitted_job_is_processing_with_the_providers_task(world: World) -> None:
+    await world.submitted()
+
+    assert await world.state() == "processing"
+    assert (await world.job()).status is Status.PROCESSING
+    assert (await world.sql("SELECT task_id FROM attempts"))[0]["task_id"] == "task-1"
+
+
+async def test_the_provider_is_sent_the_resolved_input(world: World) -> None:
+    await world.submitted()
+
+    [order] = world.provider.orders
+    assert (order.model, order.prompt, order.seed, order.image_urls) == (
+        "m",
+        a_job().input.prompt,
+        a_job().input.seed,
+        a_job().input.image_urls,
+    )
+
+
+async def test_only_the_lease_that_opened_an_attempt_may_submit_it(world: World) -> None:
+    await world.begin(await world.claim())
+    later = await world.claim()
+
+    with pytest.raises(AssertionError):
+        await world.submit(later)
+
+
+async def test_a_task_started_before_a_crash_is_adopted_not_started_again(world: World) -> None:
+    claim = await world.begin(await world.claim())
+    assert claim.attempt is not None
+    await world.provider.submit(
+        _order(claim), correlation_id=claim.attempt.id, callback_url=None, timeout_seconds=1
+    )
+
+    await world.recover(await world.claim())
+
+    assert await world.state() == "processing"
+    assert len(world.provider.orders) == 1
+
+
+async def test_a_task_named_by_a_callback_is_adopted_without_asking(world: World) -> None:
+    claim = await world.begin(await world.claim())
+    assert claim.attempt is not None
+    world.provider.find_error = UnreachableError("down")
+    await world.work.wake(claim.attempt.token, claimed_task_id="task-9")
+
+    await world.recover(await world.claim())
+
+    assert (await world.sql("SELECT task_id FROM attempts"))[0]["task_id"] == "task-9"
+
+
+async def test_a_young_attempt_without_a_task_is_looked_for_again(world: World) -> None:
+    await world.begin(await world.claim())
+
+    await world.recover(await world.claim())
+
+    assert await world.state() == "submitting"
+
+
+async def test_an_old_attempt_without_a_task_goes_back_and_is_submitted_anew(world: World) -> None:
+    await world.begin(await world.claim())
+    await world.sql("UPDATE attempts SET opened_at = now() - interval '31 seconds'")
+    await world.recover(await world.claim())
+    before = await world.state()
+
+    await world.submitted()
+
+    assert before == "pending"
+    assert await world.state() == "processing"
+    outcomes = [row["outcome"] for row in await world.sql("SELECT outcome FROM attempts ORDER BY number")]
+    assert outcomes == ["lost", None]
+
+
+async def test_a_lost_answer_leaves_the_attempt_to_be_looked_for(world: World) -> None:
+    world.provider.submit_error = UnknownError("reset")
+    world.provider.loses_answers = True
+    await world.submitted()
+    before = await world.state()
+
+    await world.recover(await world.claim())
+
+    assert before == "submitting"
+    assert await world.state() == "processing"
+    assert len(world.provider.orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (BusyError("queue full", retry_after_seconds=3), "busy"),
+        (UnreachableError("no route"), "unreachable"),
+        (BrokenError("bad key"), "broken"),
+    ],
+)
+async def test_what_surely_started_nothing_is_tried_again_later(
+    world: World, error: Exception, outcome: str
+) -> None:
+    world.provider.submit_error = error
+    await world.submitted()
+
+    assert await world.state() == "pending"
+    assert (await world.sql("SELECT outcome FROM attempts"))[0]["outcome"] == outcome
+    [due] = await world.sql("SELECT due_at > now() AS later FROM work")
+    assert due["later"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "failure"),
+    [
+        (RefusalKind.CONTENT, "content_policy_violation"),
+        (RefusalKind.INPUT_MEDIA, "input_media_error"),
+        (RefusalKind.PARAMETERS, "generation_failed"),
+    ],
+)
+async def test_a_refused_order_fails_the_job_and_gives_everything_back(
+    world: World, kind: RefusalKind, failure: str
+) -> None:
+    world.provider.submit_error = RefusedError(Refused(kind=kind, detail="no"))
+    held = await world.submit(await world.begin(await world.claim()))
+    assert held is not None
+
+    await world.refund(held)
+
+    job = await world.job()
+    assert (job.status, job.failure) == (Status.FAILED, failure)
+    assert (job.charged_micros, job.refunded_micros) == (0, job.reserved_micros)
+    assert world.ledger.state == {job.id: "released"}
+    [event] = await world.sql("SELECT type FROM outbox")
+    assert event["type"] == "video.generation.failed"
+
+
+async def test_a_job_that_waited_too_long_to_start_fails_by_timeout(world: World) -> None:
+    await world.sql("UPDATE jobs SET created_at = created_at - interval '7 hours'")
+
+    await world.refund(await world.begin(await world.claim()))
+
+    assert (await world.job()).failure == "timeout"
+
+
+async def test_a_job_whose_hold_expired_fails_and_is_not_sent_anywhere(world: World) -> None:
+    world.ledger.state[a_job().id] = "expired"
+
+    await world.refund(await world.begin(await world.claim()))
+
+    assert (await world.job()).status is Status.FAILED
+    assert world.provider.orders == []
+
+
+@pytest.mark.parametrize("answer", [Pending(running=True), UnreachableError("garbage"), BusyError("429")])
+async def test_no_result_yet_is_asked_for_again_ever_less_often(world: World, answer: Any) -> None:
+    world.provider.answers = [answer]
+    await world.submitted()
+
+    await world.check(await world.claim())
+    await world.check(await world.claim())
+
+    [row] = await world.sql("SELECT check_count, due_at > now() + interval '3 seconds' AS later FROM work")
+    assert (row["check_count"], row["later"]) == (2, True)
+    assert (await world.job()).status is Status.PROCESSING
+
+
+async def test_a_silent_provider_does_not_fail_a_job_before_the_last_deadline(world: World) -> None:
+    world.provider.answers = [UnreachableError("down")]
+    await world.submitted()
+    await world.sql("UPDATE attempts SET opened_at = now() - interval '72 hours'")
+    early = await world.check(await world.claim())
+    await world.sql("UPDATE attempts SET opened_at = now() - interval '74 hours'")
+
+    late = await world.check(await world.claim())
+
+    assert early is None
+    assert late is not None
+    assert late.state is State.FAILING
+
+
+async def test_a_result_is_stored_before_credits_are_taken(world: World) -> None:
+    await world.submitted()
+    claim = await world.check(await world.claim())
+
+    assert claim is not None
+    assert claim.state is State.STORED
+    assert world.ledger.state == {a_job().id: "confirmed"}
+    assert (await world.job()).output is not None
+
+
+async def test_a_result_that_cannot_be_fetched_now_is_fetched_later(world: World) -> None:
+    await world.submitted()
+    world.media.error = ResultUnavailableError("timeout")
+
+    left = await world.check(await world.claim())
+
+    assert left is None
+    assert await world.state() == "processing"
+
+
+async def test_a_result_that_is_no_video_fails_the_job(world: World) -> None:
+    await world.submitted()
+    world.media.error = ResultRejectedError("text/html")
+
+    claim = await world.check(await world.claim())
+
+    assert claim is not None
+    assert claim.state is State.FAILING
+
+
+async def test_a_completed_job_is_charged_once_and_told_once(world: World) -> None:
+    await world.submitted()
+    claim = await world.check(await world.claim())
+    assert claim is not None
+
+    await world.complete(claim)
+    with pytest.raises(LeaseLostError):
+        await world.complete(claim)
+
+    job = await world.job()
+    assert (job.status, job.charged_micros) == (Status.COMPLETED, job.reserved_micros)
+    assert world.ledger.captured == {job.id: job.reserved_micros}
+    assert len(await world.sql("SELECT * FROM outbox")) == 1
+    assert await world.state() is None
+
+
+async def test_a_crash_between_capture_and_commit_charges_once(world: World) -> None:
+    await world.submitted()
+    claim = await world.check(await world.claim())
+    assert claim is not None
+    await world.ledger.capture(a_job().id, amount_micros=claim.job.reserved_micros)
+
+    await world.complete(await world.claim())
+
+    assert world.ledger.captured == {a_job().id: a_job().reserved_micros}
+    assert (await world.job()).status is Status.COMPLETED
+
+
+async def test_a_shorter_clip_is_charged_by_what_was_delivered(world: World) -> None:
+    world.media.duration_seconds = 3.2
+    await world.submitted()
+    claim = await world.check(await world.claim())
+    assert claim is not None
+
+    await world.complete(claim)
+
+    assert (await world.job()).charged_micros == 3 * a_job().micros_per_second
+
+
+async def test_a_crash_between_release_and_commit_refunds_once(world: World) -> None:
+    world.provider.submit_error = RefusedError(Refused(kind=RefusalKind.CONTENT))
+    await world.submit(await world.begin(await world.claim()))
+    await world.ledger.release(a_job().id)
+
+    await world.refund(await world.claim())
+
+    assert (await world.job()).refunded_micros == a_job().reserved_micros
+
+
+async def test_two_workers_with_one_job_complete_it_once(world: World) -> None:
+    await world.submitted()
+    stale = await world.check(await world.claim())
+    assert stale is not None
+    fresh = await world.claim()
+
+    with pytest.raises(LeaseLostError):
+        await world.complete(stale)
+    await world.complete(fresh)
+
+    assert len(await world.sql("SELECT * FROM outbox")) == 1
+    assert (await world.sql("SELECT completed_jobs FROM usage_daily"))[0]["completed_jobs"] == 1
+
+
+async def test_a_walk_takes_a_job_as_far_as_it_goes_and_lets_it_go(world: World) -> None:
+    walker = world.walker()
+
+    assert await walker.claim_once() == 1
+    await walker.drain(seconds=5)
+    assert await world.state() == "processing"
+    await world.sql("UPDATE work SET due_at = now()")
+    await walker.claim_once()
+    await walker.drain(seconds=5)
+
+    assert (await world.job()).status is Status.COMPLETED
+
+
+async def test_an_outage_of_billing_postpones_a_job_and_never_fails_it(world: World) -> None:
+    world.ledger.outage = ServiceError(Reason.UNAVAILABLE, "billing is down")
+    walker = world.walker()
+
+    await walker.claim_once()
+    await walker.drain(seconds=5)
+
+    assert await world.state() == "pending"
+    [row] = await world.sql("SELECT lease_until < now() AS free, due_at > now() AS later FROM work")
+    assert (row["free"], row["later"]) == (True, True)
+
+
+async def test_a_step_that_breaks_unexpectedly_lets_the_job_go(world: World) -> None:
+    world.provider.submit_error = ZeroDivisionError()
+    walker = world.walker()
+
+    await walker.claim_once()
+    await walker.drain(seconds=5)
+
+    assert await world.state() == "submitting"
+    assert (await world.sql("SELECT lease_until < now() AS free FROM work"))[0]["free"]
+
+
+def _order(claim: Claim) -> Any:
+    from services.jobs.steps.submit import order_of
+
+    assert claim.attempt is not None
+    return order_of(claim.job, claim.attempt)
