@@ -20,11 +20,14 @@ from services.common.errors import Reason, ServiceError
 log = logging.getLogger("reelgate.call")
 
 Behavior = Callable[[Any, ServicerContext[Any, Any]], Awaitable[Message]]
+Handler = Any
+"""A grpc.RpcMethodHandler, whose generic type exists only in stubs."""
 Deserializer = Callable[[bytes], Message]
 Layer = Callable[[str, Behavior], Behavior]
 """Takes a full method name (`/package.Service/Method`) and what is inside, and returns what surrounds it."""
 
 ERROR_DOMAIN = "reelgate"
+OURS = "/reelgate."
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -33,24 +36,24 @@ class Undecodable:
 
 
 class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Surrounds every unary method with layers, outermost first. Streams (health, reflection) pass untouched."""
+    """Surrounds every unary method of ours with layers, outermost first. Health and reflection pass untouched."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self._layers = tuple(layers)
-        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._handlers: dict[str, Handler] = {}
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> Handler:
         """Returns the surrounded method, composed at its first call."""
         method = handler_call_details.method
         known = self._handlers.get(method)
         if known is not None:
             return known
         handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:  # type: ignore[redundant-expr]
+        if handler is None or handler.unary_unary is None or not method.startswith(OURS):
             return handler
         behavior = cast("Behavior", handler.unary_unary)
         for layer in reversed(self._layers):

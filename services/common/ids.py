@@ -1,13 +1,15 @@
 """Names and secrets that nobody else will choose."""
 
 import secrets
+from datetime import datetime
 
 from ulid import ULID
 
 
-def new_id(prefix: str) -> str:
-    """Returns `prefix`, an underscore and a lower-case ULID: later ids sort after earlier ones."""
-    return f"{prefix}_{str(ULID()).lower()}"
+def new_id(prefix: str, at: datetime | None = None) -> str:
+    """Returns `prefix`, an underscore and the lower-case ULID: ids of later moments (default: now) sort after earlier ones."""
+    ulid = ULID() if at is None else ULID.from_datetime(at)
+    return f"{prefix}_{str(ulid).lower()}"
 
 
 def new_token() -> str:

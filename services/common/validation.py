@@ -1,6 +1,6 @@
 """The limits that the protos state, enforced before a method runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import protovalidate
@@ -48,7 +48,7 @@ def _refusal(violation: protovalidate.Violation) -> ServiceError:
         return invalid_field(field, "is required")
     if proto.rule_id == "string.in":
         return invalid_field(field, f"must be one of {', '.join(violation.rule_value)}", value)
-    if isinstance(value, list):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return invalid_field(field, f"{proto.message}; it had {len(value)}")
     return invalid_field(field, str(proto.message), value)
 

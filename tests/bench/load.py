@@ -81,9 +81,7 @@ def request(method: str, host: str, path: str, *, key: str, body: bytes = b"") -
     return head.encode() + b"\r\n" + body
 
 
-async def load(
-    host: str, next_request: Callable[[], bytes], *, connections: int, seconds: float
-) -> Measured:
+async def load(host: str, next_request: Callable[[], bytes], *, connections: int, seconds: float) -> Measured:
     """Sends requests for a while over `connections` connections to `host:port` and returns what happened."""
     name, _, port = host.rpartition(":")
     measured = Measured()
@@ -95,6 +93,8 @@ async def load(
         )
         for _ in range(connections)
     ]
-    await asyncio.wait_for(asyncio.gather(*(protocol.done for _, protocol in opened)), seconds + CLOSE_SECONDS)
+    await asyncio.wait_for(
+        asyncio.gather(*(protocol.done for _, protocol in opened)), seconds + CLOSE_SECONDS
+    )
     measured.seconds = time.perf_counter() - started
     return measured

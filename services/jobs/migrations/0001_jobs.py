@@ -42,10 +42,10 @@ def upgrade() -> None:
         CREATE INDEX jobs_created ON jobs (account_id, environment, created_at)
     """)
     op.execute("""
-        CREATE INDEX jobs_newest ON jobs (account_id, environment, id DESC)
+        CREATE INDEX jobs_newest ON jobs (account_id, environment, id COLLATE "C" DESC)
     """)
     op.execute("""
-        CREATE INDEX jobs_newest_by_status ON jobs (account_id, environment, status, id DESC)
+        CREATE INDEX jobs_newest_by_status ON jobs (account_id, environment, status, id COLLATE "C" DESC)
     """)
     op.execute("""
         CREATE TABLE outbox (

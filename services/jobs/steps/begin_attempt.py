@@ -7,6 +7,9 @@ from services.jobs.domain import Claim, FailureCode, Job, Route
 from services.jobs.ports import Ledger, Work
 from services.jobs.steps.timing import START_DEADLINE_SECONDS
 
+HOLD_GONE = (Reason.HOLD_EXPIRED, Reason.HOLD_RELEASED)
+"""Not confirmed in time, or given back by a request that did not learn that its job had been stored."""
+
 
 async def begin_attempt(
     claim: Claim,
@@ -18,14 +21,14 @@ async def begin_attempt(
 ) -> Claim:
     """Puts an attempt on record before any provider hears of it.
 
-    Gives the job up when it waited too long, or when its hold has expired meanwhile.
+    Gives the job up when it waited too long, or when its hold is gone.
     """
     if claim.job_age_seconds > START_DEADLINE_SECONDS:
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail="not started in time")
     try:
         await ledger.confirm(claim.job.id)
     except ServiceError as error:
-        if error.reason is not Reason.HOLD_EXPIRED:
+        if error.reason not in HOLD_GONE:
             raise
-        return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail="the hold expired")
+        return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=f"hold: {error.reason}")
     return await work.open_attempt(claim, route=choose_route(claim.job), token=new_token())

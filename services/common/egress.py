@@ -1,0 +1,276 @@
+"""The guard for addresses that customers supply: read when they are given, and checked again when connected to.
+
+The text of an address proves little, because names resolve anew each time. What counts is the address of the
+socket, so every connection passes `check_address`, those to literal addresses included.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from typing_extensions import override
+from yarl import URL
+
+URL_LENGTH_MAX = 2_048
+DNS_TIMEOUT_SECONDS = 5.0
+DNS_THREADS_MAX = 32
+KEEPALIVE_SECONDS = 2.0
+REQUEST_TIMEOUT_SECONDS = 15.0
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+LookUp = Callable[[str, int], Awaitable[list[str]]]
+"""Returns the addresses of a host name. Raises socket.gaierror; EAI_AGAIN when the fault may be ours."""
+
+_PRIVATE = "must not point to a private address"
+_MALFORMED = "must have a valid host name or address, and a valid port if any"
+
+# IANA special-purpose registries, multicast and reserved space, and addresses that clouds keep for themselves.
+_SPECIAL_V4 = tuple(
+    (int(network[0]), int(network[-1]))
+    for network in map(
+        IPv4Network,
+        (
+            "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16",
+            "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24",
+            "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24",
+            "203.0.113.0/24", "224.0.0.0/3",
+        ),
+    )
+)  # fmt: skip
+_GLOBAL_V6 = IPv6Network("2000::/3")
+# 2001::/23 holds Teredo, benchmarking and ORCHID; 2002::/16 is 6to4, which carries an IPv4 address.
+_SPECIAL_V6 = tuple(
+    map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"))
+)
+_NAT64 = IPv6Network("64:ff9b::/96")
+_LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+
+_FORM = re.compile(r"(?i:https?)://(?:\[[0-9a-fA-F:.]+\]|[^][:/?#]+)(?::[0-9]{1,5})?(?:[/?#].*)?", re.ASCII)
+_USER = re.compile(r"(?i:https?)://[^/?#]*@")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
+_LOCAL_SUFFIXES = ("localhost", "local", "internal")
+
+
+class ForbiddenUrlError(Exception):
+    """An address that we do not connect to. `why` completes the sentence "The address …"."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrlPolicy:
+    """Where customers may point us."""
+
+    private_targets_allowed: tuple[Network, ...] = ()
+    """Blocks that are open, on every port, although they are private."""
+    ports: tuple[int, ...] = (80, 443)
+
+    def allows_private(self, address: Address) -> bool:
+        """Tells whether an address lies in a block that was opened."""
+        return any(address in block for block in self.private_targets_allowed)
+
+    @cached_property
+    def allows_local_names(self) -> bool:
+        """Whether names such as `localhost` may be used, because a loopback block is open."""
+        return any(self.allows_private(address) for address in _LOOPBACK)
+
+
+def parse_networks(blocks: str) -> tuple[Network, ...]:
+    """Returns the blocks of a comma-separated list such as `127.0.0.0/8,fd00::/8`. Raises ValueError."""
+    return tuple(ip_network(block.strip()) for block in blocks.split(",") if block.strip())
+
+
+def check_url(url: str, policy: UrlPolicy) -> None:
+    """Refuses an address that is malformed or surely not public. Looks up no name, so it is fast.
+
+    Raises ForbiddenUrlError.
+    """
+    if len(url) > URL_LENGTH_MAX:
+        raise ForbiddenUrlError(f"must have at most {URL_LENGTH_MAX} characters")
+    if not url.isprintable() or " " in url or "\\" in url:
+        raise ForbiddenUrlError("must not contain spaces, control characters or backslashes")
+    if not url[:8].lower().startswith(("http://", "https://")):
+        raise ForbiddenUrlError("must be an http or https address")
+    if _USER.match(url):
+        raise ForbiddenUrlError("must not contain a user name or password")
+    if _FORM.fullmatch(url) is None:
+        raise ForbiddenUrlError(_MALFORMED)
+    try:
+        # The client's own parser: what is checked here is what it would connect to.
+        parsed = URL(url)
+    except ValueError:
+        raise ForbiddenUrlError(_MALFORMED) from None
+    _check_host((parsed.raw_host or "").removesuffix("."), parsed.port or 0, policy)
+
+
+def check_address(address: Address, port: int, policy: UrlPolicy) -> None:
+    """Refuses a special address or an unusual port, unless the address was opened. Raises ForbiddenUrlError."""
+    real = _embedded(address)
+    if policy.allows_private(real):
+        return
+    if _is_special(real):
+        raise ForbiddenUrlError(_PRIVATE)
+    _check_port(port, policy)
+
+
+@asynccontextmanager
+async def open_egress_session(
+    policy: UrlPolicy, *, connections_max: int, look_up: LookUp | None = None
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Opens a client whose every connection goes to a checked address; a redirect is an error, never followed.
+
+    Requests raise ForbiddenUrlError. Bodies stay compressed, cookies and proxy variables are ignored.
+    """
+    threads = ThreadPoolExecutor(DNS_THREADS_MAX, thread_name_prefix="dns")
+    connector = aiohttp.TCPConnector(
+        resolver=_CheckedResolver(policy, look_up or _system_look_up(threads)),
+        use_dns_cache=False,
+        socket_factory=_checked_socket_factory(policy),
+        limit=connections_max,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+    )
+    redirects = aiohttp.TraceConfig()
+    redirects.on_request_redirect.append(_refuse_redirect)
+
+    async def checked(
+        request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        check_url(str(request.url), policy)
+        return await send(request)
+
+    try:
+        async with aiohttp.ClientSession(
+            connector=connector,
+            middlewares=(checked,),
+            trace_configs=[redirects],
+            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
+            auto_decompress=False,
+            skip_auto_headers=("Accept-Encoding",),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        ) as session:
+            yield session
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _check_host(host: str, port: int, policy: UrlPolicy) -> None:
+    labels = host.split(".")
+    if ":" in host or _NUMBER.fullmatch(labels[-1]):
+        try:
+            address = ip_address(host)
+        except ValueError:
+            # Short, octal, hexadecimal and whole-number forms end here: nobody needs them to name a public host.
+            raise ForbiddenUrlError(_MALFORMED) from None
+        check_address(address, port, policy)
+        return
+    if _NAME.fullmatch(host) is None:
+        raise ForbiddenUrlError(_MALFORMED)
+    is_local = len(labels) == 1 or labels[-1] in _LOCAL_SUFFIXES
+    if is_local and not policy.allows_local_names:
+        raise ForbiddenUrlError(_PRIVATE)
+    if not is_local:
+        _check_port(port, policy)
+
+
+def _check_port(port: int, policy: UrlPolicy) -> None:
+    if port not in policy.ports:
+        allowed = " or ".join(map(str, policy.ports))
+        raise ForbiddenUrlError(f"must use port {allowed}")
+
+
+def _embedded(address: Address) -> Address:
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address
+
+
+def _is_special(address: Address) -> bool:
+    if isinstance(address, IPv4Address):
+        number = int(address)
+        return any(first <= number <= last for first, last in _SPECIAL_V4)
+    return address not in _GLOBAL_V6 or any(address in network for network in _SPECIAL_V6)
+
+
+class _CheckedResolver(AbstractResolver):
+    """Refuses a name when any of its addresses is forbidden."""
+
+    def __init__(self, policy: UrlPolicy, look_up: LookUp) -> None:
+        self._policy = policy
+        self._look_up = look_up
+
+    @override
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,
+    ) -> list[ResolveResult]:
+        try:
+            async with asyncio.timeout(DNS_TIMEOUT_SECONDS):
+                found = [ip_address(text) for text in await self._look_up(host, port)]
+        except TimeoutError:
+            raise socket.gaierror(socket.EAI_AGAIN, "name resolution timed out") from None
+        for address in found:
+            check_address(address, port, self._policy)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in found
+        ]
+
+    @override
+    async def close(self) -> None:
+        pass
+
+
+def _system_look_up(threads: ThreadPoolExecutor) -> LookUp:
+    async def look_up(host: str, port: int) -> list[str]:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(
+            threads,
+            lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG),
+        )
+        return [str(address[0]) for *_, address in found]
+
+    return look_up
+
+
+def _checked_socket_factory(policy: UrlPolicy) -> Callable[[Any], socket.socket]:
+    # Literal hosts never reach a resolver, but every connection takes its socket from here.
+    def open_socket(target: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
+        family, kind, protocol, _, address = target
+        check_address(ip_address(address[0]), address[1], policy)
+        return socket.socket(family, kind, protocol)
+
+    return open_socket
+
+
+async def _refuse_redirect(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, redirect: aiohttp.TraceRequestRedirectParams
+) -> None:
+    redirect.response.close()
+    raise ForbiddenUrlError("must not redirect")

@@ -1,0 +1,229 @@
+"""Builds a jobs process: opens everything in order and closes it in reverse."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import aiohttp
+from reelgate.callback.v1.callback_service_pb2_grpc import add_CallbackServiceServicer_to_server
+from reelgate.models.v1.models_service_pb2_grpc import add_ModelsServiceServicer_to_server
+from reelgate.usage.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
+from reelgate.video.v1.video_service_pb2_grpc import add_VideoServiceServicer_to_server
+
+from services.common.authentication import KeyCache, authenticated
+from services.common.boundary import errors_mapped, logged
+from services.common.client import open_channel
+from services.common.clock import utc_now
+from services.common.database import Pool, open_pool
+from services.common.egress import UrlPolicy, check_url
+from services.common.ids import new_id, new_token
+from services.common.loop import repeat
+from services.common.serve import Port, serve
+from services.common.validation import validated
+from services.common.wakeup import Wakeups, open_wakeups
+from services.jobs import rpc
+from services.jobs.catalogue import UpstreamNames, load_catalogue
+from services.jobs.clients import IntakeClient, KeyClient, LedgerClient, MediaKeeper
+from services.jobs.convert import render_event
+from services.jobs.domain import Claim, Job, Route, State
+from services.jobs.ports import Ledger, Providers
+from services.jobs.settings import JobsSettings
+from services.jobs.steps.begin_attempt import begin_attempt
+from services.jobs.steps.check import check
+from services.jobs.steps.complete import complete
+from services.jobs.steps.hand_over_events import hand_over_events
+from services.jobs.steps.recover import recover
+from services.jobs.steps.refund import refund
+from services.jobs.steps.submit import submit
+from services.jobs.steps.timing import RENEW_SECONDS
+from services.jobs.store.jobs import SqlJobs
+from services.jobs.store.outbox import SqlOutbox
+from services.jobs.store.work import SqlWork
+from services.jobs.workers import Step, Walker
+from services.media.limits import MediaLimits
+from services.media.store import MediaStore
+from services.upstream.providers.ark.adapter import ArkProvider
+from services.upstream.providers.ark.wire import parse_callback
+
+WORK_BELL = "jobs_work"
+OUTBOX_BELL = "jobs_outbox"
+IDLE_SECONDS = 1.0
+DRAIN_SECONDS = 5.0
+MEDIA_THREADS = 2
+SEED_MAX = 2**31 - 1
+LIVE, SIMULATOR = "ark", "simulator"
+"""Names of routes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Where a running process answers, as `host:port`."""
+
+    internal_address: str
+    public_address: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Core:
+    """What every role of a jobs process uses."""
+
+    settings: JobsSettings
+    pool: Pool
+    wakeups: Wakeups
+    ledger: Ledger
+
+
+@asynccontextmanager
+async def open_jobs(settings: JobsSettings, *, api: bool, worker: bool) -> AsyncIterator[Running]:
+    """Runs the roles of a jobs process until the block ends, then stops gracefully."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        pool = await enter(
+            open_pool(settings.database_url, name="jobs", connections_max=settings.connections_max)
+        )
+        wakeups = await enter(open_wakeups(settings.database_url, (WORK_BELL, OUTBOX_BELL)))
+        billing = await enter(open_channel(settings.billing_target))
+        core = _Core(settings=settings, pool=pool, wakeups=wakeups, ledger=LedgerClient(billing))
+        if worker:
+            await _open_worker(core, stack)
+        notice_seconds = settings.notice_seconds
+        internal = Port(
+            address=settings.internal_address,
+            services=(),
+            layers=(logged, errors_mapped, validated),
+            reflection=settings.reflection,
+        )
+        internal_address = await enter(serve(internal, notice_seconds=notice_seconds))
+        public_address = None
+        if api:
+            keys = KeyCache(KeyClient(billing).look_up)
+            public_address = await enter(serve(_public_port(core, keys), notice_seconds=notice_seconds))
+        yield Running(internal_address=internal_address, public_address=public_address)
+
+
+def _public_port(core: _Core, keys: KeyCache) -> Port:
+    settings = core.settings
+    catalogue, _ = load_catalogue(settings.catalogue_file)
+    jobs = SqlJobs(core.pool)
+    policy = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
+    video = rpc.VideoServicer(
+        catalogue=catalogue,
+        jobs=jobs,
+        ledger=core.ledger,
+        check_url=partial(check_url, policy=policy),
+        random_seed=partial(secrets.randbelow, SEED_MAX + 1),
+        new_id=partial(new_id, "vid"),
+        ring=partial(core.wakeups.ring, WORK_BELL),
+        clock=utc_now,
+    )
+    models = rpc.ModelsServicer(catalogue=catalogue)
+    usage = rpc.UsageServicer(jobs=jobs, clock=utc_now)
+    callback = rpc.CallbackServicer(
+        work=SqlWork(core.pool),
+        claimed_task_id=lambda body: parse_callback(body).task_id,
+        ring=partial(core.wakeups.ring, WORK_BELL),
+    )
+    return Port(
+        address=settings.public_address,
+        services=(
+            (rpc.VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, video)),
+            (rpc.MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
+            (rpc.USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
+            (rpc.CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
+        ),
+        layers=(logged, errors_mapped, authenticated(keys, rpc.PUBLIC_ACCESS), validated),
+        reflection=settings.reflection,
+    )
+
+
+async def _open_worker(core: _Core, stack: AsyncExitStack) -> None:
+    settings = core.settings
+    _, upstream_names = load_catalogue(settings.catalogue_file)
+    webhooks = await stack.enter_async_context(open_channel(settings.webhooks_target))
+    session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+    executor = stack.enter_context(ThreadPoolExecutor(MEDIA_THREADS, thread_name_prefix="media"))
+    media = MediaKeeper(
+        store=MediaStore.open(settings.media_store_url, public_base_url=settings.media_base_url),
+        session=session,
+        limits=MediaLimits(),
+        executor=executor,
+    )
+    work = SqlWork(core.pool)
+    providers = _providers(settings, session)
+    begin = partial(
+        begin_attempt,
+        work=work,
+        ledger=core.ledger,
+        choose_route=partial(_route, providers, upstream_names),
+        new_token=new_token,
+    )
+    tell = partial(core.wakeups.ring, OUTBOX_BELL)
+    steps: dict[State, Step] = {
+        State.PENDING: begin,
+        State.SUBMITTING: partial(recover, work=work, providers=providers),
+        State.PROCESSING: partial(check, work=work, providers=providers, media=media),
+        State.STORED: _then(
+            partial(complete, work=work, ledger=core.ledger, clock=utc_now, render_event=render_event), tell
+        ),
+        State.FAILING: _then(
+            partial(refund, work=work, ledger=core.ledger, clock=utc_now, render_event=render_event), tell
+        ),
+    }
+    submitting = partial(
+        submit,
+        work=work,
+        providers=providers,
+        callback_url=partial(_callback_url, settings.callback_base_url),
+    )
+    walker = Walker(work=work, steps=steps, submit=submitting)
+    stack.push_async_callback(walker.drain, seconds=DRAIN_SECONDS)
+    relay = partial(hand_over_events, outbox=SqlOutbox(core.pool), intake=IntakeClient(webhooks))
+    duties = (
+        repeat(walker.claim_once, name="claim", idle_seconds=IDLE_SECONDS, wake=core.wakeups.bell(WORK_BELL)),
+        repeat(walker.renew_once, name="renew", idle_seconds=RENEW_SECONDS),
+        repeat(relay, name="relay", idle_seconds=IDLE_SECONDS, wake=core.wakeups.bell(OUTBOX_BELL)),
+    )
+    for duty in duties:
+        stack.push_async_callback(_cancelled, asyncio.create_task(duty))
+
+
+def _providers(settings: JobsSettings, session: aiohttp.ClientSession) -> Providers:
+    # The simulator draws from the seed; ModelArk documents none for the models we ask it for.
+    simulator = ArkProvider(
+        session=session,
+        base_url=settings.simulator_base_url,
+        api_key=settings.simulator_api_key.get_secret_value(),
+        sends_seed=True,
+    )
+    if settings.ark_api_key is None:
+        return {SIMULATOR: simulator}
+    live = ArkProvider(
+        session=session, base_url=settings.ark_base_url, api_key=settings.ark_api_key.get_secret_value()
+    )
+    return {SIMULATOR: simulator, LIVE: live}
+
+
+def _route(providers: Providers, upstream_names: UpstreamNames, job: Job) -> Route:
+    name = LIVE if job.owner.environment == "live" and LIVE in providers else SIMULATOR
+    return Route(name=name, upstream_model=upstream_names[job.model]["ark"])
+
+
+def _callback_url(base_url: str, token: str) -> str | None:
+    return f"{base_url.rstrip('/')}/callbacks/{token}" if base_url else None
+
+
+def _then(step: Callable[[Claim], Awaitable[None]], ring: Callable[[], None]) -> Step:
+    async def stepped(claim: Claim) -> None:
+        await step(claim)
+        ring()
+
+    return stepped
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

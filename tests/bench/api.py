@@ -1,0 +1,168 @@
+"""How fast polls and creates are, as ratios to the echo: same Envoy, same load, turn by turn."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from statistics import median
+from typing import Any
+
+import aiohttp
+import psycopg
+
+from services.common.migrate import migrate
+from services.devstack import postgres
+from tests.bench.load import Measured, load, request
+from tests.bench.report import Row
+from tests.conftest import free_port
+from tests.e2e.edge_process import running_edge
+from tests.e2e.local_stack import Account, Stack
+
+LOADED_CONNECTIONS = 32
+ROUNDS = 3
+LOADED_SECONDS = 5.0
+UNLOADED_SECONDS = 3.0
+DATABASE = "jobs_bench"
+CREATE_BODY = json.dumps(
+    {
+        "model": "mini",
+        "input": {
+            "prompt": "A cinematic drone shot of waves breaking against black volcanic rocks",
+            "duration": 5,
+        },
+        "metadata": {"customer_job_id": "job_123"},
+    }
+).encode()
+Requests = dict[str, tuple[str, Callable[[], bytes]]]
+"""By name: `host:port`, and what to send there."""
+
+
+async def measure_api(stack: Stack, account: Account) -> list[Row]:
+    """Measures a jobs api process of its own, without a worker, on the stack's PostgreSQL and billing."""
+    async with AsyncExitStack() as opened:
+        requests = await opened.enter_async_context(_targets(stack, account))
+        loaded: dict[str, list[Measured]] = {name: [] for name in requests}
+        for _ in range(ROUNDS):
+            for name, target in requests.items():
+                loaded[name].append(
+                    await _run(*target, connections=LOADED_CONNECTIONS, seconds=LOADED_SECONDS)
+                )
+        alone = {
+            name: await _run(*target, connections=1, seconds=UNLOADED_SECONDS)
+            for name, target in requests.items()
+        }
+    rate = {name: median(run.per_second for run in runs) for name, runs in loaded.items()}
+    typical = {name: run.percentile(0.5) for name, run in alone.items()}
+    failed = sum(count for run in loaded["create"] for status, count in run.statuses.items() if status != 200)
+    return [
+        Row(name="echo, requests/s", measured=rate["echo"], goal=None, better="higher"),
+        Row(name="poll, requests/s", measured=rate["poll"], goal=None, better="higher"),
+        Row(name="create, requests/s", measured=rate["create"], goal=None, better="higher"),
+        Row(name="poll rate / echo rate", measured=rate["poll"] / rate["echo"], goal=0.40, better="higher"),
+        Row(
+            name="create rate / echo rate", measured=rate["create"] / rate["echo"], goal=0.14, better="higher"
+        ),
+        Row(name="create errors under load", measured=failed, goal=0, better="lower"),
+        Row(name="echo p50 unloaded, ms", measured=typical["echo"] * 1000, goal=None, better="lower"),
+        Row(
+            name="poll p50 / echo p50, unloaded",
+            measured=typical["poll"] / typical["echo"],
+            goal=4,
+            better="lower",
+        ),
+        Row(
+            name="create p50 / echo p50, unloaded",
+            measured=typical["create"] / typical["echo"],
+            goal=12,
+            better="lower",
+        ),
+    ]
+
+
+async def _run(host: str, next_request: Callable[[], bytes], *, connections: int, seconds: float) -> Measured:
+    return await load(host, next_request, connections=connections, seconds=seconds)
+
+
+@asynccontextmanager
+async def _targets(stack: Stack, account: Account) -> AsyncIterator[Requests]:
+    status = stack.status()
+    async with AsyncExitStack() as opened:
+        api, database_url = await _start_api(opened, status)
+        real = await opened.enter_async_context(_edge(status, api))
+        poll_answer, job_id = await _completed_job(real, account, database_url)
+        echo = f"127.0.0.1:{free_port()}"
+        await _start(opened, "tests.bench.echo", echo, json.dumps(poll_answer), environment={})
+        yardstick = await opened.enter_async_context(_edge(status, echo))
+        key, path = account.keys["live"], "/v1/videos/generations"
+        poll = request("GET", "bench", f"{path}/{job_id}", key=key)
+        create = request("POST", "bench", path, key=key, body=CREATE_BODY)
+        yield {
+            "echo": (yardstick, lambda: poll),
+            "poll": (real, lambda: poll),
+            "create": (real, lambda: create),
+        }
+
+
+@asynccontextmanager
+async def _edge(status: dict[str, Any], jobs_target: str) -> AsyncIterator[str]:
+    async with running_edge(
+        jobs_targets=jobs_target, billing_targets=status["grpc"]["billing"]["public"], access_log=False
+    ) as edge:
+        yield edge.address
+
+
+async def _start_api(opened: AsyncExitStack, status: dict[str, Any]) -> tuple[str, str]:
+    port = int(status["database"]["jobs"].rsplit(":", 1)[1].split("/")[0])
+    await asyncio.to_thread(postgres.ensure_database, port, DATABASE)
+    url = postgres.database_url(port, DATABASE)
+    await asyncio.to_thread(migrate, url, service="jobs")
+    address = f"127.0.0.1:{free_port()}"
+    settings = {
+        "JOBS_DATABASE_URL": url,
+        "JOBS_PUBLIC_ADDRESS": address,
+        "JOBS_INTERNAL_ADDRESS": "127.0.0.1:0",
+        "JOBS_BILLING_TARGET": status["grpc"]["billing"]["internal"],
+        "JOBS_WEBHOOKS_TARGET": status["grpc"]["webhooks"]["internal"],
+        "JOBS_MEDIA_STORE_URL": "unused",
+        "JOBS_MEDIA_BASE_URL": "http://unused.example",
+        "JOBS_SIMULATOR_BASE_URL": "http://unused.example",
+        "JOBS_SIMULATOR_API_KEY": "unused",
+    }
+    await _start(opened, "services.jobs", "api", environment=settings)
+    return address, url
+
+
+async def _start(opened: AsyncExitStack, module: str, *arguments: str, environment: dict[str, str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+
+    async def stop() -> None:
+        process.terminate()
+        await process.wait()
+
+    opened.push_async_callback(stop)
+
+
+async def _completed_job(edge: str, account: Account, database_url: str) -> tuple[dict[str, Any], str]:
+    headers = {"Authorization": f"Bearer {account.keys['live']}"}
+    async with aiohttp.ClientSession(f"http://{edge}", headers=headers) as client:
+        async with client.post("/v1/videos/generations", data=CREATE_BODY) as answer:
+            job_id = (await answer.json())["data"]["id"]
+        with psycopg.connect(database_url) as connection:
+            connection.execute(
+                "UPDATE jobs SET status = 'completed', ended_at = now(), charged_micros = reserved_micros,"
+                " video_url = 'http://media.example/' || id || '.mp4',"
+                " thumbnail_url = 'http://media.example/' || id || '.jpg', output_seconds = 5 WHERE id = %s",
+                (job_id,),
+            )
+        async with client.get(f"/v1/videos/generations/{job_id}") as answer:
+            return await answer.json(), job_id

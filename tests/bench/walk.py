@@ -1,0 +1,138 @@
+"""How fast whole jobs are: from create to the webhook, and from the provider's end to what the customer sees."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import psycopg
+from aiohttp import web
+
+from tests.bench.report import Row
+from tests.e2e.local_stack import Account, Stack
+
+OUTSTANDING = 120
+"""Jobs under way at once: a new one is created for each that was announced."""
+WARM_SECONDS = 5.0
+WALK_SECONDS = 20.0
+
+IN_FLIGHT = 1_000
+RENDER_SECONDS = 30
+CREATES_PER_SECOND = 40
+ANNOUNCED_SECONDS_MAX = 60.0
+
+
+class Receiver:
+    """A customer's endpoint: notes when each job was announced."""
+
+    def __init__(self) -> None:
+        self.announced: dict[str, float] = {}
+        self.news = asyncio.Queue[str]()
+        self.url = ""
+
+    async def take(self, request: web.Request) -> web.Response:
+        job_id = (await request.json())["data"]["id"]
+        if job_id not in self.announced:
+            self.announced[job_id] = time.monotonic()
+            self.news.put_nowait(job_id)
+        return web.Response()
+
+
+@asynccontextmanager
+async def _receiving() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    application = web.Application()
+    application.router.add_post("/", receiver.take)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+class Customer:
+    """Creates jobs whose end the receiver hears of."""
+
+    def __init__(self, client: aiohttp.ClientSession, receiver: Receiver) -> None:
+        self._client = client
+        self._receiver = receiver
+
+    async def create(self, prompt: str) -> str:
+        body = {
+            "model": "mini",
+            "callback_url": self._receiver.url,
+            "input": {"prompt": prompt, "duration": 4, "resolution": "480p"},
+        }
+        async with self._client.post("/v1/videos/generations", data=json.dumps(body)) as answer:
+            assert answer.status == 200, await answer.text()
+            job_id: str = (await answer.json())["data"]["id"]
+            return job_id
+
+
+async def measure_walk(stack: Stack, account: Account) -> list[Row]:
+    """Measures the stack as it is, with its worker and the instant simulator."""
+    headers = {"Authorization": f"Bearer {account.keys['live']}"}
+    async with _receiving() as receiver, aiohttp.ClientSession(stack.edge, headers=headers) as client:
+        customer = Customer(client, receiver)
+        rate = await _throughput(customer, receiver)
+        lags = await _visibility(customer, receiver, stack.status()["database"]["jobs"])
+    return [
+        Row(name="whole walk, jobs/s", measured=rate, goal=40, better="higher"),
+        Row(name="jobs in flight while measured below", measured=len(lags), goal=IN_FLIGHT, better="higher"),
+        Row(
+            name="provider done → visible completed, p95, s",
+            measured=lags[int(0.95 * (len(lags) - 1))],
+            goal=2,
+            better="lower",
+        ),
+    ]
+
+
+async def _throughput(customer: Customer, receiver: Receiver) -> float:
+    for number in range(OUTSTANDING):
+        await customer.create(f"walk {number}")
+    started = time.monotonic()
+    measured_from = started + WARM_SECONDS
+    until = measured_from + WALK_SECONDS
+    replacing: set[asyncio.Task[str]] = set()
+    while time.monotonic() < until:
+        await asyncio.wait_for(receiver.news.get(), ANNOUNCED_SECONDS_MAX)
+        task = asyncio.create_task(customer.create("walk on"))
+        replacing.add(task)
+        task.add_done_callback(replacing.discard)
+    await asyncio.gather(*replacing)
+    announced = sum(measured_from <= moment < until for moment in receiver.announced.values())
+    await _all_announced(receiver, OUTSTANDING)
+    return announced / WALK_SECONDS
+
+
+async def _all_announced(receiver: Receiver, missing: int) -> None:
+    for _ in range(missing):
+        await asyncio.wait_for(receiver.news.get(), ANNOUNCED_SECONDS_MAX)
+
+
+async def _visibility(customer: Customer, receiver: Receiver, database_url: str) -> list[float]:
+    """Returns, sorted, how long after the provider was done each job was visibly completed.
+
+    The provider is done RENDER_SECONDS after the task was made, and that is after its attempt was opened, so
+    each figure is a little more than the truth.
+    """
+    started = time.monotonic()
+    jobs = []
+    for number in range(IN_FLIGHT):
+        await asyncio.sleep(max(0.0, started + number / CREATES_PER_SECOND - time.monotonic()))
+        jobs.append(asyncio.create_task(customer.create(f"[simulate: slow {RENDER_SECONDS}] walk {number}")))
+    ids = await asyncio.gather(*jobs)
+    await _all_announced(receiver, IN_FLIGHT)
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT extract(epoch FROM ended_at - opened_at) - %s FROM jobs JOIN attempts ON job_id = jobs.id"
+            " WHERE jobs.id = ANY(%s) AND status = 'completed' ORDER BY 1",
+            (RENDER_SECONDS, list(ids)),
+        ).fetchall()
+    return [float(row[0]) for row in rows]

@@ -1,0 +1,77 @@
+"""A store of jobs and a ledger with balances, in memory."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from services.common.errors import Reason, ServiceError
+from services.jobs.domain import Job, Owner, Status, UsageCount
+from tests.fakes.upstream import MemoryLedger
+
+
+@dataclass
+class FakeJobs:
+    """Fulfils Jobs in the plainest way: everything is counted anew each time."""
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    outage: Exception | None = None
+
+    async def create(self, job: Job) -> None:
+        if self.outage is not None:
+            raise self.outage
+        assert job.id not in self.jobs
+        self.jobs[job.id] = job
+
+    async def get(self, job_id: str, *, owner: Owner) -> Job | None:
+        found = self.jobs.get(job_id)
+        return found if found is not None and found.owner == owner else None
+
+    async def newest(
+        self, *, owner: Owner, status: Status | None, before_id: str | None, limit: int
+    ) -> list[Job]:
+        found = [
+            job
+            for job in self._of(owner)
+            if (status is None or job.status is status) and (before_id is None or job.id < before_id)
+        ]
+        return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
+
+    async def usage(self, *, owner: Owner, start: datetime, end: datetime) -> list[UsageCount]:
+        groups: defaultdict[tuple[date, str], list[Job]] = defaultdict(list)
+        for job in self._of(owner):
+            if start <= job.created_at <= end:
+                groups[job.created_at.astimezone(UTC).date(), job.model].append(job)
+        return [_count(day, model, found) for (day, model), found in groups.items()]
+
+    def _of(self, owner: Owner) -> list[Job]:
+        return [job for job in self.jobs.values() if job.owner == owner]
+
+
+def _count(day: date, model: str, found: list[Job]) -> UsageCount:
+    statuses = [job.status for job in found]
+    refunded = sum(job.reserved_micros for job in found if job.status is Status.FAILED)
+    return UsageCount(
+        day=day,
+        model=model,
+        pending=statuses.count(Status.PENDING),
+        processing=statuses.count(Status.PROCESSING),
+        completed=statuses.count(Status.COMPLETED),
+        failed=statuses.count(Status.FAILED),
+        charged_micros=sum(job.charged_micros for job in found) + refunded,
+        refunded_micros=refunded,
+    )
+
+
+@dataclass
+class FakeLedger(MemoryLedger):
+    """A ledger that also knows what an account has: what holds set aside is no longer available."""
+
+    available_micros: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By account and environment."""
+
+    async def hold(self, hold_id: str, *, owner: Owner, amount_micros: int) -> None:
+        purse = (owner.account_id, owner.environment)
+        if self.available_micros.get(purse, 0) < amount_micros:
+            raise ServiceError(Reason.CREDITS_INSUFFICIENT, "Your credit balance is too low. Please top up.")
+        await super().hold(hold_id, owner=owner, amount_micros=amount_micros)
+        self.available_micros[purse] -= amount_micros

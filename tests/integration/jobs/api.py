@@ -1,0 +1,175 @@
+"""The public port of the jobs service in this process, and a customer in front of it."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from hashlib import sha256
+from importlib import import_module
+from typing import Any, cast
+
+import grpc
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.message import Message
+from reelgate.callback.v1.callback_service_pb2_grpc import (
+    CallbackServiceStub,
+    add_CallbackServiceServicer_to_server,
+)
+from reelgate.models.v1.models_service_pb2_grpc import ModelsServiceStub, add_ModelsServiceServicer_to_server
+from reelgate.usage.v1.usage_service_pb2_grpc import UsageServiceStub, add_UsageServiceServicer_to_server
+from reelgate.video.v1.video_service_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
+
+from services.common.authentication import (
+    KEY_PREFIXES,
+    Caller,
+    KeyCache,
+    authenticated,
+    key_checksum,
+)
+from services.common.boundary import errors_mapped, logged
+from services.common.clock import utc_now
+from services.common.database import Pool
+from services.common.egress import UrlPolicy, check_url
+from services.common.ids import new_id
+from services.common.serve import Port, serve
+from services.common.validation import validated
+from services.jobs.rpc import (
+    CALLBACK_SERVICE,
+    MODELS_SERVICE,
+    PUBLIC_ACCESS,
+    USAGE_SERVICE,
+    VIDEO_SERVICE,
+    CallbackServicer,
+    ModelsServicer,
+    UsageServicer,
+    VideoServicer,
+)
+from services.jobs.store.jobs import SqlJobs
+from services.jobs.store.work import SqlWork
+from tests.fakes.jobs import FakeLedger
+from tests.unit.jobs.samples import CATALOGUE
+
+CALL_TIMEOUT_SECONDS = 10
+RICH_MICROS = 10**12
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer
+    """What a refused call brings back."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        trailers: dict[str, Any] = dict(cast("Any", error.trailing_metadata()))
+        self.envelope = json.loads(trailers["x-api-error-bin"])
+        self.http_status = int(trailers["x-api-status"])
+        super().__init__(self.envelope)
+
+    @property
+    def message(self) -> str:
+        return str(self.envelope["error"]["message"])
+
+
+@dataclass
+class Api:
+    """A running public port."""
+
+    ledger: FakeLedger
+    work: SqlWork
+    jobs: SqlJobs
+    callers: dict[bytes, Caller]
+    rung: list[bool] = field(default_factory=list)
+    moment: datetime | None = None
+    """What the clock of the service shows; None: the present."""
+    stubs: dict[str, Any] = field(default_factory=dict)
+    _numbers: Any = field(default_factory=itertools.count)
+
+    def now(self) -> datetime:
+        return self.moment or utc_now()
+
+    def add_key(
+        self, *, account_id: str = "acct_1", environment: str = "live", contract: str = "seedancee2"
+    ) -> str:
+        """Returns a new key of an account that has plenty of credits."""
+        body = KEY_PREFIXES[contract, environment] + f"{next(self._numbers):032d}"
+        key = body + key_checksum(body)
+        self.callers[sha256(key.encode()).digest()] = Caller(
+            key_id=f"key_{len(self.callers)}",
+            account_id=account_id,
+            environment=environment,
+            contract=contract,
+        )
+        self.ledger.available_micros.setdefault((account_id, environment), RICH_MICROS)
+        return key
+
+    async def call(
+        self, method: str, fields: dict[str, Any] | Message | None = None, *, key: str | None
+    ) -> dict[str, Any]:
+        """Calls `Service.Method` and returns its answer as the edge prints it. Raises Refusal."""
+        service, name = method.split(".")
+        stub_method = getattr(self.stubs[service], name)
+        request = fields if isinstance(fields, Message) else _request(service, name, fields or {})
+        metadata = () if key is None else (("authorization", f"Bearer {key}"),)
+        try:
+            answer = await stub_method(request, metadata=metadata, timeout=CALL_TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise Refusal(error) from error
+        printed: dict[str, Any] = MessageToDict(
+            answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        return printed
+
+
+def _request(service: str, name: str, fields: dict[str, Any]) -> Message:
+    module = service.lower()
+    messages = import_module(f"reelgate.{module}.v1.{module}_service_pb2")
+    request: Message = ParseDict(fields, getattr(messages, f"{name}Request")())
+    return request
+
+
+@asynccontextmanager
+async def running_api(pool: Pool) -> AsyncIterator[Api]:
+    """Serves the public port on a free one."""
+    callers: dict[bytes, Caller] = {}
+    api = Api(ledger=FakeLedger(), work=SqlWork(pool), jobs=SqlJobs(pool), callers=callers)
+
+    async def look_up(digest: bytes) -> Caller | None:
+        return callers.get(digest)
+
+    video = VideoServicer(
+        catalogue=CATALOGUE,
+        jobs=api.jobs,
+        ledger=api.ledger,
+        check_url=lambda url: check_url(url, UrlPolicy()),
+        random_seed=lambda: 42,
+        new_id=partial(new_id, "vid"),
+        ring=lambda: api.rung.append(True),
+        clock=api.now,
+    )
+    usage = UsageServicer(jobs=api.jobs, clock=api.now)
+    callback = CallbackServicer(
+        work=api.work,
+        claimed_task_id=lambda body: body.decode() or None,
+        ring=lambda: api.rung.append(True),
+    )
+    port = Port(
+        address="127.0.0.1:0",
+        services=[
+            (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, video)),
+            (
+                MODELS_SERVICE,
+                partial(add_ModelsServiceServicer_to_server, ModelsServicer(catalogue=CATALOGUE)),
+            ),
+            (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
+            (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
+        ],
+        layers=(logged, errors_mapped, authenticated(KeyCache(look_up), PUBLIC_ACCESS), validated),
+    )
+    async with serve(port) as address, grpc.aio.insecure_channel(address) as channel:
+        api.stubs = {
+            "Video": VideoServiceStub(channel),
+            "Models": ModelsServiceStub(channel),
+            "Usage": UsageServiceStub(channel),
+            "Callback": CallbackServiceStub(channel),
+        }
+        yield api

@@ -1,0 +1,86 @@
+"""What customers ask costs index ranges: never a scan of a table, however long the history."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.common.database import Pool, Query
+from services.jobs.store.jobs import GET, NEWEST, USAGE, usage_ranges
+from tests.unit.jobs.samples import JOB, OWNER
+
+JOB_COUNT = 6_000
+OWNED: dict[str, Any] = {"account_id": OWNER.account_id, "environment": OWNER.environment}
+BEFORE = {"before_id": f"vid_{JOB_COUNT // 2:026d}"}
+FILL = f"""
+    INSERT INTO jobs (id, account_id, environment, contract, status, model, input, price_version,
+        micros_per_second, reserved_micros, created_at)
+    SELECT 'vid_' || lpad(n::text, 26, '0'), 'acct_' || (n % 3), CASE n % 2 WHEN 0 THEN 'live' ELSE 'test' END,
+        'seedancee2',
+        CASE WHEN n % 100 = 4 THEN 'pending' WHEN n % 100 = 10 THEN 'processing' WHEN n % 7 = 0 THEN 'failed'
+            ELSE 'completed' END,
+        'mini', '{{}}', '1', 1, 1, timestamptz '2026-01-01Z' + n * interval '1 hour'
+    FROM generate_series(1, {JOB_COUNT}) AS n;
+    INSERT INTO usage_daily
+    SELECT account_id, environment, CAST(created_at AT TIME ZONE 'UTC' AS date) AS day, model, count(*), 0, 1, 0
+    FROM jobs GROUP BY account_id, environment, day, model;
+"""
+
+
+@pytest.fixture
+async def filled(jobs_pool: Pool) -> Pool:
+    async with jobs_pool.connection() as connection:
+        await connection.execute(FILL.encode())
+    return jobs_pool
+
+
+async def plan(pool: Pool, query: Query, **values: Any) -> set[str]:
+    """Returns the indexes by which a query reads. It must read every table by one."""
+    async with pool.connection() as connection:
+        statement = b"EXPLAIN (FORMAT JSON) " + query.sql
+        row = await (await connection.execute(statement, query.bind(**values))).fetchone()
+    assert row is not None
+    indexes: set[str] = set()
+    nodes = [row["QUERY PLAN"][0]["Plan"]]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        assert node["Node Type"] != "Seq Scan", query.sql
+        if "Index Name" in node:
+            indexes.add(node["Index Name"])
+    return indexes
+
+
+async def plans(pool: Pool, query: Query, **values: Any) -> tuple[set[str], set[str]]:
+    """Returns the indexes that are used without statistics, as on a fresh table, and with them."""
+    fresh = await plan(pool, query, **values)
+    async with pool.connection() as connection:
+        await connection.execute("ANALYZE")
+    return fresh, await plan(pool, query, **values)
+
+
+async def test_one_job_is_read_by_its_id(filled: Pool) -> None:
+    assert await plans(filled, GET, id=JOB.id) == ({"jobs_pkey"}, {"jobs_pkey"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        ({}, "jobs_newest"),
+        (BEFORE, "jobs_newest"),
+        ({"status": "pending"}, "jobs_newest_by_status"),
+        ({"status": "completed", **BEFORE}, "jobs_newest_by_status"),
+    ],
+)
+async def test_a_page_is_read_in_its_own_order(filled: Pool, asked: dict[str, Any], index: str) -> None:
+    query = NEWEST["status" in asked, "before_id" in asked]
+
+    assert await plans(filled, query, most=21, **OWNED, **asked) == ({index}, {index})
+
+
+async def test_usage_reads_days_edges_and_what_is_unfinished(filled: Pool) -> None:
+    start, end = datetime(2026, 1, 5, 10, tzinfo=UTC), datetime(2026, 8, 30, 10, tzinfo=UTC)
+
+    _, indexes = await plans(filled, USAGE, **OWNED, **usage_ranges(start, end))
+
+    assert indexes == {"usage_daily_pkey", "jobs_created", "jobs_newest_by_status"}
