@@ -1,0 +1,40 @@
+"""Envoy's configuration, and its process.
+
+`python -m services.edge render` prints the configuration, `run [FILE]` writes it to FILE and becomes Envoy,
+`drain` returns when a running Envoy may be stopped.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from services.common.settings import SettingsError, load_settings
+from services.edge.drain import drain
+from services.edge.process import command, write_config
+from services.edge.render import as_yaml, render
+from services.edge.settings import PREFIX, EdgeSettings
+
+USAGE = "usage: python -m services.edge render | run [FILE] | drain"
+
+
+def main(arguments: list[str], settings: EdgeSettings) -> None:
+    """Does what the first argument says. Returns unless that is `run`."""
+    match arguments:
+        case ["render"]:
+            sys.stdout.write(as_yaml(render(settings)))
+        case ["run", *file] if len(file) <= 1:
+            config = write_config(settings, Path(file[0]) if file else None)
+            words = command(config, concurrency=settings.concurrency)
+            os.execv(words[0], words)  # noqa: S606
+        case ["drain"]:
+            asyncio.run(drain(settings))
+        case _:
+            sys.exit(USAGE)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:], load_settings(EdgeSettings, prefix=PREFIX, environment=os.environ))
+    except SettingsError as error:
+        sys.exit(str(error))

@@ -1,0 +1,62 @@
+"""What every request passes through. Answers pass in reverse, so what cleans them stands first."""
+
+from typing import Final
+
+from services.edge.contract import SERVICES
+from services.edge.errors import envelope_filter
+from services.edge.extension import Config, named
+from services.edge.media import media_filters
+from services.edge.settings import EdgeSettings
+from services.edge.transcoding import BODY_BYTES_MAX, transcoder
+
+LEAKED_HEADERS: Final = ({"prefix": "grpc-"}, {"prefix": "x-envoy-"})
+ALL_TRAILERS: Final = ({"safe_regex": {"regex": ".*"}},)
+
+
+def http_filters(settings: EdgeSettings, descriptor: bytes) -> list[Config]:
+    """Returns the filters of the listener, outermost first."""
+    folder = settings.media_folder
+    return [
+        _clean_answers(),
+        _readiness(),
+        envelope_filter(),
+        *(media_filters(folder, settings.media_path) if folder else ()),
+        # The transcoder's own limit is none: it counts only what it has not parsed yet.
+        named(
+            "envoy.filters.http.body_size_limit",
+            "extensions.filters.http.body_size_limit.v3.BodySizeLimit",
+            max_request_bytes=BODY_BYTES_MAX,
+        ),
+        transcoder(descriptor),
+        named(
+            "envoy.filters.http.router",
+            "extensions.filters.http.router.v3.Router",
+            suppress_envoy_headers=True,
+        ),
+    ]
+
+
+def _clean_answers() -> Config:
+    return named(
+        "envoy.filters.http.header_mutation",
+        "extensions.filters.http.header_mutation.v3.HeaderMutation",
+        mutations={
+            "response_mutations": removals(*LEAKED_HEADERS),
+            "response_trailers_mutations": removals(*ALL_TRAILERS),
+        },
+    )
+
+
+def removals(*matchers: Config) -> list[Config]:
+    """Returns mutations that remove every header whose name matches."""
+    return [{"remove_on_match": {"key_matcher": matcher}} for matcher in matchers]
+
+
+def _readiness() -> Config:
+    return named(
+        "envoy.filters.http.health_check",
+        "extensions.filters.http.health_check.v3.HealthCheck",
+        pass_through_mode=False,
+        headers=[{"name": ":path", "string_match": {"exact": "/readyz"}}],
+        cluster_min_healthy_percentages={name: {"value": 1.0} for name in SERVICES},
+    )

@@ -1,0 +1,101 @@
+from typing import Final
+
+from services.edge.contract import read_contract
+from services.edge.errors import local_replies
+from services.edge.extension import Config, header, named, socket_address
+from services.edge.filters import http_filters, removals
+from services.edge.media import media_route
+from services.edge.routes import api_routes
+from services.edge.settings import EdgeSettings
+
+BUFFER_BYTES: Final = 64 * 1024
+FORGED_HEADERS: Final = ({"suffix": "-bin"}, {"prefix": "grpc-"})
+"""What only gRPC may say: from a client they would reach the service as metadata and make the call fail."""
+
+
+def listener(settings: EdgeSettings) -> Config:
+    """Returns the one public listener: HTTP/1.1 and HTTP/2 without TLS."""
+    manager = named(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        **_connection_manager(settings),
+    )
+    return {
+        "name": "edge",
+        "address": socket_address(settings.listen_address),
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _connection_manager(settings: EdgeSettings) -> Config:
+    contract = read_contract(settings.descriptor)
+    media = [media_route(settings.media_path)] if settings.media_folder else []
+    host = {"name": "edge", "domains": ["*"], "routes": [*media, *api_routes(contract.endpoints)]}
+    return {
+        "stat_prefix": "edge",
+        # Also replaces a client's x-request-id: an id in our logs is ours.
+        "use_remote_address": True,
+        "always_set_request_id_in_response": True,
+        "server_header_transformation": "PASS_THROUGH",
+        "normalize_path": True,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        "early_header_mutation_extensions": [_early_mutation()],
+        "local_reply_config": local_replies(),
+        "route_config": {"name": "edge", "virtual_hosts": [host]},
+        "http_filters": http_filters(settings, contract.descriptor),
+        "access_log": [_access_log()] if settings.access_log else [],
+        **_limits(),
+    }
+
+
+def _early_mutation() -> Config:
+    # Native gRPC would pass the transcoder by.
+    as_json = {"append": header("content-type", "application/json")}
+    return named(
+        "early",
+        "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        mutations=[*removals(*FORGED_HEADERS), as_json],
+    )
+
+
+def _limits() -> Config:
+    return {
+        "max_request_headers_kb": 8,
+        "request_headers_timeout": "10s",
+        "request_timeout": "30s",
+        # Longer than any answer may be waited for.
+        "stream_idle_timeout": "70s",
+        "common_http_protocol_options": {
+            "idle_timeout": "300s",
+            "max_connection_duration": "3600s",
+            "max_headers_count": 64,
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": BUFFER_BYTES,
+            "initial_connection_window_size": 16 * BUFFER_BYTES,
+        },
+    }
+
+
+def _access_log() -> Config:
+    line = {
+        "time": "%START_TIME%",
+        "method": "%REQUEST_HEADER(x-envoy-original-method?:method)%",
+        "path": "%PATH(NQ)%",
+        "status": "%RESPONSE_CODE%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "duration_ms": "%DURATION%",
+        "bytes_in": "%BYTES_RECEIVED%",
+        "bytes_out": "%BYTES_SENT%",
+        "upstream": "%UPSTREAM_HOST%",
+        "request_id": "%REQUEST_HEADER(x-request-id)%",
+    }
+    return named(
+        "stdout",
+        "extensions.access_loggers.stream.v3.StdoutAccessLog",
+        log_format={"json_format": line, "omit_empty_values": True},
+    )

@@ -1,0 +1,95 @@
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from services.edge.contract import Endpoint
+from services.edge.extension import Config, header, named, switched
+from services.edge.transcoding import TRANSCODER
+
+CALLBACKS: Final = "/callbacks/"
+CUSTOMER_HEADERS: Final = ("authorization", "cookie", "idempotency-key", "x-api-key")
+NEVER_PROCESSED: Final = "connect-failure,refused-stream,reset-before-request"
+"""Failures after which no service has seen the request."""
+READ_SECONDS: Final = 9
+WRITE_SECONDS: Final = 14
+"""What a service has to answer in. The edge itself waits one second more."""
+
+
+def api_routes(endpoints: Iterable[Endpoint]) -> list[Config]:
+    """Returns the routes of exactly these endpoints, and 404 for everything else."""
+    found = [route for endpoint in endpoints for route in _endpoint_routes(endpoint)]
+    alive = _reply({"path": "/healthz", "headers": [_method("GET")]}, 200, "ok\n")
+    return [alive, _body_of_read(), *found, _reply({"prefix": "/"}, 404, "")]
+
+
+def _body_of_read() -> Config:
+    # The transcoder would take fields from it. One of unknown length still cannot change what the path says.
+    length = {"name": "content-length", "string_match": {"safe_regex": {"regex": "0*[1-9][0-9]*"}}}
+    return _reply({"prefix": "/", "headers": [_method("GET"), length]}, 400, "A GET request takes no body.")
+
+
+def _endpoint_routes(endpoint: Endpoint) -> list[Config]:
+    match = {**_path(endpoint.template), "headers": [_method(endpoint.verb)]}
+    strange = {**match, "headers": [*match["headers"], _other_query(endpoint.query_names)]}
+    allowed = ", ".join(endpoint.query_names) or "none"
+    return [
+        _reply(strange, 400, f"Unknown query parameter. Allowed: {allowed}."),
+        _forward(endpoint, match),
+    ]
+
+
+def _path(template: str) -> Config:
+    if "{" not in template:
+        return {"path": template}
+    # No id of ours has a colon, and none needs percent-encoding.
+    return {"safe_regex": {"regex": re.sub(r"\{\w+\}", "[^/:%]+", template)}}
+
+
+def _method(verb: str) -> Config:
+    return {"name": ":method", "string_match": {"exact": verb}}
+
+
+def _other_query(names: Iterable[str]) -> Config:
+    # Whatever else the transcoder is given, it takes for a field, and even over one of the path.
+    parameters = "".join(f"|{name}(=[^&]*)?(&|$)" for name in names)
+    query = {"safe_regex": {"regex": rf"[^?]*(\?(&{parameters})*)?"}}
+    return {"name": ":path", "string_match": query, "invert_match": True}
+
+
+def _reply(match: Config, status: int, text: str) -> Config:
+    return {
+        "match": match,
+        "direct_response": {"status": status, "body": {"inline_string": text}},
+        "typed_per_filter_config": {TRANSCODER: switched(on=False)},
+    }
+
+
+def _forward(endpoint: Endpoint, match: Config) -> Config:
+    reads = endpoint.verb == "GET"
+    seconds = READ_SECONDS if reads else WRITE_SECONDS
+    route = {
+        "match": match,
+        "request_headers_to_add": [header("grpc-timeout", f"{seconds}S")],
+        "route": {
+            "cluster": endpoint.cluster,
+            "timeout": f"{seconds + 1}s",
+            "retry_policy": _read_retries() if reads else {"retry_on": NEVER_PROCESSED, "num_retries": 1},
+        },
+    }
+    if endpoint.template.startswith(CALLBACKS):
+        route["request_headers_to_remove"] = list(CUSTOMER_HEADERS)
+    return route
+
+
+def _read_retries() -> Config:
+    other_host = named(
+        "envoy.retry_host_predicates.previous_hosts",
+        "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+    )
+    return {
+        "retry_on": f"{NEVER_PROCESSED},unavailable",
+        "num_retries": 2,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+        "retry_host_predicate": [other_host],
+        "host_selection_retry_max_attempts": 3,
+    }

@@ -1,0 +1,49 @@
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from services.common.settings import Settings
+
+PREFIX: Final = "EDGE_"
+DESCRIPTOR: Final = Path(__file__).parents[2] / "gen" / "reelgate.binpb"
+
+
+def _checked_address(text: str) -> str:
+    host, separator, port = text.rpartition(":")
+    if not (host and separator and port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"expected host:port, got {text!r}")
+    return text
+
+
+def _none_if_empty(value: Any) -> Any:
+    return value or None
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+Targets = Annotated[tuple[Address, ...], BeforeValidator(_split), Field(min_length=1)]
+
+
+class EdgeSettings(Settings):
+    """How the edge runs. Addresses are `host:port`."""
+
+    listen_address: Address = "0.0.0.0:8080"
+    admin_address: Address = "127.0.0.1:9901"
+    """Envoy's own pages, without any protection: keep it on loopback."""
+    jobs_targets: Targets = ("jobs:7001",)
+    """Public ports of jobs, one per process: Envoy balances over endpoints, not over a shared port."""
+    billing_targets: Targets = ("billing:7001",)
+    descriptor: Path = DESCRIPTOR
+    media_folder: Annotated[Path | None, BeforeValidator(_none_if_empty)] = None
+    """Media files to serve under `media_path`. None or empty: media is served elsewhere."""
+    media_path: Annotated[str, Field(pattern=r"^(/[a-z0-9-]+)+$")] = "/media"
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 1
+    """Worker threads of Envoy."""
+    access_log: bool = True
+    """Whether every request is written to standard output, as one line of JSON."""
+    notice_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
+    """How long a draining edge goes on before it counts requests, so that balancers notice."""

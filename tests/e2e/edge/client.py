@@ -1,0 +1,87 @@
+"""A customer who sends exactly these bytes, however odd."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.e2e.edge_process import RunningEdge
+
+ANSWER_TIMEOUT_SECONDS = 10.0
+HEAD_BYTES_MAX = 64 * 1024
+LEAKS = ("grpc-", "x-envoy-", "x-api-", "server", "trailer")
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def send(
+    edge: RunningEdge, method: str, path: str, body: bytes | str = b"", headers: Iterable[str] = ()
+) -> Answer:
+    """Sends one request, headers as they are given, and returns the answer. Raises TimeoutError, OSError."""
+    content = body.encode() if isinstance(body, str) else body
+    lines = [f"{method} {path} HTTP/1.1", "host: edge", "connection: close", *headers]
+    if content and not any(line.startswith("transfer-encoding:") for line in lines):
+        lines.append(f"content-length: {len(content)}")
+    return await exchange(edge, "\r\n".join([*lines, "", ""]).encode() + content)
+
+
+async def wait_for_status(edge: RunningEdge, path: str, status: int) -> None:
+    """Returns once a GET of `path` is answered with `status`. Raises TimeoutError."""
+    async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+        while True:
+            if (await send(edge, "GET", path)).status == status:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def exchange(edge: RunningEdge, request: bytes) -> Answer:
+    """Sends bytes on a connection of their own and returns the one answer."""
+    host, _, port = edge.address.rpartition(":")
+    async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+        reader, writer = await asyncio.open_connection(host, int(port), limit=HEAD_BYTES_MAX)
+        try:
+            writer.write(request)
+            return await _answer(reader, whole=request.startswith(b"HEAD "))
+        finally:
+            writer.transport.abort()
+
+
+async def _answer(reader: asyncio.StreamReader, *, whole: bool) -> Answer:
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    body = await reader.read() if whole else await reader.readexactly(int(headers["content-length"]))
+    return Answer(int(first.split()[1]), headers, body)
+
+
+def assert_clean(answer: Answer) -> None:
+    """Every answer has a request id, and no header tells what is behind the edge."""
+    assert answer.headers["x-request-id"]
+    assert [name for name in answer.headers if name.startswith(LEAKS)] == []
+
+
+def assert_refused(
+    answer: Answer, status: int, message: str, *, code: str = "invalid_request", kind: str | None = None
+) -> None:
+    """The answer is exactly the error envelope of the contract."""
+    expected = {"code": code, "message": message, "type": kind or "invalid_request_error"}
+    assert (answer.status, answer.json) == (status, {"error": expected})
+    assert answer.headers["content-type"] == "application/json"
+    assert_clean(answer)
+
+
+def assert_not_found(answer: Answer) -> None:
+    assert_refused(answer, 404, "There is no such endpoint. Check the method and the path.", code="not_found")
+
+
+def assert_failed(answer: Answer, status: int) -> None:
+    assert_refused(answer, status, "Unexpected server error.", code="internal_error", kind="api_error")

@@ -1,0 +1,35 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.edge.upstream import Upstream, serving_upstream
+from tests.e2e.edge_process import RunningEdge, running_edge
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def services() -> AsyncIterator[Upstream]:
+    async with serving_upstream() as served:
+        yield served
+
+
+@pytest.fixture
+def upstream(services: Upstream) -> Upstream:
+    """The services behind `edge`, as if nothing had reached them yet."""
+    services.forget()
+    return services
+
+
+@pytest.fixture(scope="session")
+def media_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("media")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def edge(services: Upstream, media_folder: Path) -> AsyncIterator[RunningEdge]:
+    """One edge for all tests that can share it."""
+    async with running_edge(
+        jobs_targets=services.target, billing_targets=services.target, media_folder=media_folder
+    ) as running:
+        yield running

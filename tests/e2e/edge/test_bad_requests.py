@@ -1,0 +1,156 @@
+import pytest
+
+from tests.e2e.edge.client import assert_refused, exchange, send
+from tests.e2e.edge.upstream import Upstream
+from tests.e2e.edge_process import RunningEdge
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+VIDEOS = "/v1/videos/generations"
+NOT_JSON = "The request body is not valid JSON. "
+NOT_AN_OBJECT = "The request body must be a JSON object."
+TOO_DEEP = "The request body is nested too deeply."
+NOT_UTF_8 = "The request body is not valid UTF-8."
+NOT_VALID = "The request is not valid."
+
+
+def video_input(field: str) -> str:
+    return f'{{"model":"mini","input":{{"prompt":"waves",{field}}}}}'
+
+
+BAD_BODIES = {
+    "[]": NOT_AN_OBJECT,
+    '"text"': NOT_AN_OBJECT,
+    "null": NOT_AN_OBJECT,
+    "{": f"{NOT_JSON}Unexpected end of string. Expected an object key or }}.",
+    '{"model":}': f"{NOT_JSON}Unexpected token.",
+    '{"model":"mini"}}': f"{NOT_JSON}Parsing terminated before end of input.",
+    '\ufeff{"model":"mini"}': f"{NOT_JSON}Expected a value.",
+    '{"model":"\\ud800"}': f"{NOT_JSON}Missing low surrogate.",
+    '{"metadata":{"a":NaN}}': f"{NOT_JSON}Unexpected token.",
+    '{"metadata":{"a":1e999}}': f"{NOT_JSON}Number exceeds the range of double.",
+    "[" * 200: TOO_DEEP,
+    '{"metadata":' + '{"a":' * 200 + "1" + "}" * 201: TOO_DEEP,
+    '{"model":5}': "Field model must be a text. It was 5.",
+    '{"model":{"a":1}}': "Field model must not be an object.",
+    '{"model":["mini"]}': "A field of the request is a list where one value is expected.",
+    '{"input":"text"}': 'Field input must be an object. It was "text".',
+    '{"metadata":"text"}': 'Field metadata must be an object. It was "text".',
+    '{"metadata":[1]}': "A field of the request is a list where one value is expected.",
+    video_input('"duration":"five"'): 'Field input.duration must be a whole number. It was "five".',
+    video_input('"duration":"fi\\"ve"'): 'Field input.duration must be a whole number. It was "fi"ve".',
+    video_input('"duration":"fünf\\n"'): 'Field input.duration must be a whole number. It was "fünf\n".',
+    video_input('"duration":5.5'): "Field input.duration must be a whole number. It was 5.5.",
+    video_input('"duration":99999999999'): "Field input.duration is out of range. It was 99999999999.",
+    video_input('"duration":true'): "Field input.duration must be a whole number. It was true.",
+    video_input('"duration":[5]'): "A field of input is a list where one value is expected.",
+    video_input('"duration":{}'): "Field input.duration must not be an object.",
+    video_input('"duration":5,"duration":6'): "Field duration is given more than once.",
+    video_input(f'"seed":"{"x" * 500}"'): "Field input.seed must be a whole number.",
+    video_input('"generate_audio":1'): "Field input.generate_audio must be true or false. It was 1.",
+    video_input('"image_urls":[1]'): "Field input.image_urls[0] must be a text. It was 1.",
+    video_input('"image_urls":{"a":1}'): "Field input.image_urls must not be an object.",
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES, ids=lambda body: body[:40])
+async def test_a_bad_body_is_refused_in_the_customers_words(
+    edge: RunningEdge, upstream: Upstream, body: str
+) -> None:
+    answer = await send(edge, "POST", VIDEOS, body)
+
+    assert_refused(answer, 400, BAD_BODIES[body])
+    assert upstream.calls == []
+
+
+async def test_bad_utf_8_in_a_body_is_refused(edge: RunningEdge, upstream: Upstream) -> None:
+    answer = await send(edge, "POST", VIDEOS, b'{"model":"\xff"}')
+
+    assert_refused(answer, 400, NOT_UTF_8)
+
+
+async def test_an_empty_body_is_an_empty_request(edge: RunningEdge, upstream: Upstream) -> None:
+    answer = await send(edge, "POST", VIDEOS)
+
+    assert_refused(answer, 400, "Field model is required.")
+
+
+async def test_of_a_repeated_plain_key_the_last_counts(edge: RunningEdge, upstream: Upstream) -> None:
+    answer = await send(edge, "POST", VIDEOS, '{"model":"pro","model":"mini","input":{"prompt":"waves"}}')
+
+    assert answer.status == 200
+    assert upstream.calls[0].request.model == "mini"
+
+
+ALLOWED = "Allowed: after, limit, status."
+BAD_QUERIES = {
+    f"{VIDEOS}?limit=abc": 'Field limit must be a whole number. It was "abc".',
+    f"{VIDEOS}?limit=": 'Field limit must be a whole number. It was "".',
+    f"{VIDEOS}?limit=5.5": 'Field limit must be a whole number. It was "5.5".',
+    f"{VIDEOS}?limit=99999999999": 'Field limit is out of range. It was "99999999999".',
+    f"{VIDEOS}?limit=1&limit=2": "Field limit is given more than once.",
+    f"{VIDEOS}?limit=0": "Field limit must be greater than or equal to 1 and less than or equal to 100. It was 0.",
+    f"{VIDEOS}?foo=1": f'Unknown query parameter "foo". {ALLOWED}',
+    f"{VIDEOS}?limit=5&foo": f'Unknown query parameter "foo". {ALLOWED}',
+    f"{VIDEOS}?lim=5": f'Unknown query parameter "lim". {ALLOWED}',
+    f"{VIDEOS}?limit.x=5": f'Unknown query parameter "limit.x". {ALLOWED}',
+    f"{VIDEOS}?%6cimit=5": f"Unknown query parameter. {ALLOWED}",
+    f'{VIDEOS}?"a"=5': f"Unknown query parameter. {ALLOWED}",
+    f"{VIDEOS}/vid_1?id=vid_2": 'Unknown query parameter "id". Allowed: none.',
+    "/v1/models?limit=5": 'Unknown query parameter "limit". Allowed: none.',
+    "/v1/usage?from=x": 'Unknown query parameter "from". Allowed: end, limit, start.',
+}
+
+
+@pytest.mark.parametrize("path", BAD_QUERIES)
+async def test_a_bad_query_is_refused_in_the_customers_words(
+    edge: RunningEdge, upstream: Upstream, path: str
+) -> None:
+    answer = await send(edge, "GET", path)
+
+    assert_refused(answer, 400, BAD_QUERIES[path])
+
+
+@pytest.mark.parametrize("query", ["?", "?&", "?limit=5&", "?limit=5&status=failed", "?after=a%26b"])
+async def test_a_good_query_reaches_the_service(edge: RunningEdge, upstream: Upstream, query: str) -> None:
+    answer = await send(edge, "GET", VIDEOS + query)
+
+    assert answer.status == 200
+    assert [call.method for call in upstream.calls] == ["ListVideos"]
+
+
+async def test_a_post_takes_no_query(edge: RunningEdge, upstream: Upstream) -> None:
+    body = '{"input":{"prompt":"waves"}}'
+
+    answer = await send(edge, "POST", f"{VIDEOS}?model=mini", body)
+
+    assert_refused(answer, 400, 'Unknown query parameter "model". Allowed: none.')
+    assert upstream.calls == []
+
+
+MALFORMED = {
+    "no host": (b"GET /v1/models HTTP/1.1\r\n\r\n", 400, NOT_VALID),
+    "no HTTP": (b"NONSENSE\r\n\r\n", 400, NOT_VALID),
+    "unknown method": (b"FOO /v1/models HTTP/1.1\r\nhost: edge\r\n\r\n", 400, NOT_VALID),
+    "two lengths": (
+        b"POST /v1/videos/generations HTTP/1.1\r\nhost: edge\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}",
+        400,
+        NOT_VALID,
+    ),
+    "zero byte": (b"GET /v1/models/a%00b HTTP/1.1\r\nhost: edge\r\n\r\n", 400, NOT_VALID),
+    "old HTTP": (b"GET /v1/models HTTP/1.0\r\nhost: edge\r\n\r\n", 426, "Use HTTP/1.1 or HTTP/2."),
+    "many headers": (
+        b"GET /v1/models HTTP/1.1\r\nhost: edge\r\n" + b"a: b\r\n" * 80 + b"\r\n",
+        431,
+        "The request headers must be at most 8 KiB in at most 64 lines.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+async def test_what_is_not_even_http_has_the_envelope_too(edge: RunningEdge, case: str) -> None:
+    request, status, message = MALFORMED[case]
+
+    answer = await exchange(edge, request)
+
+    assert_refused(answer, status, message)

@@ -1,0 +1,134 @@
+"""Envoy itself on what is rendered, and the commands."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from services.edge.process import envoy_binary
+from tests.conftest import free_port
+from tests.e2e.edge.client import send
+from tests.e2e.edge.upstream import Upstream
+from tests.e2e.edge_process import RunningEdge, running_edge
+
+DEPLOYED = Path(__file__).parents[3] / "deploy" / "envoy" / "envoy.yaml"
+VALID_SECONDS_MAX = 20
+LOG_SECONDS_MAX = 15
+
+
+def edge_command(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "services.edge", *arguments],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=VALID_SECONDS_MAX,
+        check=False,
+    )
+
+
+def validate(config: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [envoy_binary(), "--mode", "validate", "--config-path", config],
+        capture_output=True,
+        text=True,
+        timeout=VALID_SECONDS_MAX,
+        check=False,
+    )
+
+
+def test_envoy_accepts_what_is_deployed() -> None:
+    checked = validate(DEPLOYED)
+
+    assert checked.returncode == 0, checked.stderr
+    assert "deprecated" not in checked.stderr
+
+
+def test_what_is_deployed_is_what_the_command_prints() -> None:
+    printed = edge_command("render")
+
+    assert printed.stdout == DEPLOYED.read_text(encoding="utf-8")
+
+
+def test_envoy_accepts_a_stack_with_media(tmp_path: Path) -> None:
+    config = tmp_path / "envoy.yaml"
+    printed = edge_command("render", EDGE_MEDIA_FOLDER=str(tmp_path), EDGE_JOBS_TARGETS="127.0.0.1:1,[::1]:2")
+    config.write_text(printed.stdout, encoding="utf-8")
+
+    checked = validate(config)
+
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_bad_settings_are_told_together() -> None:
+    refused = edge_command("render", EDGE_LISTEN_ADDRESS="nowhere", EDGE_STRANGE="1")
+
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines() == [
+        "EDGE_LISTEN_ADDRESS: Value error, expected host:port, got 'nowhere'",
+        "EDGE_STRANGE: unknown setting",
+    ]
+
+
+def test_run_becomes_envoy(tmp_path: Path) -> None:
+    config, port = tmp_path / "envoy.yaml", free_port()
+    addresses = {
+        "EDGE_LISTEN_ADDRESS": f"127.0.0.1:{port}",
+        "EDGE_ADMIN_ADDRESS": f"127.0.0.1:{free_port()}",
+        "EDGE_JOBS_TARGETS": f"127.0.0.1:{free_port()}",
+        "EDGE_BILLING_TARGETS": f"127.0.0.1:{free_port()}",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.edge", "run", config], env={**os.environ, **addresses}
+    )
+    try:
+        deadline = time.monotonic() + VALID_SECONDS_MAX
+        while Path(psutil.Process(process.pid).exe()) != envoy_binary().resolve():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+        process.wait(VALID_SECONDS_MAX)
+
+    assert f"port_value: {port}" in config.read_text()
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_every_request_is_logged_as_a_line_of_json(edge: RunningEdge, upstream: Upstream) -> None:
+    answer = await send(
+        edge, "GET", "/v1/videos/generations/vid_log?", headers=["authorization: Bearer secret"]
+    )
+
+    request_id = answer.headers["x-request-id"]
+    line = _logged(edge.log, request_id)
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/videos/generations/vid_log", 200)
+    assert "secret" not in edge.log.read_text()
+
+
+def _logged(log: Path, request_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + LOG_SECONDS_MAX
+    while time.monotonic() < deadline:
+        for line in log.read_text().splitlines():
+            if request_id in line:
+                found: dict[str, Any] = json.loads(line)
+                return found
+        time.sleep(0.1)
+    raise AssertionError("the request was not logged")
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_access_log_can_be_switched_off(upstream: Upstream) -> None:
+    async with running_edge(
+        jobs_targets=upstream.target, billing_targets=upstream.target, access_log=False
+    ) as edge:
+        answer = await send(edge, "GET", "/v1/models")
+
+        edge.process.terminate()
+        edge.process.wait(VALID_SECONDS_MAX)
+        assert answer.headers["x-request-id"] not in edge.log.read_text()

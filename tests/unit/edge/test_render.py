@@ -1,0 +1,104 @@
+import base64
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from services.common.settings import SettingsError, load_settings
+from services.edge import contract
+from services.edge.render import as_yaml, render
+from services.edge.settings import DESCRIPTOR, PREFIX, EdgeSettings
+
+
+def manager(config: dict[str, Any]) -> Any:
+    return config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+def transcoder(config: dict[str, Any]) -> Any:
+    return next(
+        each["typed_config"] for each in manager(config)["http_filters"] if "transcoder" in each["name"]
+    )
+
+
+def test_the_same_settings_render_the_same_bytes() -> None:
+    first, second = (as_yaml(render(EdgeSettings())) for _ in range(2))
+
+    assert first == second
+    assert yaml.safe_load(first) == yaml.safe_load(second)
+
+
+def test_no_private_service_is_in_the_configuration() -> None:
+    config = render(EdgeSettings())
+
+    files = FileDescriptorSet.FromString(base64.b64decode(transcoder(config)["proto_descriptor_bin"]))
+    packages = {file.package for file in files.file}
+    assert "reelgate.video.v1" in packages
+    assert [package for package in packages if f"{package}.".startswith(contract.PRIVATE_PACKAGES)] == []
+    assert "reelgate.internal" not in as_yaml(config)
+    assert "reelgate.admin" not in as_yaml(config)
+
+
+def test_a_private_service_can_not_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(contract.SERVICES, "billing", ("reelgate.internal.ledger.v1.LedgerService",))
+
+    with pytest.raises(AssertionError, match="private"):
+        render(EdgeSettings())
+
+
+def test_every_public_service_of_the_contract_is_transcoded() -> None:
+    listed = set(transcoder(render(EdgeSettings()))["services"])
+
+    described = {
+        f"{file.package}.{service.name}"
+        for file in FileDescriptorSet.FromString(DESCRIPTOR.read_bytes()).file
+        for service in file.service
+        if file.package.startswith("reelgate.")
+    }
+    assert listed == {name for name in described if not name.startswith(contract.PRIVATE_PACKAGES)}
+
+
+def test_every_endpoint_goes_to_the_service_that_has_it() -> None:
+    endpoints = {
+        (each.verb, each.template): (each.cluster, each.query_names)
+        for each in contract.read_contract(DESCRIPTOR).endpoints
+    }
+
+    assert endpoints[("GET", "/v1/balance")] == ("billing", ())
+    assert endpoints[("POST", "/v1/videos/generations")] == ("jobs", ())
+    assert endpoints[("GET", "/v1/videos/generations")] == ("jobs", ("after", "limit", "status"))
+    assert endpoints[("GET", "/v1/videos/generations/{id}")] == ("jobs", ())
+    assert endpoints[("POST", "/callbacks/{token}")] == ("jobs", ())
+
+
+def test_every_process_is_an_endpoint_of_its_own() -> None:
+    config = render(EdgeSettings(jobs_targets=("jobs-1:7001", "jobs-2:7002")))
+
+    jobs = next(each for each in config["static_resources"]["clusters"] if each["name"] == "jobs")
+    (group,) = jobs["load_assignment"]["endpoints"]
+    addresses = [each["endpoint"]["address"]["socket_address"] for each in group["lb_endpoints"]]
+    assert addresses == [
+        {"address": "jobs-1", "port_value": 7001},
+        {"address": "jobs-2", "port_value": 7002},
+    ]
+
+
+def test_media_is_served_only_from_a_folder() -> None:
+    without = load_settings(EdgeSettings, prefix=PREFIX, environment={"EDGE_MEDIA_FOLDER": ""})
+
+    assert "file_server" not in as_yaml(render(without))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EDGE_JOBS_TARGETS", ""),
+        ("EDGE_JOBS_TARGETS", "jobs"),
+        ("EDGE_LISTEN_ADDRESS", "0.0.0.0:0"),
+        ("EDGE_MEDIA_PATH", "/media/"),
+        ("EDGE_CONCURRENCY", "0"),
+    ],
+)
+def test_a_bad_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load_settings(EdgeSettings, prefix=PREFIX, environment={name: value})
