@@ -19,7 +19,7 @@ def validated(_method: str, inside: Behavior) -> Behavior:
     """Refuses a request that has unknown fields or breaks a rule of its proto, naming field, rule and value."""
 
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Message:
-        _refuse_unknown(request, "")
+        _refuse_strange(request, "")
         violations = _VALIDATOR.collect_violations(request, fail_fast=True)
         if violations:
             raise _refusal(violations[0])
@@ -28,15 +28,19 @@ def validated(_method: str, inside: Behavior) -> Behavior:
     return call
 
 
-def _refuse_unknown(message: Message, path: str) -> None:
+def _refuse_strange(message: Message, path: str) -> None:
     for unknown in cast("Iterable[Any]", UnknownFieldSet(message)):
         where = path or "the request"
         raise invalid_field(f"number {unknown.field_number} of {where}", "is not known; remove it")
     for field, value in message.ListFields():
+        name = f"{path}.{field.name}" if path else field.name
+        if field.type == field.TYPE_STRING and "\0" in "".join(value):
+            # PostgreSQL stores no text that contains one.
+            raise invalid_field(name, "must not contain NUL characters")
         if field.message_type is not None and field.message_type.full_name.startswith(_OURS):
             inner: Iterable[Message] = value if field.is_repeated else (value,)
             for each in inner:
-                _refuse_unknown(each, f"{path}.{field.name}".lstrip("."))
+                _refuse_strange(each, name)
 
 
 def _refusal(violation: protovalidate.Violation) -> ServiceError:
