@@ -1,0 +1,65 @@
+import binascii
+import io
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from PIL import Image, ImageOps
+
+# ModelArk documentation 1520757; the total is that of a whole request body.
+BYTE_COUNT_MAX: Final = 30_000_000
+TOTAL_BYTE_COUNT_MAX: Final = 64 * 2**20
+SIDE_MAX_PIXELS: Final = 6_000
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FETCH_TIMEOUT: Final = ClientTimeout(total=15)
+REDIRECTS_MAX: Final = 3
+CHUNK_BYTES: Final = 65_536
+
+
+class BadImageError(Exception):
+    """A reference image cannot be fetched or read; the message says which and why."""
+
+
+async def fetch_images(session: ClientSession, urls: Sequence[str]) -> list[bytes]:
+    """The files at these http, https or data addresses, in order. Raises BadImageError."""
+    files: list[bytes] = []
+    for position, url in enumerate(urls, start=1):
+        room = min(BYTE_COUNT_MAX, TOTAL_BYTE_COUNT_MAX - sum(map(len, files)))
+        try:
+            file = _decode(url) if url.startswith("data:") else await _download(session, url, room=room)
+        except (ClientError, TimeoutError, OSError, ValueError) as error:
+            raise BadImageError(f"image {position} could not be downloaded: {error}") from error
+        if len(file) > room:
+            raise BadImageError(f"image {position} is too large.")
+        files.append(file)
+    return files
+
+
+def open_image(file: bytes, *, position: int) -> Image.Image:
+    """The picture in a file, upright and without transparency. Raises BadImageError."""
+    try:
+        image = Image.open(io.BytesIO(file), formats=FORMATS)
+        if max(image.size) > SIDE_MAX_PIXELS:
+            raise BadImageError(f"image {position} is larger than {SIDE_MAX_PIXELS} pixels.")
+        return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadImageError(f"image {position} is not a readable image.") from error
+
+
+def _decode(url: str) -> bytes:
+    head, _, encoded = url.partition(",")
+    if not head.endswith(";base64"):
+        raise ValueError("a data address must be base64")
+    return binascii.a2b_base64(unquote_to_bytes(encoded), strict_mode=True)
+
+
+async def _download(session: ClientSession, url: str, *, room: int) -> bytes:
+    file = bytearray()
+    async with session.get(url, timeout=FETCH_TIMEOUT, max_redirects=REDIRECTS_MAX) as response:
+        response.raise_for_status()
+        async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+            file += chunk
+            if len(file) > room:
+                break
+    return bytes(file)

@@ -1,0 +1,121 @@
+import asyncio
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from aiohttp import ClientSession
+from PIL.Image import Image
+
+from services.simulator.content import Role
+from services.simulator.orders import ADAPTIVE, Order
+from services.simulator.references import fetch_images, open_image
+from services.simulator.render import RATE_FACTOR, Clip, render_clip
+from services.simulator.scenarios import Ending
+from services.simulator.sizes import frame_size, nearest_ratio
+from services.simulator.tasks import Outcome, Task
+
+RATIO_WITHOUT_IMAGES: Final = "16:9"
+IMAGE_ROLES: Final = (Role.FIRST_FRAME, Role.LAST_FRAME, Role.REFERENCE_IMAGE)
+# Under load every receiver pays for the size of the ready clip.
+READY_RATE_FACTOR: Final = 36
+READY_PROMPT: Final = "One ready clip for every task: the simulator runs in instant mode."
+
+
+class Studio:
+    """Makes videos in worker threads: FFmpeg and numpy leave the interpreter free while they work."""
+
+    def __init__(self, folder: Path, *, session: ClientSession, workers: int) -> None:
+        self._folder = folder
+        self._session = session
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="render")
+        self._stopping = threading.Event()
+        self._ready: dict[str, asyncio.Future[Outcome]] = {}
+        for name in ("rendered", "ready"):
+            (folder / name).mkdir(exist_ok=True)
+
+    async def close(self) -> None:
+        """Gives up what is being rendered and waits for the threads to end."""
+        self._stopping.set()
+        for future in self._ready.values():
+            future.cancel()
+        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+
+    async def render(self, task: Task) -> Outcome:
+        """Renders what the task asks for. Raises BadImageError when one of its pictures cannot be had."""
+        images = [medium for medium in task.order.media if medium.role in IMAGE_ROLES]
+        files = await fetch_images(self._session, [image.url for image in images])
+        by_role = [(image.role, file) for image, file in zip(images, files, strict=True)]
+        return await self._start(task.order, f"rendered/{task.id}", by_role, RATE_FACTOR)
+
+    async def ready_clip(self, order: Order) -> Outcome:
+        """A clip of the shape, length, sound and mark asked for, rendered once for all tasks."""
+        ratio = RATIO_WITHOUT_IMAGES if order.ratio == ADAPTIVE else order.ratio
+        sound, mark = "_audio" * order.generate_audio, "_watermark" * order.watermark
+        name = f"{order.resolution}_{ratio.replace(':', 'x')}_{_duration_seconds(order)}s{sound}{mark}"
+        if name not in self._ready:
+            same = {"prompt": READY_PROMPT, "seed": 0, "ratio": ratio, "return_last_frame": True}
+            self._ready[name] = self._start(
+                order.model_copy(update=same), f"ready/{name}", (), READY_RATE_FACTOR
+            )
+        # A task that is given up must not take the clip of the others with it.
+        return await asyncio.shield(self._ready[name])
+
+    def _start(
+        self, order: Order, stem: str, files: Sequence[tuple[Role, bytes]], rate_factor: int
+    ) -> asyncio.Future[Outcome]:
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._pool, self._make, order, stem, files, rate_factor)
+
+    def _make(
+        self, order: Order, stem: str, files: Sequence[tuple[Role, bytes]], rate_factor: int
+    ) -> Outcome:
+        images = [
+            (role, open_image(file, position=position))
+            for position, (role, file) in enumerate(files, start=1)
+        ]
+        ratio = _ratio(order, images)
+        clip = _clip(order, ratio, images, rate_factor)
+        video, still = (self._folder / f"{stem}{suffix}" for suffix in (".mp4", ".png"))
+        # It is put in place last, so a file that is there is whole and need not be made again.
+        if not video.exists():
+            unfinished = video.with_suffix(".part")
+            wanted_still = still if order.return_last_frame else None
+            render_clip(clip, video=unfinished, still=wanted_still, cancelled=self._stopping.is_set)
+            unfinished.replace(video)
+        return Outcome(
+            ratio=ratio,
+            width=clip.width,
+            height=clip.height,
+            duration_seconds=clip.duration_seconds,
+            stem=stem,
+        )
+
+
+def _clip(order: Order, ratio: str, images: Sequence[tuple[Role, Image]], rate_factor: int) -> Clip:
+    width, height = frame_size(order.resolution, ratio)
+    by_role = dict(images)
+    return Clip(
+        prompt=order.prompt,
+        seed=order.seed,
+        width=width,
+        height=height,
+        duration_seconds=_duration_seconds(order),
+        audio=order.generate_audio,
+        watermark=order.watermark,
+        rate_factor=rate_factor,
+        first_frame=by_role.get(Role.FIRST_FRAME),
+        last_frame=by_role.get(Role.LAST_FRAME),
+        references=tuple(image for role, image in images if role is Role.REFERENCE_IMAGE),
+    )
+
+
+def _ratio(order: Order, images: Sequence[tuple[Role, Image]]) -> str:
+    if order.ratio != ADAPTIVE:
+        return order.ratio
+    return nearest_ratio(*images[0][1].size) if images else RATIO_WITHOUT_IMAGES
+
+
+def _duration_seconds(order: Order) -> int:
+    return order.duration_seconds // (2 if order.scenario.ending is Ending.SUCCEEDS_SHORT else 1)
