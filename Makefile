@@ -40,9 +40,10 @@ fmt: setup ## Format Python and protos
 	$(BIN)/ruff check --fix .
 	$(BIN)/buf format --write protos
 
-gen: setup ## Generate gen/ and deploy/envoy/ anew
+gen: setup ## Generate gen/, deploy/envoy/ and the reference pages anew
 	$(BIN)/python -m protos.generate
 	$(BIN)/python -m services.edge render > deploy/envoy/envoy.yaml
+	$(BIN)/python -m docs.reference
 
 check-gen: setup ## Fail if what is generated differs from what is committed
 	$(BIN)/python -m protos.check_generated

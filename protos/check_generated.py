@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from docs.reference import write as write_pages
 from protos.generate import ROOT, generate
 
 ENVOY = Path("deploy/envoy/envoy.yaml")
+PAGES = (Path("docs/settings.md"), Path("docs/errors.md"))
 
 
 def differences(folder: Path) -> Iterator[str]:
@@ -20,8 +22,11 @@ def differences(folder: Path) -> Iterator[str]:
     (folder / ENVOY).parent.mkdir(parents=True)
     (folder / ENVOY).write_text(_rendered_edge(), encoding="utf-8")
     yield from _differing(folder / "gen", ROOT / "gen")
-    if not filecmp.cmp(folder / ENVOY, ROOT / ENVOY, shallow=False):
-        yield str(ENVOY)
+    (folder / "docs").mkdir()
+    write_pages(folder / "docs")
+    for name in (ENVOY, *PAGES):
+        if not filecmp.cmp(folder / name, ROOT / name, shallow=False):
+            yield str(name)
 
 
 def _rendered_edge() -> str:

@@ -1,7 +1,7 @@
-"""The guard for addresses that customers supply: read when they are given, and checked again when connected to.
+"""The guard for addresses that customers supply: their text when they are given, and what is connected to later.
 
-The text of an address proves little, because names resolve anew each time. What counts is the address of the
-socket, so every connection passes `check_address`, those to literal addresses included.
+The text proves little, because names resolve anew each time. What counts is the address of the socket, so every
+connection passes `check_address`, those to literal addresses included.
 """
 
 import asyncio
@@ -134,7 +134,8 @@ async def open_egress_session(
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Opens a client whose every connection goes to a checked address; a redirect is an error, never followed.
 
-    Requests raise ForbiddenUrlError. Bodies stay compressed, cookies and proxy variables are ignored.
+    Requests raise ForbiddenUrlError, or aiohttp's own errors, for which a look-up's failure keeps its errno. Bodies
+    stay compressed, cookies and proxy variables are ignored.
     """
     threads = ThreadPoolExecutor(DNS_THREADS_MAX, thread_name_prefix="dns")
     connector = aiohttp.TCPConnector(
@@ -146,17 +147,9 @@ async def open_egress_session(
     )
     redirects = aiohttp.TraceConfig()
     redirects.on_request_redirect.append(_refuse_redirect)
-
-    async def checked(
-        request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        check_url(str(request.url), policy)
-        return await send(request)
-
     try:
         async with aiohttp.ClientSession(
             connector=connector,
-            middlewares=(checked,),
             trace_configs=[redirects],
             timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
             auto_decompress=False,
@@ -252,7 +245,7 @@ def _system_look_up(threads: ThreadPoolExecutor) -> LookUp:
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(
             threads,
-            lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG),
+            lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
         )
         return [str(address[0]) for *_, address in found]
 

@@ -1,0 +1,82 @@
+"""Writes the reference pages that follow from code: docs/settings.md and docs/errors.md."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from services.billing.settings import BillingSettings
+from services.common.errors import STATUS_BY_REASON
+from services.common.settings import Settings
+from services.edge.settings import EdgeSettings
+from services.jobs.settings import JobsSettings
+from services.webhooks.settings import WebhooksSettings
+
+DOCS = Path(__file__).parent
+KINDS: dict[str, type[Settings]] = {
+    "JOBS_": JobsSettings,
+    "BILLING_": BillingSettings,
+    "WEBHOOKS_": WebhooksSettings,
+    "EDGE_": EdgeSettings,
+}
+SETTINGS_HEAD = """# Settings
+
+Every process reads its settings from the environment, once, at its start. All problems are told together, and a
+name with a known prefix that is not listed here is one. Of every setting, `NAME_FILE` may name a file that holds
+the value instead: use it for secrets.
+"""
+ERRORS_HEAD = """# Errors
+
+Every refusal has a reason for programs. Over gRPC it is a `google.rpc.ErrorInfo` in the domain `reelgate`, in the
+status details; over REST it shows as HTTP status and the envelope
+`{"error": {"code": …, "message": …, "type": …}}`. What the reasons mean stands in
+`protos/reelgate/errors/v1/reason.proto`. The edge adds `not_found` (404: no such endpoint or method),
+`request_too_large` (413) and `invalid_request` for what is not a request at all.
+
+| reason | gRPC status | HTTP | code | type |
+|---|---|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    """Returns the page of all settings, from the attributes and their docstrings."""
+    parts = [SETTINGS_HEAD]
+    for prefix, kind in KINDS.items():
+        rows = [
+            f"| `{prefix}{name.upper()}` | {_default(field.default)} | {' '.join((field.description or '').split())} |"
+            for name, field in kind.model_fields.items()
+        ]
+        parts.append(
+            "\n".join([f"\n## {prefix}…\n", "| setting | default | meaning |", "|---|---|---|", *rows, ""])
+        )
+    return "".join(parts)
+
+
+def errors_page() -> str:
+    """Returns the page of all reasons and how they show."""
+    rows = (
+        f"| `{reason}` | {status.grpc} | {status.http} | `{status.code}` | `{status.type}` |\n"
+        for reason, status in STATUS_BY_REASON.items()
+    )
+    return ERRORS_HEAD + "".join(rows)
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, Path):
+        return "shipped with the package"
+    if value in (None, "", ()):
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def write(folder: Path) -> None:
+    """Writes both pages into `folder`."""
+    (folder / "settings.md").write_text(settings_page(), encoding="utf-8")
+    (folder / "errors.md").write_text(errors_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS)
