@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from pydantic import BeforeValidator
 from typing_extensions import override
 from yarl import URL
 
@@ -93,6 +94,10 @@ class UrlPolicy:
 def parse_networks(blocks: str) -> tuple[Network, ...]:
     """Returns the blocks of a comma-separated list such as `127.0.0.0/8,fd00::/8`. Raises ValueError."""
     return tuple(ip_network(block.strip()) for block in blocks.split(",") if block.strip())
+
+
+Networks = Annotated[tuple[Network, ...], BeforeValidator(parse_networks)]
+"""A setting that lists blocks."""
 
 
 def check_url(url: str, policy: UrlPolicy) -> None:

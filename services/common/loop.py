@@ -9,6 +9,8 @@ from services.common.backoff import backoff_seconds
 log = logging.getLogger(__name__)
 
 FAILURE_WAIT_SECONDS_MAX = 5.0
+REST_SECONDS = 0.02
+"""Between two runs of a busy duty, so that under load each does a batch and not a single thing."""
 
 
 async def repeat(
@@ -35,6 +37,7 @@ async def repeat(
             log.exception("duty=%s failures=%d", name, failures)
             await asyncio.sleep(backoff_seconds(failures, first=0.1, most=FAILURE_WAIT_SECONDS_MAX))
             continue
+        await asyncio.sleep(REST_SECONDS)
         if done == 0:
             await _wait(idle_seconds, wake)
 

@@ -1,11 +1,10 @@
 """Settings come from the environment, once, at start. All problems are told together."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 
 class Settings(BaseModel):
@@ -16,14 +15,6 @@ class Settings(BaseModel):
 
 Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+:\d{1,5}$")]
 """`host:port`. To listen on port 0 takes a free one."""
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_split)]
-"""Comma-separated CIDR blocks, for example `10.0.0.0/8,::1/128`."""
 
 
 class ServiceSettings(Settings):

@@ -12,7 +12,7 @@ from services.common.backoff import backoff_seconds
 
 log = logging.getLogger(__name__)
 
-DEBOUNCE_SECONDS = 0.01
+DEBOUNCE_SECONDS = 0.02
 RECONNECT_SECONDS_MAX = 5.0
 
 

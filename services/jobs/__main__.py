@@ -2,21 +2,26 @@
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from services.common.process import run_service
 from services.jobs.settings import JobsSettings
-from services.jobs.wiring import open_jobs
+from services.jobs.wiring import Role, open_jobs
 
 PROCESSES = {
-    "api": ("serve customers", partial(open_jobs, api=True, worker=False)),
-    "worker": ("walk jobs through their steps", partial(open_jobs, api=False, worker=True)),
-    "all": ("every process of jobs in one", partial(open_jobs, api=True, worker=True)),
+    "api": ("serve customers", partial(open_jobs, role=Role.API)),
+    "worker": ("walk jobs through their steps", partial(open_jobs, role=Role.WORKER)),
+    "all": ("both in one process", partial(open_jobs, role=Role.ALL)),
 }
 
-if __name__ == "__main__":
-    sys.exit(
-        run_service(
-            "jobs", kind=JobsSettings, processes=PROCESSES, arguments=sys.argv[1:], environment=os.environ
-        )
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Runs a process to its end and returns its exit code."""
+    return run_service(
+        "jobs", kind=JobsSettings, processes=PROCESSES, arguments=arguments, environment=environment
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

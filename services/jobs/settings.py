@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from services.common.settings import Address, Networks, ServiceSettings
+from services.common.egress import Networks
+from services.common.settings import Address, ServiceSettings
 
 
 class JobsSettings(ServiceSettings):
@@ -33,5 +34,6 @@ class JobsSettings(ServiceSettings):
     simulator_base_url: str
     """The simulator's API, which renders for the test environment."""
     simulator_api_key: SecretStr
+    """The bearer that the simulator accepts."""
     private_targets_allowed: Networks = ()
-    """Blocks that customers' addresses may point to although they are not public."""
+    """Comma-separated CIDR blocks that customers' addresses may point to although they are not public."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from enum import Flag, auto
 from functools import partial
 
 import aiohttp
@@ -30,7 +31,7 @@ from services.jobs.catalogue import UpstreamNames, load_catalogue
 from services.jobs.clients import IntakeClient, KeyClient, LedgerClient, MediaKeeper
 from services.jobs.convert import render_event
 from services.jobs.domain import Claim, Job, Route, State
-from services.jobs.ports import Ledger, Providers
+from services.jobs.ports import Ledger, Media, Providers
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
@@ -39,7 +40,6 @@ from services.jobs.steps.hand_over_events import hand_over_events
 from services.jobs.steps.recover import recover
 from services.jobs.steps.refund import refund
 from services.jobs.steps.submit import submit
-from services.jobs.steps.timing import RENEW_SECONDS
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.work import SqlWork
@@ -51,12 +51,19 @@ from services.upstream.providers.ark.wire import parse_callback
 
 WORK_BELL = "jobs_work"
 OUTBOX_BELL = "jobs_outbox"
-IDLE_SECONDS = 1.0
-DRAIN_SECONDS = 5.0
+RELAY_SECONDS = 1.0
 MEDIA_THREADS = 2
 SEED_MAX = 2**31 - 1
 LIVE, SIMULATOR = "ark", "simulator"
 """Names of routes."""
+
+
+class Role(Flag):
+    """What a process does."""
+
+    API = auto()
+    WORKER = auto()
+    ALL = API | WORKER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +85,8 @@ class _Core:
 
 
 @asynccontextmanager
-async def open_jobs(settings: JobsSettings, *, api: bool, worker: bool) -> AsyncIterator[Running]:
-    """Runs the roles of a jobs process until the block ends, then stops gracefully."""
+async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIterator[Running]:
+    """Runs jobs until the block ends, then stops gracefully."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         pool = await enter(
@@ -88,8 +95,8 @@ async def open_jobs(settings: JobsSettings, *, api: bool, worker: bool) -> Async
         wakeups = await enter(open_wakeups(settings.database_url, (WORK_BELL, OUTBOX_BELL)))
         billing = await enter(open_channel(settings.billing_target))
         core = _Core(settings=settings, pool=pool, wakeups=wakeups, ledger=LedgerClient(billing))
-        if worker:
-            await _open_worker(core, stack)
+        if Role.WORKER in role:
+            await enter(_working(core))
         notice_seconds = settings.notice_seconds
         internal = Port(
             address=settings.internal_address,
@@ -99,7 +106,7 @@ async def open_jobs(settings: JobsSettings, *, api: bool, worker: bool) -> Async
         )
         internal_address = await enter(serve(internal, notice_seconds=notice_seconds))
         public_address = None
-        if api:
+        if Role.API in role:
             keys = KeyCache(KeyClient(billing).look_up)
             public_address = await enter(serve(_public_port(core, keys), notice_seconds=notice_seconds))
         yield Running(internal_address=internal_address, public_address=public_address)
@@ -140,55 +147,58 @@ def _public_port(core: _Core, keys: KeyCache) -> Port:
     )
 
 
-async def _open_worker(core: _Core, stack: AsyncExitStack) -> None:
+@asynccontextmanager
+async def _working(core: _Core) -> AsyncIterator[None]:
     settings = core.settings
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        webhooks = await enter(open_channel(settings.webhooks_target))
+        session = await enter(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False))
+        executor = stack.enter_context(ThreadPoolExecutor(MEDIA_THREADS, thread_name_prefix="media"))
+        media = MediaKeeper(
+            store=MediaStore.open(settings.media_store_url, public_base_url=settings.media_base_url),
+            session=session,
+            limits=MediaLimits(),
+            executor=executor,
+        )
+        relay = partial(hand_over_events, outbox=SqlOutbox(core.pool), intake=IntakeClient(webhooks))
+        group = await enter(asyncio.TaskGroup())
+        relaying = group.create_task(
+            repeat(relay, name="relay", idle_seconds=RELAY_SECONDS, wake=core.wakeups.bell(OUTBOX_BELL))
+        )
+        stack.callback(relaying.cancel)
+        walker = _walker(core, providers=_providers(settings, session), media=media)
+        await enter(walker.running(wake=core.wakeups.bell(WORK_BELL)))
+        yield
+
+
+def _walker(core: _Core, *, providers: Providers, media: Media) -> Walker:
+    settings, ledger, work = core.settings, core.ledger, SqlWork(core.pool)
     _, upstream_names = load_catalogue(settings.catalogue_file)
-    webhooks = await stack.enter_async_context(open_channel(settings.webhooks_target))
-    session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
-    executor = stack.enter_context(ThreadPoolExecutor(MEDIA_THREADS, thread_name_prefix="media"))
-    media = MediaKeeper(
-        store=MediaStore.open(settings.media_store_url, public_base_url=settings.media_base_url),
-        session=session,
-        limits=MediaLimits(),
-        executor=executor,
-    )
-    work = SqlWork(core.pool)
-    providers = _providers(settings, session)
+    tell = partial(core.wakeups.ring, OUTBOX_BELL)
     begin = partial(
         begin_attempt,
         work=work,
-        ledger=core.ledger,
+        ledger=ledger,
         choose_route=partial(_route, providers, upstream_names),
         new_token=new_token,
     )
-    tell = partial(core.wakeups.ring, OUTBOX_BELL)
-    steps: dict[State, Step] = {
-        State.PENDING: begin,
-        State.SUBMITTING: partial(recover, work=work, providers=providers),
-        State.PROCESSING: partial(check, work=work, providers=providers, media=media),
-        State.STORED: _then(
-            partial(complete, work=work, ledger=core.ledger, clock=utc_now, render_event=render_event), tell
-        ),
-        State.FAILING: _then(
-            partial(refund, work=work, ledger=core.ledger, clock=utc_now, render_event=render_event), tell
-        ),
-    }
     submitting = partial(
         submit,
         work=work,
         providers=providers,
         callback_url=partial(_callback_url, settings.callback_base_url),
     )
-    walker = Walker(work=work, steps=steps, submit=submitting)
-    stack.push_async_callback(walker.drain, seconds=DRAIN_SECONDS)
-    relay = partial(hand_over_events, outbox=SqlOutbox(core.pool), intake=IntakeClient(webhooks))
-    duties = (
-        repeat(walker.claim_once, name="claim", idle_seconds=IDLE_SECONDS, wake=core.wakeups.bell(WORK_BELL)),
-        repeat(walker.renew_once, name="renew", idle_seconds=RENEW_SECONDS),
-        repeat(relay, name="relay", idle_seconds=IDLE_SECONDS, wake=core.wakeups.bell(OUTBOX_BELL)),
-    )
-    for duty in duties:
-        stack.push_async_callback(_cancelled, asyncio.create_task(duty))
+    completing = partial(complete, work=work, ledger=ledger, clock=utc_now, render_event=render_event)
+    refunding = partial(refund, work=work, ledger=ledger, clock=utc_now, render_event=render_event)
+    steps: dict[State, Step] = {
+        State.PENDING: begin,
+        State.SUBMITTING: partial(recover, work=work, providers=providers),
+        State.PROCESSING: partial(check, work=work, providers=providers, media=media),
+        State.STORED: _then(completing, tell),
+        State.FAILING: _then(refunding, tell),
+    }
+    return Walker(work=work, steps=steps, submit=submitting)
 
 
 def _providers(settings: JobsSettings, session: aiohttp.ClientSession) -> Providers:
@@ -222,8 +232,3 @@ def _then(step: Callable[[Claim], Awaitable[None]], ring: Callable[[], None]) ->
         ring()
 
     return stepped
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -2,18 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from services.common.errors import ServiceError
+from services.common.loop import repeat
 from services.jobs.domain import Claim, LeaseLostError, State
 from services.jobs.ports import Work
-from services.jobs.steps.timing import LEASE_SECONDS, retry_seconds
+from services.jobs.steps.timing import LEASE_SECONDS, RENEW_SECONDS, retry_seconds
 
 log = logging.getLogger(__name__)
 
 WALKS_MAX = 200
 """Jobs that one worker moves at the same time."""
 CLAIM_MAX = 100
+POLL_SECONDS = 1.0
+DRAIN_SECONDS = 3.0
 
 Step = Callable[[Claim], Awaitable[Claim | None]]
 """Moves a claimed job on. Returns the claim when it is still held, None when the job was let go or ended."""
@@ -28,6 +32,22 @@ class Walker:
         self._submit = submit
         self._walks: dict[asyncio.Task[None], Claim] = {}
         self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self, *, wake: asyncio.Event) -> AsyncIterator[None]:
+        """Walks whatever is due until the block ends; then finishes what is under way."""
+        async with asyncio.TaskGroup() as group:
+            claiming = group.create_task(
+                repeat(self.claim_once, name="claim", idle_seconds=POLL_SECONDS, wake=wake)
+            )
+            renewing = group.create_task(repeat(self.renew_once, name="renew", idle_seconds=RENEW_SECONDS))
+            try:
+                yield
+            finally:
+                claiming.cancel()
+                await asyncio.wait({claiming})
+                await self.drain()
+                renewing.cancel()
 
     async def claim_once(self) -> int:
         """Claims as many due jobs as there is room for and starts their walks. Returns how many."""
@@ -48,11 +68,11 @@ class Walker:
             await self._work.renew(list(self._walks.values()), lease_seconds=LEASE_SECONDS)
         return 0
 
-    async def drain(self, *, seconds: float) -> None:
-        """Lets running walks finish for a while, then stops them; their leases expire by themselves."""
+    async def drain(self) -> None:
+        """Lets running walks finish for DRAIN_SECONDS, then stops them; their leases end by themselves."""
         if not self._walks:
             return
-        _, running = await asyncio.wait(self._walks, timeout=seconds)
+        _, running = await asyncio.wait(self._walks, timeout=DRAIN_SECONDS)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

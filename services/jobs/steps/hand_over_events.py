@@ -2,7 +2,8 @@
 
 from services.jobs.ports import Intake, Outbox
 
-EVENTS_MAX = 200
+EVENTS_MAX = 100
+"""A body is at most about 20 KiB, so a batch stays well below the 4 MiB of a gRPC message."""
 
 
 async def hand_over_events(*, outbox: Outbox, intake: Intake) -> int:

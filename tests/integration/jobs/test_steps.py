@@ -397,11 +397,11 @@ async def test_a_walk_takes_a_job_as_far_as_it_goes_and_lets_it_go(world: World)
     walker = world.walker()
 
     assert await walker.claim_once() == 1
-    await walker.drain(seconds=5)
+    await walker.drain()
     assert await world.state() == "processing"
     await world.sql("UPDATE work SET due_at = now()")
     await walker.claim_once()
-    await walker.drain(seconds=5)
+    await walker.drain()
 
     assert (await world.job()).status is Status.COMPLETED
 
@@ -411,7 +411,7 @@ async def test_an_outage_of_billing_postpones_a_job_and_never_fails_it(world: Wo
     walker = world.walker()
 
     await walker.claim_once()
-    await walker.drain(seconds=5)
+    await walker.drain()
 
     assert await world.state() == "pending"
     [row] = await world.sql("SELECT lease_until < now() AS free, due_at > now() AS later FROM work")
@@ -423,7 +423,7 @@ async def test_a_step_that_breaks_unexpectedly_lets_the_job_go(world: World) -> 
     walker = world.walker()
 
     await walker.claim_once()
-    await walker.drain(seconds=5)
+    await walker.drain()
 
     assert await world.state() == "submitting"
     assert (await world.sql("SELECT lease_until < now() AS free FROM work"))[0]["free"]

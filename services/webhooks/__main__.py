@@ -1,0 +1,30 @@
+"""Chooses a process: `python -m services.webhooks api | dispatcher | all | migrate`."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from services.common.process import run_service
+from services.webhooks.settings import WebhooksSettings
+from services.webhooks.wiring import Role, open_webhooks
+
+PROCESSES = {
+    "api": (
+        "take events over from other services, and serve operators",
+        partial(open_webhooks, role=Role.API),
+    ),
+    "dispatcher": ("deliver", partial(open_webhooks, role=Role.DISPATCHER)),
+    "all": ("both in one process", partial(open_webhooks, role=Role.ALL)),
+}
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Runs a process to its end and returns its exit code."""
+    return run_service(
+        "webhooks", kind=WebhooksSettings, processes=PROCESSES, arguments=arguments, environment=environment
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,26 @@
+from datetime import timedelta
+
+from services.common.clock import Clock
+from services.webhooks.domain import Attempt, Delivery, render_headers
+from services.webhooks.ports import Receivers, SigningSecrets
+
+
+async def attempt(
+    delivery: Delivery, *, receivers: Receivers, secrets: SigningSecrets, clock: Clock
+) -> Attempt:
+    """Sends an event once, signed for this moment. May be repeated: the event's id and body stay the same."""
+    started_at = clock()
+    sealed = delivery.sealed_secret
+    headers = render_headers(
+        delivery,
+        secret=None if sealed is None else secrets.reveal(sealed),
+        sent_at=int(started_at.timestamp()),
+    )
+    result = await receivers.post(delivery.target_url, headers=headers, body=delivery.body)
+    latency = max(clock() - started_at, timedelta())
+    return Attempt(
+        delivery=delivery,
+        started_at=started_at,
+        latency_ms=latency // timedelta(milliseconds=1),
+        result=result,
+    )

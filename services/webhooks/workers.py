@@ -1,0 +1,136 @@
+"""Which duty runs when: deliveries are claimed in batches, attempted side by side, and recorded in batches."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from services.common.clock import Clock
+from services.common.loop import repeat
+from services.webhooks.domain import Answer, Attempt, Delivery, Judgement, NoAnswer, Outcome, judge
+from services.webhooks.ports import Deliveries
+
+log = logging.getLogger(__name__)
+
+CLAIM_MAX = 100
+RECORD_MAX = 100
+DELIVERIES_MAX = 256
+"""What one dispatcher has in hand at the same time, from the claim until the record is committed."""
+POLL_SECONDS = 1.0
+REOPEN_SECONDS = 1.0
+STOP_SECONDS = 5.0
+
+Try = Callable[[Delivery], Awaitable[Attempt]]
+
+
+class Dispatcher:
+    """Delivers what is due. Slow receivers hold up nobody else: claiming goes on while attempts run."""
+
+    def __init__(self, *, deliveries: Deliveries, attempt: Try, clock: Clock, wake: asyncio.Event) -> None:
+        self._deliveries = deliveries
+        self._attempt = attempt
+        self._clock = clock
+        self._wake = wake
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._judged: list[Judgement] = []
+        self._judging = asyncio.Event()
+        self._in_hand = 0
+        self._recorded = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Runs until the block ends; then finishes what is in hand, for STOP_SECONDS, and leaves the rest."""
+        async with asyncio.TaskGroup() as group:
+            claiming = group.create_task(
+                repeat(self.claim_due, name="claim", idle_seconds=POLL_SECONDS, wake=self._wake)
+            )
+            reopening = group.create_task(
+                repeat(self.reopen_abandoned, name="reopen", idle_seconds=REOPEN_SECONDS)
+            )
+            recording = group.create_task(
+                repeat(self.record_judged, name="record", idle_seconds=POLL_SECONDS, wake=self._judging)
+            )
+            try:
+                yield
+            finally:
+                claiming.cancel()
+                reopening.cancel()
+                await asyncio.wait({claiming, reopening})
+                await self._finish(seconds=STOP_SECONDS)
+                recording.cancel()
+
+    async def claim_due(self) -> int:
+        """Claims as much as there is room for and starts to attempt it. Returns 0 when nothing more was due."""
+        while self._in_hand >= DELIVERIES_MAX:
+            self._recorded.clear()
+            await self._recorded.wait()
+        room = min(CLAIM_MAX, DELIVERIES_MAX - self._in_hand)
+        claimed = await self._deliveries.claim(deliveries_max=room)
+        self._in_hand += len(claimed)
+        for delivery in claimed:
+            task = asyncio.create_task(self._deliver(delivery))
+            self._attempts.add(task)
+            task.add_done_callback(self._attempts.discard)
+        return len(claimed) if len(claimed) == room else 0
+
+    async def record_judged(self) -> int:
+        """Records what came of attempts, the oldest first. What could not be recorded is kept. Returns how many."""
+        batch = self._judged[:RECORD_MAX]
+        if not batch:
+            return 0
+        recorded = await self._deliveries.record(batch)
+        del self._judged[: len(batch)]
+        self._in_hand -= len(batch)
+        self._recorded.set()
+        if recorded.due_count:
+            self._wake.set()
+        for judgement in recorded.stale:
+            log.warning("event=%s lease lost, %s not recorded", _event_id(judgement), judgement.outcome)
+        return len(batch)
+
+    async def reopen_abandoned(self) -> int:
+        """Makes due what a dispatcher left behind that is gone. Returns how many deliveries that were."""
+        count = await self._deliveries.reopen_abandoned()
+        if count:
+            log.warning("reopened=%d", count)
+            self._wake.set()
+        return count
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        started_at = self._clock()
+        try:
+            attempt = await self._attempt(delivery)
+        except Exception:
+            log.exception("event=%s", delivery.event_id)
+            fault = NoAnswer(error="internal error", is_ours=True)
+            attempt = Attempt(delivery=delivery, started_at=started_at, latency_ms=0, result=fault)
+        judgement = judge(attempt)
+        if judgement.outcome is not Outcome.DELIVERED:
+            log.info("event=%s outcome=%s %s", delivery.event_id, judgement.outcome, _said(attempt))
+        self._judged.append(judgement)
+        self._judging.set()
+
+    async def _finish(self, *, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while self._in_hand:
+                    self._recorded.clear()
+                    await self._recorded.wait()
+        except TimeoutError:
+            log.warning("left to others: %d deliveries", self._in_hand)
+        running = list(self._attempts)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await self._deliveries.leave()
+
+
+def _event_id(judgement: Judgement) -> str:
+    return judgement.attempt.delivery.event_id
+
+
+def _said(attempt: Attempt) -> str:
+    # Never the answer's body: it is the customer's.
+    if isinstance(attempt.result, Answer):
+        return f"status={attempt.result.status}"
+    return f"error={attempt.result.error}"

@@ -1,0 +1,92 @@
+"""The webhooks service as other services, operators and its database administrator see it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from reelgate.admin.v1.signing_secret_service_pb2 import EnsureSigningSecretRequest
+from reelgate.admin.v1.signing_secret_service_pb2_grpc import SigningSecretServiceStub
+from reelgate.internal.intake.v1.event_pb2 import Event
+from reelgate.internal.intake.v1.intake_service_pb2 import AcceptEventsRequest
+from reelgate.internal.intake.v1.intake_service_pb2_grpc import IntakeServiceStub
+
+from services.common.client import open_channel
+from services.webhooks.settings import WebhooksSettings
+from services.webhooks.wiring import Role, open_webhooks
+
+CALL_SECONDS = 30.0
+SHOWS_SECONDS = 20.0
+
+
+class Client:
+    """The other services' and the operator's side."""
+
+    def __init__(self, channel: Any) -> None:
+        self._intake = IntakeServiceStub(channel)
+        self._secrets = SigningSecretServiceStub(channel)
+
+    async def accept(self, *events: Event) -> int:
+        response = await self._intake.AcceptEvents(AcceptEventsRequest(events=events), timeout=CALL_SECONDS)
+        return int(response.new_count)
+
+    async def ensure_secret(self, account_id: str) -> str:
+        response = await self._secrets.EnsureSigningSecret(
+            EnsureSigningSecretRequest(account_id=account_id), timeout=CALL_SECONDS
+        )
+        return str(response.secret)
+
+
+class Database:
+    """What lies in the tables, for the eyes of a test."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+        async with await psycopg.AsyncConnection.connect(
+            self.url, autocommit=True, row_factory=dict_row
+        ) as connection:
+            yield connection
+
+    async def rows(self, statement: str, *parameters: object) -> list[DictRow]:
+        async with self.connection() as connection:
+            cursor = await connection.execute(statement.encode(), parameters)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def shows(self, statement: str, *parameters: object) -> None:
+        """Waits until a query finds something."""
+        async with asyncio.timeout(SHOWS_SECONDS):
+            while not await self.rows(statement, *parameters):  # noqa: ASYNC110  the database rings no bell
+                await asyncio.sleep(0.01)
+
+    async def make_due(self) -> None:
+        await self.rows("UPDATE heads SET due_at = now()")
+
+
+@asynccontextmanager
+async def open_client(settings: WebhooksSettings, *, role: Role = Role.ALL) -> AsyncIterator[Client]:
+    async with (
+        open_webhooks(settings, role=role) as running,
+        open_channel(running.internal_address) as channel,
+    ):
+        yield Client(channel)
+
+
+def event(job: str, sequence: int = 1, **changes: Any) -> Event:
+    values: dict[str, Any] = {
+        "event_id": f"{job}-{sequence}",
+        "job_id": job,
+        "account_id": "acct_1",
+        "environment": "live",
+        "contract": "seedancee2",
+        "type": "video.generation.completed",
+        "sequence": sequence,
+        "target_url": "https://example.com/hook",
+        "body": b'{"data": {"id":"%s",\n"note":"\xc3\xa4"}}' % job.encode(),
+        "occurred_at_millis": 1_770_000_000_123,
+    }
+    return Event(**(values | changes))

@@ -1,0 +1,108 @@
+"""What a kill or a broken database connection leaves behind, with real processes."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from reelgate.internal.intake.v1.event_pb2 import Event
+
+from services.common.client import open_channel
+from services.common.errors import ServiceError
+from services.webhooks.settings import WebhooksSettings
+from services.webhooks.wiring import Role
+from tests.conftest import free_port
+from tests.integration.webhooks.receiver import Receiver
+from tests.integration.webhooks.service import Client, Database, event, open_client
+
+START_SECONDS = 30.0
+TAKE_OVER_SECONDS = 5.0
+ACCEPT_SECONDS = 10.0
+DELIVERED = "SELECT 1 FROM deliveries WHERE event_id = %s AND outcome = 'delivered'"
+
+
+@asynccontextmanager
+async def _dispatcher_process(settings: WebhooksSettings) -> AsyncIterator[asyncio.subprocess.Process]:
+    address = f"127.0.0.1:{free_port()}"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "WEBHOOKS_DATABASE_URL": settings.database_url,
+        "WEBHOOKS_INTERNAL_ADDRESS": address,
+        "WEBHOOKS_SECRET_KEY": settings.secret_key.get_secret_value(),
+        "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": "127.0.0.0/8",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.webhooks", "dispatcher", env=environment
+    )
+    try:
+        async with open_channel(address) as channel:
+            await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=START_SECONDS
+            )
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_what_a_killed_dispatcher_had_is_sent_by_another(
+    settings: WebhooksSettings, receiver: Receiver, database: Database
+) -> None:
+    receiver.hold("/hook")
+    async with _dispatcher_process(settings) as victim, open_client(settings, role=Role.API) as client:
+        await client.accept(event("vid_1", target_url=receiver.url + "/hook"))
+        await receiver.arrival(1)
+        async with open_client(settings, role=Role.DISPATCHER):
+            victim.kill()
+            receiver.answer_with("/hook", 200)
+            await receiver.arrival(2, seconds=TAKE_OVER_SECONDS)
+            await database.shows(DELIVERED, "vid_1-1")
+
+    attempts = await database.rows("SELECT number, status FROM attempts")
+    assert receiver.event_ids == ["vid_1-1", "vid_1-1"]
+    assert receiver.received[0].body == receiver.received[1].body
+    assert attempts == [{"number": 1, "status": 200}]
+
+
+async def test_a_dispatcher_told_to_stop_ends_by_itself(
+    settings: WebhooksSettings, receiver: Receiver
+) -> None:
+    async with _dispatcher_process(settings) as process:
+        process.terminate()
+        code = await asyncio.wait_for(process.wait(), 10)
+
+    assert code == 0
+
+
+async def test_broken_connections_stop_no_duty_and_consume_no_attempt(
+    settings: WebhooksSettings, receiver: Receiver, database: Database
+) -> None:
+    receiver.hold("/slow")
+    async with open_client(settings) as client:
+        await client.accept(event("vid_1", target_url=receiver.url + "/slow"))
+        await receiver.arrival(1)
+        await database.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        receiver.released.set()
+        await database.shows(DELIVERED, "vid_1-1")
+        await _accept_at_last(client, event("vid_2", target_url=receiver.url + "/hook"))
+        await database.shows(DELIVERED, "vid_2-1")
+
+    attempts = await database.rows("SELECT job_id, number, status FROM attempts ORDER BY job_id")
+    assert [tuple(row.values()) for row in attempts] == [("vid_1", 1, 200), ("vid_2", 1, 200)]
+
+
+async def _accept_at_last(client: Client, wanted: Event) -> None:
+    # As the outbox of jobs does: a refusal for want of a connection is followed by another try.
+    async with asyncio.timeout(ACCEPT_SECONDS):
+        while True:
+            with contextlib.suppress(ServiceError):
+                await client.accept(wanted)
+                return

@@ -1,0 +1,176 @@
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from services.common.egress import LookUp, UrlPolicy, open_egress_session, parse_networks
+from services.webhooks.clients import ANSWER_BYTES_MAX, HttpReceivers
+from services.webhooks.domain import EXCERPT_BYTES_MAX, Answer, NoAnswer
+from tests.conftest import free_port
+from tests.integration.webhooks.receiver import Receiver
+
+TIMEOUT_SECONDS = 0.3
+LOOPBACK = UrlPolicy(private_targets_allowed=parse_networks("127.0.0.0/8"))
+BODY = b'{"data":{}}'
+
+
+@asynccontextmanager
+async def _receivers(look_up: LookUp | None = None) -> AsyncIterator[HttpReceivers]:
+    async with open_egress_session(LOOPBACK, connections_max=4, look_up=look_up) as session:
+        yield HttpReceivers(session, timeout_seconds=TIMEOUT_SECONDS)
+
+
+async def _post(url: str, look_up: LookUp | None = None) -> Answer | NoAnswer:
+    async with _receivers(look_up) as receivers:
+        return await receivers.post(url, headers={"webhook-id": "vid_1-1"}, body=BODY)
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 410, 500])
+async def test_an_answer_is_kept_with_the_first_of_its_body(receiver: Receiver, status: int) -> None:
+    receiver.answer_with("/hook", status)
+
+    result = await _post(receiver.url + "/hook")
+
+    assert result == Answer(status=status, excerpt=("said " * 1_000).encode()[:EXCERPT_BYTES_MAX])
+    assert receiver.received[0].body == BODY
+
+
+async def test_a_receiver_that_never_answers_is_given_up(receiver: Receiver) -> None:
+    receiver.hold("/hook")
+
+    result = await _post(receiver.url + "/hook")
+
+    assert result == NoAnswer(error="no whole answer within 0.3 seconds", is_ours=False)
+
+
+async def test_an_answer_that_trickles_is_given_up(receiver: Receiver) -> None:
+    async def trickle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b".")
+                await asyncio.sleep(0.01)
+        return response
+
+    receiver.answers["/hook"] = trickle
+
+    result = await _post(receiver.url + "/hook")
+
+    assert result == NoAnswer(error="no whole answer within 0.3 seconds", is_ours=False)
+
+
+async def test_an_endless_answer_is_read_to_the_limit_only(receiver: Receiver) -> None:
+    sent = 0
+
+    async def flood(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b"x" * 16_384)
+                sent += 16_384
+        return response
+
+    receiver.answers["/hook"] = flood
+
+    result = await _post(receiver.url + "/hook")
+
+    assert result == Answer(status=200, excerpt=b"x" * EXCERPT_BYTES_MAX)
+    # The rest filled the buffers of the sockets in between, which hold a few MiB on loopback.
+    assert ANSWER_BYTES_MAX < sent < 16 * 1024 * 1024
+
+
+async def test_an_answer_cut_short_is_none(receiver: Receiver) -> None:
+    async def cut(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b"half")
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    receiver.answers["/hook"] = cut
+
+    result = await _post(receiver.url + "/hook")
+
+    assert result == NoAnswer(error="ClientPayloadError", is_ours=False)
+
+
+async def test_a_receiver_that_is_not_there_is_at_fault() -> None:
+    result = await _post(f"http://127.0.0.1:{free_port()}/hook")
+
+    assert result == NoAnswer(error="connection refused", is_ours=False)
+
+
+async def test_a_forbidden_address_is_the_receivers_fault() -> None:
+    result = await _post("http://169.254.169.254/latest/")
+
+    assert result == NoAnswer(error="the address must not point to a private address", is_ours=False)
+
+
+async def test_what_is_not_http_is_the_receivers_fault() -> None:
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"220 mail.example ESMTP\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(nonsense, "127.0.0.1", 0) as server:
+        result = await _post(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+
+    assert isinstance(result, NoAnswer)
+    assert not result.is_ours
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_ours"),
+    [
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), True),
+        (socket.gaierror(socket.EAI_NONAME, "no such name"), False),
+    ],
+)
+async def test_only_a_temporary_failure_of_look_up_is_ours(fault: OSError, *, is_ours: bool) -> None:
+    async def look_up(_host: str, _port: int) -> list[str]:
+        raise fault
+
+    result = await _post("http://example.com/hook", look_up)
+
+    assert result == NoAnswer(error="the host name does not resolve", is_ours=is_ours)
+
+
+async def test_running_out_of_sockets_is_ours() -> None:
+    async def look_up(_host: str, _port: int) -> list[str]:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    result = await _post("http://example.com/hook", look_up)
+
+    assert isinstance(result, NoAnswer)
+    assert result.is_ours
+
+
+async def test_a_kept_connection_that_was_closed_costs_nothing() -> None:
+    connection_count = 0
+
+    async def one_answer_each(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connection_count
+        connection_count += 1
+        await reader.readuntil(BODY)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await reader.readuntil(BODY)
+        writer.close()
+
+    async with (
+        await asyncio.start_server(one_answer_each, "127.0.0.1", 0) as server,
+        _receivers() as receivers,
+    ):
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        results = [await receivers.post(url, headers={}, body=BODY) for _ in range(2)]
+
+    assert results == [Answer(status=200, excerpt=b"")] * 2
+    assert connection_count == 2
