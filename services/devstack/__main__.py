@@ -1,0 +1,3 @@
+from services.devstack.cli import main
+
+main()

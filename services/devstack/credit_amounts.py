@@ -1,0 +1,26 @@
+"""Credits as people write them, and micro-credits as everything inside counts them. Never a float between."""
+
+from decimal import Decimal, InvalidOperation
+
+MICROS_PER_CREDIT = 1_000_000
+CREDITS_MAX = 1_000_000_000
+
+
+def parse_credits(text: str) -> int:
+    """Returns micro-credits. Raises ValueError unless `text` is a decimal of 0 to CREDITS_MAX with at most 6 places."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a number of credits, such as 100 or 1.05") from None
+    if not amount.is_finite() or not 0 <= amount <= CREDITS_MAX:
+        raise ValueError(f"{text} is not between 0 and {CREDITS_MAX:,} credits")
+    micros = amount * MICROS_PER_CREDIT
+    if micros != int(micros):
+        raise ValueError(f"{text} has more than 6 decimal places")
+    return int(micros)
+
+
+def show_credits(micros: int) -> str:
+    """Returns credits with as many places as they need: `100`, `1.05`."""
+    whole, part = divmod(micros, MICROS_PER_CREDIT)
+    return f"{whole:,}" if not part else f"{whole:,}.{part:06d}".rstrip("0")

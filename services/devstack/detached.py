@@ -1,0 +1,78 @@
+"""A stack in the background: started and stopped from outside its supervisor."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.devstack.errors import StackError
+from services.devstack.folder import StackFolder
+from services.devstack.identity import is_alive
+from services.devstack.lock import stack_lock
+from services.devstack.log_files import tail
+from services.devstack.state import StackState, clear_leftovers, read_state, running_state
+
+START_SECONDS_MAX = 100.0
+STOP_SECONDS_MAX = 30.0
+POLL_SECONDS = 0.05
+COMPLAINT_LINES_MAX = 30
+
+
+def start_detached(folder: StackFolder, up_arguments: Sequence[str]) -> StackState:
+    """Runs `reelgate up` with these arguments in a session of its own. Returns once the stack is ready.
+
+    Raises StackError with what the supervisor said when it gave up.
+    """
+    folder.logs.mkdir(parents=True, exist_ok=True)
+    with stack_lock(folder.root):
+        pass  # a refusal is better told here than by a log
+    with folder.supervisor_log.open("ab") as output:
+        output.truncate(0)
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "services.devstack", "up", *up_arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        return _until_ready(folder, supervisor)
+    except BaseException:
+        supervisor.terminate()
+        supervisor.wait(STOP_SECONDS_MAX)
+        raise
+
+
+def stop_stack(root: Path) -> bool:
+    """Stops the stack on a data folder, or what a killed supervisor left of it. Tells whether anything ran.
+
+    Raises StackError when the supervisor does not stop within STOP_SECONDS_MAX.
+    """
+    state = running_state(root)
+    if state is None:
+        return clear_leftovers(root) > 0
+    os.kill(state.supervisor.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS_MAX
+    while is_alive(state.supervisor):
+        if time.monotonic() > deadline:
+            raise StackError(f"Process {state.supervisor.pid} did not stop within {STOP_SECONDS_MAX:.0f} s.")
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _until_ready(folder: StackFolder, supervisor: subprocess.Popen[bytes]) -> StackState:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while supervisor.poll() is None:
+        state = read_state(folder.root)
+        if state is not None and state.supervisor.pid == supervisor.pid and state.ready:
+            return state
+        if time.monotonic() > deadline:
+            raise StackError(f"The stack is not ready after {START_SECONDS_MAX:.0f} s. See {folder.logs}.")
+        time.sleep(POLL_SECONDS)
+    said = tail(folder.supervisor_log, lines_max=COMPLAINT_LINES_MAX)
+    complaint = re.search(r"^Error: (.*)", said, re.MULTILINE | re.DOTALL)
+    raise StackError(complaint[1] if complaint else said)

@@ -1,0 +1,68 @@
+"""Which loopback port each part of a stack listens on."""
+
+import os
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from services.devstack.errors import StackError
+
+LOOPBACK = "127.0.0.1"
+INNER_FIRST, INNER_LAST = 20_000, 32_767
+"""Below the ports that outgoing connections take, so that a restarted process finds its own free."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """The ports of one stack, for as long as it runs."""
+
+    edge: int
+    edge_admin: int
+    postgres: int
+    simulator: int
+    billing_public: int
+    billing_internal: int
+    webhooks_internal: int
+    jobs_public: int
+    jobs_internal: int
+
+
+def choose_ports(edge: int) -> Ports:
+    """Returns `edge` (0: any) and free ports for the rest. Raises StackError when `edge` is taken."""
+    if edge and not _is_free(edge):
+        raise StackError(
+            f"Port {edge} is taken. Stop what listens there, or choose another one: "
+            f"`reelgate up --port {edge + 1}` (0 takes a free one)."
+        )
+    names = [name for name in Ports.__dataclass_fields__ if name != "edge"]
+    free = _free_ports(len(names) + 1)
+    return Ports(edge=edge or free.pop(), **dict(zip(names, free, strict=False)))
+
+
+def _free_ports(count: int) -> list[int]:
+    span = INNER_LAST - INNER_FIRST + 1
+    # Two stacks that start at once have two pids, and so look in different places.
+    offset = os.getpid() * 16
+    found: list[int] = []
+    with ExitStack() as bound:
+        for step in range(span):
+            port = INNER_FIRST + (offset + step) % span
+            probe = bound.enter_context(socket.socket())
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise StackError(f"No {count} free ports between {INNER_FIRST} and {INNER_LAST}.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,221 @@
+"""The processes of a local stack: a function from its settings to what is started, and how."""
+
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.devstack import postgres
+from services.devstack.folder import MEDIA_PATH, StackFolder
+from services.devstack.ports import LOOPBACK, Ports
+
+DATABASES = ("billing", "webhooks", "jobs")
+"""The services that own a database, in the order of their migrations."""
+PRIVATE_TARGETS_ALLOWED = "127.0.0.0/8,::1/128"
+"""Callback and reference addresses on this machine: for a local stack only."""
+ARK_API_PATH = "/api/v3"
+"""Where the simulator speaks the provider's API."""
+SETTING_PREFIXES = ("BILLING_", "WEBHOOKS_", "JOBS_", "EDGE_", "SIMULATOR_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSettings:
+    """What a local stack is started with."""
+
+    folder: StackFolder
+    ports: Ports
+    simulator_api_key: str
+    simulator_mode: str
+    simulator_latency_seconds: float
+
+    @property
+    def edge(self) -> str:
+        """Address of the edge, without a path."""
+        return f"http://{LOOPBACK}:{self.ports.edge}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessSpec:
+    """One process: how it is started, when it is ready and how it stops."""
+
+    name: str
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    port: int
+    ready_at: Sequence[str]
+    """Addresses that all answer once it is ready (see services.devstack.readiness)."""
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float
+    """How long it may take to stop before it is killed."""
+
+
+def process_specs(settings: StackSettings) -> dict[str, ProcessSpec]:
+    """Returns the processes of a stack by name."""
+    specs = (
+        _postgres(settings),
+        _simulator(settings),
+        _edge(settings),
+        _billing(settings),
+        _webhooks(settings),
+        _jobs(settings),
+    )
+    return {spec.name: spec for spec in specs}
+
+
+def grpc_addresses(ports: Ports) -> dict[str, dict[str, str]]:
+    """Returns `host:port` of the public and internal ports, by service."""
+    return {
+        "billing": {"public": _local(ports.billing_public), "internal": _local(ports.billing_internal)},
+        "webhooks": {"internal": _local(ports.webhooks_internal)},
+        "jobs": {"public": _local(ports.jobs_public), "internal": _local(ports.jobs_internal)},
+    }
+
+
+def database_addresses(ports: Ports) -> dict[str, str]:
+    """Returns the database address of each service."""
+    return {name: postgres.database_url(ports.postgres, name) for name in DATABASES}
+
+
+def child_environment(environment: Mapping[str, str], spec: ProcessSpec) -> dict[str, str]:
+    """Returns what a process sees: ours, without settings of services that were meant for others."""
+    inherited = {name: value for name, value in environment.items() if not name.startswith(SETTING_PREFIXES)}
+    return {**inherited, **spec.environment}
+
+
+def _postgres(settings: StackSettings) -> ProcessSpec:
+    port = settings.ports.postgres
+    return ProcessSpec(
+        name="postgres",
+        argv=postgres.command(settings.folder.postgres, port=port),
+        environment={},
+        port=port,
+        ready_at=[postgres.database_url(port, postgres.SUPERUSER)],
+        user=postgres.process_user(),
+        stop_signal=signal.SIGINT,
+        stop_seconds=2.5,
+    )
+
+
+def _simulator(settings: StackSettings) -> ProcessSpec:
+    port = settings.ports.simulator
+    return _python(
+        "simulator",
+        environment={
+            "SIMULATOR_HOST": LOOPBACK,
+            "SIMULATOR_PORT": str(port),
+            "SIMULATOR_API_KEY": settings.simulator_api_key,
+            "SIMULATOR_FOLDER": str(settings.folder.simulator),
+            "SIMULATOR_MODE": settings.simulator_mode,
+            "SIMULATOR_LATENCY_SECONDS": str(settings.simulator_latency_seconds),
+        },
+        port=port,
+        ready_at=[f"tcp://{_local(port)}"],
+        stop_seconds=1.0,
+    )
+
+
+def _edge(settings: StackSettings) -> ProcessSpec:
+    ports = settings.ports
+    return _python(
+        "edge",
+        "run",
+        str(settings.folder.edge_config),
+        environment={
+            "EDGE_LISTEN_ADDRESS": _local(ports.edge),
+            "EDGE_ADMIN_ADDRESS": _local(ports.edge_admin),
+            "EDGE_JOBS_TARGETS": _local(ports.jobs_public),
+            "EDGE_BILLING_TARGETS": _local(ports.billing_public),
+            "EDGE_MEDIA_FOLDER": str(settings.folder.media),
+            "EDGE_MEDIA_PATH": MEDIA_PATH,
+        },
+        port=ports.edge,
+        ready_at=[f"{settings.edge}/readyz"],
+        stop_seconds=2.0,
+    )
+
+
+def _billing(settings: StackSettings) -> ProcessSpec:
+    ports = settings.ports
+    return _service(
+        "billing",
+        settings,
+        environment={
+            "BILLING_PUBLIC_ADDRESS": _local(ports.billing_public),
+            "BILLING_INTERNAL_ADDRESS": _local(ports.billing_internal),
+        },
+        port=ports.billing_internal,
+    )
+
+
+def _webhooks(settings: StackSettings) -> ProcessSpec:
+    port = settings.ports.webhooks_internal
+    return _service(
+        "webhooks",
+        settings,
+        environment={
+            "WEBHOOKS_INTERNAL_ADDRESS": _local(port),
+            "WEBHOOKS_SECRET_KEY_FILE": str(settings.folder.webhooks_secret_key),
+            "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,
+        },
+        port=port,
+    )
+
+
+def _jobs(settings: StackSettings) -> ProcessSpec:
+    ports = settings.ports
+    return _service(
+        "jobs",
+        settings,
+        environment={
+            "JOBS_PUBLIC_ADDRESS": _local(ports.jobs_public),
+            "JOBS_INTERNAL_ADDRESS": _local(ports.jobs_internal),
+            "JOBS_BILLING_TARGET": _local(ports.billing_internal),
+            "JOBS_WEBHOOKS_TARGET": _local(ports.webhooks_internal),
+            "JOBS_MEDIA_STORE_URL": str(settings.folder.media),
+            "JOBS_MEDIA_BASE_URL": settings.edge + MEDIA_PATH,
+            "JOBS_CALLBACK_BASE_URL": settings.edge,
+            "JOBS_SIMULATOR_BASE_URL": f"http://{_local(ports.simulator)}{ARK_API_PATH}",
+            "JOBS_SIMULATOR_API_KEY_FILE": str(settings.folder.simulator_api_key),
+            "JOBS_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,
+        },
+        port=ports.jobs_internal,
+    )
+
+
+def _service(name: str, settings: StackSettings, *, environment: Mapping[str, str], port: int) -> ProcessSpec:
+    prefix = f"{name.upper()}_"
+    common = {
+        f"{prefix}DATABASE_URL": database_addresses(settings.ports)[name],
+        f"{prefix}REFLECTION": "true",
+    }
+    return _python(
+        name,
+        "all",
+        environment={**common, **environment},
+        port=port,
+        ready_at=[f"grpc://{_local(port)}"],
+        stop_seconds=3.5,
+    )
+
+
+def _python(
+    name: str,
+    *arguments: str,
+    environment: Mapping[str, str],
+    port: int,
+    ready_at: Sequence[str],
+    stop_seconds: float,
+) -> ProcessSpec:
+    return ProcessSpec(
+        name=name,
+        argv=[sys.executable, "-m", f"services.{name}", *arguments],
+        environment=environment,
+        port=port,
+        ready_at=ready_at,
+        stop_seconds=stop_seconds,
+    )
+
+
+def _local(port: int) -> str:
+    return f"{LOOPBACK}:{port}"

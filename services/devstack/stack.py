@@ -1,0 +1,188 @@
+"""The life of a local stack: start what can start together, keep it running, stop it in order."""
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from services.devstack import admin, demo, postgres
+from services.devstack.credit_amounts import MICROS_PER_CREDIT
+from services.devstack.errors import StackError
+from services.devstack.folder import StackFolder
+from services.devstack.identity import identity_of
+from services.devstack.lock import stack_lock
+from services.devstack.log_files import tail
+from services.devstack.ports import choose_ports
+from services.devstack.processes import (
+    StackSettings,
+    database_addresses,
+    grpc_addresses,
+    process_specs,
+)
+from services.devstack.state import StackState, clear_leftovers, remove_state, write_state
+from services.devstack.supervision import Supervised, until_ready
+
+log = logging.getLogger("reelgate.stack")
+
+START_SECONDS_MAX = 90.0
+FAILURE_CHECK_SECONDS = 1.0
+FIRST_WAVE = ("postgres", "simulator", "edge")
+"""What needs nobody else to start; the rest needs migrated databases."""
+STOP_ORDER = (("edge",), ("jobs", "webhooks", "billing"), ("simulator",), ("postgres",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpOptions:
+    """What `reelgate up` was asked for."""
+
+    folder: StackFolder
+    port: int
+    simulator_mode: str
+    simulator_latency_seconds: float
+
+
+def run_stack(options: UpOptions, *, announce: Callable[[StackState], None]) -> None:
+    """Runs a stack until SIGINT, SIGTERM or SIGHUP; `announce` is called once it is ready.
+
+    What a killed supervisor left running on the same folder is stopped first.
+    Raises StackError when another one runs, a port is taken or a process does not start; then nothing keeps running.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    root = options.folder.root
+    root.mkdir(parents=True, exist_ok=True)
+    with stack_lock(root):
+        clear_leftovers(root)
+        asyncio.run(_Stack(options).run(announce))
+
+
+class _Stack:
+    def __init__(self, options: UpOptions) -> None:
+        ports = choose_ports(options.port)
+        self._phases: dict[str, float] = {}
+        self._started = False
+        self._folder = options.folder
+        with self._phase("folder"):
+            self._folder.prepare()
+            self._prepare_postgres()
+        self._settings = StackSettings(
+            folder=self._folder,
+            ports=ports,
+            simulator_api_key=self._folder.simulator_api_key.read_text(),
+            simulator_mode=options.simulator_mode,
+            simulator_latency_seconds=options.simulator_latency_seconds,
+        )
+        self._supervisor = identity_of(os.getpid())
+        self._processes = {
+            name: Supervised(spec, log_path=self._folder.logs / f"{name}.log", changed=self._write_state)
+            for name, spec in process_specs(self._settings).items()
+        }
+
+    def _prepare_postgres(self) -> None:
+        try:
+            postgres.prepare_folder(self._folder.postgres)
+        except subprocess.CalledProcessError as error:
+            raise StackError(f"PostgreSQL cannot be set up: {error.stderr.decode().strip()}") from error
+
+    async def run(self, announce: Callable[[StackState], None]) -> None:
+        signalled = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+        living = asyncio.create_task(self._live(announce))
+        stopping = asyncio.create_task(signalled.wait())
+        try:
+            await asyncio.wait((living, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if living.done():
+                living.result()
+        finally:
+            for task in (living, stopping):
+                task.cancel()
+            await asyncio.wait((living, stopping))
+            await self._stop()
+
+    async def _live(self, announce: Callable[[StackState], None]) -> None:
+        await self._start()
+        self._started = True
+        self._write_state()
+        announce(self._state())
+        while True:
+            for process in self._processes.values():
+                process.raise_failure()
+            await asyncio.sleep(FAILURE_CHECK_SECONDS)
+
+    async def _start(self) -> None:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        with self._phase("postgres"):
+            for name in FIRST_WAVE:
+                self._processes[name].start()
+            await until_ready([self._processes["postgres"]], deadline=deadline)
+        with self._phase("migrations"):
+            await asyncio.to_thread(self._migrate, deadline - time.monotonic())
+        with self._phase("services"):
+            for name, process in self._processes.items():
+                if name not in FIRST_WAVE:
+                    process.start()
+            await until_ready(list(self._processes.values()), deadline=deadline)
+        with self._phase("demo account"):
+            await self._ensure_demo_account()
+
+    async def _ensure_demo_account(self) -> None:
+        if demo.read_demo_account(self._folder.demo_account) is not None:
+            return
+        grpc = grpc_addresses(self._settings.ports)
+        account = await admin.create_account(
+            demo.NAME,
+            contract=demo.CONTRACT,
+            credits_micros=demo.CREDITS * MICROS_PER_CREDIT,
+            billing=grpc["billing"]["internal"],
+            webhooks=grpc["webhooks"]["internal"],
+        )
+        demo.write_demo_account(self._folder.demo_account, account)
+
+    def _migrate(self, timeout_seconds: float) -> None:
+        databases = database_addresses(self._settings.ports)
+        for name in databases:
+            postgres.ensure_database(self._settings.ports.postgres, name)
+        addresses = [part for name, url in databases.items() for part in (f"--{name}", url)]
+        log_path = self._folder.logs / "migrations.log"
+        with log_path.open("wb") as output:
+            done = subprocess.run(
+                [sys.executable, "-m", "services.devstack", "migrate", *addresses],
+                cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=timeout_seconds, check=False,
+            )  # fmt: skip
+        if done.returncode != 0:
+            raise StackError(f"Migrations failed. Their log ends:\n{tail(log_path)}")
+
+    async def _stop(self) -> None:
+        for names in STOP_ORDER:
+            await asyncio.gather(*(self._processes[name].stop() for name in names))
+        remove_state(self._folder.root)
+
+    def _state(self) -> StackState:
+        known = [process.state() for process in self._processes.values()]
+        return StackState(
+            supervisor=self._supervisor,
+            ready=self._started and all(process.ready for process in self._processes.values()),
+            edge=self._settings.edge,
+            grpc=grpc_addresses(self._settings.ports),
+            database=database_addresses(self._settings.ports),
+            processes=[state for state in known if state is not None],
+            phases=self._phases,
+        )
+
+    def _write_state(self) -> None:
+        try:
+            write_state(self._folder.root, self._state())
+        except OSError:
+            log.exception("cannot write the state of the stack")
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self._phases[name] = round(time.monotonic() - started, 2)

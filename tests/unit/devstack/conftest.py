@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from services.devstack.folder import StackFolder
+from services.devstack.ports import Ports
+from services.devstack.processes import StackSettings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> StackSettings:
+    ports = Ports(
+        edge=8080,
+        edge_admin=1,
+        postgres=2,
+        simulator=3,
+        billing_public=4,
+        billing_internal=5,
+        webhooks_internal=6,
+        jobs_public=7,
+        jobs_internal=8,
+    )
+    folder = StackFolder(tmp_path)
+    folder.prepare()
+    return StackSettings(
+        folder=folder,
+        ports=ports,
+        simulator_api_key="a key",
+        simulator_mode="instant",
+        simulator_latency_seconds=1.5,
+    )

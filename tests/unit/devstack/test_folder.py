@@ -1,0 +1,41 @@
+import stat
+from pathlib import Path
+
+from services.devstack.folder import StackFolder
+
+
+def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path / "stack")
+    folder.prepare()
+    secrets = {path: path.read_text() for path in folder.secrets.iterdir()}
+
+    folder.prepare()
+
+    assert set(secrets) == {folder.webhooks_secret_key, folder.simulator_api_key}
+    assert {path: path.read_text() for path in folder.secrets.iterdir()} == secrets
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
+    assert stat.S_IMODE(folder.secrets.stat().st_mode) == 0o700
+
+
+def test_logs_begin_anew_at_each_start(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    folder.prepare()
+    log = folder.logs / "jobs.log"
+    log.write_text("from yesterday")
+
+    folder.prepare()
+
+    assert log.read_text() == ""
+
+
+def test_an_upload_lies_where_the_edge_serves_it(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path / "stack")
+    folder.prepare()
+    picture = tmp_path / "My Picture.PNG"
+    picture.write_bytes(b"pixels")
+
+    name = folder.keep_upload(picture)
+
+    assert name.startswith("uploads/file_")
+    assert name.endswith(".png")
+    assert (folder.media / name).read_bytes() == b"pixels"
