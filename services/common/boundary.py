@@ -14,6 +14,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc.aio import ServicerContext
+from psycopg import OperationalError
 
 from services.common.errors import Reason, ServiceError
 
@@ -113,6 +114,11 @@ def errors_mapped(method: str, inside: Behavior) -> Behavior:
             await _abort(context, error)
         except grpc.aio.AbortError:
             raise
+        except OperationalError:
+            log.exception("method=%s request_id=%s", method, request_id.get())
+            await _abort(
+                context, ServiceError(Reason.UNAVAILABLE, "The database cannot be reached. Try again.")
+            )
         except TimeoutError:
             log.exception("method=%s request_id=%s", method, request_id.get())
             await _abort(context, ServiceError(Reason.DEADLINE_EXCEEDED, "The call did not finish in time."))

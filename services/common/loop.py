@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 from services.common.backoff import backoff_seconds
 
@@ -40,6 +42,17 @@ async def repeat(
         await asyncio.sleep(REST_SECONDS)
         if done == 0:
             await _wait(idle_seconds, wake)
+
+
+@asynccontextmanager
+async def running(duty: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs an endless duty beside the block and cancels it at the end."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(duty)
+        try:
+            yield
+        finally:
+            task.cancel()
 
 
 async def _wait(seconds: float, wake: asyncio.Event | None) -> None:

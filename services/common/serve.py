@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -31,6 +32,8 @@ _SERVER_OPTIONS = (
 )
 
 AddServicer = Callable[[aio.Server], None]
+HealthServicer = Any
+"""A health.aio.HealthServicer, whose stubs do not exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,34 +49,43 @@ class Port:
 
 
 @asynccontextmanager
-async def serve(port: Port, *, notice_seconds: float = 0.0) -> AsyncIterator[str]:
-    """Serves a port until the block ends, then stops gracefully. Yields the address that was bound.
+async def serve(*ports: Port, notice_seconds: float = 0.0) -> AsyncIterator[list[str]]:
+    """Serves ports until the block ends, then stops all of them gracefully. Yields the addresses that were bound.
 
     On leaving it reports NOT_SERVING, waits `notice_seconds` for balancers, then lets running calls finish.
     """
+    servers: list[tuple[aio.Server, HealthServicer]] = []
+    addresses = []
+    try:
+        for port in ports:
+            server, checks, address = _built(port)
+            await server.start()
+            servers.append((server, checks))
+            addresses.append(address)
+            for name in ("", *(name for name, _ in port.services)):
+                await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+        yield addresses
+    finally:
+        for _, checks in servers:
+            await checks.enter_graceful_shutdown()
+        await asyncio.sleep(notice_seconds)
+        await asyncio.gather(*(server.stop(DRAIN_SECONDS) for server, _ in servers))
+
+
+def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
     server = aio.server(
         interceptors=[Boundary(port.layers)],
         options=_SERVER_OPTIONS,
         maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX,
     )
-    names = [name for name, _ in port.services]
     for _, add in port.services:
         add(server)
     checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     if port.reflection:
-        reflection.enable_server_reflection([*names, *OPEN_SERVICES], server)
-    bound = server.add_insecure_port(port.address)
-    await server.start()
-    for name in ("", *names):
-        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+        reflection.enable_server_reflection([*(name for name, _ in port.services), *OPEN_SERVICES], server)
     host = port.address.rpartition(":")[0]
-    try:
-        yield f"{host}:{bound}"
-    finally:
-        await checks.enter_graceful_shutdown()
-        await asyncio.sleep(notice_seconds)
-        await server.stop(DRAIN_SECONDS)
+    return server, checks, f"{host}:{server.add_insecure_port(port.address)}"
 
 
 def run_until_signalled(start: Callable[[AsyncExitStack], Awaitable[None]]) -> None:

@@ -1,6 +1,5 @@
 """Builds a jobs process: opens everything in order and closes it in reverse."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.egress import UrlPolicy, check_url
 from services.common.ids import new_id, new_token
-from services.common.loop import repeat
+from services.common.loop import repeat, running
 from services.common.serve import Port, serve
 from services.common.validation import validated
 from services.common.wakeup import Wakeups, open_wakeups
@@ -97,19 +96,20 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
         core = _Core(settings=settings, pool=pool, wakeups=wakeups, ledger=LedgerClient(billing))
         if Role.WORKER in role:
             await enter(_working(core))
-        notice_seconds = settings.notice_seconds
-        internal = Port(
-            address=settings.internal_address,
-            services=(),
-            layers=(logged, errors_mapped, validated),
-            reflection=settings.reflection,
-        )
-        internal_address = await enter(serve(internal, notice_seconds=notice_seconds))
-        public_address = None
+        ports = [_internal_port(settings)]
         if Role.API in role:
-            keys = KeyCache(KeyClient(billing).look_up)
-            public_address = await enter(serve(_public_port(core, keys), notice_seconds=notice_seconds))
-        yield Running(internal_address=internal_address, public_address=public_address)
+            ports.append(_public_port(core, KeyCache(KeyClient(billing).look_up)))
+        internal_address, *public = await enter(serve(*ports, notice_seconds=settings.notice_seconds))
+        yield Running(internal_address=internal_address, public_address=public[0] if public else None)
+
+
+def _internal_port(settings: JobsSettings) -> Port:
+    return Port(
+        address=settings.internal_address,
+        services=(),
+        layers=(logged, errors_mapped, validated),
+        reflection=settings.reflection,
+    )
 
 
 def _public_port(core: _Core, keys: KeyCache) -> Port:
@@ -162,11 +162,8 @@ async def _working(core: _Core) -> AsyncIterator[None]:
             executor=executor,
         )
         relay = partial(hand_over_events, outbox=SqlOutbox(core.pool), intake=IntakeClient(webhooks))
-        group = await enter(asyncio.TaskGroup())
-        relaying = group.create_task(
-            repeat(relay, name="relay", idle_seconds=RELAY_SECONDS, wake=core.wakeups.bell(OUTBOX_BELL))
-        )
-        stack.callback(relaying.cancel)
+        bell = core.wakeups.bell(OUTBOX_BELL)
+        await enter(running(repeat(relay, name="relay", idle_seconds=RELAY_SECONDS, wake=bell)))
         walker = _walker(core, providers=_providers(settings, session), media=media)
         await enter(walker.running(wake=core.wakeups.bell(WORK_BELL)))
         yield

@@ -66,7 +66,7 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
             layers=(logged, errors_mapped, validated),
             reflection=settings.reflection,
         )
-        address = await stack.enter_async_context(serve(port, notice_seconds=settings.notice_seconds))
+        [address] = await stack.enter_async_context(serve(port, notice_seconds=settings.notice_seconds))
         yield Running(internal_address=address)
 
 

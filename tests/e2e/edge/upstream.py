@@ -120,7 +120,7 @@ async def serving_upstream(address: str = "127.0.0.1:0") -> AsyncIterator[Upstre
     """Serves it with the layers that shape a refusal. Its `target` is the address that was bound."""
     upstream = Upstream()
     services = [(name, partial(add, upstream)) for name, add in ADDED_BY.items()]
-    async with serve(
-        Port(address=address, services=services, layers=(errors_mapped, validated))
-    ) as upstream.target:
+    async with serve(Port(address=address, services=services, layers=(errors_mapped, validated))) as [
+        upstream.target
+    ]:
         yield upstream

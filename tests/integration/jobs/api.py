@@ -165,7 +165,7 @@ async def running_api(pool: Pool) -> AsyncIterator[Api]:
         ],
         layers=(logged, errors_mapped, authenticated(KeyCache(look_up), PUBLIC_ACCESS), validated),
     )
-    async with serve(port) as address, grpc.aio.insecure_channel(address) as channel:
+    async with serve(port) as [address], grpc.aio.insecure_channel(address) as channel:
         api.stubs = {
             "Video": VideoServiceStub(channel),
             "Models": ModelsServiceStub(channel),

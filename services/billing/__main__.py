@@ -1,0 +1,24 @@
+"""Chooses a process: `python -m services.billing api | all | migrate`."""
+
+import os
+import sys
+
+from services.billing.settings import BillingSettings
+from services.billing.wiring import open_billing
+from services.common.process import run_service
+
+PROCESSES = {
+    "api": ("serve customers, other services and operators", open_billing),
+    "all": ("every process of billing in one: the same as api", open_billing),
+}
+
+if __name__ == "__main__":
+    sys.exit(
+        run_service(
+            "billing",
+            kind=BillingSettings,
+            processes=PROCESSES,
+            arguments=sys.argv[1:],
+            environment=os.environ,
+        )
+    )

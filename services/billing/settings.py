@@ -1,0 +1,12 @@
+"""Settings of the billing service: environment variables that begin with BILLING_."""
+
+from services.common.settings import Address, ServiceSettings
+
+
+class BillingSettings(ServiceSettings):
+    """What a billing process needs to know."""
+
+    internal_address: Address = "0.0.0.0:7101"
+    """Where other services, operators and health probes are served."""
+    public_address: Address = "0.0.0.0:7001"
+    """Where customers' methods are served."""

@@ -1,0 +1,125 @@
+"""Billing as tests use it: the real process in this one, its stubs, and its database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc, key_admin_service_pb2_grpc
+from reelgate.internal.keys.v1 import key_service_pb2_grpc
+from reelgate.internal.ledger.v1 import hold_pb2, ledger_service_pb2, ledger_service_pb2_grpc
+
+from services.billing.settings import BillingSettings
+from services.billing.store.holds import SqlHolds
+from services.billing.wiring import Running, open_billing
+from services.billing.workers import run_once
+from services.common.client import open_channel
+from services.common.database import open_pool
+
+CREDIT = 1_000_000
+READY_TIMEOUT_SECONDS = 20
+
+
+def settings_for(database_url: str, **changes: Any) -> BillingSettings:
+    return BillingSettings(
+        database_url=database_url,
+        **{"public_address": "127.0.0.1:0", "internal_address": "127.0.0.1:0", **changes},
+    )
+
+
+@dataclass(frozen=True)
+class Billing:
+    """A running billing process and short ways to call it. Refusals arrive as ServiceError."""
+
+    running: Running
+    database_url: str
+    ledger: "ledger_service_pb2_grpc.LedgerServiceAsyncStub"
+    accounts: "account_service_pb2_grpc.AccountServiceAsyncStub"
+    key_admin: "key_admin_service_pb2_grpc.KeyAdminServiceAsyncStub"
+    keys: "key_service_pb2_grpc.KeyServiceAsyncStub"
+
+    async def account(self, *, contract: str = "seedancee2", credits_live: int = 0) -> str:
+        created = await self.accounts.CreateAccount(
+            account_service_pb2.CreateAccountRequest(name="Acme", contract=contract)
+        )
+        if credits_live:
+            await self.grant(created.account_id, credits_live * CREDIT)
+        return created.account_id
+
+    async def grant(
+        self, account_id: str, micros: int, *, grant_id: str | None = None, environment: str = "live"
+    ) -> int:
+        granted = await self.accounts.GrantCredits(
+            account_service_pb2.GrantCreditsRequest(
+                grant_id=grant_id or f"grant-{account_id}",
+                account_id=account_id,
+                environment=environment,
+                amount_micros=micros,
+                reason="welcome",
+            )
+        )
+        return granted.available_micros
+
+    async def hold(
+        self, hold_id: str, account_id: str, micros: int, *, environment: str = "live"
+    ) -> hold_pb2.Hold:
+        answer = await self.ledger.CreateHold(
+            ledger_service_pb2.CreateHoldRequest(
+                hold_id=hold_id, account_id=account_id, environment=environment, amount_micros=micros
+            )
+        )
+        return answer.hold
+
+    async def confirm(self, hold_id: str) -> hold_pb2.Hold:
+        answer = await self.ledger.ConfirmHold(ledger_service_pb2.ConfirmHoldRequest(hold_id=hold_id))
+        return answer.hold
+
+    async def capture(self, hold_id: str, micros: int) -> hold_pb2.Hold:
+        answer = await self.ledger.CaptureHold(
+            ledger_service_pb2.CaptureHoldRequest(hold_id=hold_id, amount_micros=micros)
+        )
+        return answer.hold
+
+    async def release(self, hold_id: str) -> hold_pb2.Hold:
+        answer = await self.ledger.ReleaseHold(ledger_service_pb2.ReleaseHoldRequest(hold_id=hold_id))
+        return answer.hold
+
+    async def rows(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        async with await psycopg.AsyncConnection.connect(self.database_url, autocommit=True) as connection:
+            cursor = await connection.cursor(row_factory=dict_row).execute(statement, values)
+            return await cursor.fetchall() if cursor.rownumber is not None else []
+
+    async def balance(self, account_id: str) -> tuple[int, int]:
+        [row] = await self.rows(
+            "SELECT available_micros, held_micros FROM balances WHERE account_id = %s AND environment = 'live'",
+            account_id,
+        )
+        return row["available_micros"], row["held_micros"]
+
+    async def let_time_run_out(self, hold_id: str) -> None:
+        await self.rows("UPDATE holds SET expires_at = clock_timestamp() WHERE hold_id = %s", hold_id)
+
+    async def sweep(self) -> int:
+        async with open_pool(self.database_url, name="sweep", connections_max=1) as pool:
+            return await run_once(holds=SqlHolds(pool))
+
+
+@asynccontextmanager
+async def running_billing(database_url: str, **changes: Any) -> AsyncIterator[Billing]:
+    async with (
+        open_billing(settings_for(database_url, **changes)) as running,
+        open_channel(running.internal_address) as channel,
+    ):
+        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+            await channel.channel_ready()
+        yield Billing(
+            running=running,
+            database_url=database_url,
+            ledger=ledger_service_pb2_grpc.LedgerServiceStub(channel),
+            accounts=account_service_pb2_grpc.AccountServiceStub(channel),
+            key_admin=key_admin_service_pb2_grpc.KeyAdminServiceStub(channel),
+            keys=key_service_pb2_grpc.KeyServiceStub(channel),
+        )

@@ -1,0 +1,245 @@
+"""What callers see on billing's two ports."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc, key_admin_service_pb2
+from reelgate.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
+from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
+from reelgate.internal.ledger.v1 import ledger_service_pb2, ledger_service_pb2_grpc
+
+from services.common.authentication import KEY_PREFIXES, key_checksum
+from tests.conftest import MakeDatabase
+from tests.integration.billing.running import CREDIT, Billing, running_billing
+
+GET_BALANCE = billing_service_pb2.GetBalanceRequest()
+KEY_REFUSED = {
+    "error": {
+        "code": "invalid_api_key",
+        "message": "API key is missing, invalid, or disabled.",
+        "type": "authentication_error",
+    }
+}
+
+
+@pytest.fixture
+async def public(billing: Billing) -> AsyncIterator[grpc.aio.Channel]:
+    """A bare channel to the public port, as a customer opens one."""
+    async with grpc.aio.insecure_channel(billing.running.public_address) as channel:
+        yield channel
+
+
+@pytest.fixture
+async def internal(billing: Billing) -> AsyncIterator[grpc.aio.Channel]:
+    """A bare channel to the internal port, which shows refusals as they are on the wire."""
+    async with grpc.aio.insecure_channel(billing.running.internal_address) as channel:
+        yield channel
+
+
+async def _new_key(billing: Billing, account_id: str, environment: str = "live") -> str:
+    created = await billing.key_admin.CreateKey(
+        key_admin_service_pb2.CreateKeyRequest(account_id=account_id, environment=environment)
+    )
+    return created.secret
+
+
+async def _error(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value
+
+
+def _trailers(error: grpc.aio.AioRpcError) -> dict[str, Any]:
+    trailers: Any = error.trailing_metadata() or ()
+    return dict(trailers)
+
+
+def _detail(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
+    status = status_pb2.Status.FromString(_trailers(error)["grpc-status-details-bin"])
+    detail = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(detail)
+    return detail
+
+
+@pytest.mark.parametrize("contract", ["seedancee2", "nextapi"])
+async def test_a_key_of_either_contract_reads_the_balance_of_its_account_and_environment(
+    billing: Billing, public: grpc.aio.Channel, contract: str
+) -> None:
+    account = await billing.account(contract=contract)
+    await billing.grant(account, 12_500_000, grant_id="live")
+    await billing.grant(account, 7 * CREDIT, grant_id="test", environment="test")
+    await billing.hold("job_1", account, 2 * CREDIT)
+    live, test = await _new_key(billing, account), await _new_key(billing, account, "test")
+    stub = billing_service_pb2_grpc.BillingServiceStub(public)
+
+    of_live = await stub.GetBalance(GET_BALANCE, metadata=(("authorization", f"Bearer {live}"),))
+    of_test = await stub.GetBalance(GET_BALANCE, metadata=(("x-api-key", test),))
+
+    assert (of_live.data.available, of_live.data.held) == (10.5, 2.0)
+    assert (of_test.data.available, of_test.data.held) == (7.0, 0.0)
+
+
+def _stranger() -> str:
+    body = KEY_PREFIXES["seedancee2", "live"] + "A" * 32
+    return body + key_checksum(body)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [(), (("x-api-key", "sk_seedancee2_live_mistyped"),), (("authorization", f"Bearer {_stranger()}"),)],
+    ids=["none", "mistyped", "unknown"],
+)
+async def test_without_a_valid_key_the_public_port_answers_nothing(
+    public: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...]
+) -> None:
+    stub = billing_service_pb2_grpc.BillingServiceStub(public)
+
+    error = await _error(stub.GetBalance(GET_BALANCE, metadata=metadata))
+
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert _detail(error).reason == "KEY_INVALID"
+    assert json.loads(_trailers(error)["x-api-error-bin"]) == KEY_REFUSED
+    assert _trailers(error)["x-api-status"] == "401"
+
+
+async def test_operators_and_other_services_are_not_served_on_the_public_port(
+    billing: Billing, public: grpc.aio.Channel
+) -> None:
+    key = (("authorization", f"Bearer {await _new_key(billing, await billing.account())}"),)
+    calls: list[Any] = [
+        account_service_pb2_grpc.AccountServiceStub(public).CreateAccount(
+            account_service_pb2.CreateAccountRequest(name="Mallory", contract="nextapi"), metadata=key
+        ),
+        ledger_service_pb2_grpc.LedgerServiceStub(public).ReleaseHold(
+            ledger_service_pb2.ReleaseHoldRequest(hold_id="job_1"), metadata=key
+        ),
+        key_service_pb2_grpc.KeyServiceStub(public).LookUpKey(
+            key_service_pb2.LookUpKeyRequest(key_sha256=bytes(32)), metadata=key
+        ),
+    ]
+
+    codes = [(await _error(call)).code() for call in calls]
+
+    assert codes == [grpc.StatusCode.UNIMPLEMENTED] * 3
+
+
+async def test_customers_are_not_served_on_the_internal_port(internal: grpc.aio.Channel) -> None:
+    error = await _error(billing_service_pb2_grpc.BillingServiceStub(internal).GetBalance(GET_BALANCE))
+
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+GOOD_HOLD = {"hold_id": "job_1", "account_id": "acct_1", "environment": "live", "amount_micros": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hold_id": ""}, "Field hold_id is required."),
+        ({"hold_id": "job_\0"}, "Field hold_id must not contain NUL characters."),
+        ({"account_id": "a" * 65}, "Field account_id"),
+        ({"environment": "prod"}, 'Field environment must be one of live, test. It was "prod".'),
+        ({"amount_micros": 0}, "Field amount_micros"),
+        ({"amount_micros": -1}, "It was -1."),
+        ({"amount_micros": 10**15 + 1}, "It was 1000000000000001."),
+    ],
+)
+async def test_a_bad_field_is_refused_by_name_with_what_it_was(
+    billing: Billing, internal: grpc.aio.Channel, change: dict[str, Any], message: str
+) -> None:
+    request = ledger_service_pb2.CreateHoldRequest(**{**GOOD_HOLD, **change})
+
+    error = await _error(ledger_service_pb2_grpc.LedgerServiceStub(internal).CreateHold(request))
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert message in (error.details() or "")
+    assert (_detail(error).reason, _detail(error).metadata["field"]) == ("INVALID_FIELD", next(iter(change)))
+    envelope = json.loads(_trailers(error)["x-api-error-bin"])["error"]
+    assert envelope == {
+        "code": "invalid_request",
+        "message": error.details(),
+        "type": "invalid_request_error",
+    }
+    assert await billing.rows("SELECT * FROM holds") == []
+
+
+async def test_a_refusal_of_the_ledger_arrives_with_its_facts(
+    billing: Billing, internal: grpc.aio.Channel
+) -> None:
+    account = await billing.account(credits_live=12)
+    request = ledger_service_pb2.CreateHoldRequest(
+        hold_id="job_1", account_id=account, environment="live", amount_micros=50 * CREDIT
+    )
+
+    error = await _error(ledger_service_pb2_grpc.LedgerServiceStub(internal).CreateHold(request))
+
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert _detail(error).reason == "CREDITS_INSUFFICIENT"
+    assert dict(_detail(error).metadata) == {"needed_micros": "50000000", "available_micros": "12000000"}
+    assert _trailers(error)["x-api-status"] == "402"
+    assert json.loads(_trailers(error)["x-api-error-bin"]) == {
+        "error": {
+            "code": "insufficient_credits",
+            "message": "This task needs 50 credits; 12 are available. Please top up.",
+            "type": "billing_error",
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    "request_of_account",
+    [
+        account_service_pb2.CreateAccountRequest(name="", contract="nextapi"),
+        account_service_pb2.CreateAccountRequest(name="Acme", contract="other"),
+        account_service_pb2.CreateAccountRequest(name="Ac\0me", contract="nextapi"),
+    ],
+)
+async def test_an_account_needs_a_name_and_a_contract(
+    internal: grpc.aio.Channel, request_of_account: account_service_pb2.CreateAccountRequest
+) -> None:
+    stub = account_service_pb2_grpc.AccountServiceStub(internal)
+
+    error = await _error(stub.CreateAccount(request_of_account))
+
+    assert _detail(error).reason == "INVALID_FIELD"
+
+
+async def test_both_ports_report_health(public: grpc.aio.Channel, internal: grpc.aio.Channel) -> None:
+    for channel, service in (
+        (public, ""),
+        (public, "reelgate.billing.v1.BillingService"),
+        (internal, "reelgate.internal.ledger.v1.LedgerService"),
+    ):
+        answer = await health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(service=service)
+        )
+
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("switched_on", [True, False])
+async def test_reflection_is_there_only_when_switched_on(
+    make_database: MakeDatabase, switched_on: bool
+) -> None:
+    async with (
+        running_billing(make_database("billing"), reflection=switched_on) as billing,
+        grpc.aio.insecure_channel(billing.running.public_address) as channel,
+    ):
+        asked = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
+            iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        )
+
+        if switched_on:
+            [answer] = [answer async for answer in asked]
+            names = {service.name for service in answer.list_services_response.service}
+            assert "reelgate.billing.v1.BillingService" in names
+            assert not any(name.startswith(("reelgate.internal", "reelgate.admin")) for name in names)
+        else:
+            error = await _error(anext(aiter(asked)))
+            assert error.code() is grpc.StatusCode.UNIMPLEMENTED

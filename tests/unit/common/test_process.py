@@ -1,0 +1,61 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from services.common.process import run_service
+from services.common.settings import ServiceSettings
+
+
+@asynccontextmanager
+async def _never_opened(_settings: ServiceSettings) -> AsyncIterator[None]:
+    raise AssertionError
+    yield
+
+
+def _run(*arguments: str, **environment: str) -> int:
+    return run_service(
+        "billing",
+        kind=ServiceSettings,
+        processes={"api": ("serve customers", _never_opened)},
+        arguments=arguments,
+        environment=environment,
+    )
+
+
+@pytest.mark.parametrize("arguments", [(), ("serve",), ("api", "migrate")])
+def test_a_wrong_word_is_answered_with_the_right_ones(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = _run(*arguments)
+
+    assert code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "usage: python -m services.billing PROCESS",
+        "",
+        "  api        serve customers",
+        "  migrate    bring the database to the newest version, then end",
+    ]
+
+
+@pytest.mark.parametrize("process", ["api", "migrate"])
+def test_every_problem_of_the_settings_is_told_on_a_line_of_its_own(
+    process: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = _run(
+        process,
+        BILLING_TYPO="1",
+        BILLING_REFLECTION="maybe",
+        BILLING_INTERNAL_ADDRESS="here",
+        BILLING_CONNECTIONS_MAX="0",
+        HOME="/",
+    )
+
+    assert code == 2
+    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "BILLING_CONNECTIONS_MAX",
+        "BILLING_DATABASE_URL",
+        "BILLING_INTERNAL_ADDRESS",
+        "BILLING_REFLECTION",
+        "BILLING_TYPO",
+    ]

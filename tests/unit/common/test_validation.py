@@ -1,0 +1,90 @@
+from typing import Any, cast
+
+import pytest
+from google.protobuf.message import Message
+from reelgate.internal.ledger.v1 import ledger_service_pb2
+from reelgate.video.v1 import video_pb2, video_service_pb2
+
+from services.common.errors import Reason, ServiceError
+from services.common.validation import validated
+
+HOLD: dict[str, Any] = {"hold_id": "job_1", "account_id": "acct_1", "environment": "live", "amount_micros": 1}
+UNKNOWN_FIELD = b"\xf8\x07\x01"
+"""Field number 127, with the value 1."""
+
+
+async def _check(request: Message) -> Message:
+    async def answer(request: Any, _context: Any) -> Message:
+        return cast("Message", request)
+
+    return await validated("/a.B/C", answer)(request, cast("Any", None))
+
+
+async def _refusal(request: Message) -> ServiceError:
+    with pytest.raises(ServiceError) as refused:
+        await _check(request)
+    assert refused.value.reason is Reason.INVALID_FIELD
+    return refused.value
+
+
+async def test_a_valid_request_passes_untouched() -> None:
+    request = ledger_service_pb2.CreateHoldRequest(**HOLD)
+
+    assert await _check(request) is request
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hold_id": ""}, "Field hold_id is required."),
+        ({"environment": "prod"}, 'Field environment must be one of live, test. It was "prod".'),
+        ({"amount_micros": 0}, "Field amount_micros must be"),
+        ({"amount_micros": 0}, "It was 0."),
+        ({"hold_id": "job\0"}, "Field hold_id must not contain NUL characters."),
+        ({"hold_id": "x" * 65}, "Field hold_id must be at most 64 characters."),
+    ],
+)
+async def test_a_broken_rule_names_the_field_and_what_is_allowed(
+    change: dict[str, Any], message: str
+) -> None:
+    refused = await _refusal(ledger_service_pb2.CreateHoldRequest(**{**HOLD, **change}))
+
+    assert message in refused.message
+    assert refused.metadata == {"field": next(iter(change))}
+
+
+async def test_a_field_inside_a_message_is_named_by_its_path() -> None:
+    request = video_service_pb2.CreateVideoRequest(
+        model="mini", input=video_pb2.VideoInput(prompt="Waves", duration=3)
+    )
+
+    refused = await _refusal(request)
+
+    assert refused.message.startswith("Field input.duration must be")
+    assert refused.message.endswith("It was 3.")
+
+
+async def test_a_list_that_is_too_long_is_told_by_its_length() -> None:
+    urls = ["https://example.com/a.png"] * 10
+    request = video_service_pb2.CreateVideoRequest(
+        model="mini", input=video_pb2.VideoInput(prompt="Waves", image_urls=urls)
+    )
+
+    refused = await _refusal(request)
+
+    assert refused.message.startswith("Field input.image_urls must")
+    assert refused.message.endswith("it had 10.")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+async def test_an_unknown_field_is_refused_wherever_it_is(inside: bool) -> None:
+    plain = video_pb2.VideoInput(prompt="Waves")
+    strange = video_pb2.VideoInput.FromString(plain.SerializeToString() + UNKNOWN_FIELD)
+    request = video_service_pb2.CreateVideoRequest(model="mini", input=strange if inside else plain)
+    if not inside:
+        request.MergeFromString(UNKNOWN_FIELD)
+
+    refused = await _refusal(request)
+
+    where = "input" if inside else "the request"
+    assert refused.message == f"Field number 127 of {where} is not known; remove it."
