@@ -119,7 +119,7 @@ async def test_a_failed_video_shows_its_refund(api: Api) -> None:
 
 
 async def test_a_prompt_of_any_characters_is_stored(api: Api) -> None:
-    prompt = 'nul \u0000, quote " and \\, 𝄞, \u2028'
+    prompt = 'bell \u0007, quote " and \\, 𝄞, \u2028'
 
     await api.call("Video.CreateVideo", {"model": "mini", "input": {"prompt": prompt}}, key=api.add_key())
 
@@ -160,7 +160,7 @@ BAD_CREATIONS: list[tuple[dict[str, Any], str]] = [
     (with_input(image_urls=["ftp://a.example/x"]), 'Field input.image_urls[0] must be an http or https address. It was "ftp://a.example/x".'),
     (with_input(image_urls=[URL, "http://10.0.0.1/a.png"]), 'Field input.image_urls[1] must not point to a private address. It was "http://10.0.0.1/a.png".'),
     ({**BODY, "callback_url": "http://localhost:8080/"}, 'Field callback_url must not point to a private address. It was "http://localhost:8080/".'),
-    ({**BODY, "callback_url": "http://a.example/\u0000"}, 'Field callback_url must not contain spaces, control characters or backslashes. It was "http://a.example/\\u0000".'),
+    ({**BODY, "callback_url": "http://a.example/\u0000"}, "Field callback_url must not contain NUL characters."),
     ({**BODY, "callback_url": "https://a.example/" + "x" * 2_048}, "Field callback_url must be at most 2048 characters."),
     ({**BODY, "metadata": {"a": "x" * 16_384}}, "Field metadata must be at most 16384 bytes of JSON; it had 16392."),
     ({**BODY, "metadata": {"a": {"b": {"c": {"d": {"e": {}}}}}}}, "Field metadata must be at most 5 levels deep."),
@@ -252,7 +252,7 @@ async def test_other_peoples_tasks_do_not_exist(api: Api) -> None:
 async def test_what_is_no_id_is_not_found(api: Api) -> None:
     key = api.add_key()
 
-    for text in ("vid_01jz8b7q4x8k2p9w3m5c6n7r8s", "vid_1", "x\u0000", "../etc", "%"):
+    for text in ("vid_01jz8b7q4x8k2p9w3m5c6n7r8s", "vid_1", "x\u0007", "../etc", "%"):
         refused = await refusal(api, "Video.GetVideo", {"id": text}, key=key)
 
         assert (refused.http_status, refused.message) == (404, f'There is no task "{text}".')
@@ -360,7 +360,7 @@ async def test_a_callback_needs_no_key_and_wakes_its_job(api: Api) -> None:
     await api.work.postpone(claim, seconds=3600)
 
     body = {"content_type": "application/json", "data": "Y2d0LTE="}
-    for token in ("token-2", "token-\u0000"):
+    for token in ("token-2", "token-\u0007"):
         await api.call("Callback.ReceiveCallback", {"token": token, "body": body}, key=None)
     assert await api.work.claim(limit=1, lease_seconds=60) == []
     assert api.rung == []
