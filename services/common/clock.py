@@ -14,5 +14,4 @@ def utc_now() -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """Renders a moment the way both contracts do: UTC, always milliseconds, `Z`."""
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -29,7 +29,7 @@ class ServiceSettings(Settings):
     notice_seconds: float = Field(default=0.0, ge=0, le=60)
     """How long to go on serving after reporting NOT_SERVING, so that balancers notice."""
     connections_max: int = Field(default=20, ge=2, le=200)
-    """Database connections of this process."""
+    """Database connections of each role of this process, at most."""
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import Flag, auto
 from functools import partial
@@ -30,7 +30,7 @@ from services.jobs.catalogue import UpstreamNames, load_catalogue
 from services.jobs.clients import IntakeClient, KeyClient, LedgerClient, MediaKeeper
 from services.jobs.convert import render_event
 from services.jobs.domain import Claim, Job, Route, State
-from services.jobs.ports import Ledger, Media, Providers
+from services.jobs.ports import Ledger, Media, Providers, Work
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
@@ -78,9 +78,12 @@ class _Core:
     """What every role of a jobs process uses."""
 
     settings: JobsSettings
-    pool: Pool
     wakeups: Wakeups
     ledger: Ledger
+
+    def open_pool(self, name: str) -> AbstractAsyncContextManager[Pool]:
+        """Opens a role's own pool, so that walking jobs never keeps a customer waiting for a connection."""
+        return open_pool(self.settings.database_url, name=name, connections_max=self.settings.connections_max)
 
 
 @asynccontextmanager
@@ -88,17 +91,15 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
     """Runs jobs until the block ends, then stops gracefully."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        pool = await enter(
-            open_pool(settings.database_url, name="jobs", connections_max=settings.connections_max)
-        )
         wakeups = await enter(open_wakeups(settings.database_url, (WORK_BELL, OUTBOX_BELL)))
         billing = await enter(open_channel(settings.billing_target))
-        core = _Core(settings=settings, pool=pool, wakeups=wakeups, ledger=LedgerClient(billing))
+        core = _Core(settings=settings, wakeups=wakeups, ledger=LedgerClient(billing))
         if Role.WORKER in role:
             await enter(_working(core))
         ports = [_internal_port(settings)]
         if Role.API in role:
-            ports.append(_public_port(core, KeyCache(KeyClient(billing).look_up)))
+            keys = KeyCache(KeyClient(billing).look_up)
+            ports.append(_public_port(core, await enter(core.open_pool("jobs-api")), keys))
         internal_address, *public = await enter(serve(*ports, notice_seconds=settings.notice_seconds))
         yield Running(internal_address=internal_address, public_address=public[0] if public else None)
 
@@ -112,10 +113,10 @@ def _internal_port(settings: JobsSettings) -> Port:
     )
 
 
-def _public_port(core: _Core, keys: KeyCache) -> Port:
+def _public_port(core: _Core, pool: Pool, keys: KeyCache) -> Port:
     settings = core.settings
     catalogue, _ = load_catalogue(settings.catalogue_file)
-    jobs = SqlJobs(core.pool)
+    jobs = SqlJobs(pool)
     policy = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
     video = rpc.VideoServicer(
         catalogue=catalogue,
@@ -130,7 +131,7 @@ def _public_port(core: _Core, keys: KeyCache) -> Port:
     models = rpc.ModelsServicer(catalogue=catalogue)
     usage = rpc.UsageServicer(jobs=jobs, clock=utc_now)
     callback = rpc.CallbackServicer(
-        work=SqlWork(core.pool),
+        work=SqlWork(pool),
         claimed_task_id=lambda body: parse_callback(body).task_id,
         ring=partial(core.wakeups.ring, WORK_BELL),
     )
@@ -152,6 +153,7 @@ async def _working(core: _Core) -> AsyncIterator[None]:
     settings = core.settings
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        pool = await enter(core.open_pool("jobs-worker"))
         webhooks = await enter(open_channel(settings.webhooks_target))
         session = await enter(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False))
         executor = stack.enter_context(ThreadPoolExecutor(MEDIA_THREADS, thread_name_prefix="media"))
@@ -161,16 +163,16 @@ async def _working(core: _Core) -> AsyncIterator[None]:
             limits=MediaLimits(),
             executor=executor,
         )
-        relay = partial(hand_over_events, outbox=SqlOutbox(core.pool), intake=IntakeClient(webhooks))
+        relay = partial(hand_over_events, outbox=SqlOutbox(pool), intake=IntakeClient(webhooks))
         bell = core.wakeups.bell(OUTBOX_BELL)
         await enter(running(repeat(relay, name="relay", idle_seconds=RELAY_SECONDS, wake=bell)))
-        walker = _walker(core, providers=_providers(settings, session), media=media)
+        walker = _walker(core, SqlWork(pool), providers=_providers(settings, session), media=media)
         await enter(walker.running(wake=core.wakeups.bell(WORK_BELL)))
         yield
 
 
-def _walker(core: _Core, *, providers: Providers, media: Media) -> Walker:
-    settings, ledger, work = core.settings, core.ledger, SqlWork(core.pool)
+def _walker(core: _Core, work: Work, *, providers: Providers, media: Media) -> Walker:
+    settings, ledger = core.settings, core.ledger
     _, upstream_names = load_catalogue(settings.catalogue_file)
     tell = partial(core.wakeups.ring, OUTBOX_BELL)
     begin = partial(

@@ -13,9 +13,9 @@ from services.jobs.steps.timing import LEASE_SECONDS, RENEW_SECONDS, retry_secon
 
 log = logging.getLogger(__name__)
 
-WALKS_MAX = 200
+WALKS_MAX = 100
 """Jobs that one worker moves at the same time."""
-CLAIM_MAX = 100
+CLAIM_MAX = 50
 POLL_SECONDS = 1.0
 DRAIN_SECONDS = 3.0
 

@@ -1,6 +1,7 @@
 """How fast polls and creates are, as ratios to the echo: same Envoy, same load, turn by turn."""
 
 import asyncio
+import itertools
 import json
 import os
 import sys
@@ -25,6 +26,8 @@ ROUNDS = 3
 LOADED_SECONDS = 5.0
 UNLOADED_SECONDS = 3.0
 DATABASE = "jobs_bench"
+JOBS = 64
+"""Polled in turn."""
 CREATE_BODY = json.dumps(
     {
         "model": "mini",
@@ -91,16 +94,16 @@ async def _targets(stack: Stack, account: Account) -> AsyncIterator[Requests]:
     async with AsyncExitStack() as opened:
         api, database_url = await _start_api(opened, status)
         real = await opened.enter_async_context(_edge(status, api))
-        poll_answer, job_id = await _completed_job(real, account, database_url)
+        poll_answer, job_ids = await _completed_jobs(real, account, database_url)
         echo = f"127.0.0.1:{free_port()}"
         await _start(opened, "tests.bench.echo", echo, json.dumps(poll_answer), environment={})
         yardstick = await opened.enter_async_context(_edge(status, echo))
         key, path = account.keys["live"], "/v1/videos/generations"
-        poll = request("GET", "bench", f"{path}/{job_id}", key=key)
+        polls = itertools.cycle([request("GET", "bench", f"{path}/{job_id}", key=key) for job_id in job_ids])
         create = request("POST", "bench", path, key=key, body=CREATE_BODY)
         yield {
-            "echo": (yardstick, lambda: poll),
-            "poll": (real, lambda: poll),
+            "echo": (yardstick, polls.__next__),
+            "poll": (real, polls.__next__),
             "create": (real, lambda: create),
         }
 
@@ -152,17 +155,19 @@ async def _start(opened: AsyncExitStack, module: str, *arguments: str, environme
     opened.push_async_callback(stop)
 
 
-async def _completed_job(edge: str, account: Account, database_url: str) -> tuple[dict[str, Any], str]:
+async def _completed_jobs(edge: str, account: Account, database_url: str) -> tuple[dict[str, Any], list[str]]:
+    """Returns the poll answer of one completed job, and the ids of JOBS of them."""
     headers = {"Authorization": f"Bearer {account.keys['live']}"}
     async with aiohttp.ClientSession(f"http://{edge}", headers=headers) as client:
-        async with client.post("/v1/videos/generations", data=CREATE_BODY) as answer:
-            job_id = (await answer.json())["data"]["id"]
+        job_ids = []
+        for _ in range(JOBS):
+            async with client.post("/v1/videos/generations", data=CREATE_BODY) as answer:
+                job_ids.append((await answer.json())["data"]["id"])
         with psycopg.connect(database_url) as connection:
             connection.execute(
                 "UPDATE jobs SET status = 'completed', ended_at = now(), charged_micros = reserved_micros,"
                 " video_url = 'http://media.example/' || id || '.mp4',"
-                " thumbnail_url = 'http://media.example/' || id || '.jpg', output_seconds = 5 WHERE id = %s",
-                (job_id,),
+                " thumbnail_url = 'http://media.example/' || id || '.jpg', output_seconds = 5"
             )
-        async with client.get(f"/v1/videos/generations/{job_id}") as answer:
-            return await answer.json(), job_id
+        async with client.get(f"/v1/videos/generations/{job_ids[0]}") as answer:
+            return await answer.json(), job_ids

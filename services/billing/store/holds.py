@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.elements import ColumnElement
 
 from services.billing.domain import Hold, HoldChange, HoldRefusal, HoldState, NewHold
-from services.billing.store.batching import Batcher
 from services.billing.store.rows import OK, fetch
+from services.common.batching import Batcher
 from services.common.database import Pool, Query
 from services.common.errors import Reason
 

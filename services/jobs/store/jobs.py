@@ -18,12 +18,15 @@ from sqlalchemy import (
     select,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
+from services.common.batching import Batcher
 from services.common.database import Pool, Query
 from services.jobs.domain import Job, Owner, State, Status, UsageCount
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row, job_to_row
 from services.jobs.tables import jobs, usage_daily, work
 
+JOBS_PER_BATCH_MAX = 100
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 """No job is created after it, so ranges are cut there: the last days of the calendar have no next day."""
 
@@ -48,9 +51,9 @@ def _constant(word: str) -> ColumnElement[str]:
 
 
 def _create() -> Query:
-    accepted = (
-        insert(jobs).values({name: bindparam(name) for name in _NEW_COLUMNS}).returning(jobs.c.id).cte()
-    )
+    columns = [cast(bindparam(name), ARRAY(jobs.c[name].type)) for name in _NEW_COLUMNS]
+    new = func.unnest(*columns).table_valued(*_NEW_COLUMNS).render_derived(name="new")
+    accepted = insert(jobs).from_select(_NEW_COLUMNS, select(new)).returning(jobs.c.id).cte()
     due = select(accepted.c.id, _constant(State.PENDING))
     return Query(insert(work).from_select(["job_id", "state"], due))
 
@@ -122,7 +125,7 @@ def _usage() -> Query:
 
 CREATE = _create()
 # By the id alone: with the owner beside it, a planner without statistics may read all of the owner's jobs.
-GET = Query(select(*JOB_COLUMNS).where(jobs.c.id == bindparam("id")))
+GET = Query(select(*JOB_COLUMNS).where(jobs.c.id == func.any(bindparam("ids"))))
 NEWEST = {
     (by_status, before): _newest(by_status=by_status, before=before)
     for by_status in (False, True)
@@ -158,18 +161,16 @@ class SqlJobs:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._creations = Batcher(self._create, items_max=JOBS_PER_BATCH_MAX)
+        self._reads = Batcher(self._read, items_max=JOBS_PER_BATCH_MAX)
 
     async def create(self, job: Job) -> None:
-        """Stores a job and makes it due, in one commit."""
-        async with self._pool.connection() as connection:
-            await connection.execute(CREATE.sql, CREATE.bind(**job_to_row(job)))
+        """Stores a job and makes it due, in one commit that it may share with others."""
+        await self._creations.submit(job)
 
     async def get(self, job_id: str, *, owner: Owner) -> Job | None:
         """Returns the owner's job."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(GET.sql, GET.bind(id=job_id))
-            row = await cursor.fetchone()
-        found = None if row is None else job_from_row(row)
+        found = await self._reads.submit(job_id)
         return found if found is not None and found.owner == owner else None
 
     async def newest(
@@ -188,6 +189,19 @@ class SqlJobs:
         """Returns counts of the owner's jobs created from `start` to `end`, both included, by day and model."""
         rows = await self._rows(USAGE, owner, **usage_ranges(start, end))
         return [UsageCount(**row) for row in rows]
+
+    async def _create(self, batch: Sequence[Job]) -> Sequence[None]:
+        rows = [job_to_row(job) for job in batch]
+        bound = CREATE.bind(**{name: [row[name] for row in rows] for name in _NEW_COLUMNS})
+        async with self._pool.connection() as connection:
+            await connection.execute(CREATE.sql, bound)
+        return [None] * len(batch)
+
+    async def _read(self, batch: Sequence[str]) -> Sequence[Job | None]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(GET.sql, GET.bind(ids=list(set(batch))))
+            found = {row["id"]: job_from_row(row) for row in await cursor.fetchall()}
+        return [found.get(job_id) for job_id in batch]
 
     async def _rows(self, query: Query, owner: Owner, **values: Any) -> list[dict[str, Any]]:
         bound = query.bind(account_id=owner.account_id, environment=owner.environment, **values)

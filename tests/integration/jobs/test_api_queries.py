@@ -60,7 +60,7 @@ async def plans(pool: Pool, query: Query, **values: Any) -> tuple[set[str], set[
 
 
 async def test_one_job_is_read_by_its_id(filled: Pool) -> None:
-    assert await plans(filled, GET, id=JOB.id) == ({"jobs_pkey"}, {"jobs_pkey"})
+    assert await plans(filled, GET, ids=[JOB.id]) == ({"jobs_pkey"}, {"jobs_pkey"})
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from services.upstream.contract import (
 from services.upstream.providers.ark import wire
 from services.upstream.providers.ark.errors import means_unknown_task, reading_error, submission_error
 
-BODY_BYTES_MAX = 1024 * 1024
+BODY_BYTES_MAX = 4 * 1024 * 1024
 CONNECT_TIMEOUT_SECONDS = 5.0
 LIST_INTERVAL_SECONDS = 1.0
-LIST_PAGE_SIZE = 100
+LIST_PAGE_SIZE = 500
 LIST_PAGES_MAX = 20
 CREATED_MARGIN_SECONDS = 300.0
 
@@ -96,7 +96,8 @@ class ArkProvider:
         """
         oldest = created_after - CREATED_MARGIN_SECONDS
         try:
-            async with asyncio.timeout(timeout_seconds):
+            # Searches that took turns page by page would all run out of time together.
+            async with asyncio.timeout(timeout_seconds), self._list_turn:
                 return await self._search(
                     correlation_id, model=model, oldest=oldest, timeout_seconds=timeout_seconds
                 )
@@ -149,11 +150,10 @@ class ArkProvider:
             raise UnreachableError(f"listing unreadable: {error}") from error
 
     async def _await_list_turn(self) -> None:
-        async with self._list_turn:
-            wait_seconds = self._list_due - self._clock()
-            if wait_seconds > 0:
-                await self._sleep(wait_seconds)
-            self._list_due = self._clock() + LIST_INTERVAL_SECONDS
+        wait_seconds = self._list_due - self._clock()
+        if wait_seconds > 0:
+            await self._sleep(wait_seconds)
+        self._list_due = self._clock() + LIST_INTERVAL_SECONDS
 
     async def _read(
         self, url: str, *, timeout_seconds: float, params: dict[str, str] | None = None

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.billing.store.batching import Batcher
+from services.common.batching import Batcher
 
 
 class Slow:
