@@ -11,6 +11,7 @@ from services.common.errors import STATUS_BY_REASON
 from services.common.settings import Settings
 from services.edge.settings import EdgeSettings
 from services.jobs.settings import JobsSettings
+from services.simulator.settings import SimulatorSettings
 from services.webhooks.settings import WebhooksSettings
 
 DOCS = Path(__file__).parent
@@ -19,6 +20,7 @@ KINDS: dict[str, type[Settings]] = {
     "BILLING_": BillingSettings,
     "WEBHOOKS_": WebhooksSettings,
     "EDGE_": EdgeSettings,
+    "SIMULATOR_": SimulatorSettings,
 }
 SETTINGS_HEAD = """# Settings
 
@@ -67,8 +69,10 @@ def _default(value: Any) -> str:
         return "required"
     if isinstance(value, Path):
         return "shipped with the package"
-    if value in (None, "", ()):
+    if value is None or value in ("", ()):
         return "none"
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -32,15 +32,19 @@ class EdgeSettings(Settings):
     """How the edge runs. Addresses are `host:port`."""
 
     listen_address: Address = "0.0.0.0:8080"
+    """Where customers and providers are served."""
     admin_address: Address = "127.0.0.1:9901"
     """Envoy's own pages, without any protection: keep it on loopback."""
     jobs_targets: Targets = ("jobs:7001",)
     """Public ports of jobs, one per process: Envoy balances over endpoints, not over a shared port."""
     billing_targets: Targets = ("billing:7001",)
+    """Public ports of billing, likewise."""
     descriptor: Path = DESCRIPTOR
+    """The descriptor set of the protos."""
     media_folder: Annotated[Path | None, BeforeValidator(_none_if_empty)] = None
     """Media files to serve under `media_path`. None or empty: media is served elsewhere."""
     media_path: Annotated[str, Field(pattern=r"^(/[a-z0-9-]+)+$")] = "/media"
+    """Where media is served."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 1
     """Worker threads of Envoy."""
     access_log: bool = True

@@ -1,10 +1,11 @@
 import asyncio
 import logging
+import os
 import signal
 import sys
+from collections.abc import Mapping
 
-from pydantic import ValidationError
-
+from services.common.settings import SettingsError, load_settings
 from services.simulator.server import serve_simulator
 from services.simulator.settings import PREFIX, SimulatorSettings
 
@@ -20,19 +21,17 @@ async def serve_until_stopped(settings: SimulatorSettings) -> None:
         await stopped.wait()
 
 
-def main() -> int:
+def main(environment: Mapping[str, str]) -> int:
     """Runs the simulator as the environment says. Returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        settings = SimulatorSettings.model_validate({})
-    except ValidationError as error:
-        for problem in error.errors():
-            name = str(problem["loc"][0]).removeprefix(PREFIX).upper()
-            sys.stderr.write(f"{PREFIX}{name}: {problem['msg']}\n")
+        settings = load_settings(SimulatorSettings, prefix=PREFIX, environment=environment)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
         return 2
     asyncio.run(serve_until_stopped(settings))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(os.environ))
