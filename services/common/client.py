@@ -21,6 +21,7 @@ _CHANNEL_OPTIONS = (
 )
 _REASON_BY_CODE = {
     grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED: Reason.UNAVAILABLE,  # by a server that is stopping
     grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE_EXCEEDED,
 }
 

@@ -264,7 +264,7 @@ async def _is_serving(channel: grpc.aio.Channel) -> bool:
     try:
         answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
     except grpc.aio.AioRpcError as error:
-        if error.code() is grpc.StatusCode.UNAVAILABLE:
+        if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
             return False
         raise
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -16,6 +16,7 @@ from services.webhooks.settings import WebhooksSettings
         ("webhooks", WebhooksSettings),
         ("jobs", JobsSettings),
         ("edge", EdgeSettings),
+        ("simulator", SimulatorSettings),
     ],
 )
 def test_every_process_understands_its_settings(
@@ -29,17 +30,6 @@ def test_every_process_understands_its_settings(
         variable.removeprefix(f"{name.upper()}_").removesuffix("_FILE").lower() for variable in environment
     }
     assert loaded.model_fields_set == given
-
-
-def test_the_simulator_understands_its_settings(
-    settings: StackSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable, value in process_specs(settings)["simulator"].environment.items():
-        monkeypatch.setenv(variable, value)
-
-    loaded = SimulatorSettings.model_validate({})
-
-    assert (loaded.port, loaded.mode, loaded.latency_seconds) == (3, "instant", 1.5)
 
 
 def test_the_processes_are_told_where_the_others_listen(settings: StackSettings) -> None:
