@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import ClauseElement
+from typing_extensions import override
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
@@ -39,10 +40,21 @@ class Query:
         return {**self._defaults, **values}
 
 
+class _RenewingPool(AsyncConnectionPool[Connection]):
+    """Drops all idle connections when one comes back broken: a server that restarted broke them all."""
+
+    @override
+    async def putconn(self, conn: Connection) -> None:
+        is_broken = conn.broken
+        await super().putconn(conn)
+        if is_broken:
+            await self.drain()
+
+
 @asynccontextmanager
 async def open_pool(url: str, *, name: str, connections_max: int) -> AsyncIterator[Pool]:
     """Opens a pool of autocommitting connections: a single statement is one round trip and one commit."""
-    pool: Pool = AsyncConnectionPool(
+    pool: Pool = _RenewingPool(
         url,
         connection_class=AsyncConnection[DictRow],
         kwargs={
