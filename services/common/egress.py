@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -24,14 +24,13 @@ from yarl import URL
 
 URL_LENGTH_MAX = 2_048
 DNS_TIMEOUT_SECONDS = 5.0
-DNS_THREADS_MAX = 32
 KEEPALIVE_SECONDS = 2.0
 REQUEST_TIMEOUT_SECONDS = 15.0
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 LookUp = Callable[[str, int], Awaitable[list[str]]]
-"""Returns the addresses of a host name. Raises socket.gaierror; EAI_AGAIN when the fault may be ours."""
+"""Returns the addresses of a host name, at least one. Raises socket.gaierror; EAI_AGAIN when the fault may be ours."""
 
 _PRIVATE = "must not point to a private address"
 _MALFORMED = "must have a valid host name or address, and a valid port if any"
@@ -62,7 +61,7 @@ _USER = re.compile(r"(?i:https?)://[^/?#]*@")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
-_LOCAL_SUFFIXES = ("localhost", "local", "internal")
+_LOCAL_SUFFIXES = ("localhost", "localdomain", "local", "internal", "arpa")
 
 
 class ForbiddenUrlError(Exception):
@@ -142,7 +141,8 @@ async def open_egress_session(
     Requests raise ForbiddenUrlError, or aiohttp's own errors, for which a look-up's failure keeps its errno. Bodies
     stay compressed, cookies and proxy variables are ignored.
     """
-    threads = ThreadPoolExecutor(DNS_THREADS_MAX, thread_name_prefix="dns")
+    # As many as connections, so that no name waits behind others that resolve slowly.
+    threads = ThreadPoolExecutor(connections_max, thread_name_prefix="dns")
     connector = aiohttp.TCPConnector(
         resolver=_CheckedResolver(policy, look_up or _system_look_up(threads)),
         use_dns_cache=False,
@@ -170,12 +170,7 @@ async def open_egress_session(
 def _check_host(host: str, port: int, policy: UrlPolicy) -> None:
     labels = host.split(".")
     if ":" in host or _NUMBER.fullmatch(labels[-1]):
-        try:
-            address = ip_address(host)
-        except ValueError:
-            # Short, octal, hexadecimal and whole-number forms end here: nobody needs them to name a public host.
-            raise ForbiddenUrlError(_MALFORMED) from None
-        check_address(address, port, policy)
+        check_address(_parse_address(host), port, policy)
         return
     if _NAME.fullmatch(host) is None:
         raise ForbiddenUrlError(_MALFORMED)
@@ -184,6 +179,14 @@ def _check_host(host: str, port: int, policy: UrlPolicy) -> None:
         raise ForbiddenUrlError(_PRIVATE)
     if not is_local:
         _check_port(port, policy)
+
+
+def _parse_address(text: str) -> Address:
+    # Zones, and short, octal, hexadecimal and whole-number forms: nobody needs them to name a public host.
+    if "%" not in text:
+        with suppress(ValueError):
+            return ip_address(text)
+    raise ForbiddenUrlError(_MALFORMED)
 
 
 def _check_port(port: int, policy: UrlPolicy) -> None:
@@ -208,7 +211,7 @@ def _is_special(address: Address) -> bool:
 
 
 class _CheckedResolver(AbstractResolver):
-    """Refuses a name when any of its addresses is forbidden."""
+    """Refuses a name that `check_url` refuses, or any of whose addresses is forbidden."""
 
     def __init__(self, policy: UrlPolicy, look_up: LookUp) -> None:
         self._policy = policy
@@ -221,9 +224,10 @@ class _CheckedResolver(AbstractResolver):
         port: int = 0,
         family: socket.AddressFamily = socket.AF_UNSPEC,
     ) -> list[ResolveResult]:
+        _check_host(host.removesuffix("."), port, self._policy)
         try:
             async with asyncio.timeout(DNS_TIMEOUT_SECONDS):
-                found = [ip_address(text) for text in await self._look_up(host, port)]
+                found = [_parse_address(text) for text in await self._look_up(host, port)]
         except TimeoutError:
             raise socket.gaierror(socket.EAI_AGAIN, "name resolution timed out") from None
         for address in found:
@@ -261,7 +265,7 @@ def _checked_socket_factory(policy: UrlPolicy) -> Callable[[Any], socket.socket]
     # Literal hosts never reach a resolver, but every connection takes its socket from here.
     def open_socket(target: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
         family, kind, protocol, _, address = target
-        check_address(ip_address(address[0]), address[1], policy)
+        check_address(_parse_address(address[0]), address[1], policy)
         return socket.socket(family, kind, protocol)
 
     return open_socket
