@@ -1,22 +1,49 @@
 """Wire messages to domain values and back."""
 
-from reelgate.admin.v1 import account_service_pb2, key_admin_service_pb2
+from datetime import UTC, datetime, timedelta
+
+from reelgate.admin.v1 import (
+    account_pb2,
+    account_service_pb2,
+    audit_pb2,
+    key_admin_service_pb2,
+    price_admin_service_pb2,
+    statement_pb2,
+    verifier_service_pb2,
+)
 from reelgate.billing.v1 import balance_pb2
 from reelgate.internal.keys.v1 import key_service_pb2
 from reelgate.internal.ledger.v1 import hold_pb2, ledger_service_pb2
+from reelgate.internal.prices.v1 import price_pb2
 
 from services.billing.domain import (
     MICROS_PER_CREDIT,
+    Account,
+    AuditEntry,
+    AuditNote,
     Balance,
-    Grant,
+    Funds,
+    Gift,
+    GiftKind,
     Hold,
     HoldState,
     Key,
     NewHold,
+    NewPrices,
+    Price,
+    PriceVersion,
+    Refund,
+    Spending,
+    SpendLimits,
+    StatementLine,
+    StatementRange,
 )
 from services.common.authentication import Caller
-from services.common.clock import rfc3339
+from services.common.clock import YEAR_MIN, parse_moment, rfc3339
+from services.common.errors import invalid_field
+from services.common.verification import Verified
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _STATE_ON_WIRE = {
     HoldState.PROVISIONAL: hold_pb2.Hold.STATE_PROVISIONAL,
     HoldState.CONFIRMED: hold_pb2.Hold.STATE_CONFIRMED,
@@ -25,6 +52,9 @@ _STATE_ON_WIRE = {
     HoldState.EXPIRED: hold_pb2.Hold.STATE_EXPIRED,
 }
 assert _STATE_ON_WIRE.keys() == set(HoldState)
+LIST_LIMIT_DEFAULT = 100
+FIRST_MOMENT = datetime(YEAR_MIN, 1, 1, tzinfo=UTC)
+LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 
 
 def parse_new_hold(request: ledger_service_pb2.CreateHoldRequest) -> NewHold:
@@ -34,17 +64,85 @@ def parse_new_hold(request: ledger_service_pb2.CreateHoldRequest) -> NewHold:
         account_id=request.account_id,
         environment=request.environment,
         amount_micros=request.amount_micros,
+        key_id=request.key_id or None,
     )
 
 
-def parse_grant(request: account_service_pb2.GrantCreditsRequest) -> Grant:
+def parse_refund(request: ledger_service_pb2.RefundHoldRequest) -> Refund:
+    """Returns the refund that is wished."""
+    return Refund(
+        refund_id=request.refund_id,
+        hold_id=request.hold_id,
+        amount_micros=request.amount_micros,
+        reason=request.reason,
+    )
+
+
+def parse_note(note: audit_pb2.AuditNote) -> AuditNote:
+    """Returns who changes something, and why."""
+    return AuditNote(actor=note.actor, reason=note.reason)
+
+
+def parse_grant(request: account_service_pb2.GrantCreditsRequest) -> Gift:
     """Returns the grant that is wished."""
-    return Grant(
-        grant_id=request.grant_id,
+    return Gift(
+        kind=GiftKind.GRANT,
+        gift_id=request.grant_id,
         account_id=request.account_id,
         environment=request.environment,
         amount_micros=request.amount_micros,
-        reason=request.reason,
+        note=parse_note(request.audit),
+    )
+
+
+def parse_correction(request: account_service_pb2.CorrectBalanceRequest) -> Gift:
+    """Returns the correction that is wished."""
+    return Gift(
+        kind=GiftKind.CORRECTION,
+        gift_id=request.correction_id,
+        account_id=request.account_id,
+        environment=request.environment,
+        amount_micros=request.amount_micros,
+        note=parse_note(request.audit),
+    )
+
+
+def parse_new_prices(request: price_admin_service_pb2.SetPricesRequest) -> NewPrices:
+    """Returns the version of prices that is wished. Refuses with INVALID_FIELD."""
+    return NewPrices(
+        version=request.version,
+        valid_from=parse_moment("valid_from", request.valid_from) if request.HasField("valid_from") else None,
+        prices=tuple(
+            Price(
+                model=price.model,
+                resolution=price.resolution,
+                environment=price.environment,
+                micros_per_second=price.micros_per_second,
+            )
+            for price in request.prices
+        ),
+        note=parse_note(request.audit),
+    )
+
+
+def parse_limits(limits: account_pb2.SpendLimits) -> SpendLimits:
+    """Returns what may be spent."""
+    return SpendLimits(**{field.name: micros for field, micros in limits.ListFields()})
+
+
+def parse_statement_range(request: account_service_pb2.GetStatementRequest) -> StatementRange:
+    """Returns which movements to tell, with every default resolved. Refuses with INVALID_FIELD."""
+    start = parse_moment("start", request.start) if request.HasField("start") else FIRST_MOMENT
+    end = parse_moment("end", request.end) if request.HasField("end") else LAST_MOMENT
+    if start > end:
+        raise invalid_field("start", f"must not be after the end of the range, {rfc3339(end)}", request.start)
+    return StatementRange(
+        account_id=request.account_id,
+        environment=request.environment,
+        start=start,
+        end=end,
+        after_version=request.after_version,
+        lines_max=request.limit or LIST_LIMIT_DEFAULT,
     )
 
 
@@ -57,6 +155,8 @@ def render_hold(hold: Hold) -> hold_pb2.Hold:
         amount_micros=hold.amount_micros,
         captured_micros=hold.captured_micros,
         state=_STATE_ON_WIRE[hold.state],
+        refunded_micros=hold.refunded_micros,
+        created_at_millis=int(hold.created_at.timestamp() * 1000),
     )
 
 
@@ -67,14 +167,49 @@ def render_balance(balance: Balance) -> balance_pb2.Balance:
     )
 
 
+def render_account(account: Account) -> account_pb2.Account:
+    """Returns an account as operators see it."""
+    return account_pb2.Account(
+        account_id=account.account_id,
+        name=account.name,
+        contract=account.contract,
+        created_at=rfc3339(account.created_at),
+        suspended_at=_moment(account.suspended_at),
+        funds=map(_funds, account.funds),
+    )
+
+
+def render_spending(spending: Spending) -> account_pb2.Spending:
+    """Returns limits and what counts against them."""
+    return account_pb2.Spending(
+        limits=account_pb2.SpendLimits(**vars(spending.limits)),
+        day_micros=spending.day_micros,
+        month_micros=spending.month_micros,
+    )
+
+
+def render_statement_line(line: StatementLine) -> statement_pb2.StatementLine:
+    """Returns a movement of a balance."""
+    return statement_pb2.StatementLine(**{**vars(line), "occurred_at": rfc3339(line.occurred_at)})
+
+
+def render_audit_entry(entry: AuditEntry) -> audit_pb2.AuditEntry:
+    """Returns a change that an operator made."""
+    return audit_pb2.AuditEntry(**{**vars(entry), "occurred_at": rfc3339(entry.occurred_at)})
+
+
 def render_key(key: Key) -> key_admin_service_pb2.Key:
     """Returns a key as operators see it."""
     return key_admin_service_pb2.Key(
         key_id=key.key_id,
+        account_id=key.account_id,
         environment=key.environment,
         hint=key.hint,
+        models=key.models,
+        spending=render_spending(key.spending),
         created_at=rfc3339(key.created_at),
-        disabled_at=None if key.disabled_at is None else rfc3339(key.disabled_at),
+        disabled_at=_moment(key.disabled_at),
+        previous_until=_moment(key.previous_until),
     )
 
 
@@ -85,4 +220,36 @@ def render_caller(caller: Caller) -> key_service_pb2.LookUpKeyResponse:
         account_id=caller.account_id,
         environment=caller.environment,
         contract=caller.contract,
+        models=caller.models,
     )
+
+
+def render_price_version(version: PriceVersion) -> price_pb2.PriceVersion:
+    """Returns a version of prices as other services and operators see it."""
+    return price_pb2.PriceVersion(
+        version=version.version,
+        valid_from_millis=(version.valid_from - _EPOCH) // timedelta(milliseconds=1),
+        prices=[price_pb2.Price(**vars(price)) for price in version.prices],
+    )
+
+
+def render_verified(verified: Verified) -> verifier_service_pb2.VerifyResponse:
+    """Returns what one page of the ledger had to find, and where the next begins."""
+    return verifier_service_pb2.VerifyResponse(
+        findings=[verifier_service_pb2.Finding(**vars(found)) for found in verified.findings],
+        checked_count=verified.checked_count,
+        next_cursor=verified.next_cursor,
+    )
+
+
+def _funds(funds: Funds) -> account_pb2.AccountFunds:
+    return account_pb2.AccountFunds(
+        environment=funds.environment,
+        available_micros=funds.balance.available_micros,
+        held_micros=funds.balance.held_micros,
+        spending=render_spending(funds.spending),
+    )
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)

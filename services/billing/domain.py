@@ -30,17 +30,21 @@ class Hold:
     environment: str
     amount_micros: int
     captured_micros: int
+    refunded_micros: int
+    """Given back after it was captured."""
     state: HoldState
+    created_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewHold:
-    """A wish to set credits aside."""
+    """A wish to set credits aside, to be counted to the account's spending and to that of the key, if any."""
 
     hold_id: str
     account_id: str
     environment: str
     amount_micros: int
+    key_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,26 +54,81 @@ class HoldChange:
     hold_id: str
     state: HoldState
     captured_micros: int = 0
+    lasts_seconds: int = 0
+    """How long a confirmed hold lasts from now, at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refund:
+    """A wish to give back what was captured, under an id that makes repeating harmless."""
+
+    refund_id: str
+    hold_id: str
+    amount_micros: int
+    reason: str
+
+
+class LimitPeriod(StrEnum):
+    """What a spend limit is for: one job, a UTC day or a UTC month."""
+
+    JOB = "job"
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitReached:
+    """A spend limit that leaves too little, of an account or of a key."""
+
+    subject_id: str
+    period: LimitPeriod
+    limit_micros: int
+    spent_micros: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class HoldRefusal:
-    """Why the ledger did not do what was wished; the hold or the balance, where that says more."""
+    """Why the ledger did not do what was wished; the hold, the balance or the limit, where that says more."""
 
     reason: Reason
     hold: Hold | None = None
     available_micros: int = 0
+    limit: LimitReached | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grant:
-    """Credits an operator gives, under an id that makes repeating harmless."""
+class AuditNote:
+    """Who changes something, and why."""
 
-    grant_id: str
+    actor: str
+    reason: str
+
+
+class GiftKind(StrEnum):
+    """What an operator calls the credits: a grant adds, a correction adds or takes."""
+
+    GRANT = "grant"
+    CORRECTION = "correction"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gift:
+    """Credits an operator gives, or takes when negative, under an id that makes repeating harmless."""
+
+    kind: GiftKind
+    gift_id: str
     account_id: str
     environment: str
     amount_micros: int
-    reason: str
+    note: AuditNote
+
+
+@dataclass(frozen=True, kw_only=True)
+class GiftRefusal:
+    """Why no credits moved, and what can be spent."""
+
+    reason: Reason
+    available_micros: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +140,52 @@ class Balance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpendLimits:
+    """What may be spent at most. None does not limit; 0 forbids everything."""
+
+    per_job_micros: int | None = None
+    per_day_micros: int | None = None
+    per_month_micros: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spending:
+    """Limits, and what counts against them in the present UTC day and month."""
+
+    limits: SpendLimits
+    day_micros: int
+    month_micros: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Funds:
+    """What an account has and may spend in one environment."""
+
+    environment: str
+    balance: Balance
+    spending: Spending
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewAccount:
+    """An account about to be opened."""
+
+    account_id: str
+    name: str
+    contract: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Account:
     """Whoever pays."""
 
     account_id: str
     name: str
     contract: str
+    created_at: datetime
+    suspended_at: datetime | None
+    funds: tuple[Funds, ...]
+    """By environment, in the order of their names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +204,103 @@ class Key:
     """An API key as it is shown after its issue."""
 
     key_id: str
+    account_id: str
     environment: str
     hint: str
+    models: tuple[str, ...]
+    """Public names of the models it may use, in the order of the alphabet. Empty: all."""
+    spending: Spending
     created_at: datetime
     disabled_at: datetime | None
+    previous_until: datetime | None
+    """How long the secret before the last rotation goes on working, if it still does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatementRange:
+    """Which movements of a balance to tell: after a version, within two moments that both count."""
+
+    account_id: str
+    environment: str
+    start: datetime
+    end: datetime
+    after_version: int
+    lines_max: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatementLine:
+    """One movement of a balance, and the balance after it."""
+
+    version: int
+    occurred_at: datetime
+    kind: str
+    reference: str
+    reason: str
+    to_available_micros: int
+    to_held_micros: int
+    available_micros: int
+    held_micros: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEntry:
+    """One change that an operator made."""
+
+    number: int
+    occurred_at: datetime
+    actor: str
+    action: str
+    subject_id: str
+    reason: str
+    details_json: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What one second of a model's video costs."""
+
+    model: str
+    resolution: str
+    environment: str
+    micros_per_second: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPrices:
+    """A wish for a version of prices."""
+
+    version: str
+    valid_from: datetime | None
+    """None: the moment it is stored."""
+    prices: tuple[Price, ...]
+    note: AuditNote
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceVersion:
+    """Prices that hold from a moment on, until a later version sets the same again. Never altered."""
+
+    version: str
+    valid_from: datetime
+    prices: tuple[Price, ...]
+
+
+class PriceRefusal(StrEnum):
+    """Why a version of prices was not kept."""
+
+    MOMENT_PAST = "moment past"
+    MOMENT_TAKEN = "moment taken"
+    """Another version sets one of the prices from the same moment on."""
+
+
+class LedgerPart(StrEnum):
+    """A part of the ledger that is checked by itself. Together they are all of it."""
+
+    TRANSACTIONS = "transactions"
+    HOLDS = "holds"
+    BALANCES = "balances"
+    SPENDING = "spending"
 
 
 def in_credits(micros: int) -> str:
@@ -120,3 +312,8 @@ def in_credits(micros: int) -> str:
 def account_not_found(account_id: str) -> ServiceError:
     """Returns the refusal of an account that does not exist."""
     return ServiceError(Reason.ACCOUNT_NOT_FOUND, f"There is no account {account_id}.", account_id=account_id)
+
+
+def key_not_found(key_id: str) -> ServiceError:
+    """Returns the refusal of a key that does not exist."""
+    return ServiceError(Reason.KEY_NOT_FOUND, f"There is no key {key_id}.", key_id=key_id)

@@ -1,5 +1,7 @@
 """Settings of the billing service: environment variables that begin with BILLING_."""
 
+from pathlib import Path
+
 from services.common.settings import Address, ServiceSettings
 
 
@@ -10,3 +12,5 @@ class BillingSettings(ServiceSettings):
     """Where other services, operators and health probes are served."""
     public_address: Address = "0.0.0.0:7001"
     """Where customers' methods are served."""
+    prices_file: Path = Path(__file__).parent / "prices.yaml"
+    """A version of prices, loaded at the first start that sees it."""

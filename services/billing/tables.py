@@ -1,6 +1,7 @@
 """The tables that statements name. The migrations define them in full, with their rules and indexes."""
 
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Date, DateTime, LargeBinary, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 _moment = DateTime(timezone=True)
@@ -23,6 +24,9 @@ api_keys = Table(
     Column("environment", Text, nullable=False),
     Column("key_sha256", LargeBinary, nullable=False),
     Column("hint", Text, nullable=False),
+    Column("models", ARRAY(Text), nullable=False),
+    Column("previous_sha256", LargeBinary),
+    Column("previous_until", _moment),
     Column("created_at", _moment, nullable=False),
     Column("disabled_at", _moment),
 )
@@ -45,6 +49,9 @@ holds = Table(
     Column("environment", Text, nullable=False),
     Column("amount_micros", BigInteger, nullable=False),
     Column("captured_micros", BigInteger, nullable=False),
+    Column("refunded_micros", BigInteger, nullable=False),
+    Column("key_id", Text),
+    Column("spent_on", Date, nullable=False),
     Column("state", Text, nullable=False),
     Column("created_at", _moment, nullable=False),
     Column("expires_at", _moment, nullable=False),
@@ -61,6 +68,7 @@ transactions = Table(
     Column("kind", Text, nullable=False),
     Column("reference", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("refers_to", BigInteger),
     Column("created_at", _moment, nullable=False),
 )
 
@@ -71,4 +79,50 @@ entries = Table(
     Column("bucket", Text, primary_key=True),
     Column("amount_micros", BigInteger, nullable=False),
     Column("balance_micros", BigInteger),
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("subject_id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("environment", Text, primary_key=True),
+    Column("per_job_micros", BigInteger),
+    Column("per_day_micros", BigInteger),
+    Column("per_month_micros", BigInteger),
+    Column("day", Date, nullable=False),
+    Column("day_micros", BigInteger, nullable=False),
+    Column("month", Date, nullable=False),
+    Column("month_micros", BigInteger, nullable=False),
+)
+
+price_versions = Table(
+    "price_versions",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("valid_from", _moment, nullable=False),
+    Column("created_at", _moment, nullable=False),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("resolution", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("valid_from", _moment, nullable=False),
+    Column("micros_per_second", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("occurred_at", _moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
 )

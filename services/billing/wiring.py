@@ -6,17 +6,35 @@ from dataclasses import dataclass
 from functools import partial
 
 from reelgate.admin.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server
+from reelgate.admin.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from reelgate.admin.v1.key_admin_service_pb2_grpc import add_KeyAdminServiceServicer_to_server
+from reelgate.admin.v1.price_admin_service_pb2_grpc import add_PriceAdminServiceServicer_to_server
+from reelgate.admin.v1.verifier_service_pb2_grpc import add_VerifierServiceServicer_to_server
 from reelgate.billing.v1.billing_service_pb2_grpc import add_BillingServiceServicer_to_server
 from reelgate.internal.keys.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
 from reelgate.internal.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+from reelgate.internal.prices.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
 
-from services.billing import rpc
-from services.billing.ports import Accounts, Holds, Keys
+from services.billing.operations.set_prices import set_prices
+from services.billing.operations.verify_ledger import verify_ledger
+from services.billing.ports import Accounts, AuditLog, Books, Holds, Keys, Prices, Statements
+from services.billing.prices import load_prices
+from services.billing.rpc.accounts import AccountServicer
+from services.billing.rpc.audit import AuditServicer
+from services.billing.rpc.balance import BillingServicer
+from services.billing.rpc.key_admin import KeyAdminServicer
+from services.billing.rpc.keys import KeyServicer
+from services.billing.rpc.ledger import LedgerServicer
+from services.billing.rpc.prices import PriceAdminServicer, PriceServicer
+from services.billing.rpc.verifier import VerifierServicer
 from services.billing.settings import BillingSettings
 from services.billing.store.accounts import SqlAccounts
+from services.billing.store.audit import SqlAuditLog
 from services.billing.store.holds import SqlHolds
 from services.billing.store.keys import SqlKeys
+from services.billing.store.prices import SqlPrices
+from services.billing.store.statements import SqlStatements
+from services.billing.store.verification import SqlBooks
 from services.billing.workers import sweep_expired
 from services.common.authentication import KeyCache, authenticated
 from services.common.boundary import errors_mapped, logged
@@ -24,6 +42,7 @@ from services.common.database import open_pool
 from services.common.loop import running
 from services.common.serve import Port, serve
 from services.common.validation import validated
+from services.common.verification import keep_verifying
 
 PUBLIC_SERVICE = "reelgate.billing.v1.BillingService"
 ACCESS = {PUBLIC_SERVICE: frozenset({"seedancee2", "nextapi"})}
@@ -44,9 +63,21 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
         pool = await stack.enter_async_context(
             open_pool(settings.database_url, name="billing", connections_max=settings.connections_max)
         )
-        holds, accounts, keys = SqlHolds(pool), SqlAccounts(pool), SqlKeys(pool)
+        holds, accounts, keys, prices = SqlHolds(pool), SqlAccounts(pool), SqlKeys(pool), SqlPrices(pool)
+        await set_prices(load_prices(settings.prices_file), prices=prices)
         await stack.enter_async_context(running(sweep_expired(holds=holds)))
-        internal = _internal_port(settings, holds=holds, accounts=accounts, keys=keys)
+        books = SqlBooks(pool)
+        await stack.enter_async_context(running(keep_verifying(partial(verify_ledger, books=books))))
+        internal = _internal_port(
+            settings,
+            holds=holds,
+            accounts=accounts,
+            keys=keys,
+            prices=prices,
+            statements=SqlStatements(pool),
+            audit_log=SqlAuditLog(pool),
+            books=books,
+        )
         public = _public_port(settings, accounts=accounts, keys=keys)
         internal_address, public_address = await stack.enter_async_context(
             serve(internal, public, notice_seconds=settings.notice_seconds)
@@ -54,11 +85,25 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
         yield Running(public_address=public_address, internal_address=internal_address)
 
 
-def _internal_port(settings: BillingSettings, *, holds: Holds, accounts: Accounts, keys: Keys) -> Port:
-    ledger = rpc.LedgerServicer(holds=holds)
-    key = rpc.KeyServicer(keys=keys)
-    account = rpc.AccountServicer(accounts=accounts)
-    key_admin = rpc.KeyAdminServicer(accounts=accounts, keys=keys)
+def _internal_port(
+    settings: BillingSettings,
+    *,
+    holds: Holds,
+    accounts: Accounts,
+    keys: Keys,
+    prices: Prices,
+    statements: Statements,
+    audit_log: AuditLog,
+    books: Books,
+) -> Port:
+    ledger = LedgerServicer(holds=holds, accounts=accounts)
+    key = KeyServicer(keys=keys)
+    account = AccountServicer(accounts=accounts, statements=statements)
+    key_admin = KeyAdminServicer(accounts=accounts, keys=keys)
+    audit = AuditServicer(audit_log=audit_log)
+    verifier = VerifierServicer(books=books)
+    price = PriceServicer(prices=prices)
+    price_admin = PriceAdminServicer(prices=prices)
     return Port(
         address=settings.internal_address,
         services=(
@@ -69,6 +114,13 @@ def _internal_port(settings: BillingSettings, *, holds: Holds, accounts: Account
             ("reelgate.internal.keys.v1.KeyService", partial(add_KeyServiceServicer_to_server, key)),
             ("reelgate.admin.v1.AccountService", partial(add_AccountServiceServicer_to_server, account)),
             ("reelgate.admin.v1.KeyAdminService", partial(add_KeyAdminServiceServicer_to_server, key_admin)),
+            ("reelgate.admin.v1.AuditService", partial(add_AuditServiceServicer_to_server, audit)),
+            ("reelgate.admin.v1.VerifierService", partial(add_VerifierServiceServicer_to_server, verifier)),
+            ("reelgate.internal.prices.v1.PriceService", partial(add_PriceServiceServicer_to_server, price)),
+            (
+                "reelgate.admin.v1.PriceAdminService",
+                partial(add_PriceAdminServiceServicer_to_server, price_admin),
+            ),
         ),
         layers=(logged, errors_mapped, validated),
         reflection=settings.reflection,
@@ -76,7 +128,7 @@ def _internal_port(settings: BillingSettings, *, holds: Holds, accounts: Account
 
 
 def _public_port(settings: BillingSettings, *, accounts: Accounts, keys: Keys) -> Port:
-    billing = rpc.BillingServicer(accounts=accounts)
+    billing = BillingServicer(accounts=accounts)
     return Port(
         address=settings.public_address,
         services=((PUBLIC_SERVICE, partial(add_BillingServiceServicer_to_server, billing)),),

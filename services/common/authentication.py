@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.message import Message
 from grpc.aio import ServicerContext
 
-from services.common.boundary import Behavior, Layer, metadata_of
+from services.common.boundary import Behavior, Layer, contract, metadata_of
 from services.common.errors import Reason, ServiceError
 
 CACHE_SECONDS = 4.0
@@ -40,6 +40,8 @@ class Caller:
     account_id: str
     environment: str
     contract: str
+    models: tuple[str, ...] = ()
+    """Public names of the models it may use. Empty: all."""
 
 
 LookUp = Callable[[bytes], Awaitable[Caller | None]]
@@ -125,6 +127,7 @@ def authenticated(keys: KeyCache, access: Mapping[str, frozenset[str]]) -> Layer
             if found is None or found.contract not in contracts:
                 raise ServiceError(Reason.KEY_INVALID, "API key is missing, invalid, or disabled.")
             _caller.set(found)
+            contract.set(found.contract)
             return await inside(request, context)
 
         return call

@@ -30,6 +30,8 @@ Layer = Callable[[str, Behavior], Behavior]
 ERROR_DOMAIN = "reelgate"
 OURS = "/reelgate."
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+contract: ContextVar[str] = ContextVar("contract", default="seedancee2")
+"""Whose error envelope the call is answered in: that of the key's contract, as soon as there is a valid key."""
 
 
 class Undecodable:
@@ -101,7 +103,7 @@ def logged(method: str, inside: Behavior) -> Behavior:
 
 
 def errors_mapped(method: str, inside: Behavior) -> Behavior:
-    """Ends a failed call with its status, its ErrorInfo and the finished envelope of the public contract."""
+    """Ends a failed call with its status, its ErrorInfo and the finished envelope of the caller's contract."""
 
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Message:
         try:
@@ -139,7 +141,7 @@ async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> Non
     context.set_trailing_metadata(
         (
             ("grpc-status-details-bin", status.SerializeToString()),
-            ("x-api-error-bin", error.envelope()),
+            ("x-api-error-bin", error.envelope(contract.get())),
             ("x-api-status", str(error.status.http)),
         )
     )

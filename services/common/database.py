@@ -65,7 +65,8 @@ async def open_pool(url: str, *, name: str, connections_max: int) -> AsyncIterat
             "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
             "options": (
                 f"-c statement_timeout={STATEMENT_TIMEOUT_MS} "
-                f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS} -c timezone=UTC"
+                f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS} "
+                "-c timezone=UTC -c jit=off"
             ),
         },
         min_size=1,

@@ -1,7 +1,7 @@
 """The one way to fail: an error with a reason, raised anywhere, mapped to a status here."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -25,28 +25,50 @@ class Reason(StrEnum):
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    SPEND_LIMIT_EXCEEDED = "SPEND_LIMIT_EXCEEDED"
+    CORRECTION_MISMATCH = "CORRECTION_MISMATCH"
+    REFUND_MISMATCH = "REFUND_MISMATCH"
+    REFUND_ABOVE_CHARGE = "REFUND_ABOVE_CHARGE"
+    HOLD_NOT_CAPTURED = "HOLD_NOT_CAPTURED"
+    PRICE_MISMATCH = "PRICE_MISMATCH"
+    KEY_DISABLED = "KEY_DISABLED"
+    JOB_ENDED = "JOB_ENDED"
+    JOB_STORED = "JOB_STORED"
+    JOB_NOT_COMPLETED = "JOB_NOT_COMPLETED"
+    ENDPOINT_NOT_FOUND = "ENDPOINT_NOT_FOUND"
+    ENDPOINT_LIMIT_REACHED = "ENDPOINT_LIMIT_REACHED"
+    ENDPOINT_DISABLED = "ENDPOINT_DISABLED"
+    ENDPOINT_NOT_ROTATING = "ENDPOINT_NOT_ROTATING"
+    DELIVERY_NOT_FOUND = "DELIVERY_NOT_FOUND"
+    DELIVERY_PENDING = "DELIVERY_PENDING"
+    REDELIVERY_NOT_FOUND = "REDELIVERY_NOT_FOUND"
 
 
 @dataclass(frozen=True)
 class Status:
-    """How a reason shows: gRPC status name, HTTP status, and code and type of the Seedancee2 contract."""
+    """How a reason shows: gRPC status name, HTTP status, code and type of the Seedancee2 contract, code of NextAPI's."""
 
     grpc: str
     http: int
     code: str
     type: str
+    nextapi_code: str = ""
+    """Where it differs from `code`."""
 
 
 _BAD_REQUEST = Status("INVALID_ARGUMENT", 400, "invalid_request", "invalid_request_error")
 _NOT_FOUND = Status("NOT_FOUND", 404, "not_found", "invalid_request_error")
 _CONFLICT = Status("FAILED_PRECONDITION", 409, "conflict", "invalid_request_error")
+_PAYMENT_REQUIRED = Status("FAILED_PRECONDITION", 402, "insufficient_credits", "billing_error")
 
 STATUS_BY_REASON = {
     Reason.INVALID_FIELD: _BAD_REQUEST,
-    Reason.KEY_INVALID: Status("UNAUTHENTICATED", 401, "invalid_api_key", "authentication_error"),
-    Reason.MODEL_NOT_FOUND: Status("NOT_FOUND", 404, "model_not_found", "invalid_request_error"),
-    Reason.JOB_NOT_FOUND: Status("NOT_FOUND", 404, "task_not_found", "invalid_request_error"),
-    Reason.CREDITS_INSUFFICIENT: Status("FAILED_PRECONDITION", 402, "insufficient_credits", "billing_error"),
+    Reason.KEY_INVALID: Status(
+        "UNAUTHENTICATED", 401, "invalid_api_key", "authentication_error", nextapi_code="unauthorized"
+    ),
+    Reason.MODEL_NOT_FOUND: replace(_NOT_FOUND, code="model_not_found", nextapi_code="not_found"),
+    Reason.JOB_NOT_FOUND: replace(_NOT_FOUND, code="task_not_found", nextapi_code="not_found"),
+    Reason.CREDITS_INSUFFICIENT: _PAYMENT_REQUIRED,
     Reason.ACCOUNT_NOT_FOUND: _NOT_FOUND,
     Reason.KEY_NOT_FOUND: _NOT_FOUND,
     Reason.GRANT_MISMATCH: _CONFLICT,
@@ -59,6 +81,23 @@ STATUS_BY_REASON = {
     Reason.UNAVAILABLE: Status("UNAVAILABLE", 503, "internal_error", "api_error"),
     Reason.INTERNAL: Status("INTERNAL", 500, "internal_error", "api_error"),
     Reason.DEADLINE_EXCEEDED: Status("DEADLINE_EXCEEDED", 504, "internal_error", "api_error"),
+    Reason.SPEND_LIMIT_EXCEEDED: replace(_PAYMENT_REQUIRED, nextapi_code="spend_limit_exceeded"),
+    Reason.CORRECTION_MISMATCH: _CONFLICT,
+    Reason.REFUND_MISMATCH: _CONFLICT,
+    Reason.REFUND_ABOVE_CHARGE: _BAD_REQUEST,
+    Reason.HOLD_NOT_CAPTURED: _CONFLICT,
+    Reason.PRICE_MISMATCH: _CONFLICT,
+    Reason.KEY_DISABLED: _CONFLICT,
+    Reason.JOB_ENDED: _CONFLICT,
+    Reason.JOB_STORED: _CONFLICT,
+    Reason.JOB_NOT_COMPLETED: _CONFLICT,
+    Reason.ENDPOINT_NOT_FOUND: _NOT_FOUND,
+    Reason.ENDPOINT_LIMIT_REACHED: _CONFLICT,
+    Reason.ENDPOINT_DISABLED: _CONFLICT,
+    Reason.ENDPOINT_NOT_ROTATING: _CONFLICT,
+    Reason.DELIVERY_NOT_FOUND: _NOT_FOUND,
+    Reason.DELIVERY_PENDING: _CONFLICT,
+    Reason.REDELIVERY_NOT_FOUND: _NOT_FOUND,
 }
 assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
 
@@ -77,9 +116,13 @@ class ServiceError(Exception):
         """How the reason shows on the wire."""
         return STATUS_BY_REASON[self.reason]
 
-    def envelope(self) -> bytes:
-        """Returns the finished error body of the Seedancee2 contract, as JSON."""
-        error = {"code": self.status.code, "message": self.message, "type": self.status.type}
+    def envelope(self, contract: str) -> bytes:
+        """Returns the finished error body of a contract, as JSON: `nextapi`'s or, for any other, Seedancee2's."""
+        status = self.status
+        if contract == "nextapi":
+            error = {"code": status.nextapi_code or status.code, "message": self.message}
+        else:
+            error = {"code": status.code, "message": self.message, "type": status.type}
         return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":")).encode()
 
 

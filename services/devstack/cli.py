@@ -6,7 +6,18 @@ from collections.abc import Sequence
 import typer
 
 from services.common.errors import ServiceError
-from services.devstack import account_commands, generate_command, stack_commands
+from services.devstack.commands import (
+    account,
+    audit,
+    credit,
+    generate,
+    job,
+    key,
+    ledger,
+    price,
+    stack,
+    statement,
+)
 from services.devstack.errors import StackError
 
 app = typer.Typer(
@@ -18,9 +29,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-stack_commands.add_to(app)
-account_commands.add_to(app)
-generate_command.add_to(app)
+GROUPS = {
+    "account": account.app,
+    "key": key.app,
+    "credits": credit.app,
+    "price": price.app,
+    "job": job.app,
+    "audit": audit.app,
+    "ledger": ledger.app,
+}
+for module in (stack, generate, statement):
+    module.add_to(app)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,6 +21,17 @@ def parse_credits(text: str) -> int:
 
 
 def show_credits(micros: int) -> str:
-    """Returns credits with as many places as they need: `100`, `1.05`."""
-    whole, part = divmod(micros, MICROS_PER_CREDIT)
-    return f"{whole:,}" if not part else f"{whole:,}.{part:06d}".rstrip("0")
+    """Returns credits with as many places as they need: `100`, `-1,000.05`."""
+    sign = "-" if micros < 0 else ""
+    whole, part = divmod(abs(micros), MICROS_PER_CREDIT)
+    return f"{sign}{whole:,}" + (f".{part:06d}".rstrip("0") if part else "")
+
+
+def show_change(micros: int) -> str:
+    """Returns credits with their sign: `+100`, `-1.05`, `0`."""
+    return f"+{show_credits(micros)}" if micros > 0 else show_credits(micros)
+
+
+def plain_credits(micros: int) -> str:
+    """Returns credits as spreadsheets read them: `-1000.05`."""
+    return show_credits(micros).replace(",", "")

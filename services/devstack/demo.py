@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from services.devstack.accounts import NewAccount
+from services.devstack.admin.records import NewAccount
 from services.devstack.folder import write_secret
 
 NAME = "demo"

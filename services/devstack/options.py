@@ -1,37 +1,66 @@
 """Options that several commands share."""
 
+import getpass
+import os
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from services.devstack.admin.records import Note
 from services.devstack.credit_amounts import parse_credits
+from services.devstack.durations import parse_duration
 from services.devstack.state import require_running
 
+LIST_MAX = 1_000
+LIST_DEFAULT = 100
 DATA_DEFAULT = Path(".reelgate")
 Data = Annotated[
     Path,
     typer.Option("--data", envvar="REELGATE_DATA", resolve_path=True, help="Folder of the local stack."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Billing = Annotated[
+AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Identifier of the account.")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Identifier of the key.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the change.")]
+Actor = Annotated[
     str | None,
     typer.Option(
-        "--billing",
-        envvar="REELGATE_BILLING",
-        metavar="HOST:PORT",
-        help="Internal port of billing, where it is not the local stack's.",
+        "--actor", envvar="REELGATE_ACTOR", help="Who does it; by default whoever is logged in here."
     ),
 ]
-Webhooks = Annotated[
-    str | None,
-    typer.Option(
-        "--webhooks",
-        envvar="REELGATE_WEBHOOKS",
+Limit = Annotated[int, typer.Option("--limit", min=1, max=LIST_MAX, help="Most entries to show.")]
+
+
+def _address(service: str) -> object:
+    return typer.Option(
+        f"--{service}",
+        envvar=f"REELGATE_{service.upper()}",
         metavar="HOST:PORT",
-        help="Internal port of webhooks, where it is not the local stack's.",
-    ),
-]
+        help=f"Internal port of {service}, where it is not the local stack's.",
+    )
+
+
+Billing = Annotated[str | None, _address("billing")]
+Jobs = Annotated[str | None, _address("jobs")]
+Webhooks = Annotated[str | None, _address("webhooks")]
+
+
+class Environment(StrEnum):
+    """Which of its two separate halves a key or a balance belongs to."""
+
+    LIVE = "live"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class SpendLimit:
+    """A spend limit that was typed."""
+
+    micros: int | None
+    """None lifts it."""
 
 
 def micros(text: str) -> int:
@@ -42,6 +71,37 @@ def micros(text: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
+def spend_limit(text: str) -> SpendLimit:
+    """Reads an amount of credits, or `none`. A bad one is a usage error."""
+    return SpendLimit(None if text == "none" else micros(text))
+
+
+def seconds(text: str) -> int:
+    """Reads a duration as seconds. A bad one is a usage error."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def note(actor: str | None, reason: str) -> Note:
+    """Returns who changes something, and why."""
+    return Note(actor=actor or _login_name(), reason=reason)
+
+
 def internal_address(given: str | None, *, service: str, root: Path) -> str:
     """Returns the given address, or that of the local stack. Raises StackError when there is neither."""
     return given or require_running(root).grpc[service]["internal"]
+
+
+def command_group(text: str) -> typer.Typer:
+    """Returns a group that commands are added to."""
+    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # In a container the user may have a number only.
+        return f"uid {os.getuid()}"

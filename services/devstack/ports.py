@@ -22,6 +22,7 @@ class Ports:
     simulator: int
     billing_public: int
     billing_internal: int
+    webhooks_public: int
     webhooks_internal: int
     jobs_public: int
     jobs_internal: int

@@ -67,7 +67,10 @@ def grpc_addresses(ports: Ports) -> dict[str, dict[str, str]]:
     """Returns `host:port` of the public and internal ports, by service."""
     return {
         "billing": {"public": _local(ports.billing_public), "internal": _local(ports.billing_internal)},
-        "webhooks": {"internal": _local(ports.webhooks_internal)},
+        "webhooks": {
+            "public": _local(ports.webhooks_public),
+            "internal": _local(ports.webhooks_internal),
+        },
         "jobs": {"public": _local(ports.jobs_public), "internal": _local(ports.jobs_internal)},
     }
 
@@ -108,6 +111,7 @@ def _simulator(settings: StackSettings) -> ProcessSpec:
             "SIMULATOR_FOLDER": str(settings.folder.simulator),
             "SIMULATOR_MODE": settings.simulator_mode,
             "SIMULATOR_LATENCY_SECONDS": str(settings.simulator_latency_seconds),
+            "SIMULATOR_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,
         },
         port=port,
         ready_at=[f"tcp://{_local(port)}"],
@@ -126,6 +130,7 @@ def _edge(settings: StackSettings) -> ProcessSpec:
             "EDGE_ADMIN_ADDRESS": _local(ports.edge_admin),
             "EDGE_JOBS_TARGETS": _local(ports.jobs_public),
             "EDGE_BILLING_TARGETS": _local(ports.billing_public),
+            "EDGE_WEBHOOKS_TARGETS": _local(ports.webhooks_public),
             "EDGE_MEDIA_FOLDER": str(settings.folder.media),
             "EDGE_MEDIA_PATH": MEDIA_PATH,
         },
@@ -149,16 +154,18 @@ def _billing(settings: StackSettings) -> ProcessSpec:
 
 
 def _webhooks(settings: StackSettings) -> ProcessSpec:
-    port = settings.ports.webhooks_internal
+    ports = settings.ports
     return _service(
         "webhooks",
         settings,
         environment={
-            "WEBHOOKS_INTERNAL_ADDRESS": _local(port),
+            "WEBHOOKS_PUBLIC_ADDRESS": _local(ports.webhooks_public),
+            "WEBHOOKS_INTERNAL_ADDRESS": _local(ports.webhooks_internal),
+            "WEBHOOKS_BILLING_TARGET": _local(ports.billing_internal),
             "WEBHOOKS_SECRET_KEY_FILE": str(settings.folder.webhooks_secret_key),
             "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,
         },
-        port=port,
+        port=ports.webhooks_internal,
     )
 
 

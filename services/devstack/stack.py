@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from services.devstack import admin, demo, postgres
+from services.devstack import demo, postgres
+from services.devstack.admin.accounts import create_account
+from services.devstack.admin.records import Note
 from services.devstack.credit_amounts import MICROS_PER_CREDIT
 from services.devstack.errors import StackError
 from services.devstack.folder import StackFolder
@@ -135,10 +137,11 @@ class _Stack:
         if demo.read_demo_account(self._folder.demo_account) is not None:
             return
         grpc = grpc_addresses(self._settings.ports)
-        account = await admin.create_account(
+        account = await create_account(
             demo.NAME,
             contract=demo.CONTRACT,
             credits_micros=demo.CREDITS * MICROS_PER_CREDIT,
+            note=Note(actor="reelgate up", reason="demo account"),
             billing=grpc["billing"]["internal"],
             webhooks=grpc["webhooks"]["internal"],
         )

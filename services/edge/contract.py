@@ -22,9 +22,11 @@ SERVICES: Final = {
         "reelgate.usage.v1.UsageService",
         "reelgate.video.v1.VideoService",
     ),
+    "webhooks": ("reelgate.webhooks.v1.WebhooksService",),
 }
 """Full names of the services that customers and providers reach, by the cluster that serves them."""
 PRIVATE_PACKAGES: Final = ("reelgate.admin.", "reelgate.internal.")
+VERBS: Final = frozenset({"get", "post", "patch", "delete"})
 ERROR_FILES: Final = ("google/rpc/error_details.proto", "google/rpc/status.proto")
 """Without the types of error details Envoy cannot turn a refused call into JSON."""
 RULES_FILE: Final = "buf/validate/validate.proto"
@@ -79,7 +81,7 @@ def service_names() -> Mapping[str, str]:
 def _endpoint(cluster: str, method: MethodDescriptorProto, request: DescriptorProto) -> Endpoint:
     rule = method.options.Extensions[annotations_pb2.http]
     verb = rule.WhichOneof("pattern")
-    assert verb in {"get", "post"}, f"{method.name} has no HTTP form that the edge knows"
+    assert verb in VERBS, f"{method.name} has no HTTP form that the edge knows"
     assert not rule.additional_bindings, f"{method.name} has several HTTP forms"
     template = getattr(rule, verb)
     in_path = re.findall(r"\{(\w+)\}", template)

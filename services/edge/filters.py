@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from services.edge.contract import SERVICES
 from services.edge.errors import envelope_filter
 from services.edge.extension import Config, named
 from services.edge.media import media_filters
@@ -11,6 +10,8 @@ from services.edge.transcoding import BODY_BYTES_MAX, transcoder
 
 LEAKED_HEADERS: Final = ({"prefix": "grpc-"}, {"prefix": "x-envoy-"})
 ALL_TRAILERS: Final = ({"safe_regex": {"regex": ".*"}},)
+READY_WITH: Final = ("billing", "jobs")
+"""Clusters without which no task can be created or polled. While webhooks is away, only its own pages fail."""
 
 
 def http_filters(settings: EdgeSettings, descriptor: bytes) -> list[Config]:
@@ -58,5 +59,5 @@ def _readiness() -> Config:
         "extensions.filters.http.health_check.v3.HealthCheck",
         pass_through_mode=False,
         headers=[{"name": ":path", "string_match": {"exact": "/readyz"}}],
-        cluster_min_healthy_percentages={name: {"value": 1.0} for name in SERVICES},
+        cluster_min_healthy_percentages={name: {"value": 1.0} for name in READY_WITH},
     )

@@ -16,7 +16,11 @@ HEAP: Final = "envoy.resource_monitors.fixed_heap"
 
 def render(settings: EdgeSettings) -> Config:
     """Returns the whole configuration of Envoy; the same settings and contract give the same result."""
-    targets = {"billing": settings.billing_targets, "jobs": settings.jobs_targets}
+    targets = {
+        "billing": settings.billing_targets,
+        "jobs": settings.jobs_targets,
+        "webhooks": settings.webhooks_targets,
+    }
     return {
         "admin": {"address": socket_address(settings.admin_address)},
         "overload_manager": _overload_manager(),

@@ -51,8 +51,9 @@ def _method(verb: str) -> Config:
 
 def _other_query(names: Iterable[str]) -> Config:
     # Whatever else the transcoder is given, it takes for a field, and even over one of the path.
-    parameters = "".join(f"|{name}(=[^&]*)?(&|$)" for name in names)
-    query = {"safe_regex": {"regex": rf"[^?]*(\?(&{parameters})*)?"}}
+    allowed = "|".join(names)
+    known = f"|({allowed})(=[^&]*)?(&|$)" if allowed else ""
+    query = {"safe_regex": {"regex": rf"[^?]*(\?(&{known})*)?"}}
     return {"name": ":path", "string_match": query, "invert_match": True}
 
 

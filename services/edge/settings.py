@@ -39,6 +39,8 @@ class EdgeSettings(Settings):
     """Public ports of jobs, one per process: Envoy balances over endpoints, not over a shared port."""
     billing_targets: Targets = ("billing:7001",)
     """Public ports of billing, likewise."""
+    webhooks_targets: Targets = ("webhooks:7001",)
+    """Public ports of webhooks, likewise."""
     descriptor: Path = DESCRIPTOR
     """The descriptor set of the protos."""
     media_folder: Annotated[Path | None, BeforeValidator(_none_if_empty)] = None

@@ -1,14 +1,13 @@
-"""The catalogue file: which models there are, what they cost, and what providers call them."""
+"""The catalogue file: which models there are, what they can do, and what providers call them."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from services.jobs.domain import MICROS_PER_CREDIT, Catalogue, Model
+from services.jobs.domain import Catalogue, Model
 
 UpstreamNames = Mapping[str, Mapping[str, str]]
 """By public model, then by provider: what the provider calls the model."""
@@ -18,8 +17,6 @@ Capability = Literal[
     "image_reference", "video_reference", "audio_reference", "first_and_last_frames", "audio_generation",
     "watermark", "last_frame",
 ]  # fmt: skip
-# The range and the step, one micro-credit, of the integer that a price becomes.
-Price = Annotated[Decimal, Field(gt=0, le=1_000_000, decimal_places=6)]
 
 
 class CatalogueError(Exception):
@@ -48,29 +45,17 @@ class _Model(_Part):
         tuple[Literal["16:9", "4:3", "1:1", "3:4", "9:16", "21:9", "adaptive"], ...], Field(min_length=1)
     ]
     capabilities: tuple[Capability, ...]
-    credits_per_second: dict[str, Price]
     upstream: Annotated[dict[Name, Name], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _priced(self) -> "_Model":
-        for resolution in self.resolutions:
-            if resolution not in self.credits_per_second:
-                raise ValueError(f"no price for {resolution}")
-        for priced in self.credits_per_second:
-            if priced not in self.resolutions:
-                raise ValueError(f"a price for {priced}, which is not among the resolutions")
-        return self
 
 
 class _File(_Part):
-    price_version: Name
     models: Annotated[dict[Name, _Model], Field(min_length=1)]
 
 
 def load_catalogue(path: Path) -> tuple[Catalogue, UpstreamNames]:
-    """Reads models and prices, and the providers' names for the models. Raises CatalogueError."""
+    """Reads the models, and the providers' names for them. Raises CatalogueError."""
     try:
-        # Every value stays text, so that no price ever becomes a float and no ratio a number in base 60.
+        # Every value stays text, so that no ratio becomes a number in base 60.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - builds text only
         file = _File.model_validate(content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -78,10 +63,7 @@ def load_catalogue(path: Path) -> tuple[Catalogue, UpstreamNames]:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
         raise CatalogueError("\n".join(problems)) from None
-    catalogue = Catalogue(
-        price_version=file.price_version,
-        models={name: _model(name, described) for name, described in file.models.items()},
-    )
+    catalogue = tuple(_model(name, described) for name, described in file.models.items())
     return catalogue, {name: described.upstream for name, described in file.models.items()}
 
 
@@ -93,8 +75,4 @@ def _model(name: str, described: _Model) -> Model:
         duration_seconds_max=described.duration_seconds.max,
         aspect_ratios=described.aspect_ratios,
         capabilities=described.capabilities,
-        micros_per_second={
-            resolution: int(price * MICROS_PER_CREDIT)
-            for resolution, price in described.credits_per_second.items()
-        },
     )

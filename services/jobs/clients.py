@@ -1,22 +1,38 @@
 """Ports of the jobs service that are fulfilled by calling somebody else."""
 
 import asyncio
-from collections.abc import Sequence
+import logging
+import math
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 from grpc import aio
 from reelgate.internal.intake.v1.event_pb2 import Event
 from reelgate.internal.intake.v1.intake_service_pb2 import AcceptEventsRequest
 from reelgate.internal.intake.v1.intake_service_pb2_grpc import IntakeServiceStub
-from reelgate.internal.keys.v1.key_service_pb2 import LookUpKeyRequest
-from reelgate.internal.keys.v1.key_service_pb2_grpc import KeyServiceStub
+from reelgate.internal.ledger.v1 import hold_pb2
 from reelgate.internal.ledger.v1 import ledger_service_pb2 as ledger_pb2
 from reelgate.internal.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from reelgate.internal.prices.v1.price_pb2 import PriceVersion
+from reelgate.internal.prices.v1.price_service_pb2 import ListPricesRequest
+from reelgate.internal.prices.v1.price_service_pb2_grpc import PriceServiceStub
 
-from services.common.authentication import Caller
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Job, OutboxEvent, Output, Owner, is_right_size
+from services.jobs.domain import (
+    Hold,
+    HoldState,
+    Job,
+    OutboxEvent,
+    Output,
+    Owner,
+    Price,
+    PriceList,
+    is_right_size,
+)
 from services.jobs.ports import ResultRejectedError, ResultUnavailableError
 from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnavailableError
 from services.media.keep import keep
@@ -24,32 +40,43 @@ from services.media.limits import MediaLimits
 from services.media.names import media_names
 from services.media.store import MediaStore
 
+log = logging.getLogger(__name__)
+
 HOLD_TIMEOUT_SECONDS = 5.0
 LEDGER_TIMEOUT_SECONDS = 10.0
 INTAKE_TIMEOUT_SECONDS = 10.0
 LOOK_UP_TIMEOUT_SECONDS = 3.0
+PRICES_KNOWN_SECONDS = 4.0
+"""So that a new price reaches every process within 5 seconds."""
 RESULTS_AT_ONCE_MAX = 8
 
 
 class LedgerClient:
-    """The port Ledger, at the billing service."""
+    """The ports Ledger and Funds, at the billing service."""
 
     def __init__(self, channel: aio.Channel) -> None:
         self._stub = LedgerServiceStub(channel)
 
-    async def hold(self, hold_id: str, *, owner: Owner, amount_micros: int) -> None:
-        """Sets credits aside. Refuses with CREDITS_INSUFFICIENT."""
+    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> None:
+        """Sets credits aside. Refuses with CREDITS_INSUFFICIENT or SPEND_LIMIT_EXCEEDED."""
         request = ledger_pb2.CreateHoldRequest(
             hold_id=hold_id,
             account_id=owner.account_id,
             environment=owner.environment,
             amount_micros=amount_micros,
+            key_id=key_id,
         )
         await self._stub.CreateHold(request, timeout=HOLD_TIMEOUT_SECONDS)
 
-    async def confirm(self, hold_id: str) -> None:
-        """Makes the hold last. Refuses with HOLD_EXPIRED."""
-        request = ledger_pb2.ConfirmHoldRequest(hold_id=hold_id)
+    async def available(self, owner: Owner) -> int:
+        """Returns the micro-credits that can be spent."""
+        request = ledger_pb2.GetFundsRequest(account_id=owner.account_id, environment=owner.environment)
+        funds = await self._stub.GetFunds(request, timeout=LOOK_UP_TIMEOUT_SECONDS)
+        return funds.available_micros
+
+    async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
+        """Makes the hold last so long from now, at least. Refuses with HOLD_EXPIRED."""
+        request = ledger_pb2.ConfirmHoldRequest(hold_id=hold_id, lasts_seconds=lasts_seconds)
         await self._stub.ConfirmHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
 
     async def capture(self, hold_id: str, *, amount_micros: int) -> None:
@@ -61,6 +88,56 @@ class LedgerClient:
         """Gives all credits back. Refuses with HOLD_EXPIRED, when they went back before."""
         request = ledger_pb2.ReleaseHoldRequest(hold_id=hold_id)
         await self._stub.ReleaseHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
+
+    async def refund(self, refund_id: str, *, hold_id: str, amount_micros: int, reason: str) -> None:
+        """Gives credits back that were taken. Idempotent by refund id."""
+        request = ledger_pb2.RefundHoldRequest(
+            refund_id=refund_id, hold_id=hold_id, amount_micros=amount_micros, reason=reason
+        )
+        await self._stub.RefundHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
+
+
+class HoldClient:
+    """The port Holds, at the billing service."""
+
+    def __init__(self, channel: aio.Channel) -> None:
+        self._stub = LedgerServiceStub(channel)
+
+    async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
+        """Returns the holds with these ids that there are; 1,000 at most may be asked for."""
+        if not hold_ids:
+            return []
+        request = ledger_pb2.GetHoldsRequest(hold_ids=hold_ids)
+        answer = await self._stub.GetHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
+        return [_parse_hold(hold) for hold in answer.holds]
+
+    async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
+        """Returns the holds with the lowest ids after one, lowest first."""
+        request = ledger_pb2.ListHoldsRequest(after_hold_id=after_id or None, limit=holds_max)
+        answer = await self._stub.ListHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
+        return [_parse_hold(hold) for hold in answer.holds]
+
+
+def _parse_hold(hold: hold_pb2.Hold) -> Hold:
+    return Hold(
+        hold_id=hold.hold_id,
+        account_id=hold.account_id,
+        environment=hold.environment,
+        amount_micros=hold.amount_micros,
+        captured_micros=hold.captured_micros,
+        refunded_micros=hold.refunded_micros,
+        state=_HOLD_STATE[hold.state],
+    )
+
+
+_HOLD_STATE = {
+    hold_pb2.Hold.STATE_PROVISIONAL: HoldState.PROVISIONAL,
+    hold_pb2.Hold.STATE_CONFIRMED: HoldState.CONFIRMED,
+    hold_pb2.Hold.STATE_CAPTURED: HoldState.CAPTURED,
+    hold_pb2.Hold.STATE_RELEASED: HoldState.RELEASED,
+    hold_pb2.Hold.STATE_EXPIRED: HoldState.EXPIRED,
+}
+assert set(_HOLD_STATE.values()) == set(HoldState)
 
 
 class IntakeClient:
@@ -90,28 +167,70 @@ def _render_event(event: OutboxEvent) -> Event:
     )
 
 
-class KeyClient:
-    """Looks API keys up at the billing service."""
+class PriceClient:
+    """Reads prices at the billing service."""
 
     def __init__(self, channel: aio.Channel) -> None:
-        self._stub = KeyServiceStub(channel)
+        self._stub = PriceServiceStub(channel)
 
-    async def look_up(self, key_sha256: bytes) -> Caller | None:
-        """Returns whom the key belongs to, or None when it does not work."""
-        try:
-            found = await self._stub.LookUpKey(
-                LookUpKeyRequest(key_sha256=key_sha256), timeout=LOOK_UP_TIMEOUT_SECONDS
+    async def fetch(self) -> PriceList:
+        """Returns the prices."""
+        answer = await self._stub.ListPrices(ListPricesRequest(), timeout=LOOK_UP_TIMEOUT_SECONDS)
+        return _parse_prices(answer.versions)
+
+
+def _parse_prices(versions: Iterable[PriceVersion]) -> PriceList:
+    prices: defaultdict[tuple[str, str, str], list[Price]] = defaultdict(list)
+    for version in versions:
+        valid_from = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=version.valid_from_millis)
+        for price in version.prices:
+            prices[price.model, price.resolution, price.environment].append(
+                Price(
+                    version=version.version,
+                    valid_from=valid_from,
+                    micros_per_second=price.micros_per_second,
+                )
             )
+    return PriceList(prices=prices)
+
+
+class PriceCache:
+    """The port Prices, from memory for PRICES_KNOWN_SECONDS. Asks once for many waiting callers.
+
+    While billing does not answer, what it said last goes on holding.
+    """
+
+    def __init__(
+        self, fetch: Callable[[], Awaitable[PriceList]], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._fetch = fetch
+        self._monotonic = monotonic
+        self._known: PriceList | None = None
+        self._known_until = -math.inf
+        self._asking: asyncio.Task[PriceList] | None = None
+
+    async def current(self) -> PriceList:
+        """Returns the prices. Refuses with UNAVAILABLE when none are known."""
+        if self._known is not None and self._monotonic() < self._known_until:
+            return self._known
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> PriceList:
+        try:
+            asked_at = self._monotonic()
+            self._known = await self._fetch()
+            self._known_until = asked_at + PRICES_KNOWN_SECONDS
         except ServiceError as error:
-            if error.reason is Reason.KEY_INVALID:
-                return None
-            raise
-        return Caller(
-            key_id=found.key_id,
-            account_id=found.account_id,
-            environment=found.environment,
-            contract=found.contract,
-        )
+            if self._known is None:
+                raise ServiceError(
+                    Reason.UNAVAILABLE, "Prices are not known yet. Please try again."
+                ) from error
+            log.warning("prices not refreshed: %s", error)
+        finally:
+            self._asking = None
+        return self._known
 
 
 class MediaKeeper:

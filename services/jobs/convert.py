@@ -4,26 +4,28 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
 from reelgate.models.v1 import model_pb2
 from reelgate.usage.v1 import usage_pb2, usage_service_pb2
 from reelgate.video.v1 import video_pb2, video_service_pb2
+from reelgate.video.v1.video_service_pb2 import CreateVideoRequest, EstimateVideoRequest
 
-from services.common.clock import rfc3339
+from services.common.clock import parse_moment, rfc3339, whole_milliseconds
 from services.common.egress import ForbiddenUrlError
 from services.common.errors import invalid_field
 from services.jobs.domain import (
     FAILURE_MESSAGE,
     MICROS_PER_CREDIT,
     Job,
-    Model,
     NewVideo,
+    Offer,
     Status,
     VideoInput,
 )
+from services.jobs.operations.estimate_video import Estimate
 from services.jobs.operations.get_usage import Tally, Usage
 from services.jobs.operations.get_video import job_not_found
 
@@ -38,7 +40,6 @@ ASPECT_RATIO_DEFAULT = "16:9"
 LIST_LIMIT_DEFAULT = 20
 USAGE_RANGE_DEFAULT = timedelta(days=30)
 USAGE_DAYS_DEFAULT = 30
-YEAR_MIN = 1970
 
 _JOB_ID = re.compile(r"vid_[0-9a-hjkmnp-tv-z]{26}")
 _FRAMES = "first_and_last_frames"
@@ -47,8 +48,8 @@ _FRAME_FIELDS = ("start_image_url", "end_image_url")
 _WHOLE_MAX = 2**53
 
 
-def parse_create_video(
-    request: video_service_pb2.CreateVideoRequest, *, check_url: CheckUrl, random_seed: Callable[[], int]
+def parse_new_video(
+    request: CreateVideoRequest | EstimateVideoRequest, *, check_url: CheckUrl, random_seed: Callable[[], int]
 ) -> NewVideo:
     """Returns the request with every default resolved. Refuses with INVALID_FIELD.
 
@@ -92,8 +93,8 @@ def parse_get_usage(
     request: usage_service_pb2.GetUsageRequest, *, now: datetime
 ) -> tuple[datetime, datetime, int]:
     """Returns first and last moment in whole milliseconds, and how many days. Refuses with INVALID_FIELD."""
-    end = _parse_moment("end", request.end) if request.HasField("end") else _whole_milliseconds(now)
-    start = _parse_moment("start", request.start) if request.HasField("start") else end - USAGE_RANGE_DEFAULT
+    end = parse_moment("end", request.end) if request.HasField("end") else whole_milliseconds(now)
+    start = parse_moment("start", request.start) if request.HasField("start") else end - USAGE_RANGE_DEFAULT
     if start > end:
         raise invalid_field("start", f"must not be after the end of the range, {rfc3339(end)}", request.start)
     return start, end, request.limit or USAGE_DAYS_DEFAULT
@@ -110,6 +111,18 @@ def render_created(job: Job) -> video_pb2.CreatedVideo:
     )
 
 
+def render_estimate(wanted: NewVideo, estimate: Estimate) -> video_pb2.VideoEstimate:
+    """Returns what a request would cost."""
+    return video_pb2.VideoEstimate(
+        model=wanted.model,
+        resolution=wanted.input.resolution,
+        duration=wanted.input.duration_seconds,
+        credits=_credits(estimate.total_micros),
+        available=_credits(estimate.available_micros),
+        covered=estimate.total_micros <= estimate.available_micros,
+    )
+
+
 def render_video(job: Job) -> video_pb2.Video:
     """Returns a job as polls and lists show it: each status has its own fields."""
     return video_pb2.Video(**_video(job))
@@ -121,19 +134,19 @@ def render_event(job: Job) -> tuple[str, bytes]:
     return f"video.generation.{job.status}", body.encode()
 
 
-def render_model(model: Model) -> model_pb2.Model:
+def render_model(offer: Offer) -> model_pb2.Model:
     """Returns a model as lists show it."""
-    return model_pb2.Model(**_model(model))
+    return model_pb2.Model(**_model(offer))
 
 
-def render_model_detail(model: Model) -> model_pb2.ModelDetail:
+def render_model_detail(offer: Offer) -> model_pb2.ModelDetail:
     """Returns a model with everything an integration may want to know."""
     return model_pb2.ModelDetail(
-        **_model(model),
-        aspect_ratios=model.aspect_ratios,
-        capabilities=model.capabilities,
+        **_model(offer),
+        aspect_ratios=offer.model.aspect_ratios,
+        capabilities=offer.model.capabilities,
         credits_per_second={
-            resolution: _credits(micros) for resolution, micros in model.micros_per_second.items()
+            resolution: _credits(price.micros_per_second) for resolution, price in offer.prices.items()
         },
     )
 
@@ -210,7 +223,7 @@ def _parse_frames(sent: video_pb2.VideoInput) -> tuple[str, str]:
     return frames[0], frames[1]
 
 
-def _urls(request: video_service_pb2.CreateVideoRequest) -> Iterator[tuple[str, str]]:
+def _urls(request: CreateVideoRequest | EstimateVideoRequest) -> Iterator[tuple[str, str]]:
     """Every address of a request, under the name its sender gave it."""
     sent = request.input
     for name in (*_FRAME_FIELDS, "video_url"):
@@ -261,24 +274,6 @@ def _number(sent: float) -> float:
     return int(sent) if sent.is_integer() and abs(sent) <= _WHOLE_MAX else sent
 
 
-def _parse_moment(field: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError("no time zone")
-        utc = moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        rule = "must be an ISO 8601 date and time with a time zone, such as 2026-07-01T00:00:00.000Z"
-        raise invalid_field(field, rule, text) from None
-    if utc.year < YEAR_MIN:
-        raise invalid_field(field, f"must not be before the year {YEAR_MIN}", text)
-    return _whole_milliseconds(utc)
-
-
-def _whole_milliseconds(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
 def _video(job: Job) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "id": job.id,
@@ -326,12 +321,12 @@ def _credits(micros: int) -> float:
     return micros / MICROS_PER_CREDIT if rest else whole
 
 
-def _model(model: Model) -> dict[str, Any]:
+def _model(offer: Offer) -> dict[str, Any]:
     return {
-        "id": model.id,
+        "id": offer.model.id,
         "status": "active",
-        "resolutions": model.resolutions,
-        "duration": {"min": model.duration_seconds_min, "max": model.duration_seconds_max},
+        "resolutions": list(offer.prices),
+        "duration": {"min": offer.model.duration_seconds_min, "max": offer.model.duration_seconds_max},
     }
 
 

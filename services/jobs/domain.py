@@ -1,11 +1,11 @@
 """Jobs: values, states, prices and the rules that need nothing but them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from services.common.errors import Reason, ServiceError, invalid_field
+from services.common.errors import Reason
 
 MICROS_PER_CREDIT = 1_000_000
 
@@ -38,11 +38,15 @@ NEXT: dict[State, frozenset[State]] = {
     State.PENDING: frozenset({State.SUBMITTING, State.FAILING}),
     State.SUBMITTING: frozenset({State.PENDING, State.PROCESSING, State.FAILING}),
     State.PROCESSING: frozenset({State.STORED, State.FAILING}),
-    State.STORED: frozenset(),
+    State.STORED: frozenset({State.FAILING}),
     State.FAILING: frozenset(),
 }
-"""Moves between states. From STORED a job completes, from FAILING it fails."""
+"""Moves between states. From STORED a job completes, unless its hold is gone; from FAILING it fails."""
 assert NEXT.keys() == set(State)
+
+GIVEN_UP_BY_OPERATORS = frozenset({State.PENDING, State.SUBMITTING, State.PROCESSING})
+"""From where an operator may fail a job. One in STORED is about to complete."""
+assert all(State.FAILING in NEXT[state] for state in GIVEN_UP_BY_OPERATORS)
 
 
 class FailureCode(StrEnum):
@@ -71,7 +75,7 @@ assert FAILURE_MESSAGE.keys() == set(FailureCode)
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A public model: what it can do and what a second of it costs."""
+    """A public model: what it can do."""
 
     id: str
     resolutions: tuple[str, ...]
@@ -79,28 +83,41 @@ class Model:
     duration_seconds_max: int
     aspect_ratios: tuple[str, ...]
     capabilities: tuple[str, ...]
-    micros_per_second: Mapping[str, int]
-    """Price of one second, in micro-credits, by resolution."""
+
+
+Catalogue = tuple[Model, ...]
+"""The models there are, strongest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Catalogue:
-    """The models on offer, strongest first, and the version of their prices."""
+class Price:
+    """What one second costs from a moment on, in micro-credits, and the version of prices that says so."""
 
-    price_version: str
-    models: Mapping[str, Model]
+    version: str
+    valid_from: datetime
+    micros_per_second: int
 
-    def model(self, name: str) -> Model:
-        """Returns the model of that name. Refuses with MODEL_NOT_FOUND."""
-        found = self.models.get(name)
-        if found is None:
-            names = ", ".join(self.models)
-            raise ServiceError(
-                Reason.MODEL_NOT_FOUND,
-                f'There is no model "{name[:64]}". Use one of: {names}.',
-                model=name[:64],
-            )
-        return found
+
+@dataclass(frozen=True, kw_only=True)
+class PriceList:
+    """Prices of the present and the future, and those of the past that may still be needed."""
+
+    prices: Mapping[tuple[str, str, str], Sequence[Price]]
+    """By model, resolution and environment, oldest first."""
+
+    def at(self, moment: datetime, *, model: str, resolution: str, environment: str) -> Price | None:
+        """Returns the price that holds at a moment."""
+        found = self.prices.get((model, resolution, environment), ())
+        return next((price for price in reversed(found) if price.valid_from <= moment), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A model as a buyer can have it at one moment."""
+
+    model: Model
+    prices: Mapping[str, Price]
+    """By resolution, at least one. A resolution without a price is not on offer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +160,16 @@ class Owner:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Buyer:
+    """Who asks: an owner, by one of its keys."""
+
+    owner: Owner
+    key_id: str
+    models_allowed: tuple[str, ...]
+    """What the key may use. Empty: every model."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Output:
     """The stored result, by public addresses."""
 
@@ -170,6 +197,9 @@ class Job:
     ended_at: datetime | None = None
     charged_micros: int = 0
     refunded_micros: int = 0
+    """What was reserved and not charged, once the job has ended."""
+    returned_micros: int = 0
+    """What an operator gave back later of what was charged."""
     output: Output | None = None
     failure: FailureCode | None = None
 
@@ -221,8 +251,139 @@ class OutboxEvent:
     type: str
     sequence: int
     target_url: str
+    """Where to deliver besides the account's endpoints; empty when the job came without an address."""
     body: bytes
     occurred_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditNote:
+    """Who changes something, and why."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEntry:
+    """A change that an operator made. Later ones have greater numbers."""
+
+    number: int
+    occurred_at: datetime
+    actor: str
+    action: str
+    subject_id: str
+    reason: str
+    details: Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfinishedJob:
+    """A job that has not ended, as operators see it."""
+
+    job_id: str
+    account_id: str
+    environment: str
+    model: str
+    state: State
+    age_seconds: int
+    """In its state, by the database clock."""
+    created_at: datetime
+    due_at: datetime
+    check_count: int
+    route: str | None
+    """Of the last attempt."""
+    task_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a job is, for an operator who wanted to change it."""
+
+    status: Status
+    state: State | None
+    """None: it has ended."""
+    failed_by_operator: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedRefund:
+    """Credits that an operator wants to give back for a completed job."""
+
+    refund_id: str
+    job_id: str
+    amount_micros: int | None
+    """None: all that was charged and not yet given back."""
+    note: AuditNote
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refund:
+    """Credits that are going back, or have gone."""
+
+    refund_id: str
+    job_id: str
+    amount_micros: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundRefusal:
+    """Why nothing is given back, and what still could be."""
+
+    reason: Reason
+    left_micros: int = 0
+
+
+class HoldState(StrEnum):
+    """Where a hold is in its life, as billing says."""
+
+    PROVISIONAL = "provisional"
+    CONFIRMED = "confirmed"
+    CAPTURED = "captured"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """Credits set aside for a job, as billing says."""
+
+    hold_id: str
+    account_id: str
+    environment: str
+    amount_micros: int
+    captured_micros: int
+    refunded_micros: int
+    state: HoldState
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """What is written down about a job's money, at one moment."""
+
+    job_id: str
+    account_id: str
+    environment: str
+    status: Status
+    state: State | None
+    """None: it has no work row."""
+    reserved_micros: int
+    charged_micros: int
+    refunded_micros: int
+    returned_micros: int
+    refunds_applied_micros: int
+    refunds_waiting_micros: int
+    """On record; billing may have made them already."""
+    is_counted: bool
+    """Whether its hour has a roll-up of usage."""
+
+
+class UsagePart(StrEnum):
+    """A roll-up of usage that is checked by itself."""
+
+    HOURS = "usage_hourly"
+    DAYS = "usage_daily"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,29 +394,14 @@ class Route:
     upstream_model: str
 
 
+def in_credits(micros: int) -> str:
+    """Writes an amount for people: whole credits as `50`, others as `12.5`."""
+    whole, rest = divmod(micros, MICROS_PER_CREDIT)
+    return f"{whole}.{rest:06d}".rstrip("0") if rest else str(whole)
+
+
 class LeaseLostError(Exception):
     """Another worker has taken the job over. Nothing was changed; whoever gets this stops."""
-
-
-def price_micros(model: Model, wanted: VideoInput) -> tuple[int, int]:
-    """Returns the price of one second and of the whole, in micro-credits. Refuses with INVALID_FIELD.
-
-    Reference media cost nothing extra (the contract's formula: seconds x rate x outputs, one output).
-    """
-    rate = model.micros_per_second.get(wanted.resolution)
-    if rate is None:
-        raise invalid_field(
-            "input.resolution",
-            f"must be one of {', '.join(model.resolutions)} for model {model.id}",
-            wanted.resolution,
-        )
-    if not model.duration_seconds_min <= wanted.duration_seconds <= model.duration_seconds_max:
-        raise invalid_field(
-            "input.duration",
-            f"must be {model.duration_seconds_min} to {model.duration_seconds_max} for model {model.id}",
-            wanted.duration_seconds,
-        )
-    return rate, rate * wanted.duration_seconds
 
 
 DURATION_TOLERANCE_SECONDS = 0.5
@@ -282,8 +428,9 @@ class UsageCount:
     completed: int
     failed: int
     charged_micros: int
-    """Gross: what was debited for finished jobs, refunded ones included."""
+    """Gross: what was debited for finished jobs, what went back included."""
     refunded_micros: int
+    """What went back: at the end of a job, or later by an operator."""
 
 
 PIXELS_BY_RESOLUTION = {"480p": 864 * 496, "720p": 1280 * 720, "1080p": 1920 * 1080}

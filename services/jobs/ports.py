@@ -2,18 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from services.common.verification import Page
 from services.jobs.domain import (
+    AuditEntry,
+    AuditNote,
     Claim,
     FailureCode,
+    Hold,
     Job,
+    JobRecord,
     OutboxEvent,
     Output,
     Owner,
+    PriceList,
+    Refund,
+    RefundRefusal,
     Route,
+    Standing,
+    State,
     Status,
+    UnfinishedJob,
     UsageCount,
+    UsagePart,
+    WantedRefund,
 )
 from services.upstream.contract import Provider
 
@@ -70,10 +83,53 @@ class Work(Protocol):
         """Moves to FAILING, and keeps the lease."""
 
     async def finish(self, claim: Claim, job: Job, *, event_type: str, event_body: bytes) -> None:
-        """Ends a job in one transaction: what the customer sees, usage, the event if somebody is to be told."""
+        """Ends a job in one transaction: what the customer sees, usage, the event."""
 
     async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
         """Makes the job of an attempt due at once. Tells whether there is such an unfinished attempt."""
+
+
+class Controls(Protocol):
+    """What operators do to unfinished jobs. Every change leaves an audit entry in the same commit."""
+
+    async def unfinished(
+        self, *, state: State | None, age_seconds_min: int, limit: int
+    ) -> list[UnfinishedJob]:
+        """Returns unfinished jobs that have been in their state for so long, the longest first."""
+
+    async def fail(self, job_id: str, *, failure: FailureCode, note: AuditNote) -> bool:
+        """Moves a job to FAILING, whoever holds it, and makes it due; from where operators may give one up only.
+
+        Tells whether it was so moved.
+        """
+
+    async def recheck(self, job_id: str, *, note: AuditNote) -> bool:
+        """Makes an unfinished job due at once. Tells whether there is one."""
+
+    async def standing(self, job_id: str) -> Standing | None:
+        """Returns where a job is."""
+
+
+class Refunds(Protocol):
+    """What operators give back for completed jobs. Idempotent by refund id."""
+
+    async def register(self, wanted: WantedRefund) -> Refund | RefundRefusal:
+        """Puts a refund on record with its audit entry, or returns the one that is: from then on it will be made."""
+
+    async def take_due(self, *, limit: int) -> list[Refund]:
+        """Returns refunds that somebody registered a while ago and that are not applied. Nobody else gets them soon."""
+
+    async def apply(self, refund_id: str) -> None:
+        """Counts a refund to its job and to usage, once."""
+
+
+class Audit(Protocol):
+    """What operators did."""
+
+    async def newest(
+        self, *, subject_id: str | None, before_number: int | None, limit: int
+    ) -> list[AuditEntry]:
+        """Returns changes from newest to oldest: of one subject only, those before `before_number` only."""
 
 
 class Outbox(Protocol):
@@ -96,17 +152,60 @@ class Intake(Protocol):
 class Ledger(Protocol):
     """The credits of accounts. Idempotent by hold id, which is the job id."""
 
-    async def hold(self, hold_id: str, *, owner: Owner, amount_micros: int) -> None:
-        """Sets credits aside. Refuses with CREDITS_INSUFFICIENT."""
+    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> None:
+        """Sets credits aside, counted to the account and the key. Refuses with CREDITS_INSUFFICIENT or SPEND_LIMIT_EXCEEDED."""
 
-    async def confirm(self, hold_id: str) -> None:
-        """Makes the hold last. Refuses with HOLD_EXPIRED."""
+    async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
+        """Makes the hold last so long from now, at least. Refuses with HOLD_EXPIRED."""
 
     async def capture(self, hold_id: str, *, amount_micros: int) -> None:
-        """Takes credits and gives the rest back."""
+        """Takes credits and gives the rest back. Refuses with HOLD_EXPIRED, when they went back before."""
 
     async def release(self, hold_id: str) -> None:
         """Gives all credits back. Refuses with HOLD_EXPIRED, when they went back before."""
+
+    async def refund(self, refund_id: str, *, hold_id: str, amount_micros: int, reason: str) -> None:
+        """Gives credits back that were taken. Idempotent by refund id."""
+
+
+class Funds(Protocol):
+    """What accounts have."""
+
+    async def available(self, owner: Owner) -> int:
+        """Returns the micro-credits that can be spent."""
+
+
+class Prices(Protocol):
+    """What videos cost."""
+
+    async def current(self) -> PriceList:
+        """Returns the prices of a few seconds ago at most, or the last that are known while nobody answers.
+
+        Refuses with UNAVAILABLE when none are known.
+        """
+
+
+class Holds(Protocol):
+    """What billing knows about the credits set aside for jobs."""
+
+    async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
+        """Returns the holds with these ids that there are."""
+
+    async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
+        """Returns the holds with the lowest ids after one, lowest first."""
+
+
+class Records(Protocol):
+    """Jobs and their usage, as they are checked."""
+
+    async def get(self, job_ids: Sequence[str]) -> list[JobRecord]:
+        """Returns the jobs with these ids that there are."""
+
+    async def page(self, *, after_id: str, jobs_max: int) -> list[JobRecord]:
+        """Returns the jobs with the lowest ids after one, lowest first, as they all were at one moment."""
+
+    async def usage_page(self, part: UsagePart, after: Sequence[Any], *, rows_max: int) -> Page:
+        """Checks the roll-ups that follow a key, as they all were at one moment."""
 
 
 class Media(Protocol):

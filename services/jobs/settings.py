@@ -12,7 +12,7 @@ class JobsSettings(ServiceSettings):
     """What a jobs process needs to know."""
 
     internal_address: Address = "0.0.0.0:7101"
-    """Where health probes are served."""
+    """Where operators' methods and health probes are served."""
     public_address: Address = "0.0.0.0:7001"
     """Where customers' methods are served."""
     billing_target: Address
@@ -26,7 +26,7 @@ class JobsSettings(ServiceSettings):
     callback_base_url: str = ""
     """Public address of the edge, where providers call back. Empty: they are only polled."""
     catalogue_file: Path = Path(__file__).parent / "catalogue.yaml"
-    """Models and prices."""
+    """Models: what they can do, and what providers call them."""
     ark_base_url: str = "https://ark.ap-southeast.bytepluses.com/api/v3"
     """ModelArk, which renders for the live environment."""
     ark_api_key: SecretStr | None = None

@@ -1,5 +1,7 @@
 """The tables of the jobs database. Times are the database clock's; amounts are micro-credits."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -8,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -16,6 +19,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 Moment = DateTime(timezone=True)
@@ -37,6 +41,7 @@ jobs = Table(
     Column("reserved_micros", BigInteger, nullable=False),
     Column("charged_micros", BigInteger, nullable=False, server_default=text("0")),
     Column("refunded_micros", BigInteger, nullable=False, server_default=text("0")),
+    Column("returned_micros", BigInteger, nullable=False, server_default=text("0")),
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
     Column("ended_at", Moment),
@@ -49,12 +54,31 @@ jobs = Table(
     CheckConstraint("reserved_micros > 0", name="jobs_reserved"),
     CheckConstraint("charged_micros BETWEEN 0 AND reserved_micros", name="jobs_charged"),
     CheckConstraint("refunded_micros BETWEEN 0 AND reserved_micros", name="jobs_refunded"),
+    CheckConstraint("returned_micros BETWEEN 0 AND charged_micros", name="jobs_returned"),
+    CheckConstraint(
+        "CASE status WHEN 'completed' THEN charged_micros + refunded_micros = reserved_micros"
+        " WHEN 'failed' THEN charged_micros = 0 AND refunded_micros = reserved_micros"
+        " ELSE charged_micros = 0 AND refunded_micros = 0 END",
+        name="jobs_settled",
+    ),
     # In an order of their own, so that a page is never read off the primary key, past everybody else's jobs.
     Index("jobs_newest", "account_id", "environment", text('id COLLATE "C" DESC')),
     Index("jobs_newest_by_status", "account_id", "environment", "status", text('id COLLATE "C" DESC')),
-    Index("jobs_created", "account_id", "environment", "created_at"),
+    # In collations of their own, so that no index with the same first columns is taken for one of them.
+    Index("jobs_created", text('account_id COLLATE "C"'), text('environment COLLATE "C"'), "created_at"),
+    Index(
+        "jobs_unfinished",
+        text('account_id COLLATE "POSIX"'),
+        text('environment COLLATE "POSIX"'),
+        "created_at",
+        postgresql_where=text("status IN ('pending', 'processing')"),
+    ),
 )
-"""What customers see. A row is written at acceptance, at the start and at the end, never in between."""
+"""What customers see. A row is written at acceptance, at the start and at the end, and when a refund is made.
+
+What was reserved is what was charged and what was refunded, at the end. `returned_micros` is the part of what was
+charged that an operator gave back later.
+"""
 
 work = Table(
     "work",
@@ -68,6 +92,7 @@ work = Table(
     Column("wake_no", Integer, nullable=False, server_default=text("0")),
     Column("check_count", Integer, nullable=False, server_default=text("0")),
     Index("work_due", "due_at"),
+    Index("work_state_since", "state_since"),
 )
 """One narrow row for each unfinished job: when it is due, and who has it."""
 
@@ -108,16 +133,62 @@ outbox = Table(
 )
 """Events that the webhooks service has not yet taken over. A row goes when it has."""
 
-usage_daily = Table(
-    "usage_daily",
+
+def _usage(name: str, period: Column[Any]) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("account_id", Text, primary_key=True),
+        Column("environment", Text, primary_key=True),
+        period,
+        Column("model", Text, primary_key=True),
+        Column("completed_jobs", Integer, nullable=False),
+        Column("failed_jobs", Integer, nullable=False),
+        Column("charged_micros", BigInteger, nullable=False),
+        Column("refunded_micros", BigInteger, nullable=False),
+    )
+
+
+usage_daily = _usage("usage_daily", Column("day", Date, primary_key=True))
+"""Ended jobs by UTC day of creation, kept up when they end or are refunded.
+
+`charged_micros` is gross: what was debited, what went back later included. `refunded_micros` is what went back.
+"""
+
+usage_hourly = _usage("usage_hourly", Column("hour", Moment, primary_key=True))
+"""The same by the hour, so that a range that begins or ends within a day counts no more than an hour's jobs."""
+
+refunds = Table(
+    "refunds",
     metadata,
-    Column("account_id", Text, primary_key=True),
-    Column("environment", Text, primary_key=True),
-    Column("day", Date, primary_key=True),
-    Column("model", Text, primary_key=True),
-    Column("completed_jobs", Integer, nullable=False),
-    Column("failed_jobs", Integer, nullable=False),
-    Column("charged_micros", BigInteger, nullable=False),
-    Column("refunded_micros", BigInteger, nullable=False),
+    Column("refund_id", Text, primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
+    Column(
+        "amount_micros",
+        BigInteger,
+        CheckConstraint("amount_micros > 0", name="refunds_amount"),
+        nullable=False,
+    ),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=text("now()")),
+    Column("due_at", Moment, nullable=False),
+    Column("applied_at", Moment),
+    Index("refunds_of_job", "job_id"),
+    Index("refunds_due", "due_at", postgresql_where=text("applied_at IS NULL")),
 )
-"""Finished jobs by UTC day of creation, kept up when they finish. `charged_micros` is gross."""
+"""Refunds that operators decided on. Until one is applied, somebody goes on with it whenever it is due."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("occurred_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    Index("audit_of_subject", "subject_id", "number"),
+)
+"""What operators changed. The database refuses to alter it."""

@@ -1,7 +1,7 @@
 """Builds a jobs process: opens everything in order and closes it in reverse."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +9,9 @@ from enum import Flag, auto
 from functools import partial
 
 import aiohttp
+from reelgate.admin.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from reelgate.admin.v1.job_admin_service_pb2_grpc import add_JobAdminServiceServicer_to_server
+from reelgate.admin.v1.verifier_service_pb2_grpc import add_VerifierServiceServicer_to_server
 from reelgate.callback.v1.callback_service_pb2_grpc import add_CallbackServiceServicer_to_server
 from reelgate.models.v1.models_service_pb2_grpc import add_ModelsServiceServicer_to_server
 from reelgate.usage.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
@@ -21,16 +24,42 @@ from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.egress import UrlPolicy, check_url
 from services.common.ids import new_id, new_token
+from services.common.key_client import KeyClient
 from services.common.loop import repeat, running
 from services.common.serve import Port, serve
 from services.common.validation import validated
+from services.common.verification import keep_verifying
 from services.common.wakeup import Wakeups, open_wakeups
-from services.jobs import rpc
 from services.jobs.catalogue import UpstreamNames, load_catalogue
-from services.jobs.clients import IntakeClient, KeyClient, LedgerClient, MediaKeeper
+from services.jobs.clients import (
+    HoldClient,
+    IntakeClient,
+    LedgerClient,
+    MediaKeeper,
+    PriceCache,
+    PriceClient,
+)
 from services.jobs.convert import render_event
 from services.jobs.domain import Claim, Job, Route, State
-from services.jobs.ports import Ledger, Media, Providers, Work
+from services.jobs.operations.verify_jobs import verify_jobs
+from services.jobs.ports import Media, Prices, Providers, Work
+from services.jobs.rpc.access import (
+    AUDIT_SERVICE,
+    CALLBACK_SERVICE,
+    JOB_ADMIN_SERVICE,
+    MODELS_SERVICE,
+    PUBLIC_ACCESS,
+    USAGE_SERVICE,
+    VERIFIER_SERVICE,
+    VIDEO_SERVICE,
+)
+from services.jobs.rpc.audit import AuditServicer
+from services.jobs.rpc.callbacks import CallbackServicer
+from services.jobs.rpc.job_admin import JobAdminServicer
+from services.jobs.rpc.models import ModelsServicer
+from services.jobs.rpc.usage import UsageServicer
+from services.jobs.rpc.verifier import VerifierServicer
+from services.jobs.rpc.videos import VideoServicer
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
@@ -38,9 +67,14 @@ from services.jobs.steps.complete import complete
 from services.jobs.steps.hand_over_events import hand_over_events
 from services.jobs.steps.recover import recover
 from services.jobs.steps.refund import refund
+from services.jobs.steps.settle_refunds import settle_refunds
 from services.jobs.steps.submit import submit
+from services.jobs.store.audit import SqlAudit
+from services.jobs.store.controls import SqlControls
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.outbox import SqlOutbox
+from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.verification import SqlRecords
 from services.jobs.store.work import SqlWork
 from services.jobs.workers import Step, Walker
 from services.media.limits import MediaLimits
@@ -51,6 +85,7 @@ from services.upstream.providers.ark.wire import parse_callback
 WORK_BELL = "jobs_work"
 OUTBOX_BELL = "jobs_outbox"
 RELAY_SECONDS = 1.0
+REFUNDS_SECONDS = 5.0
 MEDIA_THREADS = 2
 SEED_MAX = 2**31 - 1
 LIVE, SIMULATOR = "ark", "simulator"
@@ -79,7 +114,8 @@ class _Core:
 
     settings: JobsSettings
     wakeups: Wakeups
-    ledger: Ledger
+    ledger: LedgerClient
+    holds: HoldClient
 
     def open_pool(self, name: str) -> AbstractAsyncContextManager[Pool]:
         """Opens a role's own pool, so that walking jobs never keeps a customer waiting for a connection."""
@@ -93,44 +129,65 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
         enter = stack.enter_async_context
         wakeups = await enter(open_wakeups(settings.database_url, (WORK_BELL, OUTBOX_BELL)))
         billing = await enter(open_channel(settings.billing_target))
-        core = _Core(settings=settings, wakeups=wakeups, ledger=LedgerClient(billing))
+        core = _Core(
+            settings=settings, wakeups=wakeups, ledger=LedgerClient(billing), holds=HoldClient(billing)
+        )
+        public_ports = []
         if Role.WORKER in role:
-            await enter(_working(core))
-        ports = [_internal_port(settings)]
+            pool = await enter(core.open_pool("jobs-worker"))
+            await enter(_working(core, pool))
         if Role.API in role:
+            pool = await enter(core.open_pool("jobs-api"))
             keys = KeyCache(KeyClient(billing).look_up)
-            ports.append(_public_port(core, await enter(core.open_pool("jobs-api")), keys))
+            prices = PriceCache(PriceClient(billing).fetch)
+            public_ports.append(_public_port(core, pool, keys, prices))
+        ports = (_internal_port(core, pool), *public_ports)
         internal_address, *public = await enter(serve(*ports, notice_seconds=settings.notice_seconds))
         yield Running(internal_address=internal_address, public_address=public[0] if public else None)
 
 
-def _internal_port(settings: JobsSettings) -> Port:
+def _internal_port(core: _Core, pool: Pool) -> Port:
+    settings = core.settings
+    job_admin = JobAdminServicer(
+        controls=SqlControls(pool),
+        refunds=SqlRefunds(pool),
+        ledger=core.ledger,
+        ring=partial(core.wakeups.ring, WORK_BELL),
+    )
+    audit = AuditServicer(audit=SqlAudit(pool))
+    verifier = VerifierServicer(records=SqlRecords(pool), holds=core.holds)
     return Port(
         address=settings.internal_address,
-        services=(),
+        services=(
+            (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin)),
+            (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
+            (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier)),
+        ),
         layers=(logged, errors_mapped, validated),
         reflection=settings.reflection,
     )
 
 
-def _public_port(core: _Core, pool: Pool, keys: KeyCache) -> Port:
+def _public_port(core: _Core, pool: Pool, keys: KeyCache, prices: Prices) -> Port:
     settings = core.settings
     catalogue, _ = load_catalogue(settings.catalogue_file)
     jobs = SqlJobs(pool)
     policy = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
-    video = rpc.VideoServicer(
+    video = VideoServicer(
         catalogue=catalogue,
+        prices=prices,
         jobs=jobs,
         ledger=core.ledger,
+        funds=core.ledger,
         check_url=partial(check_url, policy=policy),
         random_seed=partial(secrets.randbelow, SEED_MAX + 1),
         new_id=partial(new_id, "vid"),
         ring=partial(core.wakeups.ring, WORK_BELL),
         clock=utc_now,
     )
-    models = rpc.ModelsServicer(catalogue=catalogue)
-    usage = rpc.UsageServicer(jobs=jobs, clock=utc_now)
-    callback = rpc.CallbackServicer(
+    models = ModelsServicer(catalogue=catalogue, prices=prices, clock=utc_now)
+    usage = UsageServicer(jobs=jobs, clock=utc_now)
+    callback = CallbackServicer(
         work=SqlWork(pool),
         claimed_task_id=lambda body: parse_callback(body).task_id,
         ring=partial(core.wakeups.ring, WORK_BELL),
@@ -138,22 +195,21 @@ def _public_port(core: _Core, pool: Pool, keys: KeyCache) -> Port:
     return Port(
         address=settings.public_address,
         services=(
-            (rpc.VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, video)),
-            (rpc.MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
-            (rpc.USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
-            (rpc.CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
+            (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, video)),
+            (MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
+            (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
+            (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
         ),
-        layers=(logged, errors_mapped, authenticated(keys, rpc.PUBLIC_ACCESS), validated),
+        layers=(logged, errors_mapped, authenticated(keys, PUBLIC_ACCESS), validated),
         reflection=settings.reflection,
     )
 
 
 @asynccontextmanager
-async def _working(core: _Core) -> AsyncIterator[None]:
+async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
     settings = core.settings
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        pool = await enter(core.open_pool("jobs-worker"))
         webhooks = await enter(open_channel(settings.webhooks_target))
         session = await enter(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False))
         executor = stack.enter_context(ThreadPoolExecutor(MEDIA_THREADS, thread_name_prefix="media"))
@@ -166,6 +222,10 @@ async def _working(core: _Core) -> AsyncIterator[None]:
         relay = partial(hand_over_events, outbox=SqlOutbox(pool), intake=IntakeClient(webhooks))
         bell = core.wakeups.bell(OUTBOX_BELL)
         await enter(running(repeat(relay, name="relay", idle_seconds=RELAY_SECONDS, wake=bell)))
+        settle = partial(settle_refunds, refunds=SqlRefunds(pool), ledger=core.ledger)
+        await enter(running(repeat(settle, name="refunds", idle_seconds=REFUNDS_SECONDS)))
+        verify = partial(verify_jobs, records=SqlRecords(pool), holds=core.holds)
+        await enter(running(keep_verifying(verify)))
         walker = _walker(core, SqlWork(pool), providers=_providers(settings, session), media=media)
         await enter(walker.running(wake=core.wakeups.bell(WORK_BELL)))
         yield
@@ -225,9 +285,10 @@ def _callback_url(base_url: str, token: str) -> str | None:
     return f"{base_url.rstrip('/')}/callbacks/{token}" if base_url else None
 
 
-def _then(step: Callable[[Claim], Awaitable[None]], ring: Callable[[], None]) -> Step:
-    async def stepped(claim: Claim) -> None:
-        await step(claim)
+def _then(step: Step, ring: Callable[[], None]) -> Step:
+    async def stepped(claim: Claim) -> Claim | None:
+        held = await step(claim)
         ring()
+        return held
 
     return stepped

@@ -7,13 +7,14 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from PIL import Image, ImageOps
 
+from services.common.egress import ForbiddenUrlError
+
 # ModelArk documentation 1520757; the total is that of a whole request body.
 BYTE_COUNT_MAX: Final = 30_000_000
 TOTAL_BYTE_COUNT_MAX: Final = 64 * 2**20
 SIDE_MAX_PIXELS: Final = 6_000
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 FETCH_TIMEOUT: Final = ClientTimeout(total=15)
-REDIRECTS_MAX: Final = 3
 CHUNK_BYTES: Final = 65_536
 
 
@@ -22,12 +23,17 @@ class BadImageError(Exception):
 
 
 async def fetch_images(session: ClientSession, urls: Sequence[str]) -> list[bytes]:
-    """The files at these http, https or data addresses, in order. Raises BadImageError."""
+    """The files at these http, https or data addresses, in order, fetched with a guarded session.
+
+    Raises BadImageError.
+    """
     files: list[bytes] = []
     for position, url in enumerate(urls, start=1):
         room = min(BYTE_COUNT_MAX, TOTAL_BYTE_COUNT_MAX - sum(map(len, files)))
         try:
             file = _decode(url) if url.startswith("data:") else await _download(session, url, room=room)
+        except ForbiddenUrlError as error:
+            raise BadImageError(f"image {position} could not be downloaded: its address {error}.") from error
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             raise BadImageError(f"image {position} could not be downloaded: {error}") from error
         if len(file) > room:
@@ -56,7 +62,7 @@ def _decode(url: str) -> bytes:
 
 async def _download(session: ClientSession, url: str, *, room: int) -> bytes:
     file = bytearray()
-    async with session.get(url, timeout=FETCH_TIMEOUT, max_redirects=REDIRECTS_MAX) as response:
+    async with session.get(url, timeout=FETCH_TIMEOUT) as response:
         response.raise_for_status()
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
             file += chunk

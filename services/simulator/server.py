@@ -10,6 +10,7 @@ from typing import Final
 
 from aiohttp import ClientSession, TCPConnector, web
 
+from services.common.egress import UrlPolicy, open_egress_session
 from services.simulator.announcer import Announcer
 from services.simulator.answers import API_PATH, guard, show_request_id
 from services.simulator.api import TasksApi
@@ -60,7 +61,11 @@ async def serve_simulator(
         session = await stack.enter_async_context(
             ClientSession(connector=TCPConnector(limit=OUTGOING_CONNECTIONS_MAX))
         )
-        studio = Studio(folder, session=session, workers=settings.render_workers)
+        policy = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
+        images = await stack.enter_async_context(
+            open_egress_session(policy, connections_max=OUTGOING_CONNECTIONS_MAX)
+        )
+        studio = Studio(folder, session=images, workers=settings.render_workers)
         stack.push_async_callback(studio.close)
         announcer = Announcer(session, links, counts)
         stack.push_async_callback(announcer.close)

@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import Field, SecretStr
 
+from services.common.egress import Networks
 from services.common.settings import Settings
 
 PREFIX: Final = "SIMULATOR_"
@@ -43,3 +44,5 @@ class SimulatorSettings(Settings):
     """Kept tasks; the oldest finished one makes room."""
     creates_per_minute_max: int = Field(default=0, ge=0)
     """More are answered 429; 0 is no limit."""
+    private_targets_allowed: Networks = ()
+    """Comma-separated CIDR blocks that reference images may be fetched from although they are not public."""

@@ -4,6 +4,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+TASK_SECONDS_MAX = 72 * 3600
+"""No provider keeps a task longer, queued or running; an adapter whose provider might must end it itself.
+
+ModelArk's `execution_expires_after` is at most this, and 48 hours in an order that does not name it. Ours does not:
+its fast model is reported to refuse orders that do.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:

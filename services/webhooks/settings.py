@@ -6,7 +6,7 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, SecretStr
 
 from services.common.egress import Networks
-from services.common.settings import ServiceSettings
+from services.common.settings import Address, ServiceSettings
 
 
 def _fernet_key(key: SecretStr) -> SecretStr:
@@ -17,6 +17,12 @@ def _fernet_key(key: SecretStr) -> SecretStr:
 class WebhooksSettings(ServiceSettings):
     """What a webhooks process needs to know."""
 
+    internal_address: Address = "0.0.0.0:7101"
+    """Where other services, operators and health probes are served."""
+    public_address: Address = "0.0.0.0:7001"
+    """Where customers' methods are served."""
+    billing_target: Address
+    """Internal port of the billing service."""
     secret_key: Annotated[SecretStr, AfterValidator(_fernet_key)]
     """Encrypts signing secrets at rest: 32 bytes in URL-safe base64."""
     private_targets_allowed: Networks = ()

@@ -8,6 +8,7 @@ import psutil
 
 from tests.bench.api import measure_api
 from tests.bench.report import Row, publish
+from tests.bench.usage import measure_usage
 from tests.bench.walk import measure_walk
 from tests.e2e.local_stack import Stack, running_stack
 
@@ -28,6 +29,7 @@ def main() -> None:
         account = stack.create_account("bench", credits_each=CREDITS)
         rows += asyncio.run(measure_api(stack, account))
         rows += asyncio.run(measure_walk(stack, account))
+        rows += asyncio.run(measure_usage(stack))
     took = time.monotonic() - started
     rows.append(Row(name="the whole bench, s", measured=took, goal=360, better="lower"))
     publish(rows, file=REPORT)

@@ -1,10 +1,7 @@
 """How fast polls and creates are, as ratios to the echo: same Envoy, same load, turn by turn."""
 
-import asyncio
 import itertools
 import json
-import os
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from statistics import median
@@ -13,12 +10,10 @@ from typing import Any
 import aiohttp
 import psycopg
 
-from services.common.migrate import migrate
-from services.devstack import postgres
 from tests.bench.load import Measured, load, request
+from tests.bench.processes import open_edge, start, start_api
 from tests.bench.report import Row
 from tests.conftest import free_port
-from tests.e2e.edge_process import running_edge
 from tests.e2e.local_stack import Account, Stack
 
 LOADED_CONNECTIONS = 32
@@ -106,12 +101,12 @@ async def _round(requests: Requests, *, connections: int, seconds: float) -> Rou
 async def _targets(stack: Stack, account: Account) -> AsyncIterator[Requests]:
     status = stack.status()
     async with AsyncExitStack() as opened:
-        api, database_url = await _start_api(opened, status)
-        real = await opened.enter_async_context(_edge(status, api))
+        api, database_url = await start_api(opened, status, database=DATABASE)
+        real = await opened.enter_async_context(open_edge(status, api))
         poll_answer, job_ids = await _completed_jobs(real, account, database_url)
         echo = f"127.0.0.1:{free_port()}"
-        await _start(opened, "tests.bench.echo", echo, json.dumps(poll_answer), environment={})
-        yardstick = await opened.enter_async_context(_edge(status, echo))
+        await start(opened, "tests.bench.echo", echo, json.dumps(poll_answer), environment={})
+        yardstick = await opened.enter_async_context(open_edge(status, echo))
         key, path = account.keys["live"], "/v1/videos/generations"
         polls = itertools.cycle([request("GET", "bench", f"{path}/{job_id}", key=key) for job_id in job_ids])
         create = request("POST", "bench", path, key=key, body=CREATE_BODY)
@@ -120,53 +115,6 @@ async def _targets(stack: Stack, account: Account) -> AsyncIterator[Requests]:
             "poll": (real, polls.__next__),
             "create": (real, lambda: create),
         }
-
-
-@asynccontextmanager
-async def _edge(status: dict[str, Any], jobs_target: str) -> AsyncIterator[str]:
-    async with running_edge(
-        jobs_targets=jobs_target, billing_targets=status["grpc"]["billing"]["public"], access_log=False
-    ) as edge:
-        yield edge.address
-
-
-async def _start_api(opened: AsyncExitStack, status: dict[str, Any]) -> tuple[str, str]:
-    port = int(status["database"]["jobs"].rsplit(":", 1)[1].split("/")[0])
-    await asyncio.to_thread(postgres.ensure_database, port, DATABASE)
-    url = postgres.database_url(port, DATABASE)
-    await asyncio.to_thread(migrate, url, service="jobs")
-    address = f"127.0.0.1:{free_port()}"
-    settings = {
-        "JOBS_DATABASE_URL": url,
-        "JOBS_PUBLIC_ADDRESS": address,
-        "JOBS_INTERNAL_ADDRESS": "127.0.0.1:0",
-        "JOBS_BILLING_TARGET": status["grpc"]["billing"]["internal"],
-        "JOBS_WEBHOOKS_TARGET": status["grpc"]["webhooks"]["internal"],
-        "JOBS_MEDIA_STORE_URL": "unused",
-        "JOBS_MEDIA_BASE_URL": "http://unused.example",
-        "JOBS_SIMULATOR_BASE_URL": "http://unused.example",
-        "JOBS_SIMULATOR_API_KEY": "unused",
-    }
-    await _start(opened, "services.jobs", "api", environment=settings)
-    return address, url
-
-
-async def _start(opened: AsyncExitStack, module: str, *arguments: str, environment: dict[str, str]) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        env={**os.environ, **environment},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-
-    async def stop() -> None:
-        process.terminate()
-        await process.wait()
-
-    opened.push_async_callback(stop)
 
 
 async def _completed_jobs(edge: str, account: Account, database_url: str) -> tuple[dict[str, Any], list[str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Job, Owner, Status, UsageCount
+from services.jobs.domain import Job, Owner, PriceList, Status, UsageCount
 from tests.fakes.upstream import MemoryLedger
 
 
@@ -49,7 +49,6 @@ class FakeJobs:
 
 def _count(day: date, model: str, found: list[Job]) -> UsageCount:
     statuses = [job.status for job in found]
-    refunded = sum(job.reserved_micros for job in found if job.status is Status.FAILED)
     return UsageCount(
         day=day,
         model=model,
@@ -57,8 +56,8 @@ def _count(day: date, model: str, found: list[Job]) -> UsageCount:
         processing=statuses.count(Status.PROCESSING),
         completed=statuses.count(Status.COMPLETED),
         failed=statuses.count(Status.FAILED),
-        charged_micros=sum(job.charged_micros for job in found) + refunded,
-        refunded_micros=refunded,
+        charged_micros=sum(job.charged_micros + job.refunded_micros for job in found),
+        refunded_micros=sum(job.refunded_micros + job.returned_micros for job in found),
     )
 
 
@@ -69,9 +68,23 @@ class FakeLedger(MemoryLedger):
     available_micros: dict[tuple[str, str], int] = field(default_factory=dict)
     """By account and environment."""
 
-    async def hold(self, hold_id: str, *, owner: Owner, amount_micros: int) -> None:
+    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> None:
         purse = (owner.account_id, owner.environment)
         if self.available_micros.get(purse, 0) < amount_micros:
             raise ServiceError(Reason.CREDITS_INSUFFICIENT, "Your credit balance is too low. Please top up.")
-        await super().hold(hold_id, owner=owner, amount_micros=amount_micros)
+        await super().hold(hold_id, owner=owner, key_id=key_id, amount_micros=amount_micros)
         self.available_micros[purse] -= amount_micros
+
+    async def available(self, owner: Owner) -> int:
+        self._reachable()
+        return self.available_micros.get((owner.account_id, owner.environment), 0)
+
+
+@dataclass
+class FakePrices:
+    """Prices as a test sets them."""
+
+    known: PriceList
+
+    async def current(self) -> PriceList:
+        return self.known

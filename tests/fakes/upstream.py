@@ -77,15 +77,21 @@ class MemoryLedger:
     state: dict[str, str] = field(default_factory=dict)
     amount: dict[str, int] = field(default_factory=dict)
     captured: dict[str, int] = field(default_factory=dict)
+    refunds: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    """Hold, amount and reason, by refund id."""
+    key_id: dict[str, str] = field(default_factory=dict)
+    lasts_seconds: dict[str, int] = field(default_factory=dict)
     outage: Exception | None = None
 
-    async def hold(self, hold_id: str, *, owner: Owner, amount_micros: int) -> None:
+    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> None:
         self._reachable()
         self.state.setdefault(hold_id, "provisional")
         self.amount.setdefault(hold_id, amount_micros)
+        self.key_id.setdefault(hold_id, key_id)
 
-    async def confirm(self, hold_id: str) -> None:
+    async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
         self._move(hold_id, "confirmed", lambda: None)
+        self.lasts_seconds[hold_id] = lasts_seconds
 
     async def capture(self, hold_id: str, *, amount_micros: int) -> None:
         assert amount_micros <= self.amount[hold_id]
@@ -93,6 +99,15 @@ class MemoryLedger:
 
     async def release(self, hold_id: str) -> None:
         self._move(hold_id, "released", lambda: None)
+
+    async def refund(self, refund_id: str, *, hold_id: str, amount_micros: int, reason: str) -> None:
+        self._reachable()
+        wanted = (hold_id, amount_micros, reason)
+        if self.refunds.setdefault(refund_id, wanted) != wanted:
+            raise ServiceError(Reason.REFUND_MISMATCH, "The refund was made for something else.")
+        assert (
+            sum(amount for of, amount, _ in self.refunds.values() if of == hold_id) <= self.captured[hold_id]
+        )
 
     def _move(self, hold_id: str, to: str, then: Callable[[], object]) -> None:
         self._reachable()

@@ -9,8 +9,8 @@ from typing_extensions import override
 from services.common.clock import utc_now
 from services.jobs.domain import Job, NewVideo
 from services.jobs.operations.create_video import create_video
-from tests.fakes.jobs import FakeJobs, FakeLedger
-from tests.unit.jobs.samples import CATALOGUE, INPUT, OWNER
+from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices
+from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES
 
 WANTED = NewVideo(model="mini", input=INPUT, callback_url=None, metadata_json=None)
 JOB_ID = "vid_00000000000000000000000000"
@@ -36,8 +36,9 @@ async def create(jobs: DyingJobs) -> FakeLedger:
     with pytest.raises(type(jobs.death)):
         await create_video(
             WANTED,
-            owner=OWNER,
+            buyer=BUYER,
             catalogue=CATALOGUE,
+            prices=FakePrices(PRICES),
             ledger=ledger,
             jobs=jobs,
             new_id=lambda _: JOB_ID,
@@ -61,7 +62,7 @@ async def test_a_request_that_dies_after_the_job_was_stored_leaves_a_job_that_is
     ledger = await create(jobs)
 
     assert ledger.state == {JOB_ID: "provisional"}
-    await ledger.confirm(JOB_ID)
+    await ledger.confirm(JOB_ID, lasts_seconds=1)
     assert jobs.jobs.keys() == {JOB_ID}
 
 

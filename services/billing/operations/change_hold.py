@@ -7,7 +7,7 @@ _SENTENCES = {
     Reason.HOLD_MISMATCH: "Hold {hold_id} was captured before with another amount.",
     Reason.HOLD_CAPTURED: "Hold {hold_id} was captured before.",
     Reason.HOLD_RELEASED: "Hold {hold_id} was released before.",
-    Reason.HOLD_EXPIRED: "Hold {hold_id} expired before it was confirmed; its credits are given back.",
+    Reason.HOLD_EXPIRED: "Hold {hold_id} expired; its credits are given back.",
 }
 
 

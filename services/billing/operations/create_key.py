@@ -2,8 +2,9 @@ import hashlib
 import secrets
 import string
 from collections.abc import Callable
+from typing import NamedTuple
 
-from services.billing.domain import Key, NewKey, account_not_found
+from services.billing.domain import AuditNote, Key, NewKey, account_not_found
 from services.billing.ports import Accounts, Keys
 from services.common.authentication import KEY_PREFIXES, RANDOM_LENGTH, key_checksum
 from services.common.ids import new_id
@@ -12,13 +13,16 @@ ALPHABET = string.ascii_letters + string.digits
 HINT_ENDING_LENGTH = 4
 
 
+class Secret(NamedTuple):
+    """A key, whole, and what of it is stored."""
+
+    whole: str
+    sha256: bytes
+    hint: str
+
+
 async def create_key(
-    *,
-    account_id: str,
-    environment: str,
-    accounts: Accounts,
-    keys: Keys,
-    choose: Callable[[str], str] = secrets.choice,
+    *, account_id: str, environment: str, note: AuditNote, accounts: Accounts, keys: Keys
 ) -> tuple[str, Key]:
     """Issues a key and returns it whole, this once. Each call issues another one.
 
@@ -27,14 +31,24 @@ async def create_key(
     contract = await accounts.contract(account_id)
     if contract is None:
         raise account_not_found(account_id)
-    prefix = KEY_PREFIXES[contract, environment]
-    body = prefix + "".join(choose(ALPHABET) for _ in range(RANDOM_LENGTH))
-    secret = body + key_checksum(body)
+    secret = draw_secret(contract, environment)
     new = NewKey(
         key_id=new_id("key"),
         account_id=account_id,
         environment=environment,
-        sha256=hashlib.sha256(secret.encode()).digest(),
-        hint=f"{prefix}…{secret[-HINT_ENDING_LENGTH:]}",
+        sha256=secret.sha256,
+        hint=secret.hint,
     )
-    return secret, await keys.add(new)
+    return secret.whole, await keys.add(new, note=note)
+
+
+def draw_secret(contract: str, environment: str, *, choose: Callable[[str], str] = secrets.choice) -> Secret:
+    """Returns a key in the form of its contract and environment: prefix, random part and checksum."""
+    prefix = KEY_PREFIXES[contract, environment]
+    body = prefix + "".join(choose(ALPHABET) for _ in range(RANDOM_LENGTH))
+    whole = body + key_checksum(body)
+    return Secret(
+        whole=whole,
+        sha256=hashlib.sha256(whole.encode()).digest(),
+        hint=f"{prefix}…{whole[-HINT_ENDING_LENGTH:]}",
+    )

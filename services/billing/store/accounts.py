@@ -1,11 +1,29 @@
 """Accounts and balances in PostgreSQL."""
 
-from sqlalchemy import BigInteger, bindparam, cast, func, insert, select
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
-from services.billing.domain import BALANCE_MICROS_MAX, Account, Balance, Grant
-from services.billing.store.rows import OK, fetch
-from services.billing.tables import accounts, balances
-from services.common.database import Pool, Query
+from sqlalchemy import BigInteger, Select, bindparam, cast, func, insert, null, select, update
+
+from services.billing.domain import (
+    BALANCE_MICROS_MAX,
+    Account,
+    AuditNote,
+    Balance,
+    Funds,
+    Gift,
+    GiftRefusal,
+    NewAccount,
+    Spending,
+    SpendLimits,
+)
+from services.billing.store.audit import write_audit
+from services.billing.store.rows import OK, fetch, fetch_within
+from services.billing.store.spending import SPENDING_COLUMNS, set_limits, spending_of
+from services.billing.tables import accounts, balances, spending
+from services.common.database import Connection, Pool, Query
 from services.common.errors import Reason
 
 ENVIRONMENTS = ("live", "test")
@@ -16,21 +34,72 @@ _ADD_ACCOUNT = Query(
 _ADD_BALANCE = Query(
     insert(balances).values({name: bindparam(name) for name in ("account_id", "environment")})
 )
+_ADD_SPENDING = Query(
+    insert(spending).values(
+        subject_id=bindparam("account_id"),
+        account_id=bindparam("account_id"),
+        environment=bindparam("environment"),
+    )
+)
+_ACCOUNT_COLUMNS = ("account_id", "name", "contract", "created_at", "suspended_at")
+
+
+def _with_funds(chosen: Select[Any]) -> Query:
+    """Each account chosen, newest first, in one row for each environment."""
+    account = chosen.subquery()
+    return Query(
+        select(
+            *(account.c[name] for name in _ACCOUNT_COLUMNS),
+            balances.c.environment,
+            balances.c.available_micros,
+            balances.c.held_micros,
+            *SPENDING_COLUMNS,
+        )
+        .join_from(account, balances, balances.c.account_id == account.c.account_id)
+        .join(
+            spending,
+            (spending.c.subject_id == balances.c.account_id)
+            & (spending.c.environment == balances.c.environment),
+        )
+        .order_by(account.c.account_id.desc(), balances.c.environment)
+    )
+
+
+_ACCOUNTS = select(*(accounts.c[name] for name in _ACCOUNT_COLUMNS))
+_NEWEST = _ACCOUNTS.order_by(accounts.c.account_id.desc()).limit(bindparam("accounts_max"))
+_GET = _with_funds(_ACCOUNTS.where(accounts.c.account_id == bindparam("of_account_id")))
+_PAGE = _with_funds(_NEWEST)
+_PAGE_BEFORE = _with_funds(_NEWEST.where(accounts.c.account_id < bindparam("before_id")))
+_of_account = accounts.c.account_id == bindparam("of_account_id")
+_SUSPEND = Query(
+    update(accounts)
+    .where(_of_account, accounts.c.suspended_at.is_(None))
+    .values(suspended_at=func.now())
+    .returning(accounts.c.account_id)
+)
+_RESUME = Query(
+    update(accounts)
+    .where(_of_account, accounts.c.suspended_at.is_not(None))
+    .values(suspended_at=null())
+    .returning(accounts.c.account_id)
+)
 _CONTRACT = Query(select(accounts.c.contract).where(accounts.c.account_id == bindparam("account_id")))
 _BALANCE = Query(
     select(balances.c.available_micros, balances.c.held_micros).where(
         balances.c.account_id == bindparam("account_id"), balances.c.environment == bindparam("environment")
     )
 )
-_GRANT = Query(
+_GIVE = Query(
     select(
-        func.grant_credits(
-            bindparam("grant_id"),
+        func.give_credits(
+            bindparam("kind"),
+            bindparam("gift_id"),
             bindparam("account_id"),
             bindparam("environment"),
             cast(bindparam("amount_micros"), BigInteger),
-            bindparam("reason"),
             cast(bindparam("total_max"), BigInteger),
+            bindparam("actor"),
+            bindparam("reason"),
         ).table_valued("outcome", "available")
     )
 )
@@ -42,7 +111,7 @@ class SqlAccounts:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def add(self, account: Account) -> None:
+    async def add(self, account: NewAccount, *, note: AuditNote) -> None:
         """See Accounts."""
         async with self._pool.connection() as connection, connection.transaction():
             bound = _ADD_ACCOUNT.bind(
@@ -50,8 +119,53 @@ class SqlAccounts:
             )
             await connection.execute(_ADD_ACCOUNT.sql, bound)
             for environment in ENVIRONMENTS:
-                bound = _ADD_BALANCE.bind(account_id=account.account_id, environment=environment)
-                await connection.execute(_ADD_BALANCE.sql, bound)
+                for query in (_ADD_BALANCE, _ADD_SPENDING):
+                    bound = query.bind(account_id=account.account_id, environment=environment)
+                    await connection.execute(query.sql, bound)
+            details = {"name": account.name, "contract": account.contract}
+            await write_audit(
+                connection, note, action="account.create", subject_id=account.account_id, details=details
+            )
+
+    async def get(self, account_id: str) -> Account | None:
+        """See Accounts."""
+        async with self._pool.connection() as connection:
+            return await _get(connection, account_id)
+
+    async def page(self, *, before_id: str | None, accounts_max: int) -> list[Account]:
+        """See Accounts."""
+        query = _PAGE if before_id is None else _PAGE_BEFORE
+        chosen = {} if before_id is None else {"before_id": before_id}
+        return _accounts(await fetch(self._pool, query, accounts_max=accounts_max, **chosen))
+
+    async def suspend(self, account_id: str, *, note: AuditNote) -> Account | None:
+        """See Accounts."""
+        return await self._change(_SUSPEND, account_id, action="account.suspend", note=note)
+
+    async def resume(self, account_id: str, *, note: AuditNote) -> Account | None:
+        """See Accounts."""
+        return await self._change(_RESUME, account_id, action="account.resume", note=note)
+
+    async def _change(self, query: Query, account_id: str, *, action: str, note: AuditNote) -> Account | None:
+        async with self._pool.connection() as connection, connection.transaction():
+            if await fetch_within(connection, query, of_account_id=account_id):
+                await write_audit(connection, note, action=action, subject_id=account_id, details={})
+            return await _get(connection, account_id)
+
+    async def set_limits(
+        self, account_id: str, *, environment: str, limits: SpendLimits, note: AuditNote
+    ) -> Spending | None:
+        """See Accounts."""
+        async with self._pool.connection() as connection, connection.transaction():
+            return await set_limits(
+                connection,
+                limits,
+                subject_id=account_id,
+                account_id=account_id,
+                environment=environment,
+                action="account.set_limits",
+                note=note,
+            )
 
     async def contract(self, account_id: str) -> str | None:
         """See Accounts."""
@@ -63,7 +177,38 @@ class SqlAccounts:
         rows = await fetch(self._pool, _BALANCE, account_id=account_id, environment=environment)
         return Balance(**rows[0]) if rows else None
 
-    async def grant(self, grant: Grant) -> int | Reason:
+    async def give(self, gift: Gift) -> int | GiftRefusal:
         """See Accounts."""
-        [row] = await fetch(self._pool, _GRANT, **vars(grant), total_max=BALANCE_MICROS_MAX)
-        return int(row["available"]) if row["outcome"] == OK else Reason(row["outcome"])
+        [row] = await fetch(
+            self._pool,
+            _GIVE,
+            kind=gift.kind.value,
+            gift_id=gift.gift_id,
+            account_id=gift.account_id,
+            environment=gift.environment,
+            amount_micros=gift.amount_micros,
+            total_max=BALANCE_MICROS_MAX,
+            actor=gift.note.actor,
+            reason=gift.note.reason,
+        )
+        available_micros = row["available"] or 0
+        if row["outcome"] == OK:
+            return int(available_micros)
+        return GiftRefusal(reason=Reason(row["outcome"]), available_micros=available_micros)
+
+
+async def _get(connection: Connection, account_id: str) -> Account | None:
+    found = _accounts(await fetch_within(connection, _GET, of_account_id=account_id))
+    return found[0] if found else None
+
+
+def _accounts(rows: Sequence[dict[str, Any]]) -> list[Account]:
+    return [
+        Account(**dict(zip(_ACCOUNT_COLUMNS, values, strict=True)), funds=tuple(map(_funds, of_account)))
+        for values, of_account in groupby(rows, itemgetter(*_ACCOUNT_COLUMNS))
+    ]
+
+
+def _funds(row: dict[str, Any]) -> Funds:
+    balance = Balance(available_micros=row["available_micros"], held_micros=row["held_micros"])
+    return Funds(environment=row["environment"], balance=balance, spending=spending_of(row))

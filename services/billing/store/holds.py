@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, bindparam, cast, func, select
+from sqlalchemy import BigInteger, Integer, Text, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.elements import ColumnElement
 
-from services.billing.domain import Hold, HoldChange, HoldRefusal, HoldState, NewHold
+from services.billing.domain import (
+    Hold,
+    HoldChange,
+    HoldRefusal,
+    HoldState,
+    LimitPeriod,
+    LimitReached,
+    NewHold,
+    Refund,
+)
 from services.billing.store.rows import OK, fetch
+from services.billing.tables import holds
 from services.common.batching import Batcher
 from services.common.database import Pool, Query
 from services.common.errors import Reason
@@ -24,25 +34,50 @@ def _amounts(name: str) -> ColumnElement[Any]:
     return cast(bindparam(name), ARRAY(BigInteger))
 
 
-_ANSWER_COLUMNS = (
-    "position", "outcome", "available_micros", "hold_id", "account_id", "environment", "amount_micros",
-    "captured_micros", "state",
+_HOLD_COLUMNS = (
+    "hold_id", "account_id", "environment", "amount_micros", "captured_micros", "refunded_micros", "state", "created_at",
 )  # fmt: skip
+_LIMIT_COLUMNS = ("limit_subject_id", "limit_period", "limit_micros", "limit_spent_micros")
+_ANSWER_COLUMNS = ("position", "outcome", "available_micros", *_HOLD_COLUMNS, *_LIMIT_COLUMNS)
 _CREATE_HOLDS = Query(
     select(
         func.create_holds(
-            _texts("hold_ids"), _texts("account_ids"), _texts("environments"), _amounts("amounts")
+            _texts("hold_ids"),
+            _texts("account_ids"),
+            _texts("environments"),
+            _amounts("amounts"),
+            _texts("key_ids"),
         ).table_valued(*_ANSWER_COLUMNS)
     )
 )
 _CHANGE_HOLDS = Query(
     select(
-        func.change_holds(_texts("hold_ids"), _texts("states"), _amounts("captures")).table_valued(
-            *_ANSWER_COLUMNS
-        )
+        func.change_holds(
+            _texts("hold_ids"),
+            _texts("states"),
+            _amounts("captures"),
+            cast(bindparam("lasts_seconds"), ARRAY(Integer)),
+        ).table_valued(*_ANSWER_COLUMNS)
     )
 )
 _EXPIRE_HOLDS = Query(select(func.expire_holds(bindparam("holds_max")).label("count")))
+_REFUND_HOLD = Query(
+    select(
+        func.refund_hold(
+            bindparam("refund_id"),
+            bindparam("hold_id"),
+            cast(bindparam("amount_micros"), BigInteger),
+            bindparam("reason"),
+        ).table_valued(*_ANSWER_COLUMNS)
+    )
+)
+_HOLDS = select(*(holds.c[name] for name in _HOLD_COLUMNS))
+_GET = Query(_HOLDS.where(holds.c.hold_id == func.any(_texts("hold_ids"))))
+_PAGE = Query(
+    _HOLDS.where(holds.c.hold_id > bindparam("after_id"))
+    .order_by(holds.c.hold_id)
+    .limit(bindparam("holds_max"))
+)
 
 
 class SqlHolds:
@@ -66,6 +101,19 @@ class SqlHolds:
         [row] = await fetch(self._pool, _EXPIRE_HOLDS, holds_max=holds_max)
         return int(row["count"])
 
+    async def refund(self, refund: Refund) -> Hold | HoldRefusal:
+        """See Holds."""
+        [row] = await fetch(self._pool, _REFUND_HOLD, **vars(refund))
+        return _answer(row)
+
+    async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
+        """See Holds."""
+        return [_hold(row) for row in await fetch(self._pool, _GET, hold_ids=list(hold_ids))]
+
+    async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
+        """See Holds."""
+        return [_hold(row) for row in await fetch(self._pool, _PAGE, after_id=after_id, holds_max=holds_max)]
+
     async def _create(self, batch: Sequence[NewHold]) -> list[Hold | HoldRefusal]:
         rows = await fetch(
             self._pool,
@@ -74,6 +122,7 @@ class SqlHolds:
             account_ids=[new.account_id for new in batch],
             environments=[new.environment for new in batch],
             amounts=[new.amount_micros for new in batch],
+            key_ids=[new.key_id for new in batch],
         )
         return _answers(rows)
 
@@ -84,6 +133,7 @@ class SqlHolds:
             hold_ids=[change.hold_id for change in batch],
             states=[change.state.value for change in batch],
             captures=[change.captured_micros for change in batch],
+            lasts_seconds=[change.lasts_seconds for change in batch],
         )
         return _answers(rows)
 
@@ -93,19 +143,27 @@ def _answers(rows: Sequence[dict[str, Any]]) -> list[Hold | HoldRefusal]:
 
 
 def _answer(row: dict[str, Any]) -> Hold | HoldRefusal:
-    hold = None
-    if row["hold_id"] is not None:
-        hold = Hold(
-            hold_id=row["hold_id"],
-            account_id=row["account_id"],
-            environment=row["environment"],
-            amount_micros=row["amount_micros"],
-            captured_micros=row["captured_micros"],
-            state=HoldState(row["state"]),
-        )
+    hold = None if row["hold_id"] is None else _hold(row)
     if row["outcome"] == OK:
         assert hold is not None
         return hold
     return HoldRefusal(
-        reason=Reason(row["outcome"]), hold=hold, available_micros=row["available_micros"] or 0
+        reason=Reason(row["outcome"]),
+        hold=hold,
+        available_micros=row["available_micros"] or 0,
+        limit=None if row["limit_period"] is None else _limit(row),
+    )
+
+
+def _hold(row: dict[str, Any]) -> Hold:
+    values = {name: row[name] for name in _HOLD_COLUMNS}
+    return Hold(**{**values, "state": HoldState(row["state"])})
+
+
+def _limit(row: dict[str, Any]) -> LimitReached:
+    return LimitReached(
+        subject_id=row["limit_subject_id"],
+        period=LimitPeriod(row["limit_period"]),
+        limit_micros=row["limit_micros"],
+        spent_micros=row["limit_spent_micros"],
     )

@@ -1,40 +1,102 @@
 """API keys in PostgreSQL."""
 
-from sqlalchemy import bindparam, func, insert, select, update
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
-from services.billing.domain import Key, NewKey
-from services.billing.store.rows import fetch
-from services.billing.tables import accounts, api_keys
-from services.common.authentication import Caller
-from services.common.database import Pool, Query
-
-_KEY_COLUMNS = (
-    api_keys.c.key_id, api_keys.c.environment, api_keys.c.hint, api_keys.c.created_at, api_keys.c.disabled_at,
-)  # fmt: skip
-_ADD_KEY = Query(
-    insert(api_keys)
-    .values({name: bindparam(name) for name in ("key_id", "account_id", "environment", "key_sha256", "hint")})
-    .returning(*_KEY_COLUMNS)
+from sqlalchemy import (
+    ColumnElement,
+    Interval,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    null,
+    select,
+    union_all,
+    update,
 )
-_KEYS_OF_ACCOUNT = Query(
-    select(*_KEY_COLUMNS)
-    .where(api_keys.c.account_id == bindparam("account_id"))
+
+from services.billing.domain import AuditNote, Key, NewKey, SpendLimits
+from services.billing.store.audit import write_audit
+from services.billing.store.rows import fetch, fetch_within
+from services.billing.store.spending import SPENDING_COLUMNS, set_limits, spending_of
+from services.billing.tables import accounts, api_keys, spending
+from services.common.authentication import Caller
+from services.common.database import Connection, Pool, Query
+
+_KEY_COLUMNS = ("key_id", "account_id", "environment", "hint", "created_at", "disabled_at")
+_overlaps = api_keys.c.previous_until > func.now()
+_KEYS = select(
+    *(api_keys.c[name] for name in _KEY_COLUMNS),
+    api_keys.c.models,
+    case((_overlaps, api_keys.c.previous_until)).label("previous_until"),
+    *SPENDING_COLUMNS,
+).join_from(
+    api_keys,
+    spending,
+    (spending.c.subject_id == api_keys.c.key_id) & (spending.c.environment == api_keys.c.environment),
+)
+_of_key = api_keys.c.key_id == bindparam("of_key_id")
+_GET = Query(_KEYS.where(_of_key))
+_GET_LOCKED = Query(_KEYS.where(_of_key).with_for_update(of=api_keys, key_share=True))
+_OF_ACCOUNT = Query(
+    _KEYS.where(api_keys.c.account_id == bindparam("of_account_id"))
     .order_by(api_keys.c.created_at.desc(), api_keys.c.key_id.desc())
     .limit(bindparam("keys_max"))
 )
-_DISABLE_KEY = Query(
-    update(api_keys)
-    .where(api_keys.c.key_id == bindparam("key_id"))
-    .values(disabled_at=func.coalesce(api_keys.c.disabled_at, func.now()))
-    .returning(*_KEY_COLUMNS)
+_ADD_KEY = Query(
+    insert(api_keys).values(
+        {name: bindparam(name) for name in ("key_id", "account_id", "environment", "key_sha256", "hint")}
+    )
 )
+_ADD_SPENDING = Query(
+    insert(spending).values(
+        subject_id=bindparam("key_id"),
+        account_id=bindparam("account_id"),
+        environment=bindparam("environment"),
+    )
+)
+_ROTATE = Query(
+    update(api_keys)
+    .where(_of_key, api_keys.c.disabled_at.is_(None))
+    .values(
+        key_sha256=bindparam("new_sha256"),
+        hint=bindparam("new_hint"),
+        previous_sha256=api_keys.c.key_sha256,
+        previous_until=func.now() + bindparam("overlap", type_=Interval),
+    )
+    .returning(api_keys.c.key_id)
+)
+_SET_MODELS = Query(update(api_keys).where(_of_key).values(models=bindparam("new_models")))
+_DISABLE = Query(
+    update(api_keys)
+    .where(_of_key, api_keys.c.disabled_at.is_(None))
+    .values(disabled_at=func.now(), previous_sha256=null(), previous_until=null())
+    .returning(api_keys.c.key_id)
+)
+
+
+def _callers(*conditions: ColumnElement[bool]) -> Select[Any]:
+    return (
+        select(
+            api_keys.c.key_id,
+            api_keys.c.account_id,
+            api_keys.c.environment,
+            accounts.c.contract,
+            api_keys.c.models,
+        )
+        .join_from(api_keys, accounts, api_keys.c.account_id == accounts.c.account_id)
+        .where(*conditions, api_keys.c.disabled_at.is_(None), accounts.c.suspended_at.is_(None))
+    )
+
+
+# Two branches, so that each hash is looked for in its own index.
 _FIND_KEY = Query(
-    select(api_keys.c.key_id, api_keys.c.account_id, api_keys.c.environment, accounts.c.contract)
-    .join_from(api_keys, accounts, api_keys.c.account_id == accounts.c.account_id)
-    .where(
-        api_keys.c.key_sha256 == bindparam("key_sha256"),
-        api_keys.c.disabled_at.is_(None),
-        accounts.c.suspended_at.is_(None),
+    union_all(
+        _callers(api_keys.c.key_sha256 == bindparam("sha256")),
+        _callers(api_keys.c.previous_sha256 == bindparam("sha256"), _overlaps),
     )
 )
 
@@ -45,30 +107,95 @@ class SqlKeys:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def add(self, key: NewKey) -> Key:
+    async def add(self, key: NewKey, *, note: AuditNote) -> Key:
         """See Keys."""
-        [row] = await fetch(
-            self._pool,
-            _ADD_KEY,
-            key_id=key.key_id,
-            account_id=key.account_id,
-            environment=key.environment,
-            key_sha256=key.sha256,
-            hint=key.hint,
-        )
-        return Key(**row)
+        of_key = {"key_id": key.key_id, "account_id": key.account_id, "environment": key.environment}
+        async with self._pool.connection() as connection, connection.transaction():
+            bound = _ADD_KEY.bind(**of_key, key_sha256=key.sha256, hint=key.hint)
+            await connection.execute(_ADD_KEY.sql, bound)
+            await connection.execute(_ADD_SPENDING.sql, _ADD_SPENDING.bind(**of_key))
+            details = {**of_key, "hint": key.hint}
+            await write_audit(connection, note, action="key.create", subject_id=key.key_id, details=details)
+            added = await _get(connection, key.key_id)
+        assert added is not None
+        return added
 
     async def of_account(self, account_id: str, *, keys_max: int) -> list[Key]:
         """See Keys."""
-        rows = await fetch(self._pool, _KEYS_OF_ACCOUNT, account_id=account_id, keys_max=keys_max)
-        return [Key(**row) for row in rows]
+        return [
+            _key(row)
+            for row in await fetch(self._pool, _OF_ACCOUNT, of_account_id=account_id, keys_max=keys_max)
+        ]
 
-    async def disable(self, key_id: str) -> Key | None:
+    async def get(self, key_id: str) -> Key | None:
         """See Keys."""
-        rows = await fetch(self._pool, _DISABLE_KEY, key_id=key_id)
-        return Key(**rows[0]) if rows else None
+        async with self._pool.connection() as connection:
+            return await _get(connection, key_id)
+
+    async def rotate(
+        self, key_id: str, *, sha256: bytes, hint: str, overlap_seconds: int, note: AuditNote
+    ) -> Key | None:
+        """See Keys."""
+        new = {"new_sha256": sha256, "new_hint": hint, "overlap": timedelta(seconds=overlap_seconds)}
+        async with self._pool.connection() as connection, connection.transaction():
+            if not await fetch_within(connection, _ROTATE, of_key_id=key_id, **new):
+                return None
+            details = {"hint": hint, "overlap_seconds": overlap_seconds}
+            await write_audit(connection, note, action="key.rotate", subject_id=key_id, details=details)
+            return await _get(connection, key_id)
+
+    async def set_limits(self, key_id: str, *, limits: SpendLimits, note: AuditNote) -> Key | None:
+        """See Keys."""
+        async with self._pool.connection() as connection, connection.transaction():
+            key = await _get(connection, key_id)
+            if key is None:
+                return None
+            spending_now = await set_limits(
+                connection,
+                limits,
+                subject_id=key_id,
+                account_id=key.account_id,
+                environment=key.environment,
+                action="key.set_limits",
+                note=note,
+            )
+            assert spending_now is not None
+            return replace(key, spending=spending_now)
+
+    async def set_models(self, key_id: str, *, models: tuple[str, ...], note: AuditNote) -> Key | None:
+        """See Keys."""
+        async with self._pool.connection() as connection, connection.transaction():
+            key = await _get(connection, key_id, query=_GET_LOCKED)
+            if key is None or key.models == models:
+                return key
+            bound = _SET_MODELS.bind(of_key_id=key_id, new_models=list(models))
+            await connection.execute(_SET_MODELS.sql, bound)
+            details = {"before": key.models, "after": models}
+            await write_audit(connection, note, action="key.set_models", subject_id=key_id, details=details)
+            return replace(key, models=models)
+
+    async def disable(self, key_id: str, *, note: AuditNote) -> Key | None:
+        """See Keys."""
+        async with self._pool.connection() as connection, connection.transaction():
+            if await fetch_within(connection, _DISABLE, of_key_id=key_id):
+                await write_audit(connection, note, action="key.disable", subject_id=key_id, details={})
+            return await _get(connection, key_id)
 
     async def find(self, sha256: bytes) -> Caller | None:
         """See Keys."""
-        rows = await fetch(self._pool, _FIND_KEY, key_sha256=sha256)
-        return Caller(**rows[0]) if rows else None
+        rows = await fetch(self._pool, _FIND_KEY, sha256=sha256)
+        return Caller(**{**rows[0], "models": tuple(rows[0]["models"])}) if rows else None
+
+
+async def _get(connection: Connection, key_id: str, *, query: Query = _GET) -> Key | None:
+    rows = await fetch_within(connection, query, of_key_id=key_id)
+    return _key(rows[0]) if rows else None
+
+
+def _key(row: dict[str, Any]) -> Key:
+    return Key(
+        **{name: row[name] for name in _KEY_COLUMNS},
+        models=tuple(row["models"]),
+        spending=spending_of(row),
+        previous_until=row["previous_until"],
+    )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from services.common.errors import Reason, ServiceError
 from services.jobs.domain import Claim, FailureCode, Job, Route
 from services.jobs.ports import Ledger, Work
-from services.jobs.steps.timing import START_DEADLINE_SECONDS
+from services.jobs.steps.timing import HOLD_SECONDS, START_DEADLINE_SECONDS
 
 HOLD_GONE = (Reason.HOLD_EXPIRED, Reason.HOLD_RELEASED)
 """Not confirmed in time, or given back by a request that did not learn that its job had been stored."""
@@ -26,7 +26,7 @@ async def begin_attempt(
     if claim.job_age_seconds > START_DEADLINE_SECONDS:
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail="not started in time")
     try:
-        await ledger.confirm(claim.job.id)
+        await ledger.confirm(claim.job.id, lasts_seconds=HOLD_SECONDS)
     except ServiceError as error:
         if error.reason not in HOLD_GONE:
             raise

@@ -1,6 +1,7 @@
 """How long steps wait, and for how long they go on."""
 
 from services.common.backoff import backoff_seconds
+from services.upstream.contract import TASK_SECONDS_MAX
 
 LEASE_SECONDS = 15.0
 """A job of a dead worker is taken over after this long."""
@@ -21,8 +22,11 @@ CHECK_SECONDS_MAX = 60.0
 
 START_DEADLINE_SECONDS = 6 * 3600.0
 """A job that no provider has taken by then fails."""
-RENDER_DEADLINE_SECONDS = 73 * 3600.0
+RENDER_DEADLINE_SECONDS = TASK_SECONDS_MAX + 3600.0
 """A task that is still running then is given up: an hour after the longest a provider keeps one."""
+HOLD_SECONDS = int(RENDER_DEADLINE_SECONDS) + 24 * 3600
+"""How long credits stay set aside once an attempt is opened: past its last deadline, and a day for our own outages."""
+assert HOLD_SECONDS > RENDER_DEADLINE_SECONDS > TASK_SECONDS_MAX, "a hold must outlive whatever it pays for"
 
 BROKEN_WAIT_SECONDS = 60.0
 RETRY_FIRST_SECONDS = 0.5

@@ -1,37 +1,20 @@
 """Jobs as customers create and read them, in SQL. Every read is an index range of bounded length."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Date,
-    Integer,
-    Select,
-    bindparam,
-    cast,
-    func,
-    insert,
-    literal_column,
-    select,
-    union_all,
-)
+from sqlalchemy import ColumnElement, Integer, bindparam, cast, func, insert, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.common.batching import Batcher
 from services.common.database import Pool, Query
 from services.jobs.domain import Job, Owner, State, Status, UsageCount
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row, job_to_row
-from services.jobs.tables import jobs, usage_daily, work
+from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges
+from services.jobs.tables import jobs, work
 
 JOBS_PER_BATCH_MAX = 100
-LATEST = datetime(9000, 1, 1, tzinfo=UTC)
-"""No job is created after it, so ranges are cut there: the last days of the calendar have no next day."""
-
-_MILLISECOND = timedelta(milliseconds=1)
-_DAY = timedelta(days=1)
 _NEW_COLUMNS = (
     "id", "account_id", "environment", "contract", "status", "model", "input", "callback_url", "metadata",
     "price_version", "micros_per_second", "reserved_micros", "created_at",
@@ -69,60 +52,6 @@ def _newest(*, by_status: bool, before: bool) -> Query:
     return Query(page.order_by(ordered_id.desc()).limit(bindparam("most", type_=Integer)))
 
 
-def _each_job(statuses: Sequence[Status], since: str, until: str) -> Select[Any]:
-    """One row for each job created from `since` on, before `until`, shaped like a row of usage_daily."""
-    failed = _is(Status.FAILED)
-    return select(
-        cast(func.timezone(_constant("UTC"), jobs.c.created_at), Date).label("day"),
-        jobs.c.model,
-        _is(Status.PENDING).label("pending"),
-        _is(Status.PROCESSING).label("processing"),
-        _is(Status.COMPLETED).label("completed"),
-        failed.label("failed"),
-        (jobs.c.charged_micros + failed * jobs.c.refunded_micros).label("charged_micros"),
-        (failed * jobs.c.refunded_micros).label("refunded_micros"),
-    ).where(
-        *_owned_by_caller(jobs),
-        jobs.c.status.in_([_constant(status) for status in statuses]),
-        jobs.c.created_at >= bindparam(since),
-        jobs.c.created_at < bindparam(until),
-    )
-
-
-def _is(status: Status) -> ColumnElement[int]:
-    return cast(jobs.c.status == _constant(status), Integer)
-
-
-def _usage() -> Query:
-    finished = (Status.COMPLETED, Status.FAILED)
-    whole_days = select(
-        usage_daily.c.day,
-        usage_daily.c.model,
-        literal_column("0").label("pending"),
-        literal_column("0").label("processing"),
-        usage_daily.c.completed_jobs.label("completed"),
-        usage_daily.c.failed_jobs.label("failed"),
-        usage_daily.c.charged_micros,
-        usage_daily.c.refunded_micros,
-    ).where(
-        *_owned_by_caller(usage_daily),
-        usage_daily.c.day >= bindparam("first_day"),
-        usage_daily.c.day < bindparam("day_after"),
-    )
-    parts = union_all(
-        whole_days,
-        _each_job(finished, "since", "head_until"),
-        _each_job(finished, "tail_since", "until"),
-        _each_job((Status.PENDING, Status.PROCESSING), "since", "until"),
-    ).subquery()
-    sums = [
-        cast(func.sum(column), BigInteger).label(column.name)
-        for column in parts.c
-        if column.name not in ("day", "model")
-    ]
-    return Query(select(parts.c.day, parts.c.model, *sums).group_by(parts.c.day, parts.c.model))
-
-
 CREATE = _create()
 # By the id alone: with the owner beside it, a planner without statistics may read all of the owner's jobs.
 GET = Query(select(*JOB_COLUMNS).where(jobs.c.id == func.any(bindparam("ids"))))
@@ -131,29 +60,6 @@ NEWEST = {
     for by_status in (False, True)
     for before in (False, True)
 }
-USAGE = _usage()
-
-
-def usage_ranges(start: datetime, end: datetime) -> dict[str, Any]:
-    """Returns the parameters of USAGE: whole UTC days in the middle, and what is left of a day at each end.
-
-    All ranges exclude their ends. Jobs are created at whole milliseconds, so the last one counted is `end`.
-    """
-    since, until = min(start, LATEST), min(end, LATEST) + _MILLISECOND
-    first_day = (since + _DAY - timedelta.resolution).date()
-    day_after = max(until.date(), first_day)
-    return {
-        "since": since,
-        "head_until": min(_midnight(first_day), until),
-        "first_day": first_day,
-        "day_after": day_after,
-        "tail_since": _midnight(day_after),
-        "until": until,
-    }
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 class SqlJobs:
@@ -187,8 +93,13 @@ class SqlJobs:
 
     async def usage(self, *, owner: Owner, start: datetime, end: datetime) -> list[UsageCount]:
         """Returns counts of the owner's jobs created from `start` to `end`, both included, by day and model."""
-        rows = await self._rows(USAGE, owner, **usage_ranges(start, end))
-        return [UsageCount(**row) for row in rows]
+        bound = USAGE.bind(
+            account_id=owner.account_id, environment=owner.environment, **usage_ranges(start, end)
+        )
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(BY_INDEX_ALONE.sql)
+            cursor = await connection.execute(USAGE.sql, bound)
+            return [UsageCount(**row) for row in await cursor.fetchall()]
 
     async def _create(self, batch: Sequence[Job]) -> Sequence[None]:
         rows = [job_to_row(job) for job in batch]

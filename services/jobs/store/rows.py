@@ -60,6 +60,7 @@ def job_from_row(row: Mapping[str, Any]) -> Job:
         ended_at=row["ended_at"],
         charged_micros=row["charged_micros"],
         refunded_micros=row["refunded_micros"],
+        returned_micros=row["returned_micros"],
         output=_output(row),
         failure=FailureCode(row["failure"]) if row["failure"] else None,
     )

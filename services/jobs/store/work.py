@@ -139,7 +139,7 @@ _GIVE_UP = Query(
     text(f"""
     WITH {_moved(State.FAILING)}, closed AS (
         UPDATE attempts SET outcome = 'failed', detail = :detail, closed_at = now()
-        FROM moved WHERE id = :attempt_id
+        FROM moved WHERE id = :attempt_id AND outcome IS NULL
     ), named AS (
         UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id
     )
@@ -147,8 +147,25 @@ _GIVE_UP = Query(
     """)  # noqa: S608
 )
 
+
+def _counted(table: str, period: str, of_creation: str) -> str:
+    """Returns the addition of an ended job to a roll-up."""
+    return f"""
+        INSERT INTO {table} AS usage (account_id, environment, {period}, model, completed_jobs, failed_jobs,
+            charged_micros, refunded_micros)
+        SELECT account_id, environment, {of_creation}, model, completed, 1 - completed,
+            charged_micros + refunded_micros, refunded_micros
+        FROM ended
+        ON CONFLICT (account_id, environment, {period}, model) DO UPDATE SET
+            completed_jobs = usage.completed_jobs + excluded.completed_jobs,
+            failed_jobs = usage.failed_jobs + excluded.failed_jobs,
+            charged_micros = usage.charged_micros + excluded.charged_micros,
+            refunded_micros = usage.refunded_micros + excluded.refunded_micros
+    """  # noqa: S608
+
+
 _FINISH = Query(
-    text("""
+    text(f"""
     WITH gone AS (
         DELETE FROM work WHERE job_id = :job_id AND lease_no = :lease_no RETURNING job_id
     ), ended AS (
@@ -156,26 +173,19 @@ _FINISH = Query(
             ended_at = :ended_at
         FROM gone WHERE id = gone.job_id
         RETURNING jobs.*, CAST(status = 'completed' AS int) AS completed
-    ), counted AS (
-        INSERT INTO usage_daily AS usage (account_id, environment, day, model, completed_jobs, failed_jobs,
-            charged_micros, refunded_micros)
-        SELECT account_id, environment, CAST(created_at AT TIME ZONE 'UTC' AS date), model, completed,
-            1 - completed, charged_micros + (1 - completed) * refunded_micros, (1 - completed) * refunded_micros
-        FROM ended
-        ON CONFLICT (account_id, environment, day, model) DO UPDATE SET
-            completed_jobs = usage.completed_jobs + excluded.completed_jobs,
-            failed_jobs = usage.failed_jobs + excluded.failed_jobs,
-            charged_micros = usage.charged_micros + excluded.charged_micros,
-            refunded_micros = usage.refunded_micros + excluded.refunded_micros
+    ), day_counted AS (
+        {_counted("usage_daily", "day", "CAST(created_at AT TIME ZONE 'UTC' AS date)")}
+    ), hour_counted AS (
+        {_counted("usage_hourly", "hour", "date_trunc('hour', created_at, 'UTC')")}
     ), told AS (
         INSERT INTO outbox (event_id, job_id, account_id, environment, contract, type, sequence, target_url, body,
             occurred_at)
-        SELECT :event_id, id, account_id, environment, contract, :event_type, :sequence, callback_url, :event_body,
-            ended_at
+        SELECT :event_id, id, account_id, environment, contract, :event_type, :sequence,
+            callback_url, :event_body, ended_at
         FROM ended WHERE callback_url IS NOT NULL
     )
     SELECT job_id FROM gone
-    """)
+    """)  # noqa: S608
 )
 
 _WAKE = Query(
@@ -265,7 +275,7 @@ class SqlWork:
         return replace(claim, state=State.FAILING, job=replace(claim.job, failure=failure))
 
     async def finish(self, claim: Claim, job: Job, *, event_type: str, event_body: bytes) -> None:
-        """Ends a job in one transaction: what the customer sees, usage, the event if somebody is to be told."""
+        """Ends a job in one transaction: what the customer sees, usage, the event."""
         await self._move(
             _FINISH,
             claim,

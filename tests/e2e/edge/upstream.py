@@ -86,6 +86,12 @@ class Upstream(
         return await self._answer("ListVideos", request, context, video_service_pb2.ListVideosResponse())
 
     @override
+    async def EstimateVideo(self, request: Any, context: Context) -> Any:
+        return await self._answer(
+            "EstimateVideo", request, context, video_service_pb2.EstimateVideoResponse()
+        )
+
+    @override
     async def ListModels(self, request: Any, context: Context) -> Any:
         return await self._answer("ListModels", request, context, models_service_pb2.ListModelsResponse())
 

@@ -75,7 +75,7 @@ def test_status_tells_where_everything_is(stack: Stack) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", status["edge"])
     assert {name: set(ports) for name, ports in status["grpc"].items()} == {
         "billing": {"public", "internal"},
-        "webhooks": {"internal"},
+        "webhooks": {"public", "internal"},
         "jobs": {"public", "internal"},
     }
     assert set(status["database"]) == {"billing", "webhooks", "jobs"}

@@ -1,6 +1,7 @@
 """Billing as tests use it: the real process in this one, its stubs, and its database."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,8 +9,16 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
-from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc, key_admin_service_pb2_grpc
-from reelgate.internal.keys.v1 import key_service_pb2_grpc
+from reelgate.admin.v1 import (
+    account_service_pb2,
+    account_service_pb2_grpc,
+    audit_pb2,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
+    key_admin_service_pb2,
+    key_admin_service_pb2_grpc,
+)
+from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 from reelgate.internal.ledger.v1 import hold_pb2, ledger_service_pb2, ledger_service_pb2_grpc
 
 from services.billing.settings import BillingSettings
@@ -20,7 +29,9 @@ from services.common.client import open_channel
 from services.common.database import open_pool
 
 CREDIT = 1_000_000
+HOLD_SECONDS = 3600
 READY_TIMEOUT_SECONDS = 20
+NOTE = audit_pb2.AuditNote(actor="tests", reason="welcome")
 
 
 def settings_for(database_url: str, **changes: Any) -> BillingSettings:
@@ -40,10 +51,11 @@ class Billing:
     accounts: "account_service_pb2_grpc.AccountServiceAsyncStub"
     key_admin: "key_admin_service_pb2_grpc.KeyAdminServiceAsyncStub"
     keys: "key_service_pb2_grpc.KeyServiceAsyncStub"
+    audit: "audit_service_pb2_grpc.AuditServiceAsyncStub"
 
     async def account(self, *, contract: str = "seedancee2", credits_live: int = 0) -> str:
         created = await self.accounts.CreateAccount(
-            account_service_pb2.CreateAccountRequest(name="Acme", contract=contract)
+            account_service_pb2.CreateAccountRequest(name="Acme", contract=contract, audit=NOTE)
         )
         if credits_live:
             await self.grant(created.account_id, credits_live * CREDIT)
@@ -58,23 +70,67 @@ class Billing:
                 account_id=account_id,
                 environment=environment,
                 amount_micros=micros,
-                reason="welcome",
+                audit=NOTE,
             )
         )
         return granted.available_micros
 
+    async def correct(
+        self, account_id: str, micros: int, *, correction_id: str = "correction-1", environment: str = "live"
+    ) -> int:
+        corrected = await self.accounts.CorrectBalance(
+            account_service_pb2.CorrectBalanceRequest(
+                correction_id=correction_id,
+                account_id=account_id,
+                environment=environment,
+                amount_micros=micros,
+                audit=NOTE,
+            )
+        )
+        return corrected.available_micros
+
+    async def new_key(
+        self, account_id: str, environment: str = "live"
+    ) -> key_admin_service_pb2.CreateKeyResponse:
+        return await self.key_admin.CreateKey(
+            key_admin_service_pb2.CreateKeyRequest(account_id=account_id, environment=environment, audit=NOTE)
+        )
+
+    async def look_up(self, secret: str) -> key_service_pb2.LookUpKeyResponse:
+        digest = hashlib.sha256(secret.encode()).digest()
+        return await self.keys.LookUpKey(key_service_pb2.LookUpKeyRequest(key_sha256=digest))
+
+    async def audit_entries(self, subject_id: str | None = None) -> list[audit_pb2.AuditEntry]:
+        """Newest first, without that of the prices every process brings along."""
+        listed = await self.audit.ListAuditEntries(
+            audit_service_pb2.ListAuditEntriesRequest(subject_id=subject_id)
+        )
+        return [entry for entry in listed.entries if entry.action != "prices.set"]
+
     async def hold(
-        self, hold_id: str, account_id: str, micros: int, *, environment: str = "live"
+        self,
+        hold_id: str,
+        account_id: str,
+        micros: int,
+        *,
+        environment: str = "live",
+        key_id: str | None = None,
     ) -> hold_pb2.Hold:
         answer = await self.ledger.CreateHold(
             ledger_service_pb2.CreateHoldRequest(
-                hold_id=hold_id, account_id=account_id, environment=environment, amount_micros=micros
+                hold_id=hold_id,
+                account_id=account_id,
+                environment=environment,
+                amount_micros=micros,
+                key_id=key_id,
             )
         )
         return answer.hold
 
-    async def confirm(self, hold_id: str) -> hold_pb2.Hold:
-        answer = await self.ledger.ConfirmHold(ledger_service_pb2.ConfirmHoldRequest(hold_id=hold_id))
+    async def confirm(self, hold_id: str, *, lasts_seconds: int = HOLD_SECONDS) -> hold_pb2.Hold:
+        answer = await self.ledger.ConfirmHold(
+            ledger_service_pb2.ConfirmHoldRequest(hold_id=hold_id, lasts_seconds=lasts_seconds)
+        )
         return answer.hold
 
     async def capture(self, hold_id: str, micros: int) -> hold_pb2.Hold:
@@ -87,10 +143,30 @@ class Billing:
         answer = await self.ledger.ReleaseHold(ledger_service_pb2.ReleaseHoldRequest(hold_id=hold_id))
         return answer.hold
 
-    async def rows(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+    async def refund(
+        self, refund_id: str, hold_id: str, micros: int, *, reason: str = "goodwill"
+    ) -> hold_pb2.Hold:
+        answer = await self.ledger.RefundHold(
+            ledger_service_pb2.RefundHoldRequest(
+                refund_id=refund_id, hold_id=hold_id, amount_micros=micros, reason=reason
+            )
+        )
+        return answer.hold
+
+    async def rows(self, statement: str, *values: Any, **named: Any) -> list[dict[str, Any]]:
         async with await psycopg.AsyncConnection.connect(self.database_url, autocommit=True) as connection:
-            cursor = await connection.cursor(row_factory=dict_row).execute(statement, values)
+            cursor = await connection.cursor(row_factory=dict_row).execute(statement, named or values)
             return await cursor.fetchall() if cursor.rownumber is not None else []
+
+    async def everything(self) -> dict[str, list[str]]:
+        """What the tables of money, keys and changes hold, to be compared with what they held before."""
+        found = {}
+        for table in (
+            "accounts", "api_keys", "balances", "holds", "transactions", "entries", "spending", "audit",
+        ):  # fmt: skip
+            rows = await self.rows(f"SELECT CAST({table} AS text) AS row FROM {table} ORDER BY 1")
+            found[table] = [row["row"] for row in rows]
+        return found
 
     async def balance(self, account_id: str) -> tuple[int, int]:
         [row] = await self.rows(
@@ -122,4 +198,5 @@ async def running_billing(database_url: str, **changes: Any) -> AsyncIterator[Bi
             accounts=account_service_pb2_grpc.AccountServiceStub(channel),
             key_admin=key_admin_service_pb2_grpc.KeyAdminServiceStub(channel),
             keys=key_service_pb2_grpc.KeyServiceStub(channel),
+            audit=audit_service_pb2_grpc.AuditServiceStub(channel),
         )

@@ -24,6 +24,7 @@ async def test_a_hold_sets_credits_aside_provisionally(billing: Billing) -> None
 
     hold = await billing.hold("job_1", account, 40 * CREDIT)
 
+    [row] = await billing.rows("SELECT floor(extract(epoch FROM created_at) * 1000) AS millis FROM holds")
     assert hold == hold_pb2.Hold(
         hold_id="job_1",
         account_id=account,
@@ -31,6 +32,8 @@ async def test_a_hold_sets_credits_aside_provisionally(billing: Billing) -> None
         amount_micros=40 * CREDIT,
         captured_micros=0,
         state=hold_pb2.Hold.STATE_PROVISIONAL,
+        refunded_micros=0,
+        created_at_millis=int(row["millis"]),
     )
     assert await billing.balance(account) == (60 * CREDIT, 40 * CREDIT)
 
@@ -42,6 +45,19 @@ async def test_a_hold_expires_ten_minutes_after_its_creation(billing: Billing) -
     [row] = await billing.rows("SELECT expires_at - created_at AS life FROM holds")
 
     assert 599.9 < row["life"].total_seconds() < 600.1
+
+
+async def test_a_confirmed_hold_lasts_as_long_as_asked_and_longer_when_asked_again(billing: Billing) -> None:
+    account = await billing.account(credits_live=1)
+    await billing.hold("job_1", account, CREDIT)
+
+    lasts = []
+    for lasts_seconds in (60, 3600, 1800, 7200):
+        await billing.confirm("job_1", lasts_seconds=lasts_seconds)
+        [row] = await billing.rows("SELECT expires_at - clock_timestamp() AS left FROM holds")
+        lasts.append(row["left"].total_seconds())
+
+    assert lasts == [pytest.approx(seconds, abs=30) for seconds in (600, 3600, 3600, 7200)]
 
 
 async def test_capturing_takes_a_part_and_gives_the_rest_back(billing: Billing) -> None:
@@ -188,6 +204,9 @@ CHANGES: dict[str, Act] = {
     "capture more": lambda billing, hold_id: billing.capture(hold_id, 41 * CREDIT),
     "release": lambda billing, hold_id: billing.release(hold_id),
     "run out": lambda billing, hold_id: billing.let_time_run_out(hold_id),
+    "let ten minutes pass": lambda billing, _: billing.rows(
+        "UPDATE holds SET expires_at = expires_at - interval '10 minutes'"
+    ),
     "sweep": lambda billing, _: billing.sweep(),
 }
 REFUSED = [
@@ -198,29 +217,31 @@ REFUSED = [
     (("capture",), "release", Reason.HOLD_CAPTURED),
     (("release",), "confirm", Reason.HOLD_RELEASED),
     (("release",), "capture", Reason.HOLD_RELEASED),
-    (("run out",), "confirm", Reason.HOLD_EXPIRED),
-    (("run out",), "capture", Reason.HOLD_EXPIRED),
-    (("run out",), "release", Reason.HOLD_EXPIRED),
-    (("run out", "sweep"), "confirm", Reason.HOLD_EXPIRED),
-    (("run out", "sweep"), "capture", Reason.HOLD_EXPIRED),
-    (("run out", "sweep"), "release", Reason.HOLD_EXPIRED),
+    *(
+        ((*before, "run out", *after), act, Reason.HOLD_EXPIRED)
+        for before in ((), ("confirm",))
+        for after in ((), ("sweep",))
+        for act in ("confirm", "capture", "release")
+    ),
 ]
 ALLOWED = [("confirm", (60, 40)), ("capture", (70, 0)), ("release", (100, 0))]
 
 
-@pytest.mark.parametrize(("before", "act", "reason"), REFUSED)
-async def test_each_wrong_order_has_its_own_error_and_changes_nothing(
-    billing: Billing, before: tuple[str, ...], act: str, reason: Reason
-) -> None:
-    account = await _account_with_a_hold_of_40_in_100(billing, before)
-    balance = await billing.balance(account)
+async def test_each_wrong_order_has_its_own_error_and_changes_nothing(billing: Billing) -> None:
+    account = await billing.account(credits_live=40 * len(REFUSED))
+    for number, (before, act, reason) in enumerate(REFUSED):
+        hold_id = f"job_{number}"
+        await billing.hold(hold_id, account, 40 * CREDIT)
+        for earlier in before:
+            await CHANGES[earlier](billing, hold_id)
+        balance = await billing.balance(account)
 
-    refused = await _refusal(CHANGES[act](billing, "job_1"))
+        refused = await _refusal(CHANGES[act](billing, hold_id))
 
-    assert refused.reason is reason
-    assert "job_1" in refused.message
-    assert refused.metadata["hold_id"] == "job_1"
-    assert await billing.balance(account) == balance
+        assert refused.reason is reason, (before, act)
+        assert hold_id in refused.message
+        assert refused.metadata["hold_id"] == hold_id
+        assert await billing.balance(account) == balance
 
 
 @pytest.mark.parametrize(("act", "credits_after"), ALLOWED)
@@ -240,7 +261,7 @@ async def test_a_change_repeated_answers_the_same_and_moves_nothing(
 async def test_a_confirmed_hold_outlives_the_time_of_a_provisional_one(
     billing: Billing, act: str, credits_after: tuple[int, int]
 ) -> None:
-    account = await _account_with_a_hold_of_40_in_100(billing, ("confirm", "run out", "sweep"))
+    account = await _account_with_a_hold_of_40_in_100(billing, ("confirm", "let ten minutes pass", "sweep"))
 
     await CHANGES[act](billing, "job_1")
 
@@ -263,13 +284,13 @@ async def test_changing_a_hold_that_does_not_exist_is_refused(billing: Billing, 
     assert refused.message == "There is no hold job_unknown."
 
 
-async def test_overdue_holds_are_expired_in_batches_and_confirmed_ones_never(billing: Billing) -> None:
+async def test_overdue_holds_are_expired_in_batches_and_others_are_left(billing: Billing) -> None:
     account = await billing.account(credits_live=1000)
     overdue_count = HOLDS_PER_SWEEP_MAX + 1
     ids = [f"job_{number}" for number in range(overdue_count + 2)]
     await asyncio.gather(*(billing.hold(hold_id, account, CREDIT) for hold_id in ids))
-    await billing.confirm(ids[0])
-    await billing.rows("UPDATE holds SET expires_at = clock_timestamp() WHERE hold_id <> %s", ids[1])
+    await asyncio.gather(*(billing.confirm(hold_id) for hold_id in ids[::2]))
+    await billing.rows("UPDATE holds SET expires_at = clock_timestamp() WHERE hold_id <> ALL(%s)", ids[:2])
 
     done = [await billing.sweep() for _ in range(3)]
 

@@ -17,6 +17,7 @@ from services.billing.tables import metadata
 from services.common.process import run_service
 from services.devstack import postgres
 from tests.conftest import MakeDatabase, free_port
+from tests.integration.billing.running import NOTE
 
 STOP_SECONDS_MAX = 10
 
@@ -43,7 +44,7 @@ async def test_a_process_serves_and_stops_gracefully_when_told_to(make_database:
     try:
         async with grpc.aio.insecure_channel(internal_address) as channel:
             created = await account_service_pb2_grpc.AccountServiceStub(channel).CreateAccount(
-                account_service_pb2.CreateAccountRequest(name="Acme", contract="nextapi"),
+                account_service_pb2.CreateAccountRequest(name="Acme", contract="nextapi", audit=NOTE),
                 wait_for_ready=True,
                 timeout=20,
             )

@@ -6,17 +6,25 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc, key_admin_service_pb2
+from reelgate.admin.v1 import (
+    account_pb2,
+    account_service_pb2,
+    account_service_pb2_grpc,
+    audit_pb2,
+    key_admin_service_pb2,
+)
 from reelgate.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
 from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 from reelgate.internal.ledger.v1 import ledger_service_pb2, ledger_service_pb2_grpc
 
 from services.common.authentication import KEY_PREFIXES, key_checksum
+from services.common.errors import Reason, ServiceError
 from tests.conftest import MakeDatabase
-from tests.integration.billing.running import CREDIT, Billing, running_billing
+from tests.integration.billing.running import CREDIT, NOTE, Billing, running_billing
 
 GET_BALANCE = billing_service_pb2.GetBalanceRequest()
 KEY_REFUSED = {
@@ -40,13 +48,6 @@ async def internal(billing: Billing) -> AsyncIterator[grpc.aio.Channel]:
     """A bare channel to the internal port, which shows refusals as they are on the wire."""
     async with grpc.aio.insecure_channel(billing.running.internal_address) as channel:
         yield channel
-
-
-async def _new_key(billing: Billing, account_id: str, environment: str = "live") -> str:
-    created = await billing.key_admin.CreateKey(
-        key_admin_service_pb2.CreateKeyRequest(account_id=account_id, environment=environment)
-    )
-    return created.secret
 
 
 async def _error(call: Any) -> grpc.aio.AioRpcError:
@@ -75,7 +76,7 @@ async def test_a_key_of_either_contract_reads_the_balance_of_its_account_and_env
     await billing.grant(account, 12_500_000, grant_id="live")
     await billing.grant(account, 7 * CREDIT, grant_id="test", environment="test")
     await billing.hold("job_1", account, 2 * CREDIT)
-    live, test = await _new_key(billing, account), await _new_key(billing, account, "test")
+    live, test = [(await billing.new_key(account, environment)).secret for environment in ("live", "test")]
     stub = billing_service_pb2_grpc.BillingServiceStub(public)
 
     of_live = await stub.GetBalance(GET_BALANCE, metadata=(("authorization", f"Bearer {live}"),))
@@ -111,10 +112,11 @@ async def test_without_a_valid_key_the_public_port_answers_nothing(
 async def test_operators_and_other_services_are_not_served_on_the_public_port(
     billing: Billing, public: grpc.aio.Channel
 ) -> None:
-    key = (("authorization", f"Bearer {await _new_key(billing, await billing.account())}"),)
+    key = (("authorization", f"Bearer {(await billing.new_key(await billing.account())).secret}"),)
     calls: list[Any] = [
         account_service_pb2_grpc.AccountServiceStub(public).CreateAccount(
-            account_service_pb2.CreateAccountRequest(name="Mallory", contract="nextapi"), metadata=key
+            account_service_pb2.CreateAccountRequest(name="Mallory", contract="nextapi", audit=NOTE),
+            metadata=key,
         ),
         ledger_service_pb2_grpc.LedgerServiceStub(public).ReleaseHold(
             ledger_service_pb2.ReleaseHoldRequest(hold_id="job_1"), metadata=key
@@ -192,22 +194,76 @@ async def test_a_refusal_of_the_ledger_arrives_with_its_facts(
     }
 
 
-@pytest.mark.parametrize(
-    "request_of_account",
-    [
-        account_service_pb2.CreateAccountRequest(name="", contract="nextapi"),
-        account_service_pb2.CreateAccountRequest(name="Acme", contract="other"),
-        account_service_pb2.CreateAccountRequest(name="Ac\0me", contract="nextapi"),
-    ],
-)
-async def test_an_account_needs_a_name_and_a_contract(
-    internal: grpc.aio.Channel, request_of_account: account_service_pb2.CreateAccountRequest
-) -> None:
-    stub = account_service_pb2_grpc.AccountServiceStub(internal)
+LIMITS = account_pb2.SpendLimits()
+BELOW = account_pb2.SpendLimits(per_day_micros=-1)
+ABOVE = account_pb2.SpendLimits(per_month_micros=10**18 + 1)
+BAD_CHANGES: list[tuple[Message, str]] = [
+    (account_service_pb2.CreateAccountRequest(name="", contract="nextapi", audit=NOTE), "name"),
+    (account_service_pb2.CreateAccountRequest(name="Ac\0me", contract="nextapi", audit=NOTE), "name"),
+    (account_service_pb2.CreateAccountRequest(name="Acme", contract="other", audit=NOTE), "contract"),
+    (account_service_pb2.CreateAccountRequest(name="Acme", contract="nextapi"), "audit"),
+    (account_service_pb2.SuspendAccountRequest(account_id="acct_1"), "audit"),
+    (
+        account_service_pb2.ResumeAccountRequest(
+            account_id="acct_1", audit=audit_pb2.AuditNote(reason="why")
+        ),
+        "audit.actor",
+    ),
+    (
+        account_service_pb2.SuspendAccountRequest(account_id="acct_1", audit=audit_pb2.AuditNote(actor="me")),
+        "audit.reason",
+    ),
+    (
+        account_service_pb2.SetAccountLimitsRequest(account_id="acct_1", environment="live", audit=NOTE),
+        "limits",
+    ),
+    (
+        account_service_pb2.SetAccountLimitsRequest(
+            account_id="acct_1", environment="prod", limits=LIMITS, audit=NOTE
+        ),
+        "environment",
+    ),
+    (
+        account_service_pb2.SetAccountLimitsRequest(
+            account_id="acct_1", environment="live", limits=BELOW, audit=NOTE
+        ),
+        "limits.per_day_micros",
+    ),
+    (
+        account_service_pb2.SetAccountLimitsRequest(
+            account_id="acct_1", environment="live", limits=ABOVE, audit=NOTE
+        ),
+        "limits.per_month_micros",
+    ),
+    (
+        key_admin_service_pb2.SetKeyLimitsRequest(key_id="key_1", limits=BELOW, audit=NOTE),
+        "limits.per_day_micros",
+    ),
+    (key_admin_service_pb2.SetKeyModelsRequest(key_id="key_1", models=["a", "a"], audit=NOTE), "models"),
+    (key_admin_service_pb2.SetKeyModelsRequest(key_id="key_1", models=[""], audit=NOTE), "models[0]"),
+    (
+        key_admin_service_pb2.RotateKeyRequest(key_id="key_1", overlap_seconds=-1, audit=NOTE),
+        "overlap_seconds",
+    ),
+    (
+        key_admin_service_pb2.RotateKeyRequest(key_id="key_1", overlap_seconds=2_592_001, audit=NOTE),
+        "overlap_seconds",
+    ),
+    (key_admin_service_pb2.DisableKeyRequest(key_id="key_1"), "audit"),
+]
 
-    error = await _error(stub.CreateAccount(request_of_account))
 
-    assert _detail(error).reason == "INVALID_FIELD"
+async def test_a_change_by_an_operator_with_a_bad_field_is_refused_by_its_name(billing: Billing) -> None:
+    before = await billing.everything()
+
+    for request, field in BAD_CHANGES:
+        method = type(request).__name__.removesuffix("Request")
+        stub = billing.accounts if hasattr(billing.accounts, method) else billing.key_admin
+        with pytest.raises(ServiceError) as refused:
+            await getattr(stub, method)(request)
+        assert (refused.value.reason, refused.value.metadata["field"]) == (Reason.INVALID_FIELD, field)
+
+    assert await billing.everything() == before
 
 
 async def test_both_ports_report_health(public: grpc.aio.Channel, internal: grpc.aio.Channel) -> None:

@@ -36,21 +36,21 @@ from services.common.egress import UrlPolicy, check_url
 from services.common.ids import new_id
 from services.common.serve import Port, serve
 from services.common.validation import validated
-from services.jobs.rpc import (
+from services.jobs.rpc.access import (
     CALLBACK_SERVICE,
     MODELS_SERVICE,
     PUBLIC_ACCESS,
     USAGE_SERVICE,
     VIDEO_SERVICE,
-    CallbackServicer,
-    ModelsServicer,
-    UsageServicer,
-    VideoServicer,
 )
+from services.jobs.rpc.callbacks import CallbackServicer
+from services.jobs.rpc.models import ModelsServicer
+from services.jobs.rpc.usage import UsageServicer
+from services.jobs.rpc.videos import VideoServicer
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.work import SqlWork
-from tests.fakes.jobs import FakeLedger
-from tests.unit.jobs.samples import CATALOGUE
+from tests.fakes.jobs import FakeLedger, FakePrices
+from tests.unit.jobs.samples import CATALOGUE, PRICES
 
 CALL_TIMEOUT_SECONDS = 10
 RICH_MICROS = 10**12
@@ -75,6 +75,7 @@ class Api:
     """A running public port."""
 
     ledger: FakeLedger
+    prices: FakePrices
     work: SqlWork
     jobs: SqlJobs
     callers: dict[bytes, Caller]
@@ -88,7 +89,12 @@ class Api:
         return self.moment or utc_now()
 
     def add_key(
-        self, *, account_id: str = "acct_1", environment: str = "live", contract: str = "seedancee2"
+        self,
+        *,
+        account_id: str = "acct_1",
+        environment: str = "live",
+        contract: str = "seedancee2",
+        models: tuple[str, ...] = (),
     ) -> str:
         """Returns a new key of an account that has plenty of credits."""
         body = KEY_PREFIXES[contract, environment] + f"{next(self._numbers):032d}"
@@ -98,6 +104,7 @@ class Api:
             account_id=account_id,
             environment=environment,
             contract=contract,
+            models=models,
         )
         self.ledger.available_micros.setdefault((account_id, environment), RICH_MICROS)
         return key
@@ -131,21 +138,30 @@ def _request(service: str, name: str, fields: dict[str, Any]) -> Message:
 async def running_api(pool: Pool) -> AsyncIterator[Api]:
     """Serves the public port on a free one."""
     callers: dict[bytes, Caller] = {}
-    api = Api(ledger=FakeLedger(), work=SqlWork(pool), jobs=SqlJobs(pool), callers=callers)
+    api = Api(
+        ledger=FakeLedger(),
+        prices=FakePrices(PRICES),
+        work=SqlWork(pool),
+        jobs=SqlJobs(pool),
+        callers=callers,
+    )
 
     async def look_up(digest: bytes) -> Caller | None:
         return callers.get(digest)
 
     video = VideoServicer(
         catalogue=CATALOGUE,
+        prices=api.prices,
         jobs=api.jobs,
         ledger=api.ledger,
+        funds=api.ledger,
         check_url=lambda url: check_url(url, UrlPolicy()),
         random_seed=lambda: 42,
         new_id=partial(new_id, "vid"),
         ring=lambda: api.rung.append(True),
         clock=api.now,
     )
+    models = ModelsServicer(catalogue=CATALOGUE, prices=api.prices, clock=api.now)
     usage = UsageServicer(jobs=api.jobs, clock=api.now)
     callback = CallbackServicer(
         work=api.work,
@@ -156,10 +172,7 @@ async def running_api(pool: Pool) -> AsyncIterator[Api]:
         address="127.0.0.1:0",
         services=[
             (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, video)),
-            (
-                MODELS_SERVICE,
-                partial(add_ModelsServiceServicer_to_server, ModelsServicer(catalogue=CATALOGUE)),
-            ),
+            (MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
             (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
             (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
         ],

@@ -6,25 +6,39 @@ from typing import Any
 import pytest
 
 from services.common.database import Pool, Query
-from services.jobs.store.jobs import GET, NEWEST, USAGE, usage_ranges
+from services.jobs.store.jobs import GET, NEWEST
+from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges
 from tests.unit.jobs.samples import JOB, OWNER
 
 JOB_COUNT = 6_000
 OWNED: dict[str, Any] = {"account_id": OWNER.account_id, "environment": OWNER.environment}
+RANGES = usage_ranges(datetime(2026, 1, 5, 10, 30, tzinfo=UTC), datetime(2026, 8, 30, 10, 30, tzinfo=UTC))
 BEFORE = {"before_id": f"vid_{JOB_COUNT // 2:026d}"}
 FILL = f"""
     INSERT INTO jobs (id, account_id, environment, contract, status, model, input, price_version,
-        micros_per_second, reserved_micros, created_at)
+        micros_per_second, reserved_micros, charged_micros, refunded_micros, created_at)
     SELECT 'vid_' || lpad(n::text, 26, '0'), 'acct_' || (n % 3), CASE n % 2 WHEN 0 THEN 'live' ELSE 'test' END,
-        'seedancee2',
-        CASE WHEN n % 100 = 4 THEN 'pending' WHEN n % 100 = 10 THEN 'processing' WHEN n % 7 = 0 THEN 'failed'
-            ELSE 'completed' END,
-        'mini', '{{}}', '1', 1, 1, timestamptz '2026-01-01Z' + n * interval '1 hour'
-    FROM generate_series(1, {JOB_COUNT}) AS n;
+        'seedancee2', status, 'mini', '{{}}', '1', 1, 1, (status = 'completed')::int, (status = 'failed')::int,
+        timestamptz '2026-01-01Z' + n * interval '1 hour'
+    FROM (
+        SELECT n, CASE WHEN n % 100 = 4 THEN 'pending' WHEN n % 100 = 10 THEN 'processing'
+            WHEN n % 7 = 0 THEN 'failed' ELSE 'completed' END AS status
+        FROM generate_series(1, {JOB_COUNT}) AS n
+    ) AS numbered;
+    INSERT INTO usage_hourly
+    SELECT account_id, environment, created_at, model, 1, 0, 1, 0 FROM jobs;
     INSERT INTO usage_daily
     SELECT account_id, environment, CAST(created_at AT TIME ZONE 'UTC' AS date) AS day, model, count(*), 0, 1, 0
     FROM jobs GROUP BY account_id, environment, day, model;
 """
+REOPEN = """
+    ALTER TABLE jobs SET (autovacuum_enabled = off);
+    UPDATE jobs SET status = 'pending', charged_micros = 0, refunded_micros = 0, model = status;
+    ANALYZE;
+    UPDATE jobs SET status = model, charged_micros = (model = 'completed')::int,
+        refunded_micros = (model = 'failed')::int;
+"""
+USAGE_INDEXES = {"usage_daily_pkey", "usage_hourly_pkey", "jobs_created", "jobs_unfinished"}
 
 
 @pytest.fixture
@@ -36,7 +50,9 @@ async def filled(jobs_pool: Pool) -> Pool:
 
 async def plan(pool: Pool, query: Query, **values: Any) -> set[str]:
     """Returns the indexes by which a query reads. It must read every table by one."""
-    async with pool.connection() as connection:
+    async with pool.connection() as connection, connection.transaction():
+        if query is USAGE:
+            await connection.execute(BY_INDEX_ALONE.sql)
         statement = b"EXPLAIN (FORMAT JSON) " + query.sql
         row = await (await connection.execute(statement, query.bind(**values))).fetchone()
     assert row is not None
@@ -78,9 +94,12 @@ async def test_a_page_is_read_in_its_own_order(filled: Pool, asked: dict[str, An
     assert await plans(filled, query, most=21, **OWNED, **asked) == ({index}, {index})
 
 
-async def test_usage_reads_days_edges_and_what_is_unfinished(filled: Pool) -> None:
-    start, end = datetime(2026, 1, 5, 10, tzinfo=UTC), datetime(2026, 8, 30, 10, tzinfo=UTC)
+async def test_usage_reads_roll_ups_the_edges_and_what_is_unfinished(filled: Pool) -> None:
+    assert await plans(filled, USAGE, **OWNED, **RANGES) == (USAGE_INDEXES, USAGE_INDEXES)
 
-    _, indexes = await plans(filled, USAGE, **OWNED, **usage_ranges(start, end))
 
-    assert indexes == {"usage_daily_pkey", "jobs_created", "jobs_newest_by_status"}
+async def test_usage_is_read_so_when_the_last_analysis_found_all_jobs_unfinished(filled: Pool) -> None:
+    async with filled.connection() as connection:
+        await connection.execute(REOPEN.encode())
+
+    assert await plan(filled, USAGE, **OWNED, **RANGES) == USAGE_INDEXES

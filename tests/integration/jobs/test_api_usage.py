@@ -1,16 +1,18 @@
 """Usage: kept up day by day, and equal to counting everything anew."""
 
+import itertools
 import random  # noqa: TID251 - seeded: every run has the same history
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from services.common.database import Pool
-from services.jobs.domain import Claim, Job, Route, Status, UsageCount
+from services.jobs.domain import AuditNote, Claim, Job, Refund, Route, Status, UsageCount, WantedRefund
 from services.jobs.store.jobs import SqlJobs
+from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.work import SqlWork
 from tests.fakes.jobs import FakeJobs
 from tests.integration.jobs.api import Api, Refusal, running_api
@@ -23,6 +25,7 @@ RANGE_COUNT = 100
 MILLISECOND = timedelta(milliseconds=1)
 OWNERS = (OWNER, replace(OWNER, account_id="acct_2"), replace(OWNER, environment="test"))
 ROUTE = Route(name="ark", upstream_model="m")
+NOTE = AuditNote(actor="ops", reason="flicker")
 
 
 @dataclass
@@ -31,7 +34,9 @@ class History:
 
     sql: SqlJobs
     work: SqlWork
-    plain: FakeJobs
+    refunds: SqlRefunds
+    plain: FakeJobs = field(default_factory=FakeJobs)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def add(self, *jobs: Job) -> list[Claim]:
         for job in jobs:
@@ -44,10 +49,26 @@ class History:
         await self.work.adopt_task(opened, task_id="cgt-1", seconds=0)
         self.plain.jobs[claim.job.id] = replace(claim.job, status=Status.PROCESSING)
 
-    async def end(self, claim: Claim, status: Status, **amounts: Any) -> None:
-        ended = replace(claim.job, status=status, ended_at=claim.job.created_at, **amounts)
+    async def end(self, claim: Claim, status: Status, *, charged_micros: int = 0) -> None:
+        job = claim.job
+        ended = replace(
+            job,
+            status=status,
+            ended_at=job.created_at,
+            charged_micros=charged_micros,
+            refunded_micros=job.reserved_micros - charged_micros,
+        )
         await self.work.finish(claim, ended, event_type="t", event_body=b"")
-        self.plain.jobs[claim.job.id] = ended
+        self.plain.jobs[job.id] = ended
+
+    async def give_back(self, job_id: str, amount_micros: int) -> None:
+        """Refunds a completed job, each time anew."""
+        refund_id = f"{job_id}-{next(self.numbers)}"
+        wanted = WantedRefund(refund_id=refund_id, job_id=job_id, amount_micros=amount_micros, note=NOTE)
+        assert isinstance(await self.refunds.register(wanted), Refund)
+        await self.refunds.apply(refund_id)
+        job = self.plain.jobs[job_id]
+        self.plain.jobs[job_id] = replace(job, returned_micros=job.returned_micros + amount_micros)
 
     async def walk(self, claim: Claim, *, dice: random.Random) -> None:
         """Takes a job as far as the dice say."""
@@ -56,16 +77,20 @@ class History:
             case 0:
                 await self.start(claim)
             case 1 | 2:
-                await self.end(claim, Status.COMPLETED, charged_micros=dice.choice([reserved, reserved // 3]))
+                charged = dice.choice([reserved, reserved // 3, 0])
+                await self.end(claim, Status.COMPLETED, charged_micros=charged)
+                for _ in range(dice.randrange(3) if charged > 1 else 0):
+                    await self.give_back(claim.job.id, dice.randint(1, charged // 2))
             case 3:
-                await self.end(claim, Status.FAILED, refunded_micros=reserved)
+                await self.end(claim, Status.FAILED)
 
 
 def a_moment(dice: random.Random) -> datetime:
-    """Returns a moment of the days in question, often at the very edge of one."""
+    """Returns a moment of the days in question, often at the very edge of one, or of an hour."""
     midnight = DAY_ONE + dice.randrange(DAY_COUNT) * timedelta(days=1)
+    hour = midnight + dice.randrange(24) * timedelta(hours=1)
     edge = dice.choice([timedelta(), -MILLISECOND, MILLISECOND, dice.randrange(86_400_000) * MILLISECOND])
-    return midnight + edge
+    return dice.choice([midnight, hour]) + edge
 
 
 def ordered(counts: list[UsageCount]) -> list[UsageCount]:
@@ -79,8 +104,8 @@ async def api(jobs_pool: Pool) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-def history(api: Api) -> History:
-    return History(sql=api.jobs, work=api.work, plain=FakeJobs())
+def history(api: Api, jobs_pool: Pool) -> History:
+    return History(sql=api.jobs, work=api.work, refunds=SqlRefunds(jobs_pool))
 
 
 async def test_every_read_equals_a_plain_recount_of_a_random_history(history: History) -> None:
@@ -131,8 +156,9 @@ async def test_usage_is_shown_as_documented(api: Api, history: History) -> None:
     by_number = {int(claim.job.id[4:]): claim for claim in claims}
     await history.end(by_number[0], Status.COMPLETED, charged_micros=40_000_000)
     await history.end(by_number[1], Status.COMPLETED, charged_micros=1_050_000)
-    await history.end(by_number[2], Status.FAILED, refunded_micros=40_000_000)
+    await history.end(by_number[2], Status.FAILED)
     await history.start(by_number[3])
+    await history.give_back(by_number[0].job.id, 10_500_000)
     asked = {"start": "2026-07-01T00:00:00.000Z", "end": "2026-07-31T23:59:59.999Z", "limit": 2}
 
     answer = await api.call("Usage.GetUsage", asked, key=api.add_key())
@@ -140,13 +166,13 @@ async def test_usage_is_shown_as_documented(api: Api, history: History) -> None:
     assert answer == {
         "data": {
             "range": {"start": "2026-07-01T00:00:00.000Z", "end": "2026-07-31T23:59:59.999Z"},
-            "summary": counts(1, 1, 2, 1, 81.05, 40, 41.05),
+            "summary": counts(1, 1, 2, 1, 120, 89.45, 30.55),
             "by_model": [
-                {"model": "mini", **counts(0, 0, 1, 1, 41.05, 40, 1.05)},
-                {"model": "pro", **counts(1, 1, 1, 0, 40, 0, 40)},
+                {"model": "mini", **counts(0, 0, 1, 1, 80, 78.95, 1.05)},
+                {"model": "pro", **counts(1, 1, 1, 0, 40, 10.5, 29.5)},
             ],
             "timeline": [
-                {"date": "2026-07-02", **counts(0, 0, 1, 1, 41.05, 40, 1.05)},
+                {"date": "2026-07-02", **counts(0, 0, 1, 1, 80, 78.95, 1.05)},
                 {"date": "2026-07-03", **counts(1, 1, 0, 0, 0, 0, 0)},
             ],
         }

@@ -16,10 +16,12 @@ from services.jobs.steps.complete import complete
 from services.jobs.steps.recover import recover
 from services.jobs.steps.refund import refund
 from services.jobs.steps.submit import submit
+from services.jobs.steps.timing import RENDER_DEADLINE_SECONDS
 from services.jobs.store.rows import job_from_row
 from services.jobs.store.work import SqlWork
 from services.jobs.workers import Walker
 from services.upstream.contract import (
+    TASK_SECONDS_MAX,
     BrokenError,
     BusyError,
     Done,
@@ -84,8 +86,8 @@ class World:
     async def check(self, claim: Claim) -> Claim | None:
         return await check(claim, work=self.work, providers={"ark": self.provider}, media=self.media)
 
-    async def complete(self, claim: Claim) -> None:
-        await complete(claim, work=self.work, ledger=self.ledger, clock=utc_now, render_event=rendered)
+    async def complete(self, claim: Claim) -> Claim | None:
+        return await complete(claim, work=self.work, ledger=self.ledger, clock=utc_now, render_event=rendered)
 
     async def refund(self, claim: Claim) -> None:
         await refund(claim, work=self.work, ledger=self.ledger, clock=utc_now, render_event=rendered)
@@ -112,7 +114,7 @@ def rendered(job: Job) -> tuple[str, bytes]:
 async def world(jobs_pool: Pool) -> World:
     made = World(pool=jobs_pool, work=SqlWork(jobs_pool))
     await store_jobs(jobs_pool, a_job())
-    await made.ledger.hold(a_job().id, owner=OWNER, amount_micros=a_job().reserved_micros)
+    await made.ledger.hold(a_job().id, owner=OWNER, key_id="key_1", amount_micros=a_job().reserved_micros)
     return made
 
 
@@ -122,6 +124,12 @@ async def test_an_attempt_is_on_record_before_the_provider_is_asked(world: World
     assert world.provider.orders == []
     assert await world.state() == "submitting"
     assert world.ledger.state == {a_job().id: "confirmed"}
+
+
+async def test_a_hold_outlives_whatever_a_provider_may_do(world: World) -> None:
+    await world.begin(await world.claim())
+
+    assert world.ledger.lasts_seconds[a_job().id] > RENDER_DEADLINE_SECONDS > TASK_SECONDS_MAX
 
 
 async def test_a_submitted_job_is_processing_with_the_providers_task(world: World) -> None:
@@ -366,7 +374,32 @@ async def test_a_shorter_clip_is_charged_by_what_was_delivered(world: World) -> 
 
     await world.complete(claim)
 
-    assert (await world.job()).charged_micros == 3 * a_job().micros_per_second
+    job = await world.job()
+    assert (job.charged_micros, job.refunded_micros) == (30_000_000, 20_000_000)
+    assert world.ledger.captured == {job.id: 30_000_000}
+
+
+@pytest.mark.parametrize("gone", ["expired", "released"])
+async def test_a_stored_result_without_a_hold_is_not_charged_and_fails_by_timeout(
+    world: World, gone: str
+) -> None:
+    await world.submitted()
+    claim = await world.check(await world.claim())
+    assert claim is not None
+    world.ledger.state[a_job().id] = gone
+
+    failing = await world.complete(claim)
+    assert failing is not None
+    await world.refund(failing)
+
+    job = await world.job()
+    assert (job.status, job.failure, job.charged_micros) == (Status.FAILED, "timeout", 0)
+    assert (job.refunded_micros, world.ledger.captured) == (job.reserved_micros, {})
+    [attempt] = await world.sql("SELECT outcome FROM attempts")
+    assert attempt["outcome"] == "succeeded"
+    [event] = await world.sql("SELECT type FROM outbox")
+    assert event["type"] == "video.generation.failed"
+    assert await world.state() is None
 
 
 async def test_a_crash_between_release_and_commit_refunds_once(world: World) -> None:

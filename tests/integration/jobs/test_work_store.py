@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 
 from services.common.clock import utc_now
@@ -27,6 +28,14 @@ LEASE_SECONDS = 60.0
 async def rows(pool: Pool, statement: bytes, *values: Any) -> Sequence[dict[str, Any]]:
     async with pool.connection() as connection:
         return await (await connection.execute(statement, values)).fetchall()
+
+
+async def rolled_up(pool: Pool) -> list[dict[str, Any]]:
+    """Returns the day's row and the hour's row."""
+    [day] = await rows(pool, b"SELECT * FROM usage_daily")
+    [hour] = await rows(pool, b"SELECT * FROM usage_hourly")
+    assert hour["hour"].date() == day["day"]
+    return [day, hour]
 
 
 async def claimed(work: SqlWork) -> Claim:
@@ -166,21 +175,27 @@ async def test_completing_writes_job_usage_and_event_and_removes_the_work_in_one
     work = SqlWork(jobs_pool)
     await store_jobs(jobs_pool, a_job())
     claim = await work.keep_output(await at_processing(work), OUTPUT)
-    ended = replace(claim.job, status=Status.COMPLETED, charged_micros=50_000_000, ended_at=utc_now())
+    ended = replace(
+        claim.job,
+        status=Status.COMPLETED,
+        charged_micros=30_000_000,
+        refunded_micros=20_000_000,
+        ended_at=utc_now(),
+    )
 
     await work.finish(claim, ended, event_type="video.generation.completed", event_body=b"{}")
 
     [row] = await rows(jobs_pool, b"SELECT * FROM jobs")
     assert job_from_row(row) == ended
-    [usage] = await rows(jobs_pool, b"SELECT * FROM usage_daily")
-    assert (usage["completed_jobs"], usage["failed_jobs"]) == (1, 0)
-    assert (usage["charged_micros"], usage["refunded_micros"]) == (50_000_000, 0)
+    for usage in await rolled_up(jobs_pool):
+        assert (usage["completed_jobs"], usage["failed_jobs"]) == (1, 0)
+        assert (usage["charged_micros"], usage["refunded_micros"]) == (50_000_000, 20_000_000)
     [event] = await rows(jobs_pool, b"SELECT * FROM outbox")
     assert (event["event_id"], event["target_url"]) == (f"evt_{ended.id}_1", ended.callback_url)
     assert await rows(jobs_pool, b"SELECT * FROM work") == []
     with pytest.raises(LeaseLostError):
         await work.finish(claim, ended, event_type="video.generation.completed", event_body=b"{}")
-    assert (await rows(jobs_pool, b"SELECT completed_jobs FROM usage_daily"))[0]["completed_jobs"] == 1
+    assert [usage["completed_jobs"] for usage in await rolled_up(jobs_pool)] == [1, 1]
 
 
 async def test_failing_counts_what_was_held_as_charged_and_refunded(jobs_pool: Pool) -> None:
@@ -191,7 +206,25 @@ async def test_failing_counts_what_was_held_as_charged_and_refunded(jobs_pool: P
 
     await work.finish(claim, ended, event_type="video.generation.failed", event_body=b"{}")
 
-    [usage] = await rows(jobs_pool, b"SELECT * FROM usage_daily")
-    assert (usage["completed_jobs"], usage["failed_jobs"]) == (0, 1)
-    assert (usage["charged_micros"], usage["refunded_micros"]) == (50_000_000, 50_000_000)
+    for usage in await rolled_up(jobs_pool):
+        assert (usage["completed_jobs"], usage["failed_jobs"]) == (0, 1)
+        assert (usage["charged_micros"], usage["refunded_micros"]) == (50_000_000, 50_000_000)
     assert await rows(jobs_pool, b"SELECT * FROM outbox") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "status = 'completed', charged_micros = 30000000",
+        "status = 'completed', charged_micros = 30000000, refunded_micros = 20000001",
+        "status = 'failed'",
+        "status = 'failed', charged_micros = 1, refunded_micros = 49999999",
+        "charged_micros = 1",
+        "status = 'completed', charged_micros = 30000000, refunded_micros = 20000000, returned_micros = 30000001",
+    ],
+)
+async def test_money_that_does_not_add_up_cannot_be_written(jobs_pool: Pool, change: str) -> None:
+    await store_jobs(jobs_pool, a_job())
+
+    with pytest.raises(psycopg.errors.CheckViolation):
+        await rows(jobs_pool, f"UPDATE jobs SET {change} RETURNING id".encode())

@@ -38,7 +38,8 @@ def colours(video: bytes) -> list[Any]:
 
 @pytest.fixture
 async def renderer(session: ClientSession, tmp_path: Path) -> AsyncIterator[Caller]:
-    async with serve_simulator(settings(folder=tmp_path, mode=Mode.RENDER)) as running:
+    opened = settings(folder=tmp_path, mode=Mode.RENDER, private_targets_allowed="127.0.0.0/8")
+    async with serve_simulator(opened) as running:
         yield Caller(session, running.url)
 
 
@@ -49,9 +50,6 @@ async def images() -> AsyncIterator[str]:
 
     async def moved(_: web.Request) -> web.Response:
         raise web.HTTPFound("/red.png")
-
-    async def around(_: web.Request) -> web.Response:
-        raise web.HTTPFound("/around.png")
 
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -65,7 +63,6 @@ async def images() -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_get("/red.png", red)
     app.router.add_get("/moved.png", moved)
-    app.router.add_get("/around.png", around)
     app.router.add_get("/endless.png", endless)
     app.router.add_get("/page.png", page)
     async with TestServer(app) as server:
@@ -73,7 +70,7 @@ async def images() -> AsyncIterator[str]:
 
 
 async def test_fetched_images_become_the_first_and_last_frame(renderer: Caller, images: str) -> None:
-    media = [image(f"{images}/moved.png", "first_frame"), image(data_url(png("blue")), "last_frame")]
+    media = [image(f"{images}/red.png", "first_frame"), image(data_url(png("blue")), "last_frame")]
 
     task = await renderer.succeeded(media=media)
     first, last = colours(await renderer.video_of(task))
@@ -103,7 +100,7 @@ async def test_an_adaptive_ratio_without_an_image_is_wide(caller: Caller) -> Non
     [
         "{images}/missing.png",
         "{images}/page.png",
-        "{images}/around.png",
+        "{images}/moved.png",
         "{images}/endless.png",
         "http://127.0.0.1:9/red.png",
         "data:image/png;base64,not base64",
@@ -115,6 +112,17 @@ async def test_an_image_that_cannot_be_had_fails_the_task(renderer: Caller, imag
 
     assert (task["status"], task["error"]["code"]) == ("failed", "InvalidImageURL.InvalidFormat")
     assert "image 1" in task["error"]["message"]
+
+
+async def test_an_image_is_fetched_from_no_private_address_unless_it_is_opened(
+    session: ClientSession, images: str, tmp_path: Path
+) -> None:
+    async with serve_simulator(settings(folder=tmp_path, mode=Mode.RENDER)) as running:
+        media = [image(f"{images}/red.png", "reference_image")]
+        task = await Caller(session, running.url).succeeded(media=media)
+
+    assert (task["status"], task["error"]["code"]) == ("failed", "InvalidImageURL.InvalidFormat")
+    assert "its address must not point to a private address." in task["error"]["message"]
 
 
 async def test_an_image_of_too_many_pixels_is_refused(renderer: Caller) -> None:

@@ -1,10 +1,21 @@
 from datetime import UTC, datetime
 
 import pytest
+from reelgate.admin.v1 import account_service_pb2
 from reelgate.internal.ledger.v1 import hold_pb2
 
-from services.billing.convert import render_balance, render_hold, render_key
-from services.billing.domain import Balance, Hold, HoldState, Key
+from services.billing.convert import (
+    parse_limits,
+    parse_statement_range,
+    render_balance,
+    render_hold,
+    render_key,
+    render_spending,
+)
+from services.billing.domain import Balance, Hold, HoldState, Key, Spending, SpendLimits, StatementRange
+
+CREATED_AT = datetime(2026, 6, 29, 10, 0, 0, 1999, UTC)
+SPENDING = Spending(limits=SpendLimits(per_day_micros=0), day_micros=1, month_micros=2)
 
 
 def test_a_balance_is_shown_in_credits() -> None:
@@ -21,7 +32,9 @@ def test_every_state_of_a_hold_has_its_name_on_the_wire(state: HoldState) -> Non
         environment="live",
         amount_micros=2,
         captured_micros=1,
+        refunded_micros=0,
         state=state,
+        created_at=CREATED_AT,
     )
 
     shown = render_hold(hold)
@@ -29,11 +42,54 @@ def test_every_state_of_a_hold_has_its_name_on_the_wire(state: HoldState) -> Non
     assert hold_pb2.Hold.State.Name(shown.state) == f"STATE_{state.name}"
 
 
-def test_a_working_key_is_shown_without_the_moment_it_was_disabled() -> None:
-    created_at = datetime(2026, 6, 29, 10, 0, 0, 1999, UTC)
-    key = Key(key_id="key_1", environment="live", hint="…abcd", created_at=created_at, disabled_at=None)
+def _key(**moments: datetime) -> Key:
+    return Key(
+        key_id="key_1",
+        account_id="acct_1",
+        environment="live",
+        hint="…abcd",
+        models=("pro",),
+        spending=SPENDING,
+        created_at=CREATED_AT,
+        disabled_at=moments.get("disabled_at"),
+        previous_until=moments.get("previous_until"),
+    )
 
-    shown = render_key(key)
+
+def test_a_working_key_is_shown_without_the_moments_of_what_did_not_happen() -> None:
+    shown = render_key(_key())
 
     assert shown.created_at == "2026-06-29T10:00:00.001Z"
     assert not shown.HasField("disabled_at")
+    assert not shown.HasField("previous_until")
+
+
+@pytest.mark.parametrize("moment", ["disabled_at", "previous_until"])
+def test_a_moment_of_a_key_is_shown_under_its_name(moment: str) -> None:
+    shown = render_key(_key(**{moment: CREATED_AT}))
+
+    assert getattr(shown, moment) == "2026-06-29T10:00:00.001Z"
+
+
+def test_a_limit_of_nothing_is_shown_and_one_that_is_not_set_is_absent() -> None:
+    shown = render_spending(SPENDING)
+
+    assert shown.limits.HasField("per_day_micros")
+    assert not shown.limits.HasField("per_job_micros")
+    assert parse_limits(shown.limits) == SPENDING.limits
+    assert (shown.day_micros, shown.month_micros) == (1, 2)
+
+
+def test_a_statement_is_by_default_of_everything() -> None:
+    wanted = parse_statement_range(
+        account_service_pb2.GetStatementRequest(account_id="acct_1", environment="live")
+    )
+
+    assert wanted == StatementRange(
+        account_id="acct_1",
+        environment="live",
+        start=datetime(1970, 1, 1, tzinfo=UTC),
+        end=datetime(9999, 12, 31, 23, 59, 59, 999999, UTC),
+        after_version=0,
+        lines_max=100,
+    )

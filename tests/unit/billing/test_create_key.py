@@ -1,72 +1,68 @@
 import hashlib
 from datetime import UTC, datetime
+from typing import cast
 
-from services.billing.domain import Account, Balance, Grant, Key, NewKey
-from services.billing.operations.create_key import ALPHABET, create_key
-from services.common.authentication import Caller, is_well_formed
-from services.common.errors import Reason
+import pytest
+
+from services.billing.domain import AuditNote, Key, NewKey, Spending, SpendLimits
+from services.billing.operations.create_key import ALPHABET, create_key, draw_secret
+from services.billing.ports import Accounts, Keys
+from services.common.authentication import KEY_PREFIXES, is_well_formed
+
+NOTE = AuditNote(actor="tests", reason="welcome")
 
 
 class OneAccount:
-    """Accounts, of which there is one."""
-
-    async def add(self, account: Account) -> None:
-        raise NotImplementedError
+    """Of Accounts, what a new key needs: there is one account."""
 
     async def contract(self, account_id: str) -> str | None:
         return {"acct_1": "nextapi"}.get(account_id)
 
-    async def balance(self, *, account_id: str, environment: str) -> Balance | None:
-        raise NotImplementedError
-
-    async def grant(self, grant: Grant) -> int | Reason:
-        raise NotImplementedError
-
 
 class KeptKeys:
-    """Keys that remember what was added."""
+    """Of Keys, what a new key needs. They remember what was added."""
 
     def __init__(self) -> None:
         self.added: list[NewKey] = []
 
-    async def add(self, key: NewKey) -> Key:
+    async def add(self, key: NewKey, *, note: AuditNote) -> Key:
         self.added.append(key)
         return Key(
             key_id=key.key_id,
+            account_id=key.account_id,
             environment=key.environment,
             hint=key.hint,
+            models=(),
+            spending=Spending(limits=SpendLimits(), day_micros=0, month_micros=0),
             created_at=datetime(2026, 6, 29, tzinfo=UTC),
             disabled_at=None,
+            previous_until=None,
         )
-
-    async def of_account(self, account_id: str, *, keys_max: int) -> list[Key]:
-        raise NotImplementedError
-
-    async def disable(self, key_id: str) -> Key | None:
-        raise NotImplementedError
-
-    async def find(self, sha256: bytes) -> Caller | None:
-        raise NotImplementedError
 
 
 async def _create(keys: KeptKeys) -> tuple[str, Key]:
-    return await create_key(account_id="acct_1", environment="test", accounts=OneAccount(), keys=keys)
-
-
-async def test_a_key_is_prefix_random_part_and_checksum() -> None:
-    characters = iter("abcdefghijklmnopqrstuvwxyz012345")
-
-    secret, key = await create_key(
+    return await create_key(
         account_id="acct_1",
         environment="test",
-        accounts=OneAccount(),
-        keys=KeptKeys(),
-        choose=lambda _: next(characters),
+        note=NOTE,
+        accounts=cast("Accounts", OneAccount()),
+        keys=cast("Keys", keys),
     )
 
-    assert secret == "nxa_test_sk_abcdefghijklmnopqrstuvwxyz012345fa64c445"
-    assert is_well_formed(secret)
-    assert key.hint == "nxa_test_sk_…c445"
+
+def test_a_key_is_prefix_random_part_and_checksum() -> None:
+    characters = iter("abcdefghijklmnopqrstuvwxyz012345")
+
+    secret = draw_secret("nextapi", "test", choose=lambda _: next(characters))
+
+    assert secret.whole == "nxa_test_sk_abcdefghijklmnopqrstuvwxyz012345fa64c445"
+    assert secret.sha256 == hashlib.sha256(secret.whole.encode()).digest()
+    assert secret.hint == "nxa_test_sk_…c445"
+
+
+@pytest.mark.parametrize(("contract", "environment"), KEY_PREFIXES)
+def test_a_key_of_every_contract_and_environment_is_well_formed(contract: str, environment: str) -> None:
+    assert is_well_formed(draw_secret(contract, environment).whole)
 
 
 async def test_only_the_hash_of_a_key_is_stored() -> None:

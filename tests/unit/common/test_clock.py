@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from services.common.clock import rfc3339, utc_now
+from services.common.clock import parse_moment, rfc3339, utc_now
+from services.common.errors import Reason, ServiceError
 
 
 @pytest.mark.parametrize(
@@ -19,3 +20,29 @@ def test_moments_print_in_utc_always_with_milliseconds(moment: datetime, text: s
 
 def test_now_is_in_utc() -> None:
     assert utc_now().utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-06-29T10:00:00.0019Z", "2026-06-29T12:00:00.001+02:00", "20260629T100000.001Z"],
+)
+def test_a_moment_is_read_in_utc_and_whole_milliseconds(text: str) -> None:
+    assert parse_moment("start", text) == datetime(2026, 6, 29, 10, 0, 0, 1000, UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("yesterday", "must be an ISO 8601 date and time with a time zone"),
+        ("2026-06-29T10:00:00", "must be an ISO 8601 date and time with a time zone"),
+        ("0001-01-01T00:00:00+10:00", "must be an ISO 8601 date and time with a time zone"),
+        ("1969-12-31T23:59:59Z", "must not be before the year 1970"),
+    ],
+)
+def test_what_is_no_moment_is_refused_under_the_name_of_its_field(text: str, rule: str) -> None:
+    with pytest.raises(ServiceError) as refused:
+        parse_moment("start", text)
+
+    assert refused.value.reason is Reason.INVALID_FIELD
+    assert refused.value.message.startswith(f"Field start {rule}")
+    assert refused.value.message.endswith(f'It was "{text}".')

@@ -28,7 +28,7 @@ def test_every_reason_has_a_status_that_exists(reason: Reason) -> None:
 def test_the_envelope_is_the_error_body_of_the_contract() -> None:
     error = ServiceError(Reason.CREDITS_INSUFFICIENT, "Zu wenig für „heute“.")
 
-    assert json.loads(error.envelope()) == {
+    assert json.loads(error.envelope("seedancee2")) == {
         "error": {
             "code": "insufficient_credits",
             "message": "Zu wenig für „heute“.",
@@ -49,3 +49,20 @@ def test_a_long_value_is_shown_cut() -> None:
 
     assert len(error.message) < 200
     assert error.message.endswith("….")
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        (Reason.KEY_INVALID, "unauthorized"),
+        (Reason.JOB_NOT_FOUND, "not_found"),
+        (Reason.SPEND_LIMIT_EXCEEDED, "spend_limit_exceeded"),
+        (Reason.CREDITS_INSUFFICIENT, "insufficient_credits"),
+        (Reason.INVALID_FIELD, "invalid_request"),
+        (Reason.INTERNAL, "internal_error"),
+    ],
+)
+def test_nextapi_has_its_own_envelope_and_codes(reason: Reason, code: str) -> None:
+    body = json.loads(ServiceError(reason, "Because.").envelope("nextapi"))
+
+    assert body == {"error": {"code": code, "message": "Because."}}

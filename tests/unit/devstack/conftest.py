@@ -16,6 +16,7 @@ def settings(tmp_path: Path) -> StackSettings:
         simulator=3,
         billing_public=4,
         billing_internal=5,
+        webhooks_public=9,
         webhooks_internal=6,
         jobs_public=7,
         jobs_internal=8,

@@ -1,10 +1,14 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from services.devstack.cli import app, main
+from services.devstack.cli import GROUPS, app, main
+
+OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
 
 
 @pytest.mark.parametrize(
@@ -17,6 +21,27 @@ from services.devstack.cli import app, main
         "credits grant acct_1 5",
         "key create acct_1",
         "key create acct_1 --environment staging",
+        "key rotate key_1",
+        "key rotate key_1 --overlap 24",
+        "key limits key_1 --per-day 5 --reason budget",
+        "key models key_1 --reason pilot",
+        "key models key_1 mini --all --reason pilot",
+        "credits correct acct_1 --reason mistake",
+        "credits correct acct_1 --add 1 --take 1 --reason mistake",
+        "credits correct acct_1 --take -1 --reason mistake",
+        "account suspend acct_1",
+        "account limits acct_1 --reason budget",
+        "account limits acct_1 --per-day much --reason budget",
+        "account limits acct_1 --per-day 5",
+        "statement acct_1 --format xml",
+        "price set --version v --model pro --resolution 720p --credits-per-second 1 --reason new",
+        "price load nowhere.yaml --reason new",
+        "job list --older-than soon",
+        "job list --state lost",
+        "job list --limit 1001",
+        "job fail vid_1",
+        "job refund vid_1",
+        "job refund vid_1 --amount -1 --reason sorry",
         "up --port 65536",
         "up --simulator-mode perfect",
         "generate",
@@ -37,7 +62,16 @@ def test_a_command_that_is_not_understood_exits_with_2(command: str, tmp_path: P
     [
         "account create acme",
         "key list acct_1",
+        "account limits acct_1 --per-job none --reason budget",
         "credits grant acct_1 1.05 --reason gift",
+        "credits correct acct_1 --take 1.05 --reason mistake",
+        "statement acct_1 --format csv",
+        "price list",
+        "job list",
+        "job recheck vid_1 --reason stuck",
+        "key rotate key_1 --overlap 0s",
+        "audit list",
+        "ledger verify",
         "generate prompt",
         "migrate",
     ],
@@ -106,3 +140,24 @@ def test_a_log_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.Captu
 
     assert ended.value.code == 1
     assert "there are: edge" in capsys.readouterr().err
+
+
+def test_the_page_for_operators_names_every_command_of_theirs() -> None:
+    page = OPERATING.read_text()
+    commands = [
+        f"{name} {command.name}" for name, group in GROUPS.items() for command in group.registered_commands
+    ]
+
+    missing = [command for command in (*commands, "statement") if f"`{command}" not in page]
+
+    assert "ledger verify" in commands
+    assert missing == []
+
+
+def test_a_command_starts_without_what_only_some_commands_need() -> None:
+    heavy = {"aiohttp", "grpc", "google.protobuf", "psycopg", "rich", "sqlalchemy", "yaml"}
+    program = f"import sys, services.devstack.cli; print(*sorted({heavy} & sys.modules.keys()))"
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout == "\n"

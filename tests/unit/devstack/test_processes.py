@@ -40,6 +40,9 @@ def test_the_processes_are_told_where_the_others_listen(settings: StackSettings)
     assert jobs["JOBS_WEBHOOKS_TARGET"] == specs["webhooks"].environment["WEBHOOKS_INTERNAL_ADDRESS"]
     assert edge["EDGE_JOBS_TARGETS"] == jobs["JOBS_PUBLIC_ADDRESS"]
     assert edge["EDGE_BILLING_TARGETS"] == specs["billing"].environment["BILLING_PUBLIC_ADDRESS"]
+    webhooks = specs["webhooks"].environment
+    assert edge["EDGE_WEBHOOKS_TARGETS"] == webhooks["WEBHOOKS_PUBLIC_ADDRESS"]
+    assert webhooks["WEBHOOKS_BILLING_TARGET"] == jobs["JOBS_BILLING_TARGET"]
     assert jobs["JOBS_MEDIA_STORE_URL"] == edge["EDGE_MEDIA_FOLDER"]
     assert jobs["JOBS_MEDIA_BASE_URL"] == "http://127.0.0.1:8080" + edge["EDGE_MEDIA_PATH"]
 
@@ -51,7 +54,7 @@ def test_only_the_processes_that_call_customers_may_call_this_machine(settings: 
         if any(variable.endswith("PRIVATE_TARGETS_ALLOWED") for variable in spec.environment)
     }
 
-    assert allowed == {"jobs", "webhooks"}
+    assert allowed == {"jobs", "simulator", "webhooks"}
 
 
 def test_a_process_inherits_the_environment_but_no_settings_meant_for_others(settings: StackSettings) -> None:

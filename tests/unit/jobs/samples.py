@@ -1,5 +1,6 @@
 """Values that tests of the jobs service share."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,11 +8,48 @@ from typing import Any
 
 import services.jobs
 from services.jobs.catalogue import load_catalogue
-from services.jobs.domain import Job, Output, Owner, Status, VideoInput
+from services.jobs.domain import Buyer, Job, Offer, Output, Owner, Price, PriceList, Status, VideoInput
 
 CATALOGUE_FILE = Path(services.jobs.__file__).parent / "catalogue.yaml"
 CATALOGUE, UPSTREAM_NAMES = load_catalogue(CATALOGUE_FILE)
 OWNER = Owner(account_id="acct_1", environment="live", contract="seedancee2")
+BUYER = Buyer(owner=OWNER, key_id="key_1", models_allowed=())
+CREDITS_PER_SECOND = {
+    "pro": {"480p": 10, "720p": 20, "1080p": 50},
+    "fast": {"480p": 8, "720p": 16},
+    "mini": {"480p": 5, "720p": 10},
+}
+
+
+def a_price(credits_per_second: int, *, version: str = "1", valid_from: datetime | None = None) -> Price:
+    """Returns a price that holds since ever, or from a moment on."""
+    return Price(
+        version=version,
+        valid_from=valid_from or datetime(1970, 1, 1, tzinfo=UTC),
+        micros_per_second=credits_per_second * 1_000_000,
+    )
+
+
+def prices_of(credits_per_second: Mapping[str, Mapping[str, int]], *environments: str) -> PriceList:
+    """Returns one version of prices."""
+    return PriceList(
+        prices={
+            (model, resolution, environment): [a_price(rate)]
+            for environment in environments
+            for model, rates in credits_per_second.items()
+            for resolution, rate in rates.items()
+        }
+    )
+
+
+PRICES = prices_of(CREDITS_PER_SECOND, "live", "test")
+OFFERS = {
+    model.id: Offer(
+        model=model,
+        prices={resolution: a_price(rate) for resolution, rate in CREDITS_PER_SECOND[model.id].items()},
+    )
+    for model in CATALOGUE
+}
 INPUT = VideoInput(
     prompt="waves",
     duration_seconds=5,

@@ -16,8 +16,8 @@ from services.jobs.operations.get_video import get_video
 from services.jobs.operations.list_videos import list_videos
 from services.jobs.operations.receive_callback import receive_callback
 from services.jobs.ports import Work
-from tests.fakes.jobs import FakeJobs, FakeLedger
-from tests.unit.jobs.samples import CATALOGUE, INPUT, OWNER, a_job
+from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices
+from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OFFERS, OWNER, PRICES, a_job
 
 NOW = datetime(2026, 6, 29, 10, 0, 0, 123_456, tzinfo=UTC)
 WANTED = NewVideo(model="mini", input=INPUT, callback_url="https://a.example/h", metadata_json='{"a":1}')
@@ -36,8 +36,9 @@ class Shop:
     async def create(self, **changes: Any) -> Job:
         return await create_video(
             replace(WANTED, **changes),
-            owner=OWNER,
+            buyer=BUYER,
             catalogue=self.catalogue,
+            prices=FakePrices(PRICES),
             ledger=self.ledger,
             jobs=self.jobs,
             new_id=lambda _: f"vid_{next(self.numbers):026d}",
@@ -58,7 +59,7 @@ async def test_a_created_job_is_priced_held_and_stored() -> None:
         input=INPUT,
         callback_url="https://a.example/h",
         metadata_json='{"a":1}',
-        price_version=CATALOGUE.price_version,
+        price_version="1",
         micros_per_second=10_000_000,
         reserved_micros=50_000_000,
         created_at=NOW.replace(microsecond=123_000),
@@ -137,8 +138,8 @@ LACKING: list[tuple[str, Any, str, str]] = [
     ],
 )
 async def test_a_model_does_only_what_the_catalogue_says(wanted: Any, message: str) -> None:
-    plain = replace(CATALOGUE.model("mini"), aspect_ratios=("16:9",), capabilities=())
-    shop = Shop(catalogue=Catalogue(price_version="1", models={"mini": plain}))
+    plain = replace(OFFERS["mini"].model, aspect_ratios=("16:9",), capabilities=())
+    shop = Shop(catalogue=(plain,))
 
     with pytest.raises(ServiceError) as refused:
         await shop.create(input=wanted)

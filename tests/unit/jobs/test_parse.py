@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import ParseDict
 from reelgate.usage.v1.usage_service_pb2 import GetUsageRequest
-from reelgate.video.v1.video_service_pb2 import CreateVideoRequest, ListVideosRequest
+from reelgate.video.v1.video_service_pb2 import CreateVideoRequest, EstimateVideoRequest, ListVideosRequest
 
 from services.common.egress import UrlPolicy, check_url
 from services.common.errors import Reason, ServiceError
 from services.jobs.convert import (
     METADATA_BYTES_MAX,
-    parse_create_video,
     parse_get_usage,
     parse_job_id,
     parse_list_videos,
+    parse_new_video,
 )
 from services.jobs.domain import NewVideo, Status, VideoInput
 
@@ -26,10 +26,16 @@ NOW = datetime(2026, 7, 31, 12, 0, 0, 123_456, tzinfo=UTC)
 
 
 def parse(body: dict[str, Any]) -> NewVideo:
-    request = ParseDict(body, CreateVideoRequest())
-    return parse_create_video(
-        request, check_url=lambda url: check_url(url, UrlPolicy()), random_seed=lambda: 42
+    create, estimate = (
+        parse_new_video(
+            ParseDict(body, request),
+            check_url=lambda url: check_url(url, UrlPolicy()),
+            random_seed=lambda: 42,
+        )
+        for request in (CreateVideoRequest(), EstimateVideoRequest())
     )
+    assert create == estimate
+    return create
 
 
 def parse_input(**fields: Any) -> VideoInput:
@@ -273,7 +279,7 @@ def test_numbers_that_json_cannot_write_are_refused(number: float) -> None:
     request.metadata["a"] = number
 
     with pytest.raises(ServiceError, match=r"^Field metadata must not hold numbers that JSON cannot write"):
-        parse_create_video(request, check_url=lambda _: None, random_seed=lambda: 1)
+        parse_new_video(request, check_url=lambda _: None, random_seed=lambda: 1)
 
 
 def test_metadata_of_many_shapes_survives() -> None:

@@ -19,7 +19,7 @@ from services.jobs.convert import (
 )
 from services.jobs.domain import FailureCode, Job, Status
 from services.jobs.operations.get_usage import Tally, Usage
-from tests.unit.jobs.samples import CATALOGUE, INPUT, OUTPUT, a_job
+from tests.unit.jobs.samples import INPUT, OFFERS, OUTPUT, a_job
 
 ID = "vid_01jz8b7q4x8k2p9w3m5c6n7r8s"
 METADATA_JSON = '{"customer_job_id":"job_123","n":[1,1.5,null,{}]}'
@@ -141,7 +141,7 @@ def test_creation_is_answered_with_exactly_five_keys() -> None:
 
 
 def test_a_model_is_shown_as_documented() -> None:
-    assert shown(render_model(CATALOGUE.model("pro"))) == {
+    assert shown(render_model(OFFERS["pro"])) == {
         "id": "pro",
         "status": "active",
         "resolutions": ["480p", "720p", "1080p"],
@@ -150,7 +150,7 @@ def test_a_model_is_shown_as_documented() -> None:
 
 
 def test_a_models_detail_adds_ratios_capabilities_and_prices() -> None:
-    detail = shown(render_model_detail(CATALOGUE.model("mini")))
+    detail = shown(render_model_detail(OFFERS["mini"]))
 
     assert detail == {
         "id": "mini",

@@ -9,6 +9,7 @@ from services.webhooks.settings import WebhooksSettings
 ENVIRONMENT = {
     "WEBHOOKS_DATABASE_URL": "postgresql://localhost/webhooks",
     "WEBHOOKS_INTERNAL_ADDRESS": "127.0.0.1:0",
+    "WEBHOOKS_BILLING_TARGET": "127.0.0.1:1",
     "WEBHOOKS_SECRET_KEY": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
 }
 

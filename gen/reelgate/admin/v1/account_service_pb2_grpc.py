@@ -39,10 +39,45 @@ class AccountServiceStub:
                 request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.CreateAccountRequest.SerializeToString,
                 response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.CreateAccountResponse.FromString,
                 _registered_method=True)
+        self.GetAccount = channel.unary_unary(
+                '/reelgate.admin.v1.AccountService/GetAccount',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetAccountRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetAccountResponse.FromString,
+                _registered_method=True)
+        self.ListAccounts = channel.unary_unary(
+                '/reelgate.admin.v1.AccountService/ListAccounts',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
+        self.SuspendAccount = channel.unary_unary(
+                '/reelgate.admin.v1.AccountService/SuspendAccount',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SuspendAccountRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SuspendAccountResponse.FromString,
+                _registered_method=True)
+        self.ResumeAccount = channel.unary_unary(
+                '/reelgate.admin.v1.AccountService/ResumeAccount',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.ResumeAccountRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.ResumeAccountResponse.FromString,
+                _registered_method=True)
+        self.SetAccountLimits = channel.unary_unary(
+                '/reelgate.admin.v1.AccountService/SetAccountLimits',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsResponse.FromString,
+                _registered_method=True)
         self.GrantCredits = channel.unary_unary(
                 '/reelgate.admin.v1.AccountService/GrantCredits',
                 request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GrantCreditsRequest.SerializeToString,
                 response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GrantCreditsResponse.FromString,
+                _registered_method=True)
+        self.CorrectBalance = channel.unary_unary(
+                '/reelgate.admin.v1.AccountService/CorrectBalance',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.CorrectBalanceRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.CorrectBalanceResponse.FromString,
+                _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/reelgate.admin.v1.AccountService/GetStatement',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetStatementResponse.FromString,
                 _registered_method=True)
 
 
@@ -55,7 +90,49 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAccount(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccounts(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuspendAccount(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeAccount(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAccountLimits(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GrantCredits(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CorrectBalance(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatement(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -69,10 +146,45 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.CreateAccountRequest.FromString,
                     response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.CreateAccountResponse.SerializeToString,
             ),
+            'GetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccount,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetAccountRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetAccountResponse.SerializeToString,
+            ),
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.ListAccountsRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'SuspendAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendAccount,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SuspendAccountRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SuspendAccountResponse.SerializeToString,
+            ),
+            'ResumeAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeAccount,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.ResumeAccountRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.ResumeAccountResponse.SerializeToString,
+            ),
+            'SetAccountLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAccountLimits,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsResponse.SerializeToString,
+            ),
             'GrantCredits': grpc.unary_unary_rpc_method_handler(
                     servicer.GrantCredits,
                     request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GrantCreditsRequest.FromString,
                     response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GrantCreditsResponse.SerializeToString,
+            ),
+            'CorrectBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.CorrectBalance,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.CorrectBalanceRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.CorrectBalanceResponse.SerializeToString,
+            ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetStatementRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetStatementResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -113,6 +225,141 @@ class AccountService:
             _registered_method=True)
 
     @staticmethod
+    def GetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.AccountService/GetAccount',
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetAccountRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.AccountService/ListAccounts',
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.ListAccountsRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.AccountService/SuspendAccount',
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.SuspendAccountRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.SuspendAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.AccountService/ResumeAccount',
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.ResumeAccountRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.ResumeAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAccountLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.AccountService/SetAccountLimits',
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GrantCredits(request,
             target,
             options=(),
@@ -129,6 +376,60 @@ class AccountService:
             '/reelgate.admin.v1.AccountService/GrantCredits',
             reelgate_dot_admin_dot_v1_dot_account__service__pb2.GrantCreditsRequest.SerializeToString,
             reelgate_dot_admin_dot_v1_dot_account__service__pb2.GrantCreditsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CorrectBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.AccountService/CorrectBalance',
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.CorrectBalanceRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.CorrectBalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.AccountService/GetStatement',
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetStatementRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.GetStatementResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,13 +32,27 @@ class AccountServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
     CreateAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.CreateAccountRequest, _account_service_pb2.CreateAccountResponse]
+    GetAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]
+    ListAccounts: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListAccountsRequest, _account_service_pb2.ListAccountsResponse]
+    SuspendAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.SuspendAccountRequest, _account_service_pb2.SuspendAccountResponse]
+    ResumeAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ResumeAccountRequest, _account_service_pb2.ResumeAccountResponse]
+    SetAccountLimits: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.SetAccountLimitsRequest, _account_service_pb2.SetAccountLimitsResponse]
     GrantCredits: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GrantCreditsRequest, _account_service_pb2.GrantCreditsResponse]
+    CorrectBalance: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.CorrectBalanceRequest, _account_service_pb2.CorrectBalanceResponse]
+    GetStatement: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetStatementRequest, _account_service_pb2.GetStatementResponse]
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CreateAccountRequest, _account_service_pb2.CreateAccountResponse]  # type: ignore[assignment]
+    GetAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]  # type: ignore[assignment]
+    ListAccounts: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListAccountsRequest, _account_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
+    SuspendAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.SuspendAccountRequest, _account_service_pb2.SuspendAccountResponse]  # type: ignore[assignment]
+    ResumeAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ResumeAccountRequest, _account_service_pb2.ResumeAccountResponse]  # type: ignore[assignment]
+    SetAccountLimits: _aio.UnaryUnaryMultiCallable[_account_service_pb2.SetAccountLimitsRequest, _account_service_pb2.SetAccountLimitsResponse]  # type: ignore[assignment]
     GrantCredits: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GrantCreditsRequest, _account_service_pb2.GrantCreditsResponse]  # type: ignore[assignment]
+    CorrectBalance: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CorrectBalanceRequest, _account_service_pb2.CorrectBalanceResponse]  # type: ignore[assignment]
+    GetStatement: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetStatementRequest, _account_service_pb2.GetStatementResponse]  # type: ignore[assignment]
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -49,10 +63,59 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_account_service_pb2.CreateAccountResponse, _abc.Awaitable[_account_service_pb2.CreateAccountResponse]]: ...
 
     @_abc_1.abstractmethod
+    def GetAccount(
+        self,
+        request: _account_service_pb2.GetAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.GetAccountResponse, _abc.Awaitable[_account_service_pb2.GetAccountResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListAccounts(
+        self,
+        request: _account_service_pb2.ListAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ListAccountsResponse, _abc.Awaitable[_account_service_pb2.ListAccountsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SuspendAccount(
+        self,
+        request: _account_service_pb2.SuspendAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.SuspendAccountResponse, _abc.Awaitable[_account_service_pb2.SuspendAccountResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ResumeAccount(
+        self,
+        request: _account_service_pb2.ResumeAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ResumeAccountResponse, _abc.Awaitable[_account_service_pb2.ResumeAccountResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SetAccountLimits(
+        self,
+        request: _account_service_pb2.SetAccountLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.SetAccountLimitsResponse, _abc.Awaitable[_account_service_pb2.SetAccountLimitsResponse]]: ...
+
+    @_abc_1.abstractmethod
     def GrantCredits(
         self,
         request: _account_service_pb2.GrantCreditsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.GrantCreditsResponse, _abc.Awaitable[_account_service_pb2.GrantCreditsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CorrectBalance(
+        self,
+        request: _account_service_pb2.CorrectBalanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.CorrectBalanceResponse, _abc.Awaitable[_account_service_pb2.CorrectBalanceResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetStatement(
+        self,
+        request: _account_service_pb2.GetStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.GetStatementResponse, _abc.Awaitable[_account_service_pb2.GetStatementResponse]]: ...
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

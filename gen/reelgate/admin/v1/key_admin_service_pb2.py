@@ -23,9 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from reelgate.admin.v1 import account_pb2 as reelgate_dot_admin_dot_v1_dot_account__pb2
+from reelgate.admin.v1 import audit_pb2 as reelgate_dot_admin_dot_v1_dot_audit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reelgate/admin/v1/key_admin_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\"\xa7\x01\n\x03Key\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12 \n\x0b\x65nvironment\x18\x02 \x01(\tR\x0b\x65nvironment\x12\x12\n\x04hint\x18\x03 \x01(\tR\x04hint\x12\x1d\n\ncreated_at\x18\x04 \x01(\tR\tcreatedAt\x12$\n\x0b\x64isabled_at\x18\x05 \x01(\tH\x00R\ndisabledAt\x88\x01\x01\x42\x0e\n\x0c_disabled_at\"q\n\x10\x43reateKeyRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\"U\n\x11\x43reateKeyResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\x12(\n\x03key\x18\x02 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\";\n\x0fListKeysRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\">\n\x10ListKeysResponse\x12*\n\x04keys\x18\x01 \x03(\x0b\x32\x16.reelgate.admin.v1.KeyR\x04keys\"5\n\x11\x44isableKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\">\n\x12\x44isableKeyResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key2\xa3\x02\n\x0fKeyAdminService\x12V\n\tCreateKey\x12#.reelgate.admin.v1.CreateKeyRequest\x1a$.reelgate.admin.v1.CreateKeyResponse\x12X\n\x08ListKeys\x12\".reelgate.admin.v1.ListKeysRequest\x1a#.reelgate.admin.v1.ListKeysResponse\"\x03\x90\x02\x01\x12^\n\nDisableKey\x12$.reelgate.admin.v1.DisableKeyRequest\x1a%.reelgate.admin.v1.DisableKeyResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reelgate/admin/v1/key_admin_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1freelgate/admin/v1/account.proto\x1a\x1dreelgate/admin/v1/audit.proto\"\xd6\x02\n\x03Key\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12 \n\x0b\x65nvironment\x18\x02 \x01(\tR\x0b\x65nvironment\x12\x12\n\x04hint\x18\x03 \x01(\tR\x04hint\x12\x1d\n\ncreated_at\x18\x04 \x01(\tR\tcreatedAt\x12$\n\x0b\x64isabled_at\x18\x05 \x01(\tH\x00R\ndisabledAt\x88\x01\x01\x12\x1d\n\naccount_id\x18\x06 \x01(\tR\taccountId\x12\x16\n\x06models\x18\x07 \x03(\tR\x06models\x12\x37\n\x08spending\x18\x08 \x01(\x0b\x32\x1b.reelgate.admin.v1.SpendingR\x08spending\x12*\n\x0eprevious_until\x18\t \x01(\tH\x01R\rpreviousUntil\x88\x01\x01\x42\x0e\n\x0c_disabled_atB\x11\n\x0f_previous_until\"\xad\x01\n\x10\x43reateKeyRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"U\n\x11\x43reateKeyResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\x12(\n\x03key\x18\x02 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\";\n\x0fListKeysRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\">\n\x10ListKeysResponse\x12*\n\x04keys\x18\x01 \x03(\x0b\x32\x16.reelgate.admin.v1.KeyR\x04keys\"q\n\x11\x44isableKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\">\n\x12\x44isableKeyResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\xa7\x01\n\x10RotateKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12\x35\n\x0foverlap_seconds\x18\x02 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\x9a\x9e\x01(\x00R\x0eoverlapSeconds\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"U\n\x11RotateKeyResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\x12(\n\x03key\x18\x02 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\xb3\x01\n\x13SetKeyLimitsRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12>\n\x06limits\x18\x02 \x01(\x0b\x32\x1e.reelgate.admin.v1.SpendLimitsB\x06\xbaH\x03\xc8\x01\x01R\x06limits\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"@\n\x14SetKeyLimitsResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\x9f\x01\n\x13SetKeyModelsRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12*\n\x06models\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x64\x18\x01\"\x06r\x04\x10\x01\x18@R\x06models\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"@\n\x14SetKeyModelsResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key2\xc7\x04\n\x0fKeyAdminService\x12V\n\tCreateKey\x12#.reelgate.admin.v1.CreateKeyRequest\x1a$.reelgate.admin.v1.CreateKeyResponse\x12X\n\x08ListKeys\x12\".reelgate.admin.v1.ListKeysRequest\x1a#.reelgate.admin.v1.ListKeysResponse\"\x03\x90\x02\x01\x12^\n\nDisableKey\x12$.reelgate.admin.v1.DisableKeyRequest\x1a%.reelgate.admin.v1.DisableKeyResponse\"\x03\x90\x02\x02\x12V\n\tRotateKey\x12#.reelgate.admin.v1.RotateKeyRequest\x1a$.reelgate.admin.v1.RotateKeyResponse\x12\x64\n\x0cSetKeyLimits\x12&.reelgate.admin.v1.SetKeyLimitsRequest\x1a\'.reelgate.admin.v1.SetKeyLimitsResponse\"\x03\x90\x02\x02\x12\x64\n\x0cSetKeyModels\x12&.reelgate.admin.v1.SetKeyModelsRequest\x1a\'.reelgate.admin.v1.SetKeyModelsResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,28 +38,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEKEYREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_CREATEKEYREQUEST'].fields_by_name['environment']._loaded_options = None
   _globals['_CREATEKEYREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_CREATEKEYREQUEST'].fields_by_name['audit']._loaded_options = None
+  _globals['_CREATEKEYREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
   _globals['_LISTKEYSREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_LISTKEYSREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_DISABLEKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
   _globals['_DISABLEKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_DISABLEKEYREQUEST'].fields_by_name['audit']._loaded_options = None
+  _globals['_DISABLEKEYREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['overlap_seconds']._loaded_options = None
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['overlap_seconds']._serialized_options = b'\272H\t\032\007\030\200\232\236\001(\000'
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['audit']._loaded_options = None
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SETKEYLIMITSREQUEST'].fields_by_name['key_id']._loaded_options = None
+  _globals['_SETKEYLIMITSREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_SETKEYLIMITSREQUEST'].fields_by_name['limits']._loaded_options = None
+  _globals['_SETKEYLIMITSREQUEST'].fields_by_name['limits']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SETKEYLIMITSREQUEST'].fields_by_name['audit']._loaded_options = None
+  _globals['_SETKEYLIMITSREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SETKEYMODELSREQUEST'].fields_by_name['key_id']._loaded_options = None
+  _globals['_SETKEYMODELSREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_SETKEYMODELSREQUEST'].fields_by_name['models']._loaded_options = None
+  _globals['_SETKEYMODELSREQUEST'].fields_by_name['models']._serialized_options = b'\272H\017\222\001\014\020d\030\001\"\006r\004\020\001\030@'
+  _globals['_SETKEYMODELSREQUEST'].fields_by_name['audit']._loaded_options = None
+  _globals['_SETKEYMODELSREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
   _globals['_KEYADMINSERVICE'].methods_by_name['ListKeys']._loaded_options = None
   _globals['_KEYADMINSERVICE'].methods_by_name['ListKeys']._serialized_options = b'\220\002\001'
   _globals['_KEYADMINSERVICE'].methods_by_name['DisableKey']._loaded_options = None
   _globals['_KEYADMINSERVICE'].methods_by_name['DisableKey']._serialized_options = b'\220\002\002'
-  _globals['_KEY']._serialized_start=94
-  _globals['_KEY']._serialized_end=261
-  _globals['_CREATEKEYREQUEST']._serialized_start=263
-  _globals['_CREATEKEYREQUEST']._serialized_end=376
-  _globals['_CREATEKEYRESPONSE']._serialized_start=378
-  _globals['_CREATEKEYRESPONSE']._serialized_end=463
-  _globals['_LISTKEYSREQUEST']._serialized_start=465
-  _globals['_LISTKEYSREQUEST']._serialized_end=524
-  _globals['_LISTKEYSRESPONSE']._serialized_start=526
-  _globals['_LISTKEYSRESPONSE']._serialized_end=588
-  _globals['_DISABLEKEYREQUEST']._serialized_start=590
-  _globals['_DISABLEKEYREQUEST']._serialized_end=643
-  _globals['_DISABLEKEYRESPONSE']._serialized_start=645
-  _globals['_DISABLEKEYRESPONSE']._serialized_end=707
-  _globals['_KEYADMINSERVICE']._serialized_start=710
-  _globals['_KEYADMINSERVICE']._serialized_end=1001
+  _globals['_KEYADMINSERVICE'].methods_by_name['SetKeyLimits']._loaded_options = None
+  _globals['_KEYADMINSERVICE'].methods_by_name['SetKeyLimits']._serialized_options = b'\220\002\002'
+  _globals['_KEYADMINSERVICE'].methods_by_name['SetKeyModels']._loaded_options = None
+  _globals['_KEYADMINSERVICE'].methods_by_name['SetKeyModels']._serialized_options = b'\220\002\002'
+  _globals['_KEY']._serialized_start=158
+  _globals['_KEY']._serialized_end=500
+  _globals['_CREATEKEYREQUEST']._serialized_start=503
+  _globals['_CREATEKEYREQUEST']._serialized_end=676
+  _globals['_CREATEKEYRESPONSE']._serialized_start=678
+  _globals['_CREATEKEYRESPONSE']._serialized_end=763
+  _globals['_LISTKEYSREQUEST']._serialized_start=765
+  _globals['_LISTKEYSREQUEST']._serialized_end=824
+  _globals['_LISTKEYSRESPONSE']._serialized_start=826
+  _globals['_LISTKEYSRESPONSE']._serialized_end=888
+  _globals['_DISABLEKEYREQUEST']._serialized_start=890
+  _globals['_DISABLEKEYREQUEST']._serialized_end=1003
+  _globals['_DISABLEKEYRESPONSE']._serialized_start=1005
+  _globals['_DISABLEKEYRESPONSE']._serialized_end=1067
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1070
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1237
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1239
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1324
+  _globals['_SETKEYLIMITSREQUEST']._serialized_start=1327
+  _globals['_SETKEYLIMITSREQUEST']._serialized_end=1506
+  _globals['_SETKEYLIMITSRESPONSE']._serialized_start=1508
+  _globals['_SETKEYLIMITSRESPONSE']._serialized_end=1572
+  _globals['_SETKEYMODELSREQUEST']._serialized_start=1575
+  _globals['_SETKEYMODELSREQUEST']._serialized_end=1734
+  _globals['_SETKEYMODELSRESPONSE']._serialized_start=1736
+  _globals['_SETKEYMODELSRESPONSE']._serialized_end=1800
+  _globals['_KEYADMINSERVICE']._serialized_start=1803
+  _globals['_KEYADMINSERVICE']._serialized_end=2386
 # @@protoc_insertion_point(module_scope)

@@ -49,6 +49,21 @@ class KeyAdminServiceStub:
                 request_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.DisableKeyRequest.SerializeToString,
                 response_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.DisableKeyResponse.FromString,
                 _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/reelgate.admin.v1.KeyAdminService/RotateKey',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
+        self.SetKeyLimits = channel.unary_unary(
+                '/reelgate.admin.v1.KeyAdminService/SetKeyLimits',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsResponse.FromString,
+                _registered_method=True)
+        self.SetKeyModels = channel.unary_unary(
+                '/reelgate.admin.v1.KeyAdminService/SetKeyModels',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyModelsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyModelsResponse.FromString,
+                _registered_method=True)
 
 
 class KeyAdminServiceServicer:
@@ -72,6 +87,24 @@ class KeyAdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetKeyLimits(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetKeyModels(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KeyAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -89,6 +122,21 @@ def add_KeyAdminServiceServicer_to_server(servicer, server):
                     servicer.DisableKey,
                     request_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.DisableKeyRequest.FromString,
                     response_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.DisableKeyResponse.SerializeToString,
+            ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.RotateKeyRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.RotateKeyResponse.SerializeToString,
+            ),
+            'SetKeyLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetKeyLimits,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsResponse.SerializeToString,
+            ),
+            'SetKeyModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetKeyModels,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyModelsRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyModelsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -172,6 +220,87 @@ class KeyAdminService:
             '/reelgate.admin.v1.KeyAdminService/DisableKey',
             reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.DisableKeyRequest.SerializeToString,
             reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.DisableKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.KeyAdminService/RotateKey',
+            reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.RotateKeyRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetKeyLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.KeyAdminService/SetKeyLimits',
+            reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetKeyModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.KeyAdminService/SetKeyModels',
+            reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyModelsRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

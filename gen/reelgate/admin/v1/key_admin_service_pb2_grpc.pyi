@@ -34,6 +34,9 @@ class KeyAdminServiceStub:
     CreateKey: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.CreateKeyRequest, _key_admin_service_pb2.CreateKeyResponse]
     ListKeys: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.ListKeysRequest, _key_admin_service_pb2.ListKeysResponse]
     DisableKey: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.DisableKeyRequest, _key_admin_service_pb2.DisableKeyResponse]
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.RotateKeyRequest, _key_admin_service_pb2.RotateKeyResponse]
+    SetKeyLimits: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.SetKeyLimitsRequest, _key_admin_service_pb2.SetKeyLimitsResponse]
+    SetKeyModels: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.SetKeyModelsRequest, _key_admin_service_pb2.SetKeyModelsResponse]
 
 @_typing.type_check_only
 class KeyAdminServiceAsyncStub(KeyAdminServiceStub):
@@ -41,6 +44,9 @@ class KeyAdminServiceAsyncStub(KeyAdminServiceStub):
     CreateKey: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.CreateKeyRequest, _key_admin_service_pb2.CreateKeyResponse]  # type: ignore[assignment]
     ListKeys: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.ListKeysRequest, _key_admin_service_pb2.ListKeysResponse]  # type: ignore[assignment]
     DisableKey: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.DisableKeyRequest, _key_admin_service_pb2.DisableKeyResponse]  # type: ignore[assignment]
+    RotateKey: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.RotateKeyRequest, _key_admin_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    SetKeyLimits: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.SetKeyLimitsRequest, _key_admin_service_pb2.SetKeyLimitsResponse]  # type: ignore[assignment]
+    SetKeyModels: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.SetKeyModelsRequest, _key_admin_service_pb2.SetKeyModelsResponse]  # type: ignore[assignment]
 
 class KeyAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -63,5 +69,26 @@ class KeyAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_admin_service_pb2.DisableKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_admin_service_pb2.DisableKeyResponse, _abc.Awaitable[_key_admin_service_pb2.DisableKeyResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _key_admin_service_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_admin_service_pb2.RotateKeyResponse, _abc.Awaitable[_key_admin_service_pb2.RotateKeyResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SetKeyLimits(
+        self,
+        request: _key_admin_service_pb2.SetKeyLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_admin_service_pb2.SetKeyLimitsResponse, _abc.Awaitable[_key_admin_service_pb2.SetKeyLimitsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SetKeyModels(
+        self,
+        request: _key_admin_service_pb2.SetKeyModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_admin_service_pb2.SetKeyModelsResponse, _abc.Awaitable[_key_admin_service_pb2.SetKeyModelsResponse]]: ...
 
 def add_KeyAdminServiceServicer_to_server(servicer: KeyAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

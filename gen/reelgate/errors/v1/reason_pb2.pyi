@@ -40,6 +40,23 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_UNAVAILABLE: _Reason.ValueType  # 15
     REASON_INTERNAL: _Reason.ValueType  # 16
     REASON_DEADLINE_EXCEEDED: _Reason.ValueType  # 17
+    REASON_SPEND_LIMIT_EXCEEDED: _Reason.ValueType  # 18
+    REASON_CORRECTION_MISMATCH: _Reason.ValueType  # 19
+    REASON_REFUND_MISMATCH: _Reason.ValueType  # 20
+    REASON_REFUND_ABOVE_CHARGE: _Reason.ValueType  # 21
+    REASON_HOLD_NOT_CAPTURED: _Reason.ValueType  # 22
+    REASON_PRICE_MISMATCH: _Reason.ValueType  # 23
+    REASON_KEY_DISABLED: _Reason.ValueType  # 24
+    REASON_JOB_ENDED: _Reason.ValueType  # 25
+    REASON_JOB_STORED: _Reason.ValueType  # 26
+    REASON_JOB_NOT_COMPLETED: _Reason.ValueType  # 27
+    REASON_ENDPOINT_NOT_FOUND: _Reason.ValueType  # 28
+    REASON_ENDPOINT_LIMIT_REACHED: _Reason.ValueType  # 29
+    REASON_ENDPOINT_DISABLED: _Reason.ValueType  # 30
+    REASON_ENDPOINT_NOT_ROTATING: _Reason.ValueType  # 31
+    REASON_DELIVERY_NOT_FOUND: _Reason.ValueType  # 32
+    REASON_DELIVERY_PENDING: _Reason.ValueType  # 33
+    REASON_REDELIVERY_NOT_FOUND: _Reason.ValueType  # 34
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
 
@@ -61,4 +78,21 @@ REASON_AMOUNT_ABOVE_HOLD: Reason.ValueType  # 14
 REASON_UNAVAILABLE: Reason.ValueType  # 15
 REASON_INTERNAL: Reason.ValueType  # 16
 REASON_DEADLINE_EXCEEDED: Reason.ValueType  # 17
+REASON_SPEND_LIMIT_EXCEEDED: Reason.ValueType  # 18
+REASON_CORRECTION_MISMATCH: Reason.ValueType  # 19
+REASON_REFUND_MISMATCH: Reason.ValueType  # 20
+REASON_REFUND_ABOVE_CHARGE: Reason.ValueType  # 21
+REASON_HOLD_NOT_CAPTURED: Reason.ValueType  # 22
+REASON_PRICE_MISMATCH: Reason.ValueType  # 23
+REASON_KEY_DISABLED: Reason.ValueType  # 24
+REASON_JOB_ENDED: Reason.ValueType  # 25
+REASON_JOB_STORED: Reason.ValueType  # 26
+REASON_JOB_NOT_COMPLETED: Reason.ValueType  # 27
+REASON_ENDPOINT_NOT_FOUND: Reason.ValueType  # 28
+REASON_ENDPOINT_LIMIT_REACHED: Reason.ValueType  # 29
+REASON_ENDPOINT_DISABLED: Reason.ValueType  # 30
+REASON_ENDPOINT_NOT_ROTATING: Reason.ValueType  # 31
+REASON_DELIVERY_NOT_FOUND: Reason.ValueType  # 32
+REASON_DELIVERY_PENDING: Reason.ValueType  # 33
+REASON_REDELIVERY_NOT_FOUND: Reason.ValueType  # 34
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

@@ -268,3 +268,37 @@ class VideoInput(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__watermark) -> _WhichOneofReturnType__watermark | None: ...
 
 Global___VideoInput: _TypeAlias = VideoInput  # noqa: Y015
+
+@_typing.final
+class VideoEstimate(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    COVERED_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    resolution: _builtins.str
+    duration: _builtins.int
+    credits: _builtins.float
+    available: _builtins.float
+    covered: _builtins.bool
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        resolution: _builtins.str = ...,
+        duration: _builtins.int = ...,
+        credits: _builtins.float = ...,
+        available: _builtins.float = ...,
+        covered: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "covered", b"covered", "credits", b"credits", "duration", b"duration", "model", b"model", "resolution", b"resolution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VideoEstimate: _TypeAlias = VideoEstimate  # noqa: Y015

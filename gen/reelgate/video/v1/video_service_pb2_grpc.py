@@ -49,6 +49,11 @@ class VideoServiceStub:
                 request_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosRequest.SerializeToString,
                 response_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosResponse.FromString,
                 _registered_method=True)
+        self.EstimateVideo = channel.unary_unary(
+                '/reelgate.video.v1.VideoService/EstimateVideo',
+                request_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.EstimateVideoRequest.SerializeToString,
+                response_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.EstimateVideoResponse.FromString,
+                _registered_method=True)
 
 
 class VideoServiceServicer:
@@ -72,6 +77,12 @@ class VideoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EstimateVideo(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VideoServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -89,6 +100,11 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.ListVideos,
                     request_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosRequest.FromString,
                     response_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosResponse.SerializeToString,
+            ),
+            'EstimateVideo': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateVideo,
+                    request_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.EstimateVideoRequest.FromString,
+                    response_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.EstimateVideoResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -172,6 +188,33 @@ class VideoService:
             '/reelgate.video.v1.VideoService/ListVideos',
             reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosRequest.SerializeToString,
             reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateVideo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.video.v1.VideoService/EstimateVideo',
+            reelgate_dot_video_dot_v1_dot_video__service__pb2.EstimateVideoRequest.SerializeToString,
+            reelgate_dot_video_dot_v1_dot_video__service__pb2.EstimateVideoResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,6 +34,7 @@ class VideoServiceStub:
     CreateVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]
     GetVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_service_pb2.GetVideoResponse]
     ListVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]
+    EstimateVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.EstimateVideoRequest, _video_service_pb2.EstimateVideoResponse]
 
 @_typing.type_check_only
 class VideoServiceAsyncStub(VideoServiceStub):
@@ -41,6 +42,7 @@ class VideoServiceAsyncStub(VideoServiceStub):
     CreateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]  # type: ignore[assignment]
     GetVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_service_pb2.GetVideoResponse]  # type: ignore[assignment]
     ListVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]  # type: ignore[assignment]
+    EstimateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.EstimateVideoRequest, _video_service_pb2.EstimateVideoResponse]  # type: ignore[assignment]
 
 class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -63,5 +65,12 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.ListVideosRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_service_pb2.ListVideosResponse, _abc.Awaitable[_video_service_pb2.ListVideosResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def EstimateVideo(
+        self,
+        request: _video_service_pb2.EstimateVideoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_service_pb2.EstimateVideoResponse, _abc.Awaitable[_video_service_pb2.EstimateVideoResponse]]: ...
 
 def add_VideoServiceServicer_to_server(servicer: VideoServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

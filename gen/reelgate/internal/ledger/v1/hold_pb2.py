@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&reelgate/internal/ledger/v1/hold.proto\x12\x1breelgate.internal.ledger.v1\"\xf5\x02\n\x04Hold\x12\x17\n\x07hold_id\x18\x01 \x01(\tR\x06holdId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12 \n\x0b\x65nvironment\x18\x03 \x01(\tR\x0b\x65nvironment\x12#\n\ramount_micros\x18\x04 \x01(\x03R\x0c\x61mountMicros\x12\'\n\x0f\x63\x61ptured_micros\x18\x05 \x01(\x03R\x0e\x63\x61pturedMicros\x12=\n\x05state\x18\x06 \x01(\x0e\x32\'.reelgate.internal.ledger.v1.Hold.StateR\x05state\"\x85\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11STATE_PROVISIONAL\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x12\n\x0eSTATE_CAPTURED\x10\x03\x12\x12\n\x0eSTATE_RELEASED\x10\x04\x12\x11\n\rSTATE_EXPIRED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&reelgate/internal/ledger/v1/hold.proto\x12\x1breelgate.internal.ledger.v1\"\xca\x03\n\x04Hold\x12\x17\n\x07hold_id\x18\x01 \x01(\tR\x06holdId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12 \n\x0b\x65nvironment\x18\x03 \x01(\tR\x0b\x65nvironment\x12#\n\ramount_micros\x18\x04 \x01(\x03R\x0c\x61mountMicros\x12\'\n\x0f\x63\x61ptured_micros\x18\x05 \x01(\x03R\x0e\x63\x61pturedMicros\x12=\n\x05state\x18\x06 \x01(\x0e\x32\'.reelgate.internal.ledger.v1.Hold.StateR\x05state\x12\'\n\x0frefunded_micros\x18\x07 \x01(\x03R\x0erefundedMicros\x12*\n\x11\x63reated_at_millis\x18\x08 \x01(\x03R\x0f\x63reatedAtMillis\"\x85\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11STATE_PROVISIONAL\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x12\n\x0eSTATE_CAPTURED\x10\x03\x12\x12\n\x0eSTATE_RELEASED\x10\x04\x12\x11\n\rSTATE_EXPIRED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reelgate.internal.ledger.v1
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HOLD']._serialized_start=72
-  _globals['_HOLD']._serialized_end=445
-  _globals['_HOLD_STATE']._serialized_start=312
-  _globals['_HOLD_STATE']._serialized_end=445
+  _globals['_HOLD']._serialized_end=530
+  _globals['_HOLD_STATE']._serialized_start=397
+  _globals['_HOLD_STATE']._serialized_end=530
 # @@protoc_insertion_point(module_scope)

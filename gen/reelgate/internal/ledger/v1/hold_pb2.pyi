@@ -48,12 +48,16 @@ class Hold(_message.Message):
     AMOUNT_MICROS_FIELD_NUMBER: _builtins.int
     CAPTURED_MICROS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    REFUNDED_MICROS_FIELD_NUMBER: _builtins.int
+    CREATED_AT_MILLIS_FIELD_NUMBER: _builtins.int
     hold_id: _builtins.str
     account_id: _builtins.str
     environment: _builtins.str
     amount_micros: _builtins.int
     captured_micros: _builtins.int
     state: Global___Hold.State.ValueType
+    refunded_micros: _builtins.int
+    created_at_millis: _builtins.int
     def __init__(
         self,
         *,
@@ -63,10 +67,12 @@ class Hold(_message.Message):
         amount_micros: _builtins.int = ...,
         captured_micros: _builtins.int = ...,
         state: Global___Hold.State.ValueType = ...,
+        refunded_micros: _builtins.int = ...,
+        created_at_millis: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount_micros", b"amount_micros", "captured_micros", b"captured_micros", "environment", b"environment", "hold_id", b"hold_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount_micros", b"amount_micros", "captured_micros", b"captured_micros", "created_at_millis", b"created_at_millis", "environment", b"environment", "hold_id", b"hold_id", "refunded_micros", b"refunded_micros", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -54,6 +54,26 @@ class LedgerServiceStub:
                 request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldRequest.SerializeToString,
                 response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldResponse.FromString,
                 _registered_method=True)
+        self.RefundHold = channel.unary_unary(
+                '/reelgate.internal.ledger.v1.LedgerService/RefundHold',
+                request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.RefundHoldRequest.SerializeToString,
+                response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.RefundHoldResponse.FromString,
+                _registered_method=True)
+        self.GetFunds = channel.unary_unary(
+                '/reelgate.internal.ledger.v1.LedgerService/GetFunds',
+                request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetFundsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetFundsResponse.FromString,
+                _registered_method=True)
+        self.GetHolds = channel.unary_unary(
+                '/reelgate.internal.ledger.v1.LedgerService/GetHolds',
+                request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetHoldsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetHoldsResponse.FromString,
+                _registered_method=True)
+        self.ListHolds = channel.unary_unary(
+                '/reelgate.internal.ledger.v1.LedgerService/ListHolds',
+                request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -83,6 +103,30 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefundHold(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFunds(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHolds(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHolds(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -105,6 +149,26 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ReleaseHold,
                     request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldRequest.FromString,
                     response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldResponse.SerializeToString,
+            ),
+            'RefundHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundHold,
+                    request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.RefundHoldRequest.FromString,
+                    response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.RefundHoldResponse.SerializeToString,
+            ),
+            'GetFunds': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFunds,
+                    request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetFundsRequest.FromString,
+                    response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetFundsResponse.SerializeToString,
+            ),
+            'GetHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHolds,
+                    request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetHoldsRequest.FromString,
+                    response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetHoldsResponse.SerializeToString,
+            ),
+            'ListHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHolds,
+                    request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsRequest.FromString,
+                    response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -215,6 +279,114 @@ class LedgerService:
             '/reelgate.internal.ledger.v1.LedgerService/ReleaseHold',
             reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldRequest.SerializeToString,
             reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.internal.ledger.v1.LedgerService/RefundHold',
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.RefundHoldRequest.SerializeToString,
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.RefundHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFunds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.internal.ledger.v1.LedgerService/GetFunds',
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetFundsRequest.SerializeToString,
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetFundsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.internal.ledger.v1.LedgerService/GetHolds',
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetHoldsRequest.SerializeToString,
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.GetHoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.internal.ledger.v1.LedgerService/ListHolds',
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsRequest.SerializeToString,
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

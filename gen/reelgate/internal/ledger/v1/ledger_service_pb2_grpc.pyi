@@ -35,6 +35,10 @@ class LedgerServiceStub:
     ConfirmHold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ConfirmHoldRequest, _ledger_service_pb2.ConfirmHoldResponse]
     CaptureHold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.CaptureHoldRequest, _ledger_service_pb2.CaptureHoldResponse]
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ReleaseHoldRequest, _ledger_service_pb2.ReleaseHoldResponse]
+    RefundHold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.RefundHoldRequest, _ledger_service_pb2.RefundHoldResponse]
+    GetFunds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetFundsRequest, _ledger_service_pb2.GetFundsResponse]
+    GetHolds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHoldsRequest, _ledger_service_pb2.GetHoldsResponse]
+    ListHolds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListHoldsRequest, _ledger_service_pb2.ListHoldsResponse]
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -43,6 +47,10 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     ConfirmHold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ConfirmHoldRequest, _ledger_service_pb2.ConfirmHoldResponse]  # type: ignore[assignment]
     CaptureHold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.CaptureHoldRequest, _ledger_service_pb2.CaptureHoldResponse]  # type: ignore[assignment]
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReleaseHoldRequest, _ledger_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
+    RefundHold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.RefundHoldRequest, _ledger_service_pb2.RefundHoldResponse]  # type: ignore[assignment]
+    GetFunds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetFundsRequest, _ledger_service_pb2.GetFundsResponse]  # type: ignore[assignment]
+    GetHolds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHoldsRequest, _ledger_service_pb2.GetHoldsResponse]  # type: ignore[assignment]
+    ListHolds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListHoldsRequest, _ledger_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -72,5 +80,33 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.ReleaseHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ReleaseHoldResponse, _abc.Awaitable[_ledger_service_pb2.ReleaseHoldResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RefundHold(
+        self,
+        request: _ledger_service_pb2.RefundHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.RefundHoldResponse, _abc.Awaitable[_ledger_service_pb2.RefundHoldResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetFunds(
+        self,
+        request: _ledger_service_pb2.GetFundsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.GetFundsResponse, _abc.Awaitable[_ledger_service_pb2.GetFundsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetHolds(
+        self,
+        request: _ledger_service_pb2.GetHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.GetHoldsResponse, _abc.Awaitable[_ledger_service_pb2.GetHoldsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListHolds(
+        self,
+        request: _ledger_service_pb2.ListHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ListHoldsResponse, _abc.Awaitable[_ledger_service_pb2.ListHoldsResponse]]: ...
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

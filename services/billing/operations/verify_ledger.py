@@ -1,0 +1,29 @@
+from functools import partial
+
+from services.billing.domain import LedgerPart
+from services.billing.ports import Books
+from services.common.verification import (
+    NUMBER,
+    ROWS_PER_PAGE_MAX,
+    TEXT,
+    Check,
+    Verified,
+    verify_page,
+)
+
+_KEYS = {
+    LedgerPart.TRANSACTIONS: (TEXT, TEXT, NUMBER),
+    LedgerPart.HOLDS: (TEXT,),
+    LedgerPart.BALANCES: (TEXT, TEXT),
+    LedgerPart.SPENDING: (TEXT, TEXT),
+}
+assert _KEYS.keys() == set(LedgerPart)
+
+
+async def verify_ledger(cursor: str | None, *, books: Books, rows_max: int = ROWS_PER_PAGE_MAX) -> Verified:
+    """Checks one page of the ledger: the first, or the one at the cursor that another page gave.
+
+    Changes nothing. Refuses with INVALID_FIELD.
+    """
+    checks = {part.value: Check(read=partial(books.page, part), key=key) for part, key in _KEYS.items()}
+    return await verify_page(cursor, checks=checks, rows_max=rows_max)

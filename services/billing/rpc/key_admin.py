@@ -1,0 +1,87 @@
+"""API keys on the wire, for operators."""
+
+from typing import Any
+
+from grpc.aio import ServicerContext
+from reelgate.admin.v1 import key_admin_service_pb2, key_admin_service_pb2_grpc
+from typing_extensions import override
+
+from services.billing.convert import parse_limits, parse_note, render_key
+from services.billing.operations.create_key import create_key
+from services.billing.operations.disable_key import disable_key
+from services.billing.operations.list_keys import list_keys
+from services.billing.operations.rotate_key import rotate_key
+from services.billing.operations.set_key_limits import set_key_limits
+from services.billing.operations.set_key_models import set_key_models
+from services.billing.ports import Accounts, Keys
+
+Context = ServicerContext[Any, Any]
+
+
+class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
+    """API keys, for operators."""
+
+    def __init__(self, *, accounts: Accounts, keys: Keys) -> None:
+        self._accounts = accounts
+        self._keys = keys
+
+    @override
+    async def CreateKey(
+        self, request: key_admin_service_pb2.CreateKeyRequest, context: Context
+    ) -> key_admin_service_pb2.CreateKeyResponse:
+        secret, key = await create_key(
+            account_id=request.account_id,
+            environment=request.environment,
+            note=parse_note(request.audit),
+            accounts=self._accounts,
+            keys=self._keys,
+        )
+        return key_admin_service_pb2.CreateKeyResponse(secret=secret, key=render_key(key))
+
+    @override
+    async def ListKeys(
+        self, request: key_admin_service_pb2.ListKeysRequest, context: Context
+    ) -> key_admin_service_pb2.ListKeysResponse:
+        found = await list_keys(request.account_id, accounts=self._accounts, keys=self._keys)
+        return key_admin_service_pb2.ListKeysResponse(keys=map(render_key, found))
+
+    @override
+    async def DisableKey(
+        self, request: key_admin_service_pb2.DisableKeyRequest, context: Context
+    ) -> key_admin_service_pb2.DisableKeyResponse:
+        key = await disable_key(request.key_id, note=parse_note(request.audit), keys=self._keys)
+        return key_admin_service_pb2.DisableKeyResponse(key=render_key(key))
+
+    @override
+    async def RotateKey(
+        self, request: key_admin_service_pb2.RotateKeyRequest, context: Context
+    ) -> key_admin_service_pb2.RotateKeyResponse:
+        secret, key = await rotate_key(
+            request.key_id,
+            overlap_seconds=request.overlap_seconds,
+            note=parse_note(request.audit),
+            accounts=self._accounts,
+            keys=self._keys,
+        )
+        return key_admin_service_pb2.RotateKeyResponse(secret=secret, key=render_key(key))
+
+    @override
+    async def SetKeyLimits(
+        self, request: key_admin_service_pb2.SetKeyLimitsRequest, context: Context
+    ) -> key_admin_service_pb2.SetKeyLimitsResponse:
+        key = await set_key_limits(
+            request.key_id,
+            limits=parse_limits(request.limits),
+            note=parse_note(request.audit),
+            keys=self._keys,
+        )
+        return key_admin_service_pb2.SetKeyLimitsResponse(key=render_key(key))
+
+    @override
+    async def SetKeyModels(
+        self, request: key_admin_service_pb2.SetKeyModelsRequest, context: Context
+    ) -> key_admin_service_pb2.SetKeyModelsResponse:
+        key = await set_key_models(
+            request.key_id, models=request.models, note=parse_note(request.audit), keys=self._keys
+        )
+        return key_admin_service_pb2.SetKeyModelsResponse(key=render_key(key))

@@ -1,0 +1,26 @@
+"""The proof that the books agree, on the wire, for operators."""
+
+from typing import Any
+
+from grpc.aio import ServicerContext
+from reelgate.admin.v1 import verifier_service_pb2, verifier_service_pb2_grpc
+from typing_extensions import override
+
+from services.billing.convert import render_verified
+from services.billing.operations.verify_ledger import verify_ledger
+from services.billing.ports import Books
+
+Context = ServicerContext[Any, Any]
+
+
+class VerifierServicer(verifier_service_pb2_grpc.VerifierServiceServicer):
+    """The proof that the ledger agrees with itself, for operators."""
+
+    def __init__(self, *, books: Books) -> None:
+        self._books = books
+
+    @override
+    async def Verify(
+        self, request: verifier_service_pb2.VerifyRequest, context: Context
+    ) -> verifier_service_pb2.VerifyResponse:
+        return render_verified(await verify_ledger(request.cursor or None, books=self._books))

@@ -1,0 +1,143 @@
+"""Commands that start, stop and show a local stack."""
+
+import time
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from services.devstack.errors import StackError
+from services.devstack.folder import StackFolder
+from services.devstack.log_files import tail
+from services.devstack.options import DATA_DEFAULT, AsJson, Data
+from services.devstack.printing import print_json, print_table
+from services.devstack.state import NOTHING_RUNS, StackState, require_running, running_state
+
+
+class SimulatorMode(StrEnum):
+    """What stands behind a finished task of the simulator."""
+
+    RENDER = "render"
+    INSTANT = "instant"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    for command in (up, down, status, logs, migrate):
+        app.command()(command)
+
+
+def up(
+    data: Data = DATA_DEFAULT,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the edge on 127.0.0.1; 0 takes a free one.")
+    ] = 8080,
+    simulator_mode: Annotated[
+        SimulatorMode, typer.Option(help="Render videos, or serve a ready clip.")
+    ] = SimulatorMode.RENDER,
+    simulator_latency: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds that a task takes in instant mode.")
+    ] = 0.0,
+) -> None:
+    """Start everything on this machine and keep it running."""
+    folder = StackFolder(data)
+    started = time.monotonic()
+
+    def announce(state: StackState) -> None:
+        from services.devstack.announcement import announcement
+
+        stop = f"reelgate down --data {data}" if detach else "Ctrl-C"
+        typer.echo(announcement(state, folder=folder, seconds=time.monotonic() - started, stop=stop))
+
+    if detach:
+        from services.devstack.detached import start_detached
+
+        options = {"data": data, "port": port, "simulator-mode": simulator_mode.value}
+        options["simulator-latency"] = simulator_latency
+        announce(start_detached(folder, [f"--{name}={value}" for name, value in options.items()]))
+        return
+    from services.devstack.stack import UpOptions, run_stack
+
+    up_options = UpOptions(
+        folder=folder,
+        port=port,
+        simulator_mode=simulator_mode.value,
+        simulator_latency_seconds=simulator_latency,
+    )
+    run_stack(up_options, announce=announce)
+
+
+def down(data: Data = DATA_DEFAULT) -> None:
+    """Stop everything that runs on a data folder."""
+    from services.devstack.detached import stop_stack
+
+    stopped = stop_stack(data)
+    typer.echo(f"Stopped the stack on {data}." if stopped else f"No stack runs on {data}.")
+
+
+def status(data: Data = DATA_DEFAULT, as_json: AsJson = False) -> None:
+    """Show what runs, and where. Exits with 0 when the stack is ready, with 1 otherwise."""
+    state = running_state(data)
+    if as_json:
+        print_json(NOTHING_RUNS if state is None else state)
+    elif state is None:
+        typer.echo(f"No stack runs on {data}. Start one with `reelgate up`.")
+    else:
+        _print_status(state)
+    if state is None or not state.ready:
+        raise typer.Exit(1)
+
+
+def _print_status(state: StackState) -> None:
+    typer.echo(f"{'Ready' if state.ready else 'Not ready'}: {state.edge}")
+    for service, addresses in state.grpc.items():
+        typer.echo(f"{service}: " + ", ".join(f"{port} {address}" for port, address in addresses.items()))
+    for url in state.database.values():
+        typer.echo(url)
+    rows = [
+        (entry.name, str(entry.pid), str(entry.port), str(entry.restarts), "yes" if entry.ready else "no")
+        for entry in state.processes
+    ]
+    print_table(("process", "pid", "port", "restarts", "ready"), rows)
+
+
+def logs(
+    name: Annotated[str, typer.Argument(help="Process, such as `jobs`.")], data: Data = DATA_DEFAULT
+) -> None:
+    """Show how the log of a process ends."""
+    path = StackFolder(data).logs / f"{name}.log"
+    if not path.is_file():
+        known = ", ".join(sorted(log.stem for log in path.parent.glob("*.log"))) or "none yet"
+        raise StackError(f"There is no log of {name!r} in {path.parent}; there are: {known}.")
+    typer.echo(tail(path))
+
+
+def _database(service: str) -> object:
+    return typer.Option(
+        f"--{service}",
+        envvar=f"{service.upper()}_DATABASE_URL",
+        metavar="URL",
+        help=f"Database of {service}.",
+    )
+
+
+def migrate(
+    billing: Annotated[str | None, _database("billing")] = None,
+    webhooks: Annotated[str | None, _database("webhooks")] = None,
+    jobs: Annotated[str | None, _database("jobs")] = None,
+    data: Data = DATA_DEFAULT,
+) -> None:
+    """Bring databases to the newest version: the given ones, or all of the local stack."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from services.common import migrate as migrations
+
+    named = {"billing": billing, "webhooks": webhooks, "jobs": jobs}
+    given = {service: url for service, url in named.items() if url}
+    for service, url in (given or require_running(data).database).items():
+        try:
+            migrations.migrate(url, service=service)
+        except SQLAlchemyError as error:
+            raise StackError(f"{service} cannot be migrated: {str(error).splitlines()[0]}") from error
+        typer.echo(f"{service}: newest version")

@@ -1,0 +1,28 @@
+"""What a request would cost."""
+
+from dataclasses import dataclass
+
+from services.common.clock import Clock
+from services.jobs.domain import Buyer, Catalogue, NewVideo
+from services.jobs.operations.price_video import price_video
+from services.jobs.ports import Funds, Prices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a creation would set aside now, and what there is to spend, in micro-credits."""
+
+    total_micros: int
+    available_micros: int
+
+
+async def estimate_video(
+    wanted: NewVideo, *, buyer: Buyer, catalogue: Catalogue, prices: Prices, funds: Funds, clock: Clock
+) -> Estimate:
+    """Prices a request as create_video would, and writes nothing.
+
+    Refuses with MODEL_NOT_FOUND, INVALID_FIELD or UNAVAILABLE.
+    """
+    quote = await price_video(wanted, buyer=buyer, catalogue=catalogue, prices=prices, moment=clock())
+    available_micros = await funds.available(buyer.owner)
+    return Estimate(total_micros=quote.total_micros, available_micros=available_micros)

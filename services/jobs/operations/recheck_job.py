@@ -1,0 +1,19 @@
+"""Looking at an unfinished job at once."""
+
+from collections.abc import Callable
+
+from services.jobs.domain import AuditNote
+from services.jobs.operations.fail_job import job_ended
+from services.jobs.operations.get_video import job_not_found
+from services.jobs.ports import Controls
+
+
+async def recheck_job(job_id: str, *, note: AuditNote, controls: Controls, ring: Callable[[], None]) -> None:
+    """Makes a job due, whatever it waits for, and rings for the workers. Refuses with JOB_NOT_FOUND or JOB_ENDED."""
+    if await controls.recheck(job_id, note=note):
+        ring()
+        return
+    standing = await controls.standing(job_id)
+    if standing is None:
+        raise job_not_found(job_id)
+    raise job_ended(job_id, standing.status)

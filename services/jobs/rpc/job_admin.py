@@ -1,0 +1,80 @@
+"""Single jobs on the wire, for operators."""
+
+from collections.abc import Callable
+from typing import Any
+
+from grpc.aio import ServicerContext
+from reelgate.admin.v1 import audit_pb2, job_admin_service_pb2, job_admin_service_pb2_grpc
+from typing_extensions import override
+
+from services.common.clock import rfc3339
+from services.jobs.domain import AuditNote, State, UnfinishedJob, WantedRefund
+from services.jobs.operations.fail_job import fail_job
+from services.jobs.operations.recheck_job import recheck_job
+from services.jobs.operations.refund_job import refund_job
+from services.jobs.ports import Controls, Ledger, Refunds
+
+Context = ServicerContext[Any, Any]
+
+UNFINISHED_LIMIT_DEFAULT = 100
+
+
+class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
+    """Single jobs, for operators."""
+
+    def __init__(
+        self, *, controls: Controls, refunds: Refunds, ledger: Ledger, ring: Callable[[], None]
+    ) -> None:
+        self._controls = controls
+        self._refunds = refunds
+        self._ledger = ledger
+        self._ring = ring
+
+    @override
+    async def ListUnfinishedJobs(
+        self, request: job_admin_service_pb2.ListUnfinishedJobsRequest, context: Context
+    ) -> job_admin_service_pb2.ListUnfinishedJobsResponse:
+        found = await self._controls.unfinished(
+            state=State(request.state) if request.HasField("state") else None,
+            age_seconds_min=request.age_seconds_min,
+            limit=request.limit or UNFINISHED_LIMIT_DEFAULT,
+        )
+        return job_admin_service_pb2.ListUnfinishedJobsResponse(jobs=map(_render_unfinished, found))
+
+    @override
+    async def FailJob(
+        self, request: job_admin_service_pb2.FailJobRequest, context: Context
+    ) -> job_admin_service_pb2.FailJobResponse:
+        note = _parse_note(request.audit)
+        await fail_job(request.job_id, note=note, controls=self._controls, ring=self._ring)
+        return job_admin_service_pb2.FailJobResponse()
+
+    @override
+    async def RecheckJob(
+        self, request: job_admin_service_pb2.RecheckJobRequest, context: Context
+    ) -> job_admin_service_pb2.RecheckJobResponse:
+        note = _parse_note(request.audit)
+        await recheck_job(request.job_id, note=note, controls=self._controls, ring=self._ring)
+        return job_admin_service_pb2.RecheckJobResponse()
+
+    @override
+    async def RefundJob(
+        self, request: job_admin_service_pb2.RefundJobRequest, context: Context
+    ) -> job_admin_service_pb2.RefundJobResponse:
+        wanted = WantedRefund(
+            refund_id=request.refund_id,
+            job_id=request.job_id,
+            amount_micros=request.amount_micros if request.HasField("amount_micros") else None,
+            note=_parse_note(request.audit),
+        )
+        refund = await refund_job(wanted, refunds=self._refunds, ledger=self._ledger)
+        return job_admin_service_pb2.RefundJobResponse(amount_micros=refund.amount_micros)
+
+
+def _parse_note(note: audit_pb2.AuditNote) -> AuditNote:
+    return AuditNote(actor=note.actor, reason=note.reason)
+
+
+def _render_unfinished(job: UnfinishedJob) -> job_admin_service_pb2.UnfinishedJob:
+    moments = {"created_at": rfc3339(job.created_at), "due_at": rfc3339(job.due_at)}
+    return job_admin_service_pb2.UnfinishedJob(**{**vars(job), **moments, "state": job.state.value})

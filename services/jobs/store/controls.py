@@ -1,0 +1,124 @@
+"""What operators do to unfinished jobs, in SQL. Each change is one statement, its audit entry included."""
+
+from typing import Any
+
+from sqlalchemy import text
+
+from services.common.database import Pool, Query
+from services.jobs.domain import (
+    GIVEN_UP_BY_OPERATORS,
+    AuditNote,
+    FailureCode,
+    Standing,
+    State,
+    Status,
+    UnfinishedJob,
+)
+
+FAIL_ACTION = "job.fail"
+RECHECK_ACTION = "job.recheck"
+
+_AGE_SECONDS_MAX = 10**9
+"""No job is that old, and not much further PostgreSQL's calendar ends."""
+
+_UNFINISHED = Query(
+    text("""
+    SELECT work.job_id, account_id, environment, model, state, created_at, due_at, check_count,
+        CAST(extract(epoch FROM now() - state_since) AS bigint) AS age_seconds, latest.route, latest.task_id
+    FROM work
+    JOIN jobs ON jobs.id = work.job_id
+    LEFT JOIN LATERAL (
+        SELECT route, task_id FROM attempts WHERE attempts.job_id = work.job_id ORDER BY number DESC LIMIT 1
+    ) AS latest ON true
+    WHERE state_since <= now() - make_interval(secs => :age_seconds_min)
+        AND (CAST(:state AS text) IS NULL OR state = :state)
+    ORDER BY state_since, work.job_id LIMIT :most
+    """)
+)
+
+_NOTED = """noted AS (
+        INSERT INTO audit (actor, action, subject_id, reason, details)
+        SELECT :actor, :action, job_id, :reason, jsonb_build_object('state', state) FROM moved
+    )"""
+_ORIGINS = ", ".join(f"'{state.value}'" for state in sorted(GIVEN_UP_BY_OPERATORS))
+
+# The lease number goes up, so whoever is at work on the job finds that it is no longer theirs and changes nothing.
+_FAIL = Query(
+    text(f"""
+    WITH known AS (
+        SELECT job_id, state FROM work WHERE job_id = :job_id AND state IN ({_ORIGINS}) FOR UPDATE
+    ), moved AS (
+        UPDATE work SET state = 'failing', state_since = now(), check_count = 0, due_at = now(),
+            lease_no = lease_no + 1, lease_until = '-infinity'
+        FROM known WHERE work.job_id = known.job_id
+        RETURNING known.job_id, known.state
+    ), closed AS (
+        UPDATE attempts SET outcome = 'failed', detail = 'operator', closed_at = now()
+        FROM moved WHERE attempts.job_id = moved.job_id AND outcome IS NULL
+    ), named AS (
+        UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id
+    ), {_NOTED}
+    SELECT job_id FROM moved
+    """)  # noqa: S608
+)
+
+_RECHECK = Query(
+    text(f"""
+    WITH moved AS (
+        UPDATE work SET due_at = now(), wake_no = wake_no + 1, check_count = 0 WHERE job_id = :job_id
+        RETURNING job_id, state
+    ), {_NOTED}
+    SELECT job_id FROM moved
+    """)  # noqa: S608
+)
+
+_STANDING = Query(
+    text("""
+    SELECT status, state,
+        EXISTS (SELECT FROM audit WHERE subject_id = jobs.id AND action = :fail_action) AS failed_by_operator
+    FROM jobs LEFT JOIN work ON work.job_id = jobs.id WHERE jobs.id = :job_id
+    """)
+)
+
+
+class SqlControls:
+    """The port Controls, on PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def unfinished(
+        self, *, state: State | None, age_seconds_min: int, limit: int
+    ) -> list[UnfinishedJob]:
+        """Returns unfinished jobs that have been in their state for so long, the longest first."""
+        age_seconds = min(age_seconds_min, _AGE_SECONDS_MAX)
+        rows = await self._rows(
+            _UNFINISHED, state=state and state.value, age_seconds_min=age_seconds, most=limit
+        )
+        return [UnfinishedJob(**{**row, "state": State(row["state"])}) for row in rows]
+
+    async def fail(self, job_id: str, *, failure: FailureCode, note: AuditNote) -> bool:
+        """Moves a job to FAILING, whoever holds it, and makes it due; from where operators may give one up only."""
+        changes = {"job_id": job_id, "failure": failure.value, "action": FAIL_ACTION}
+        return bool(await self._rows(_FAIL, **changes, **vars(note)))
+
+    async def recheck(self, job_id: str, *, note: AuditNote) -> bool:
+        """Makes an unfinished job due at once. Tells whether there is one."""
+        return bool(await self._rows(_RECHECK, job_id=job_id, action=RECHECK_ACTION, **vars(note)))
+
+    async def standing(self, job_id: str) -> Standing | None:
+        """Returns where a job is."""
+        rows = await self._rows(_STANDING, job_id=job_id, fail_action=FAIL_ACTION)
+        if not rows:
+            return None
+        state = rows[0]["state"]
+        return Standing(
+            status=Status(rows[0]["status"]),
+            state=None if state is None else State(state),
+            failed_by_operator=rows[0]["failed_by_operator"],
+        )
+
+    async def _rows(self, query: Query, **values: Any) -> list[dict[str, Any]]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query.sql, query.bind(**values))
+            return await cursor.fetchall()

@@ -1,0 +1,132 @@
+"""What operators give back for completed jobs, in SQL: put on record first, counted when billing has made it."""
+
+from typing import Any
+
+from sqlalchemy import text
+
+from services.common.database import Connection, Pool, Query
+from services.common.errors import Reason
+from services.jobs.domain import Refund, RefundRefusal, Status, WantedRefund
+
+REFUND_ACTION = "job.refund"
+OWN_TIME_SECONDS = 30
+"""For so long whoever has a refund in hand may take to finish it before somebody else tries."""
+
+# The lock keeps two refunds of one job from both finding the same credits left.
+_JOB = Query(text("SELECT status, charged_micros FROM jobs WHERE id = :job_id FOR NO KEY UPDATE"))
+_KNOWN = Query(
+    text("SELECT refund_id, job_id, amount_micros, reason FROM refunds WHERE refund_id = :refund_id")
+)
+_SPOKEN_FOR = Query(
+    text("""
+    SELECT CAST(coalesce(sum(amount_micros), 0) AS bigint) AS micros FROM refunds WHERE job_id = :job_id
+    """)
+)
+_REGISTER = Query(
+    text("""
+    WITH registered AS (
+        INSERT INTO refunds (refund_id, job_id, amount_micros, actor, reason, due_at)
+        VALUES (:refund_id, :job_id, :amount_micros, :actor, :reason,
+            now() + make_interval(secs => :own_time_seconds))
+        ON CONFLICT (refund_id) DO NOTHING
+        RETURNING refund_id, job_id, amount_micros, actor, reason
+    ), noted AS (
+        INSERT INTO audit (actor, action, subject_id, reason, details)
+        SELECT actor, :action, job_id, reason,
+            jsonb_build_object('refund_id', refund_id, 'amount_micros', amount_micros)
+        FROM registered
+    )
+    SELECT refund_id, job_id, amount_micros, reason FROM registered
+    """)
+)
+_TAKE_DUE = Query(
+    text("""
+    WITH due AS (
+        SELECT refund_id FROM refunds WHERE applied_at IS NULL AND due_at <= now()
+        ORDER BY due_at LIMIT :most FOR UPDATE SKIP LOCKED
+    )
+    UPDATE refunds SET due_at = now() + make_interval(secs => :own_time_seconds)
+    FROM due WHERE refunds.refund_id = due.refund_id
+    RETURNING refunds.refund_id, job_id, amount_micros, reason
+    """)
+)
+_APPLY = Query(
+    text("""
+    WITH applied AS (
+        UPDATE refunds SET applied_at = now() WHERE refund_id = :refund_id AND applied_at IS NULL
+        RETURNING job_id, amount_micros
+    ), returned AS (
+        UPDATE jobs SET returned_micros = returned_micros + amount_micros FROM applied WHERE id = job_id
+        RETURNING account_id, environment, model, created_at, amount_micros
+    ), day_counted AS (
+        UPDATE usage_daily AS usage SET refunded_micros = usage.refunded_micros + amount_micros
+        FROM returned
+        WHERE (usage.account_id, usage.environment, usage.model)
+                = (returned.account_id, returned.environment, returned.model)
+            AND day = CAST(created_at AT TIME ZONE 'UTC' AS date)
+    ), hour_counted AS (
+        UPDATE usage_hourly AS usage SET refunded_micros = usage.refunded_micros + amount_micros
+        FROM returned
+        WHERE (usage.account_id, usage.environment, usage.model)
+                = (returned.account_id, returned.environment, returned.model)
+            AND hour = date_trunc('hour', created_at, 'UTC')
+    )
+    SELECT FROM applied
+    """)
+)
+
+
+class SqlRefunds:
+    """The port Refunds, on PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def register(self, wanted: WantedRefund) -> Refund | RefundRefusal:
+        """Puts a refund on record with its audit entry, or returns the one that is: from then on it will be made."""
+        async with self._pool.connection() as connection, connection.transaction():
+            jobs = await _rows(connection, _JOB, job_id=wanted.job_id)
+            known = await _rows(connection, _KNOWN, refund_id=wanted.refund_id)
+            if known:
+                return _repeated(wanted, Refund(**known[0]))
+            if not jobs:
+                return RefundRefusal(reason=Reason.JOB_NOT_FOUND)
+            if jobs[0]["status"] != Status.COMPLETED:
+                return RefundRefusal(reason=Reason.JOB_NOT_COMPLETED)
+            [spoken_for] = await _rows(connection, _SPOKEN_FOR, job_id=wanted.job_id)
+            left_micros = jobs[0]["charged_micros"] - spoken_for["micros"]
+            amount_micros = left_micros if wanted.amount_micros is None else wanted.amount_micros
+            if not 0 < amount_micros <= left_micros:
+                return RefundRefusal(reason=Reason.REFUND_ABOVE_CHARGE, left_micros=left_micros)
+            registered = await _rows(
+                connection,
+                _REGISTER,
+                refund_id=wanted.refund_id,
+                job_id=wanted.job_id,
+                amount_micros=amount_micros,
+                own_time_seconds=OWN_TIME_SECONDS,
+                action=REFUND_ACTION,
+                **vars(wanted.note),
+            )
+            # Nothing registered: the id was taken in this very moment, and for another job, as this one is locked.
+            return Refund(**registered[0]) if registered else RefundRefusal(reason=Reason.REFUND_MISMATCH)
+
+    async def take_due(self, *, limit: int) -> list[Refund]:
+        """Returns refunds that somebody registered a while ago and that are not applied. Nobody else gets them soon."""
+        async with self._pool.connection() as connection:
+            rows = await _rows(connection, _TAKE_DUE, most=limit, own_time_seconds=OWN_TIME_SECONDS)
+        return [Refund(**row) for row in rows]
+
+    async def apply(self, refund_id: str) -> None:
+        """Counts a refund to its job and to usage, once."""
+        async with self._pool.connection() as connection:
+            await _rows(connection, _APPLY, refund_id=refund_id)
+
+
+def _repeated(wanted: WantedRefund, known: Refund) -> Refund | RefundRefusal:
+    is_same = wanted.job_id == known.job_id and wanted.amount_micros in (None, known.amount_micros)
+    return known if is_same else RefundRefusal(reason=Reason.REFUND_MISMATCH)
+
+
+async def _rows(connection: Connection, query: Query, **values: Any) -> list[dict[str, Any]]:
+    return await (await connection.execute(query.sql, query.bind(**values))).fetchall()

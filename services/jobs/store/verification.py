@@ -1,0 +1,126 @@
+"""Jobs and their usage as they are checked, in SQL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from services.common.check_query import CheckQuery
+from services.common.database import Pool, Query
+from services.common.verification import Page
+from services.jobs.domain import JobRecord, State, Status, UsagePart
+
+JOBS_RECOUNTED_MAX = 50_000
+"""In one page of roll-ups by the hour, if they are right. A page has one roll-up at least."""
+
+# What belongs to a job is looked up for that job, whatever the planner believes to be cheaper.
+_RECORD = """
+    SELECT id AS job_id, account_id, environment, status, reserved_micros, charged_micros, refunded_micros,
+        returned_micros, refunds_applied_micros, refunds_waiting_micros,
+        (SELECT state FROM work WHERE work.job_id = id) AS state,
+        (SELECT true FROM usage_hourly AS usage
+            WHERE (usage.account_id, usage.environment, usage.model) = (jobs.account_id, jobs.environment, jobs.model)
+                AND hour = date_trunc('hour', created_at, 'UTC')) IS NOT NULL AS is_counted
+    FROM jobs CROSS JOIN LATERAL (
+        SELECT CAST(coalesce(sum(amount_micros) FILTER (WHERE applied_at IS NOT NULL), 0) AS bigint)
+                AS refunds_applied_micros,
+            CAST(coalesce(sum(amount_micros) FILTER (WHERE applied_at IS NULL), 0) AS bigint)
+                AS refunds_waiting_micros
+        FROM refunds WHERE refunds.job_id = id
+    ) AS refund
+"""
+_GET = Query(text(f"{_RECORD} WHERE id = ANY(:job_ids)"))
+_PAGE = Query(text(f"{_RECORD} WHERE id > :after_id ORDER BY id LIMIT :jobs_max"))
+
+
+def _counts(completed: str, failed: str, charged: str, refunded: str) -> str:
+    return f"concat_ws(' ', {completed}, 'completed', {failed}, 'failed', {charged}, 'charged', {refunded}, 'refunded')"
+
+
+_COLUMNS = ("completed_jobs", "failed_jobs", "charged_micros", "refunded_micros")
+_WRITTEN = _counts(*(f"page.{column}" for column in _COLUMNS))
+_ADDED = _counts(*(f"coalesce(sum(hours.{column}), 0)" for column in _COLUMNS))
+_HAS_ENDED = "FILTER (WHERE status IN ('completed', 'failed'))"
+_COUNTED = _counts(
+    "count(*) FILTER (WHERE status = 'completed')",
+    "count(*) FILTER (WHERE status = 'failed')",
+    f"coalesce(sum(jobs.charged_micros + jobs.refunded_micros) {_HAS_ENDED}, 0)",
+    f"coalesce(sum(jobs.refunded_micros + jobs.returned_micros) {_HAS_ENDED}, 0)",
+)
+
+_HOURS = CheckQuery(
+    "usage_hourly",
+    ("account_id", "environment", "hour", "model"),
+    weight="greatest(completed_jobs + failed_jobs, 0)",
+    weight_max=JOBS_RECOUNTED_MAX,
+    facts="""
+    known AS (
+        SELECT page.*, CAST(hour AT TIME ZONE 'UTC' AS date) AS day FROM page
+    )""",
+    rules=f"""
+        SELECT rule, concat_ws(' ', 'usage_hourly', account_id, environment, hour, model) AS row, expected, found
+        FROM known AS page CROSS JOIN LATERAL (VALUES
+            ('usage_hour', (
+                SELECT {_COUNTED} FROM jobs
+                WHERE jobs.account_id COLLATE "C" = page.account_id AND jobs.environment COLLATE "C" = page.environment
+                    AND jobs.model = page.model
+                    AND created_at >= hour AND created_at < hour + interval '1 hour'
+            ), {_WRITTEN}),
+            ('usage_day_missing', CAST(day AS text), (
+                SELECT CAST(days.day AS text) FROM usage_daily AS days
+                WHERE (days.account_id, days.environment, days.day, days.model)
+                    = (page.account_id, page.environment, page.day, page.model)
+            ))
+        ) AS hour_rule (rule, expected, found)""",  # noqa: S608
+)
+
+_DAYS = CheckQuery(
+    "usage_daily",
+    ("account_id", "environment", "day", "model"),
+    facts=f"""
+    known AS (
+        SELECT page.*, {_WRITTEN} AS written, (
+                SELECT {_ADDED} FROM usage_hourly AS hours
+                WHERE (hours.account_id, hours.environment, hours.model) = (page.account_id, page.environment, page.model)
+                    AND hour >= CAST(day AS timestamp) AT TIME ZONE 'UTC'
+                    AND hour < CAST(day + 1 AS timestamp) AT TIME ZONE 'UTC'
+            ) AS added
+        FROM page
+    )""",  # noqa: S608
+    rules="""
+        SELECT 'usage_day' AS rule, concat_ws(' ', 'usage_daily', account_id, environment, day, model) AS row,
+            added AS expected, written AS found
+        FROM known""",
+)
+
+_USAGE = {UsagePart.HOURS: _HOURS, UsagePart.DAYS: _DAYS}
+assert _USAGE.keys() == set(UsagePart)
+
+
+class SqlRecords:
+    """The port Records, on PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def get(self, job_ids: Sequence[str]) -> list[JobRecord]:
+        """Returns the jobs with these ids that there are."""
+        return await self._records(_GET, job_ids=list(job_ids)) if job_ids else []
+
+    async def page(self, *, after_id: str, jobs_max: int) -> list[JobRecord]:
+        """Returns the jobs with the lowest ids after one, lowest first, as they all were at one moment."""
+        return await self._records(_PAGE, after_id=after_id, jobs_max=jobs_max)
+
+    async def usage_page(self, part: UsagePart, after: Sequence[Any], *, rows_max: int) -> Page:
+        """Checks the roll-ups that follow a key, as they all were at one moment."""
+        return await _USAGE[part].page(self._pool, after, rows_max=rows_max)
+
+    async def _records(self, query: Query, **values: Any) -> list[JobRecord]:
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(query.sql, query.bind(**values))).fetchall()
+        return [_record(row) for row in rows]
+
+
+def _record(row: dict[str, Any]) -> JobRecord:
+    state = None if row["state"] is None else State(row["state"])
+    return JobRecord(**{**row, "status": Status(row["status"]), "state": state})

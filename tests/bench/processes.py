@@ -1,0 +1,67 @@
+"""Processes of a bench's own, beside those of the stack and on its PostgreSQL."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from services.common.migrate import migrate
+from services.devstack import postgres
+from tests.conftest import free_port
+from tests.e2e.edge_process import running_edge
+
+
+@asynccontextmanager
+async def open_edge(status: dict[str, Any], jobs_target: str) -> AsyncIterator[str]:
+    """Runs an edge without an access log in front of a jobs process and the stack's billing. Yields `host:port`."""
+    async with running_edge(
+        jobs_targets=jobs_target, billing_targets=status["grpc"]["billing"]["public"], access_log=False
+    ) as edge:
+        yield edge.address
+
+
+async def start_api(opened: AsyncExitStack, status: dict[str, Any], *, database: str) -> tuple[str, str]:
+    """Starts a jobs api process, without a worker, on a database of its own. Returns its address and database."""
+    port = int(status["database"]["jobs"].rsplit(":", 1)[1].split("/")[0])
+    await asyncio.to_thread(postgres.ensure_database, port, database)
+    url = postgres.database_url(port, database)
+    await asyncio.to_thread(migrate, url, service="jobs")
+    address = f"127.0.0.1:{free_port()}"
+    settings = {
+        "JOBS_DATABASE_URL": url,
+        "JOBS_PUBLIC_ADDRESS": address,
+        "JOBS_INTERNAL_ADDRESS": "127.0.0.1:0",
+        "JOBS_BILLING_TARGET": status["grpc"]["billing"]["internal"],
+        "JOBS_WEBHOOKS_TARGET": status["grpc"]["webhooks"]["internal"],
+        "JOBS_MEDIA_STORE_URL": "unused",
+        "JOBS_MEDIA_BASE_URL": "http://unused.example",
+        "JOBS_SIMULATOR_BASE_URL": "http://unused.example",
+        "JOBS_SIMULATOR_API_KEY": "unused",
+    }
+    await start(opened, "services.jobs", "api", environment=settings)
+    return address, url
+
+
+async def start(
+    opened: AsyncExitStack, module: str, *arguments: str, environment: dict[str, str]
+) -> asyncio.subprocess.Process:
+    """Starts a Python module as a process that ends with the stack of contexts, unless it was killed before."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+
+    async def stop() -> None:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+    opened.push_async_callback(stop)
+    return process

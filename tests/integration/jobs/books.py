@@ -1,0 +1,184 @@
+"""Jobs and billing as the verifier reads them: both real, and jobs that go through every state."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from services.common.client import open_channel
+from services.common.clock import utc_now
+from services.common.database import Pool, open_pool
+from services.common.ids import new_id
+from services.common.verification import Finding
+from services.jobs.clients import HoldClient, LedgerClient
+from services.jobs.domain import (
+    AuditNote,
+    Claim,
+    FailureCode,
+    Job,
+    LeaseLostError,
+    Output,
+    Owner,
+    Route,
+    State,
+    Status,
+    VideoInput,
+    WantedRefund,
+)
+from services.jobs.operations.refund_job import refund_job
+from services.jobs.operations.verify_jobs import verify_jobs
+from services.jobs.steps.begin_attempt import begin_attempt
+from services.jobs.steps.complete import complete
+from services.jobs.steps.refund import refund
+from services.jobs.store.jobs import SqlJobs
+from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.verification import SqlRecords
+from services.jobs.store.work import SqlWork
+from tests.integration.billing.running import Billing, running_billing
+
+MICROS_PER_SECOND, SECONDS = 10, 5
+RESERVED = MICROS_PER_SECOND * SECONDS
+LONG_SECONDS = 10**6
+WANTED = VideoInput(
+    prompt="waves",
+    duration_seconds=SECONDS,
+    resolution="720p",
+    aspect_ratio="16:9",
+    generate_audio=False,
+    watermark=False,
+    return_last_frame=False,
+    seed=7,
+)
+OUTPUT = Output(
+    video_url="https://media.example/v.mp4",
+    thumbnail_url="https://media.example/v.jpg",
+    last_frame_url=None,
+    duration_seconds=SECONDS,
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to become of a job."""
+
+    until: State | None = None
+    """Where it stays. None: it ends."""
+    is_to_fail: bool = False
+    delivered_seconds: float = SECONDS
+
+
+@dataclass(frozen=True)
+class Books:
+    """A jobs database, and a billing process with its own."""
+
+    url: str
+    pool: Pool
+    billing: Billing
+    ledger: LedgerClient
+    holds: HoldClient
+
+    @property
+    def work(self) -> SqlWork:
+        return SqlWork(self.pool)
+
+    async def accept(self, account_id: str, job_id: str) -> None:
+        """Stores a job that is paid for."""
+        job = Job(
+            id=job_id,
+            owner=Owner(account_id=account_id, environment="live", contract="seedancee2"),
+            status=Status.PENDING,
+            model="mini",
+            input=WANTED,
+            callback_url=None,
+            metadata_json=None,
+            price_version="1",
+            micros_per_second=MICROS_PER_SECOND,
+            reserved_micros=RESERVED,
+            created_at=utc_now().replace(microsecond=0),
+        )
+        await self.billing.hold(job.id, account_id, RESERVED)
+        await SqlJobs(self.pool).create(job)
+
+    async def _step(self, claim: Claim, plan: Plan) -> None:
+        """Takes a claimed job one step on."""
+        ending: dict[str, Any] = {
+            "work": self.work,
+            "ledger": self.ledger,
+            "clock": utc_now,
+            "render_event": lambda job: (job.status.value, b"{}"),
+        }
+        match claim.state:
+            case State.STORED:
+                await complete(claim, **ending)
+            case State.FAILING:
+                await refund(claim, **ending)
+            case _ if plan.is_to_fail:
+                await self.work.give_up(claim, failure=FailureCode.TIMEOUT, detail="")
+            case State.PENDING:
+                await begin_attempt(
+                    claim,
+                    work=self.work,
+                    ledger=self.ledger,
+                    choose_route=lambda _: Route(name="simulator", upstream_model="m"),
+                    new_token=partial(new_id, "token"),
+                )
+            case State.SUBMITTING:
+                await self.work.adopt_task(claim, task_id="task", seconds=0)
+            case State.PROCESSING:
+                await self.work.keep_output(claim, replace(OUTPUT, duration_seconds=plan.delivered_seconds))
+
+    async def let_go(self) -> None:
+        """Ends every lease, as if whoever held one had died."""
+        async with self.pool.connection() as connection:
+            await connection.execute(
+                "UPDATE work SET lease_until = '-infinity', due_at = now() WHERE lease_until > now()"
+            )
+
+    async def walk(self, plans: Mapping[str, Plan]) -> None:
+        """Takes each job as far as its plan says; nobody takes it up again."""
+        while claims := await self.work.claim(limit=len(plans), lease_seconds=LONG_SECONDS):
+            await asyncio.gather(*(self._go_on(claim, plans[claim.job.id]) for claim in claims))
+            await self.let_go()
+
+    async def _go_on(self, claim: Claim, plan: Plan) -> None:
+        # Whoever walks beside this may have ended the lease.
+        with suppress(LeaseLostError):
+            if claim.state is plan.until:
+                await self.work.postpone(claim, seconds=LONG_SECONDS)
+            else:
+                await self._step(claim, plan)
+
+    async def give_back(self, job_id: str, micros: int) -> None:
+        wanted = WantedRefund(
+            refund_id=new_id("refund"),
+            job_id=job_id,
+            amount_micros=micros,
+            note=AuditNote(actor="tests", reason="goodwill"),
+        )
+        await refund_job(wanted, refunds=SqlRefunds(self.pool), ledger=self.ledger)
+
+    async def verify(self, *, rows_max: int = 1_000) -> tuple[list[Finding], int]:
+        """Goes through all pages. Returns what was found and how many rows were checked."""
+        findings: list[Finding] = []
+        checked_count, cursor = 0, None
+        while True:
+            verified = await verify_jobs(
+                cursor, records=SqlRecords(self.pool), holds=self.holds, rows_max=rows_max
+            )
+            findings += verified.findings
+            checked_count += verified.checked_count
+            cursor = verified.next_cursor
+            if cursor is None:
+                return findings, checked_count
+
+
+@asynccontextmanager
+async def open_books(jobs_url: str, billing_url: str) -> AsyncIterator[Books]:
+    async with (
+        running_billing(billing_url) as billing,
+        open_channel(billing.running.internal_address) as channel,
+        open_pool(jobs_url, name="test", connections_max=8) as pool,
+    ):
+        yield Books(jobs_url, pool, billing, LedgerClient(channel), HoldClient(channel))

@@ -1,0 +1,150 @@
+"""The internal port of the jobs service in this process, and an operator in front of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from reelgate.admin.v1 import audit_service_pb2, job_admin_service_pb2
+from reelgate.admin.v1.audit_pb2 import AuditNote
+from reelgate.admin.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
+from reelgate.admin.v1.job_admin_service_pb2_grpc import (
+    JobAdminServiceStub,
+    add_JobAdminServiceServicer_to_server,
+)
+
+from services.common.boundary import errors_mapped, logged
+from services.common.client import open_channel
+from services.common.clock import utc_now
+from services.common.database import Pool
+from services.common.serve import Port, serve
+from services.common.validation import validated
+from services.jobs.domain import Claim, FailureCode, Job, Output, Route, Status
+from services.jobs.rpc.access import AUDIT_SERVICE, JOB_ADMIN_SERVICE
+from services.jobs.rpc.audit import AuditServicer
+from services.jobs.rpc.job_admin import JobAdminServicer
+from services.jobs.steps.refund import refund
+from services.jobs.store.audit import SqlAudit
+from services.jobs.store.controls import SqlControls
+from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.rows import job_from_row
+from services.jobs.store.work import SqlWork
+from tests.fakes.upstream import MemoryLedger
+from tests.integration.jobs.conftest import a_job, store_jobs
+
+TIMEOUT_SECONDS = 10
+NOTE = AuditNote(actor="ops@example", reason="stuck since noon")
+ROUTE = Route(name="ark", upstream_model="m")
+OUTPUT = Output(video_url="v", thumbnail_url="t", last_frame_url=None, duration_seconds=5.0)
+JOB_ID = a_job().id
+RESERVED = a_job().reserved_micros
+
+
+@dataclass
+class Desk:
+    """An operator's view of a jobs database: its internal port, and what lies beneath."""
+
+    pool: Pool
+    work: SqlWork
+    ledger: MemoryLedger
+    jobs: Any = None
+    audit: Any = None
+    rung: list[bool] = field(default_factory=list)
+
+    async def fail(self, job_id: str = JOB_ID) -> None:
+        request = job_admin_service_pb2.FailJobRequest(job_id=job_id, audit=NOTE)
+        await self.jobs.FailJob(request, timeout=TIMEOUT_SECONDS)
+
+    async def recheck(self, job_id: str = JOB_ID) -> None:
+        request = job_admin_service_pb2.RecheckJobRequest(job_id=job_id, audit=NOTE)
+        await self.jobs.RecheckJob(request, timeout=TIMEOUT_SECONDS)
+
+    async def refund(self, refund_id: str, amount_micros: int | None = None, *, job_id: str = JOB_ID) -> int:
+        request = job_admin_service_pb2.RefundJobRequest(
+            refund_id=refund_id, job_id=job_id, amount_micros=amount_micros, audit=NOTE
+        )
+        answer = await self.jobs.RefundJob(request, timeout=TIMEOUT_SECONDS)
+        return int(answer.amount_micros)
+
+    async def unfinished(self, **asked: Any) -> list[Any]:
+        request = job_admin_service_pb2.ListUnfinishedJobsRequest(**asked)
+        return list((await self.jobs.ListUnfinishedJobs(request, timeout=TIMEOUT_SECONDS)).jobs)
+
+    async def entries(self, **asked: Any) -> list[Any]:
+        request = audit_service_pb2.ListAuditEntriesRequest(**asked)
+        return list((await self.audit.ListAuditEntries(request, timeout=TIMEOUT_SECONDS)).entries)
+
+    async def actions(self) -> list[str]:
+        return [entry.action for entry in await self.entries()]
+
+    async def sql(self, statement: str) -> list[dict[str, Any]]:
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(statement.encode())
+            return await cursor.fetchall() if cursor.description else []
+
+    async def job(self) -> Job:
+        return job_from_row((await self.sql(f"SELECT * FROM jobs WHERE id = '{JOB_ID}'"))[0])
+
+    async def at(self, place: str, number: int = 1) -> Claim:
+        """Brings a job, not known yet, to a state or an end, and returns the last claim that moved it."""
+        job = a_job(number)
+        await store_jobs(self.pool, job)
+        await self.ledger.hold(job.id, owner=job.owner, key_id="key_1", amount_micros=job.reserved_micros)
+        [claim] = await self.work.claim(limit=1, lease_seconds=600)
+        if place == "pending":
+            return claim
+        claim = await self.work.open_attempt(claim, route=ROUTE, token=f"token-{number}")
+        if place == "submitting":
+            return claim
+        await self.work.adopt_task(claim, task_id=f"cgt-{number}", seconds=0)
+        [claim] = await self.work.claim(limit=1, lease_seconds=600)
+        if place == "processing":
+            return claim
+        if place in {"failing", "failed"}:
+            claim = await self.work.give_up(claim, failure=FailureCode.TIMEOUT, detail="late")
+            if place == "failed":
+                await self.end(claim)
+            return claim
+        claim = await self.work.keep_output(claim, OUTPUT)
+        if place == "completed":
+            await self.ledger.capture(job.id, amount_micros=RESERVED)
+            ended = replace(
+                claim.job, status=Status.COMPLETED, charged_micros=RESERVED, ended_at=job.created_at
+            )
+            await self.work.finish(claim, ended, event_type="t", event_body=b"")
+        return claim
+
+    async def end(self, claim: Claim) -> None:
+        """Takes the last step of a job that fails."""
+        await refund(
+            claim,
+            work=self.work,
+            ledger=self.ledger,
+            clock=utc_now,
+            render_event=lambda job: (f"video.generation.{job.status}", b"{}"),
+        )
+
+
+@asynccontextmanager
+async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
+    """Serves the internal port on a free one."""
+    made = Desk(pool=pool, work=SqlWork(pool), ledger=MemoryLedger())
+    job_admin = JobAdminServicer(
+        controls=SqlControls(pool),
+        refunds=SqlRefunds(pool),
+        ledger=made.ledger,
+        ring=lambda: made.rung.append(True),
+    )
+    audit = AuditServicer(audit=SqlAudit(pool))
+    port = Port(
+        address="127.0.0.1:0",
+        services=[
+            (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin)),
+            (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
+        ],
+        layers=(logged, errors_mapped, validated),
+    )
+    async with serve(port) as [address], open_channel(address) as channel:
+        made.jobs, made.audit = JobAdminServiceStub(channel), AuditServiceStub(channel)
+        yield made
