@@ -4,9 +4,12 @@ import asyncio
 import errno
 import os
 import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 
+from services.common.clock import Clock
 from services.common.egress import ForbiddenUrlError
 from services.webhooks.domain import EXCERPT_BYTES_MAX, Answer, NoAnswer
 
@@ -26,9 +29,14 @@ class HttpReceivers:
     """Posts through a session that guards where it connects to."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, *, timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        clock: Clock,
+        timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS,
     ) -> None:
         self._session = session
+        self._clock = clock
         self._timeout_seconds = timeout_seconds
 
     async def post(self, url: str, *, headers: dict[str, str], body: bytes) -> Answer | NoAnswer:
@@ -53,7 +61,24 @@ class HttpReceivers:
 
     async def _post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         async with self._session.post(url, headers=headers, data=body, allow_redirects=False) as response:
-            return Answer(status=response.status, excerpt=await _read_excerpt(response))
+            retry_after = response.headers.get("Retry-After", "")
+            return Answer(
+                status=response.status,
+                excerpt=await _read_excerpt(response),
+                retry_after_seconds=retry_after_seconds(retry_after, now=self._clock()),
+            )
+
+
+def retry_after_seconds(text: str, *, now: datetime) -> int:
+    """Returns the wait that a Retry-After header asks for: RFC 9110, section 10.2.3. 0 for what is none."""
+    try:
+        if text.isascii() and text.isdecimal():
+            return int(text)
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return 0
+    wait = moment.replace(tzinfo=moment.tzinfo or UTC) - now
+    return max(0, -(-wait // timedelta(seconds=1)))
 
 
 async def _read_excerpt(response: aiohttp.ClientResponse) -> bytes:

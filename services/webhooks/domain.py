@@ -2,7 +2,7 @@
 
 import hmac
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,17 @@ CALLBACK_TARGET = "callback"
 RETRY_SECONDS = (60, 300, 1_800, 7_200, 43_200)
 """The wait after each failed attempt. After one more there is none."""
 ATTEMPTS_MAX = len(RETRY_SECONDS) + 1
+RETRY_AFTER_SECONDS_MAX = 12 * 3_600
+"""A receiver may ask to be left alone for as long as the longest wait that is published."""
+GONE_STATUS = 410
+FAILING_DAYS_MAX = 5
+"""An endpoint that nothing got through to for longer is disabled by its next failure."""
+LANE_MAX = 16
+"""What one dispatcher attempts at the same time at one receiver."""
+ACCOUNT_MAX = 64
+"""What one dispatcher attempts at the same time for one account."""
+ENDPOINT_DISABLED = "webhook_endpoint.disabled"
+"""Type of the event that tells the other endpoints of an account."""
 OUTAGE_WAIT_SECONDS = 5
 OUTAGE_WAIT_SECONDS_MAX = 300
 POSTPONEMENTS_MAX = 290
@@ -35,8 +46,24 @@ class Event:
     type: str
     sequence: int
     target_url: str
+    """Where to deliver besides the account's endpoints; empty when the job came without an address."""
     body: bytes = field(repr=False)
     occurred_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisabledEndpoint:
+    """An endpoint that was disabled, by its own answer or for failing, which its account is to be told."""
+
+    endpoint_id: str
+    account_id: str
+    environment: str
+    contract: str
+    url: str
+    reason: str
+    disabled_at: datetime
+    disabled_count: int
+    """How often it has been disabled so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +72,9 @@ class Delivery:
 
     job_id: str
     target_id: str
+    lane_id: str
+    """What goes to the same receiver: an endpoint, or one host of the account's callbacks."""
+    account_id: str
     lease_no: int
     attempt_count: int
     """Failed attempts of this event before."""
@@ -55,8 +85,16 @@ class Delivery:
     type: str
     target_url: str
     body: bytes = field(repr=False)
-    sealed_secret: bytes | None = field(repr=False)
-    """What signs, encrypted. None: the account does not sign."""
+    sealed_secrets: Sequence[bytes] = field(repr=False)
+    """What signs, encrypted, in this order. None: the account does not sign."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rooms:
+    """How many more deliveries may be claimed, where that is not LANE_MAX or ACCOUNT_MAX."""
+
+    lanes: Mapping[str, int] = field(default_factory=dict)
+    accounts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +104,8 @@ class Answer:
     status: int
     excerpt: bytes
     """The first EXCERPT_BYTES_MAX of its body."""
+    retry_after_seconds: int = 0
+    """For how long it asks to be left alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,31 +139,57 @@ class Outcome(StrEnum):
     """To be tried again; the attempt does not count."""
 
 
+class Health(StrEnum):
+    """What an attempt says of the endpoint it went to."""
+
+    WELL = "well"
+    FAILING = "failing"
+    GONE = "gone"
+    """It wants no more webhooks."""
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
     """An attempt, what becomes of its delivery, and in how many seconds that is tried again."""
 
     attempt: Attempt
     outcome: Outcome
+    health: Health
     wait_seconds: int = 0
+
+    @property
+    def is_overload(self) -> bool:
+        """Whether the receiver gave no answer or said that it cannot serve at present."""
+        result = self.attempt.result
+        if isinstance(result, Answer):
+            return result.status >= 500
+        return self.outcome is not Outcome.POSTPONED
 
 
 def judge(attempt: Attempt) -> Judgement:
     """Returns what follows from an attempt: only a whole answer with a 2xx status is a success."""
     delivery, result = attempt.delivery, attempt.result
     if isinstance(result, Answer) and 200 <= result.status < 300:
-        return Judgement(attempt=attempt, outcome=Outcome.DELIVERED)
+        return Judgement(attempt=attempt, outcome=Outcome.DELIVERED, health=Health.WELL)
+    if isinstance(result, Answer) and result.status == GONE_STATUS:
+        return Judgement(attempt=attempt, outcome=Outcome.DEAD_LETTERED, health=Health.GONE)
     if isinstance(result, NoAnswer) and result.is_ours and delivery.postponement_count < POSTPONEMENTS_MAX:
         wait_seconds = OUTAGE_WAIT_SECONDS * 2 ** min(delivery.postponement_count, 10)
         return Judgement(
             attempt=attempt,
             outcome=Outcome.POSTPONED,
+            health=Health.UNKNOWN,
             wait_seconds=min(wait_seconds, OUTAGE_WAIT_SECONDS_MAX),
         )
     if delivery.attempt_count + 1 >= ATTEMPTS_MAX:
-        return Judgement(attempt=attempt, outcome=Outcome.DEAD_LETTERED)
+        return Judgement(attempt=attempt, outcome=Outcome.DEAD_LETTERED, health=Health.FAILING)
+    asked_seconds = result.retry_after_seconds if isinstance(result, Answer) else 0
     return Judgement(
-        attempt=attempt, outcome=Outcome.FAILED, wait_seconds=RETRY_SECONDS[delivery.attempt_count]
+        attempt=attempt,
+        outcome=Outcome.FAILED,
+        health=Health.FAILING,
+        wait_seconds=max(RETRY_SECONDS[delivery.attempt_count], min(asked_seconds, RETRY_AFTER_SECONDS_MAX)),
     )
 
 
@@ -132,8 +198,8 @@ def new_secret(random_bytes: Callable[[int], bytes]) -> str:
     return SECRET_PREFIX + b64encode(random_bytes(SECRET_BYTES)).decode()
 
 
-def render_headers(delivery: Delivery, *, secret: str | None, sent_at: int) -> dict[str, str]:
-    """Returns the headers of one attempt, signed for the moment `sent_at`, in Unix seconds.
+def render_headers(delivery: Delivery, *, secrets: Sequence[str], sent_at: int) -> dict[str, str]:
+    """Returns the headers of one attempt, signed with each secret in turn for the moment `sent_at`, in Unix seconds.
 
     Those of the event's contract stand beside those of Standard Webhooks (standardwebhooks.com, version 1).
     """
@@ -143,11 +209,14 @@ def render_headers(delivery: Delivery, *, secret: str | None, sent_at: int) -> d
         "webhook-id": delivery.event_id,
         "webhook-timestamp": str(sent_at),
     }
-    if secret is not None:
-        headers["webhook-signature"] = _standard_signature(delivery, secret=secret, sent_at=sent_at)
-    render = _CONTRACT_HEADERS.get(delivery.contract)
-    if render is not None:
-        headers |= render(delivery, secret, sent_at)
+    if delivery.contract == "seedancee2":
+        headers["X-Seedancee2-Event"] = delivery.type
+    if secrets:
+        headers["webhook-signature"] = " ".join(
+            _standard_signature(delivery, secret=secret, sent_at=sent_at) for secret in secrets
+        )
+        timed = _timed_signatures(delivery, secrets=secrets, sent_at=sent_at)
+        headers |= dict.fromkeys(_SIGNATURE_HEADERS.get(delivery.contract, ()), timed)
     return headers
 
 
@@ -157,19 +226,132 @@ def _standard_signature(delivery: Delivery, *, secret: str, sent_at: int) -> str
     return "v1," + b64encode(hmac.digest(key, signed, "sha256")).decode()
 
 
-def _timed_signature(delivery: Delivery, *, secret: str, sent_at: int) -> str:
+def _timed_signatures(delivery: Delivery, *, secrets: Sequence[str], sent_at: int) -> str:
     # Both contracts key their signature with the bytes of the whole string, prefix included.
     signed = b"%d.%s" % (sent_at, delivery.body)
-    return f"t={sent_at},v1={hmac.digest(secret.encode(), signed, 'sha256').hex()}"
+    digests = (hmac.digest(secret.encode(), signed, "sha256").hex() for secret in secrets)
+    return ",".join((f"t={sent_at}", *(f"v1={digest}" for digest in digests)))
 
 
-def _seedancee2_headers(delivery: Delivery, secret: str | None, sent_at: int) -> dict[str, str]:
-    headers = {"X-Seedancee2-Event": delivery.type}
-    if secret is not None:
-        headers["X-Seedancee2-Signature"] = _timed_signature(delivery, secret=secret, sent_at=sent_at)
-    return headers
-
-
-_CONTRACT_HEADERS: Mapping[str, Callable[[Delivery, str | None, int], dict[str, str]]] = {
-    "seedancee2": _seedancee2_headers,
+_SIGNATURE_HEADERS = {
+    "seedancee2": ("X-Seedancee2-Signature",),
+    "nextapi": ("X-NextAPI-Signature", "X-Webhook-Signature"),
 }
+
+
+ENDPOINTS_MAX = 100
+"""Of one account in one environment."""
+TEST_EVENT = "webhook.test"
+JOB_EVENTS: Mapping[str, tuple[str, ...]] = {
+    "seedancee2": ("video.generation.completed", "video.generation.failed"),
+    "nextapi": ("job.queued", "job.running", "job.succeeded", "job.failed", "job.canceled"),
+}
+"""What an endpoint takes unless it says otherwise, by contract. ENDPOINT_DISABLED may be asked for besides."""
+OVERLAP_HOURS = 24
+"""How long a secret goes on signing beside the one that replaced it."""
+REDELIVERY_DAYS_MAX = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """Whose endpoints and deliveries: an account in one environment, on one contract."""
+
+    account_id: str
+    environment: str
+    contract: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """An address that is told about every job of its owner."""
+
+    endpoint_id: str
+    url: str
+    events: tuple[str, ...]
+    description: str
+    is_enabled: bool
+    disabled_reason: str | None
+    is_rotating: bool
+    """Whether a new secret waits to be confirmed."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointChange:
+    """What to change about an endpoint. None: nothing."""
+
+    url: str | None
+    events: tuple[str, ...] | None
+    description: str | None
+    is_enabled: bool | None
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery is, as its owner sees it."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD_LETTERED = "dead_lettered"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryKey:
+    """Which delivery: an event's place among those of its job, and where it goes."""
+
+    job_id: str
+    sequence: int
+    target_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastAttempt:
+    """One attempt, as it was recorded."""
+
+    number: int
+    started_at: datetime
+    latency_ms: int
+    status: int | None
+    error: str | None
+    excerpt: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedDelivery:
+    """A delivery, as its owner sees it."""
+
+    key: DeliveryKey
+    event_id: str
+    type: str
+    url: str
+    status: DeliveryStatus
+    attempt_count: int
+    next_attempt_at: datetime | None
+    """Unless it is being attempted, has ended, or waits for an earlier event of its job."""
+    accepted_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryFilter:
+    """Which deliveries to list. None: whatever."""
+
+    endpoint_id: str | None
+    job_id: str | None
+    status: DeliveryStatus | None
+    start: datetime | None
+    end: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redelivery:
+    """A task that delivers again what was given up in a range of time."""
+
+    redelivery_id: str
+    endpoint_id: str | None
+    start_at: datetime
+    end_at: datetime
+    examined_count: int
+    redelivered_count: int
+    created_at: datetime
+    ended_at: datetime | None

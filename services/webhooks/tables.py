@@ -1,6 +1,7 @@
-"""The table that plain statements name. The migrations define all in full."""
+"""The tables that plain statements name. The migrations define all in full."""
 
-from sqlalchemy import Column, LargeBinary, MetaData, Table, Text
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, LargeBinary, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
@@ -9,4 +10,38 @@ signing_secrets = Table(
     metadata,
     Column("account_id", Text, primary_key=True),
     Column("sealed_secret", LargeBinary, nullable=False),
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("contract", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", ARRAY(Text), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("is_enabled", Boolean, nullable=False),
+    Column("disabled_reason", Text),
+    Column("notice_due", Boolean, nullable=False),
+    Column("failing_since", DateTime(timezone=True)),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("next_sealed_secret", LargeBinary),
+    Column("previous_sealed_secret", LargeBinary),
+    Column("previous_until", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
 )

@@ -1,6 +1,6 @@
 """Builds a webhooks process: opens everything in order and closes it in reverse."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import Flag, auto
@@ -10,24 +10,42 @@ from secrets import token_bytes
 from cryptography.fernet import Fernet
 from reelgate.admin.v1.signing_secret_service_pb2_grpc import add_SigningSecretServiceServicer_to_server
 from reelgate.internal.intake.v1.intake_service_pb2_grpc import add_IntakeServiceServicer_to_server
+from reelgate.webhooks.v1.webhooks_service_pb2_grpc import add_WebhooksServiceServicer_to_server
 
+from services.common.authentication import KeyCache, authenticated
 from services.common.boundary import errors_mapped, logged
+from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
-from services.common.egress import UrlPolicy, open_egress_session
+from services.common.egress import UrlPolicy, check_url, open_egress_session
+from services.common.ids import new_id
+from services.common.key_client import KeyClient
+from services.common.loop import repeat, running
 from services.common.serve import AddServicer, Port, serve
 from services.common.validation import validated
 from services.common.wakeup import Wakeups, open_wakeups
 from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, HttpReceivers
+from services.webhooks.convert import render_disabled_event
 from services.webhooks.ports import SigningSecrets
-from services.webhooks.rpc import IntakeServicer, SigningSecretServicer
+from services.webhooks.rpc.intake import IntakeServicer
+from services.webhooks.rpc.signing_secrets import SigningSecretServicer
+from services.webhooks.rpc.webhooks import Needs, WebhooksServicer
 from services.webhooks.settings import WebhooksSettings
+from services.webhooks.steps.advance_redelivery import advance_redelivery
+from services.webhooks.steps.announce_disabled import announce_disabled
 from services.webhooks.steps.attempt import attempt
 from services.webhooks.store.deliveries import LEASE_SECONDS, SqlDeliveries
+from services.webhooks.store.disabled import SqlDisabledEndpoints
+from services.webhooks.store.endpoints import SqlEndpoints
 from services.webhooks.store.events import SqlEvents
+from services.webhooks.store.history import SqlHistory
+from services.webhooks.store.redeliveries import SqlRedeliveries
 from services.webhooks.store.secrets import SqlSigningSecrets
-from services.webhooks.workers import DELIVERIES_MAX, Dispatcher
+from services.webhooks.workers.dispatcher import DELIVERIES_MAX, Dispatcher
 
+PUBLIC_SERVICE = "reelgate.webhooks.v1.WebhooksService"
+ACCESS = {PUBLIC_SERVICE: frozenset({"seedancee2", "nextapi"})}
+REDELIVERY_SECONDS = 1.0
 CHANNEL = "deliveries"
 """Rings when there may be something new to deliver."""
 
@@ -47,6 +65,7 @@ class Running:
     """Where a running process answers, as `host:port`. Without the API that is its health only."""
 
     internal_address: str
+    public_address: str | None
 
 
 @asynccontextmanager
@@ -57,37 +76,91 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
             open_pool(settings.database_url, name="webhooks", connections_max=settings.connections_max)
         )
         wakeups = await stack.enter_async_context(open_wakeups(settings.database_url, (CHANNEL,)))
-        secrets = SqlSigningSecrets(pool, Fernet(settings.secret_key.get_secret_value()))
+        fernet = Fernet(settings.secret_key.get_secret_value())
+        secrets = SqlSigningSecrets(pool, fernet)
         if Role.DISPATCHER in role:
             await stack.enter_async_context(_dispatching(settings, pool, wakeups=wakeups, secrets=secrets))
-        port = Port(
+        ring = _ring(wakeups, role)
+        internal = Port(
             address=settings.internal_address,
-            services=_services(pool, wakeups=wakeups, secrets=secrets) if Role.API in role else (),
+            services=_services(pool, ring=ring, secrets=secrets) if Role.API in role else (),
             layers=(logged, errors_mapped, validated),
             reflection=settings.reflection,
         )
-        [address] = await stack.enter_async_context(serve(port, notice_seconds=settings.notice_seconds))
-        yield Running(internal_address=address)
+        ports = [internal]
+        if Role.API in role:
+            billing = await stack.enter_async_context(open_channel(settings.billing_target))
+            keys = KeyCache(KeyClient(billing).look_up)
+            ports.append(_public_port(settings, pool, fernet=fernet, ring=ring, keys=keys))
+        internal_address, *public = await stack.enter_async_context(
+            serve(*ports, notice_seconds=settings.notice_seconds)
+        )
+        yield Running(internal_address=internal_address, public_address=public[0] if public else None)
 
 
 @asynccontextmanager
 async def _dispatching(
     settings: WebhooksSettings, pool: Pool, *, wakeups: Wakeups, secrets: SigningSecrets
 ) -> AsyncIterator[None]:
-    policy = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
-    async with open_egress_session(policy, connections_max=DELIVERIES_MAX) as session:
+    bell = wakeups.bell(CHANNEL)
+    redelivering = repeat(
+        partial(advance_redelivery, redeliveries=SqlRedeliveries(pool), ring=bell.set),
+        name="redeliver",
+        idle_seconds=REDELIVERY_SECONDS,
+    )
+    async with open_egress_session(_policy(settings), connections_max=DELIVERIES_MAX) as session:
         dispatcher = Dispatcher(
             deliveries=SqlDeliveries(pool),
-            attempt=partial(attempt, receivers=HttpReceivers(session), secrets=secrets, clock=utc_now),
+            attempt=partial(
+                attempt, receivers=HttpReceivers(session, clock=utc_now), secrets=secrets, clock=utc_now
+            ),
+            announce=partial(
+                announce_disabled, endpoints=SqlDisabledEndpoints(pool), render_event=render_disabled_event
+            ),
             clock=utc_now,
-            wake=wakeups.bell(CHANNEL),
+            wake=bell,
         )
-        async with dispatcher.running():
+        async with dispatcher.running(), running(redelivering):
             yield
 
 
-def _services(pool: Pool, *, wakeups: Wakeups, secrets: SigningSecrets) -> Sequence[tuple[str, AddServicer]]:
-    intake = IntakeServicer(events=SqlEvents(pool), ring=partial(wakeups.ring, CHANNEL))
+def _policy(settings: WebhooksSettings) -> UrlPolicy:
+    return UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
+
+
+def _public_port(
+    settings: WebhooksSettings, pool: Pool, *, fernet: Fernet, ring: Callable[[], None], keys: KeyCache
+) -> Port:
+    needs = Needs(
+        endpoints=SqlEndpoints(pool, fernet),
+        history=SqlHistory(pool),
+        redeliveries=SqlRedeliveries(pool),
+        check_url=partial(check_url, policy=_policy(settings)),
+        new_id=new_id,
+        random_bytes=token_bytes,
+        ring=ring,
+        clock=utc_now,
+    )
+    webhooks = WebhooksServicer(needs)
+    return Port(
+        address=settings.public_address,
+        services=((PUBLIC_SERVICE, partial(add_WebhooksServiceServicer_to_server, webhooks)),),
+        layers=(logged, errors_mapped, authenticated(keys, ACCESS), validated),
+        reflection=settings.reflection,
+    )
+
+
+def _ring(wakeups: Wakeups, role: Role) -> Callable[[], None]:
+    if Role.DISPATCHER in role:
+        # The dispatcher beside takes it at once. Waking all others, and hearing the echo, would cost two statements.
+        return wakeups.bell(CHANNEL).set
+    return partial(wakeups.ring, CHANNEL)
+
+
+def _services(
+    pool: Pool, *, ring: Callable[[], None], secrets: SigningSecrets
+) -> Sequence[tuple[str, AddServicer]]:
+    intake = IntakeServicer(events=SqlEvents(pool), ring=ring)
     signing = SigningSecretServicer(secrets=secrets, random_bytes=token_bytes)
     return (
         ("reelgate.internal.intake.v1.IntakeService", partial(add_IntakeServiceServicer_to_server, intake)),

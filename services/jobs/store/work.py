@@ -181,8 +181,8 @@ _FINISH = Query(
         INSERT INTO outbox (event_id, job_id, account_id, environment, contract, type, sequence, target_url, body,
             occurred_at)
         SELECT :event_id, id, account_id, environment, contract, :event_type, :sequence,
-            callback_url, :event_body, ended_at
-        FROM ended WHERE callback_url IS NOT NULL
+            coalesce(callback_url, ''), :event_body, ended_at
+        FROM ended
     )
     SELECT job_id FROM gone
     """)  # noqa: S608

@@ -10,10 +10,9 @@ async def attempt(
 ) -> Attempt:
     """Sends an event once, signed for this moment. May be repeated: the event's id and body stay the same."""
     started_at = clock()
-    sealed = delivery.sealed_secret
     headers = render_headers(
         delivery,
-        secret=None if sealed is None else secrets.reveal(sealed),
+        secrets=[secrets.reveal(sealed) for sealed in delivery.sealed_secrets],
         sent_at=int(started_at.timestamp()),
     )
     result = await receivers.post(delivery.target_url, headers=headers, body=delivery.body)

@@ -1,10 +1,12 @@
 """A customer's server that remembers what it was sent and misbehaves where it is told to."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -22,6 +24,10 @@ class Received:
     @property
     def event_id(self) -> str:
         return self.headers["webhook-id"]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 @dataclass

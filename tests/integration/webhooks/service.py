@@ -64,7 +64,9 @@ class Database:
                 await asyncio.sleep(0.01)
 
     async def make_due(self) -> None:
+        """Lets all the time pass that anything waits for."""
         await self.rows("UPDATE heads SET due_at = now()")
+        await self.rows("UPDATE lanes SET next_due_at = now()")
 
 
 @asynccontextmanager

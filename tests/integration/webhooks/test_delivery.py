@@ -4,8 +4,8 @@ import hashlib
 import hmac
 import time
 
+from services.webhooks.domain import LANE_MAX
 from services.webhooks.settings import WebhooksSettings
-from services.webhooks.workers import DELIVERIES_MAX
 from tests.integration.webhooks.receiver import Receiver
 from tests.integration.webhooks.service import Database, event, open_client
 
@@ -77,26 +77,27 @@ async def test_a_job_s_events_arrive_in_order_through_a_failure(
     assert receiver.received[0].body == receiver.received[2].body
 
 
-async def test_receivers_that_hang_hold_up_nobody_else(
+async def test_a_receiver_that_hangs_holds_up_nobody_else(
     settings: WebhooksSettings, receiver: Receiver, database: Database
 ) -> None:
     receiver.hold("/hang")
-    hanging_count = DELIVERIES_MAX // 2
-    hanging = [event(f"vid_h{n}", target_url=receiver.url + "/hang") for n in range(hanging_count)]
-    quick = [event(f"vid_q{n}", target_url=receiver.url + "/hook") for n in range(20)]
+    hanging = [event(f"vid_h{n}", target_url=receiver.url + "/hang") for n in range(3 * LANE_MAX)]
+    quick = [
+        event(f"vid_q{n}", target_url=receiver.url + "/hook", account_id="acct_2")
+        for n in range(2 * LANE_MAX)
+    ]
     async with open_client(settings) as client:
         await client.accept(*hanging)
-        await receiver.arrival(hanging_count)
+        await receiver.arrival(LANE_MAX)
         await client.accept(*quick)
-        await receiver.arrival(hanging_count + len(quick))
-        ended = await database.rows(
-            "SELECT 1 FROM deliveries WHERE job_id LIKE 'vid_h%%' AND outcome IS NOT NULL"
-        )
+        await receiver.arrival(LANE_MAX + len(quick))
+        waiting = await database.rows("SELECT 1 FROM attempts WHERE job_id LIKE 'vid_h%%'")
         receiver.released.set()
         await database.shows(ALL_ENDED)
 
-    assert ended == []
-    assert set(receiver.event_ids[hanging_count:]) == {each.event_id for each in quick}
+    assert waiting == []
+    assert set(receiver.event_ids[LANE_MAX : LANE_MAX + len(quick)]) == {each.event_id for each in quick}
+    assert len(receiver.received) == len(hanging) + len(quick)
 
 
 async def test_more_events_than_one_batch_all_arrive_once(

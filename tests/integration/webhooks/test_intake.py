@@ -4,15 +4,15 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.errors import Reason, ServiceError
 from services.webhooks.convert import parse_event
-from services.webhooks.domain import Answer, Attempt, Delivery, Event, Judgement, judge
+from services.webhooks.domain import Event, Rooms
 from services.webhooks.settings import WebhooksSettings
-from services.webhooks.store.deliveries import _LOCK, _RECORD, SqlDeliveries, _leases, _results
-from services.webhooks.store.events import _ACCEPT, SqlEvents, _parameters
+from services.webhooks.store.deliveries import _RECORD, SqlDeliveries, _record_parameters
+from services.webhooks.store.events import SqlEvents, store_events
 from services.webhooks.wiring import Role
+from tests.integration.webhooks.dispatching import answered
 from tests.integration.webhooks.service import Database, event, open_client
 
 WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -66,7 +66,6 @@ async def test_batches_that_cross_are_stored_once_without_a_deadlock(
         ("type", "line\nbreak"),
         ("account_id", "x" * 129),
         ("sequence", 0),
-        ("target_url", ""),
         ("target_url", "x" * 2_049),
         ("body", b""),
         ("body", b"x" * (1024 * 1024 + 1)),
@@ -115,14 +114,14 @@ async def test_an_event_appended_while_its_job_is_drained_is_not_lost(
     ):
         deliveries = SqlDeliveries(pool)
         await _accept(pool, 1)
-        [first] = await deliveries.claim(deliveries_max=1)
+        [first] = await deliveries.claim(deliveries_max=1, rooms=Rooms())
         async with appending.transaction():
-            await appending.execute(_ACCEPT.sql, _parameters([_event(2)]))
-            recording = asyncio.create_task(deliveries.record([_delivered(first)]))
+            await store_events(appending, [_event(2)])
+            recording = asyncio.create_task(deliveries.record([answered(first, 200)]))
             await database.shows(WAITING)
 
         recorded = await recording
-        [second] = await deliveries.claim(deliveries_max=1)
+        [second] = await deliveries.claim(deliveries_max=1, rooms=Rooms())
         await deliveries.leave()
 
     assert recorded.due_count == 1
@@ -138,17 +137,14 @@ async def test_an_event_appended_after_its_job_was_drained_begins_anew(
     ):
         deliveries = SqlDeliveries(pool)
         await _accept(pool, 1)
-        [first] = await deliveries.claim(deliveries_max=1)
-        judgement = _delivered(first)
-        leases = _leases([judgement])
+        [first] = await deliveries.claim(deliveries_max=1, rooms=Rooms())
         async with draining.transaction():
-            await draining.execute(_LOCK.sql, _LOCK.bind(**leases))
-            await draining.execute(_RECORD.sql, _RECORD.bind(**leases, **_results([judgement])))
+            await draining.execute(_RECORD.sql, _record_parameters([answered(first, 200)]))
             appending = asyncio.create_task(_accept(pool, 2))
             await database.shows(WAITING)
 
         await appending
-        [second] = await deliveries.claim(deliveries_max=1)
+        [second] = await deliveries.claim(deliveries_max=1, rooms=Rooms())
         await deliveries.leave()
 
     assert second.event_id == "vid_1-2"
@@ -161,8 +157,3 @@ def _event(sequence: int) -> Event:
 
 async def _accept(pool: Pool, sequence: int) -> None:
     await SqlEvents(pool).accept([_event(sequence)])
-
-
-def _delivered(delivery: Delivery) -> Judgement:
-    answer = Answer(status=200, excerpt=b"")
-    return judge(Attempt(delivery=delivery, started_at=utc_now(), latency_ms=1, result=answer))

@@ -2,59 +2,31 @@
 
 import asyncio
 import contextlib
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+import pytest
 from reelgate.internal.intake.v1.event_pb2 import Event
 
-from services.common.client import open_channel
 from services.common.errors import ServiceError
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import Role
 from tests.conftest import free_port
-from tests.integration.webhooks.receiver import Receiver
+from tests.integration.webhooks.processes import dispatcher_process
+from tests.integration.webhooks.receiver import Receiver, until
 from tests.integration.webhooks.service import Client, Database, event, open_client
 
-START_SECONDS = 30.0
 TAKE_OVER_SECONDS = 5.0
 ACCEPT_SECONDS = 10.0
 DELIVERED = "SELECT 1 FROM deliveries WHERE event_id = %s AND outcome = 'delivered'"
-
-
-@asynccontextmanager
-async def _dispatcher_process(settings: WebhooksSettings) -> AsyncIterator[asyncio.subprocess.Process]:
-    address = f"127.0.0.1:{free_port()}"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "WEBHOOKS_DATABASE_URL": settings.database_url,
-        "WEBHOOKS_INTERNAL_ADDRESS": address,
-        "WEBHOOKS_SECRET_KEY": settings.secret_key.get_secret_value(),
-        "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": "127.0.0.0/8",
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.webhooks", "dispatcher", env=environment
-    )
-    try:
-        async with open_channel(address) as channel:
-            await health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=START_SECONDS
-            )
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def test_what_a_killed_dispatcher_had_is_sent_by_another(
     settings: WebhooksSettings, receiver: Receiver, database: Database
 ) -> None:
     receiver.hold("/hook")
-    async with _dispatcher_process(settings) as victim, open_client(settings, role=Role.API) as client:
+    async with dispatcher_process(settings) as victim, open_client(settings, role=Role.API) as client:
         await client.accept(event("vid_1", target_url=receiver.url + "/hook"))
         await receiver.arrival(1)
         async with open_client(settings, role=Role.DISPATCHER):
@@ -72,7 +44,7 @@ async def test_what_a_killed_dispatcher_had_is_sent_by_another(
 async def test_a_dispatcher_told_to_stop_ends_by_itself(
     settings: WebhooksSettings, receiver: Receiver
 ) -> None:
-    async with _dispatcher_process(settings) as process:
+    async with dispatcher_process(settings) as process:
         process.terminate()
         code = await asyncio.wait_for(process.wait(), 10)
 
@@ -97,6 +69,42 @@ async def test_broken_connections_stop_no_duty_and_consume_no_attempt(
 
     attempts = await database.rows("SELECT job_id, number, status FROM attempts ORDER BY job_id")
     assert [tuple(row.values()) for row in attempts] == [("vid_1", 1, 200), ("vid_2", 1, 200)]
+
+
+async def test_a_database_that_is_away_costs_no_attempt(
+    settings: WebhooksSettings, receiver: Receiver, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.hold("/slow")
+    async with open_client(settings) as client:
+        await client.accept(
+            event("vid_1", target_url=receiver.url + "/slow"),
+            event("vid_2", target_url=f"http://127.0.0.1:{free_port()}/refused"),
+        )
+        await receiver.arrival(1)
+        await database.shows("SELECT 1 FROM attempts WHERE job_id = 'vid_2'")
+        async with _away(database):
+            receiver.released.set()
+            await until(lambda: "duty=record failures=2" in caplog.text)
+        await database.shows(DELIVERED, "vid_1-1")
+
+    attempts = await database.rows("SELECT job_id, number, status FROM attempts ORDER BY job_id")
+    outcomes = await database.rows("SELECT outcome FROM deliveries ORDER BY job_id")
+    assert [tuple(row.values()) for row in attempts] == [("vid_1", 1, 200), ("vid_2", 1, None)]
+    assert [row["outcome"] for row in outcomes] == ["delivered", None]
+
+
+@asynccontextmanager
+async def _away(database: Database) -> AsyncIterator[None]:
+    """Breaks every connection to the database, and lets nobody in until the block ends."""
+    address = urlsplit(database.url)
+    name = address.path.removeprefix("/")
+    keeper = Database(address._replace(path="/postgres").geturl())
+    await keeper.rows(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    try:
+        await keeper.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
+        yield
+    finally:
+        await keeper.rows(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
 
 async def _accept_at_last(client: Client, wanted: Event) -> None:

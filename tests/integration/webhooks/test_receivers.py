@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from services.common.clock import utc_now
 from services.common.egress import LookUp, UrlPolicy, open_egress_session, parse_networks
 from services.webhooks.clients import ANSWER_BYTES_MAX, HttpReceivers
 from services.webhooks.domain import EXCERPT_BYTES_MAX, Answer, NoAnswer
@@ -22,7 +23,7 @@ BODY = b'{"data":{}}'
 @asynccontextmanager
 async def _receivers(look_up: LookUp | None = None) -> AsyncIterator[HttpReceivers]:
     async with open_egress_session(LOOPBACK, connections_max=4, look_up=look_up) as session:
-        yield HttpReceivers(session, timeout_seconds=TIMEOUT_SECONDS)
+        yield HttpReceivers(session, clock=utc_now, timeout_seconds=TIMEOUT_SECONDS)
 
 
 async def _post(url: str, look_up: LookUp | None = None) -> Answer | NoAnswer:

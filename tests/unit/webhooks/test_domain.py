@@ -9,10 +9,12 @@ import pytest
 
 from services.webhooks.domain import (
     POSTPONEMENTS_MAX,
+    RETRY_AFTER_SECONDS_MAX,
     RETRY_SECONDS,
     Answer,
     Attempt,
     Delivery,
+    Health,
     NoAnswer,
     Outcome,
     judge,
@@ -22,9 +24,12 @@ from services.webhooks.domain import (
 
 SENT_AT = 1_770_000_000
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+NEW_SECRET = "whsec_" + base64.b64encode(bytes(range(32, 64))).decode()
 DELIVERY = Delivery(
     job_id="vid_1",
     target_id="callback",
+    lane_id="acct_1 https://example.com",
+    account_id="acct_1",
     lease_no=1,
     attempt_count=0,
     postponement_count=0,
@@ -33,7 +38,7 @@ DELIVERY = Delivery(
     type="video.generation.completed",
     target_url="https://example.com/hook",
     body='{"data":{"id":"vid_1","note":"ä"}}'.encode(),
-    sealed_secret=b"sealed",
+    sealed_secrets=(b"sealed",),
 )
 OURS = NoAnswer(error="the host name does not resolve", is_ours=True)
 THEIRS = NoAnswer(error="connection refused", is_ours=False)
@@ -44,33 +49,63 @@ def _attempt(result: Answer | NoAnswer, *, attempt_count: int = 0, postponement_
     return Attempt(delivery=delivery, started_at=datetime.fromtimestamp(0, UTC), latency_ms=1, result=result)
 
 
-def test_the_contracts_signature_covers_the_time_and_the_exact_body() -> None:
-    headers = render_headers(DELIVERY, secret=SECRET, sent_at=SENT_AT)
+def _timed(secret: str) -> str:
+    return hmac.new(secret.encode(), b"1770000000." + DELIVERY.body, hashlib.sha256).hexdigest()
 
-    expected = hmac.new(SECRET.encode(), b"1770000000." + DELIVERY.body, hashlib.sha256).hexdigest()
-    assert headers["X-Seedancee2-Signature"] == f"t=1770000000,v1={expected}"
+
+def _standard(key: bytes) -> str:
+    digest = hmac.new(key, b"vid_1-1.1770000000." + DELIVERY.body, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(digest).decode()
+
+
+def test_contract_a_s_signature_covers_the_time_and_the_exact_body() -> None:
+    headers = render_headers(DELIVERY, secrets=[SECRET], sent_at=SENT_AT)
+
+    assert headers["X-Seedancee2-Signature"] == f"t=1770000000,v1={_timed(SECRET)}"
     assert headers["X-Seedancee2-Event"] == "video.generation.completed"
     assert headers["Content-Type"] == "application/json"
+    assert not [name for name in headers if "nextapi" in name.lower()]
+
+
+def test_contract_b_s_signature_stands_under_both_its_names() -> None:
+    headers = render_headers(replace(DELIVERY, contract="nextapi"), secrets=[SECRET], sent_at=SENT_AT)
+
+    assert {name: value for name, value in headers.items() if name.startswith("X-")} == {
+        "X-NextAPI-Signature": f"t=1770000000,v1={_timed(SECRET)}",
+        "X-Webhook-Signature": f"t=1770000000,v1={_timed(SECRET)}",
+    }
 
 
 def test_the_standard_signature_is_keyed_with_the_decoded_part() -> None:
-    headers = render_headers(DELIVERY, secret=SECRET, sent_at=SENT_AT)
+    headers = render_headers(DELIVERY, secrets=[SECRET], sent_at=SENT_AT)
 
-    digest = hmac.new(bytes(range(32)), b"vid_1-1.1770000000." + DELIVERY.body, hashlib.sha256).digest()
-    assert headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
+    assert headers["webhook-signature"] == _standard(bytes(range(32)))
     assert headers["webhook-id"] == "vid_1-1"
     assert headers["webhook-timestamp"] == "1770000000"
 
 
+@pytest.mark.parametrize(
+    ("contract", "header"), [("seedancee2", "X-Seedancee2-Signature"), ("nextapi", "X-NextAPI-Signature")]
+)
+def test_several_secrets_sign_in_the_order_given(contract: str, header: str) -> None:
+    delivery = replace(DELIVERY, contract=contract)
+
+    headers = render_headers(delivery, secrets=[SECRET, NEW_SECRET], sent_at=SENT_AT)
+
+    assert headers[header] == f"t=1770000000,v1={_timed(SECRET)},v1={_timed(NEW_SECRET)}"
+    expected = f"{_standard(bytes(range(32)))} {_standard(bytes(range(32, 64)))}"
+    assert headers["webhook-signature"] == expected
+
+
 def test_an_account_without_a_secret_gets_no_signature() -> None:
-    headers = render_headers(DELIVERY, secret=None, sent_at=SENT_AT)
+    headers = render_headers(DELIVERY, secrets=[], sent_at=SENT_AT)
 
     assert not [name for name in headers if "signature" in name.lower()]
     assert headers["X-Seedancee2-Event"] == "video.generation.completed"
 
 
 def test_another_contract_gets_only_the_standard_headers() -> None:
-    headers = render_headers(replace(DELIVERY, contract="nextapi"), secret=SECRET, sent_at=SENT_AT)
+    headers = render_headers(replace(DELIVERY, contract="other"), secrets=[SECRET], sent_at=SENT_AT)
 
     assert "webhook-signature" in headers
     assert not [name for name in headers if name.startswith("X-")]
@@ -92,15 +127,57 @@ def test_a_new_secret_is_the_base64_of_32_bytes() -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_a_2xx_answer_is_a_success(status: int) -> None:
-    assert judge(_attempt(Answer(status=status, excerpt=b""))).outcome is Outcome.DELIVERED
+    judged = judge(_attempt(Answer(status=status, excerpt=b"")))
+
+    assert (judged.outcome, judged.health) == (Outcome.DELIVERED, Health.WELL)
 
 
 @pytest.mark.parametrize(
     "result",
-    [*(Answer(status=status, excerpt=b"") for status in (302, 304, 400, 404, 410, 429, 500, 503)), THEIRS],
+    [*(Answer(status=status, excerpt=b"") for status in (302, 304, 400, 404, 429, 500, 503)), THEIRS],
 )
 def test_everything_else_is_a_failure(result: Answer | NoAnswer) -> None:
-    assert judge(_attempt(result)).outcome is Outcome.FAILED
+    judged = judge(_attempt(result))
+
+    assert (judged.outcome, judged.health) == (Outcome.FAILED, Health.FAILING)
+
+
+def test_a_receiver_that_is_gone_is_not_asked_again() -> None:
+    judged = judge(_attempt(Answer(status=410, excerpt=b"")))
+
+    assert (judged.outcome, judged.health) == (Outcome.DEAD_LETTERED, Health.GONE)
+
+
+@pytest.mark.parametrize(
+    ("result", "is_overload"),
+    [
+        (Answer(status=200, excerpt=b""), False),
+        (Answer(status=404, excerpt=b""), False),
+        (Answer(status=500, excerpt=b""), True),
+        (THEIRS, True),
+        (OURS, False),
+    ],
+)
+def test_no_answer_and_5xx_are_signs_of_overload(result: Answer | NoAnswer, *, is_overload: bool) -> None:
+    assert judge(_attempt(result)).is_overload is is_overload
+
+
+@pytest.mark.parametrize(
+    ("attempt_count", "asked_seconds", "wait_seconds"),
+    [(0, 30, 60), (0, 90, 90), (4, 90, 43_200), (0, 10**9, RETRY_AFTER_SECONDS_MAX)],
+)
+def test_retry_after_moves_the_wait_and_never_shortens_it(
+    attempt_count: int, asked_seconds: int, wait_seconds: int
+) -> None:
+    answer = Answer(status=503, excerpt=b"", retry_after_seconds=asked_seconds)
+
+    assert judge(_attempt(answer, attempt_count=attempt_count)).wait_seconds == wait_seconds
+
+
+def test_retry_after_adds_no_attempt() -> None:
+    answer = Answer(status=503, excerpt=b"", retry_after_seconds=60)
+
+    assert judge(_attempt(answer, attempt_count=5)).outcome is Outcome.DEAD_LETTERED
 
 
 def test_failures_wait_as_published_and_the_sixth_is_the_last() -> None:
@@ -119,7 +196,7 @@ def test_an_outage_of_our_own_consumes_no_attempt(attempt_count: int) -> None:
         judge(_attempt(OURS, attempt_count=attempt_count, postponement_count=count)) for count in (0, 1, 50)
     ]
 
-    assert {each.outcome for each in judged} == {Outcome.POSTPONED}
+    assert {(each.outcome, each.health) for each in judged} == {(Outcome.POSTPONED, Health.UNKNOWN)}
     assert [each.wait_seconds for each in judged] == [5, 10, 300]
 
 

@@ -9,15 +9,17 @@ from services.common.clock import Clock
 from services.common.loop import repeat
 from services.webhooks.domain import Answer, Attempt, Delivery, Judgement, NoAnswer, Outcome, judge
 from services.webhooks.ports import Deliveries
+from services.webhooks.workers.lanes import Lanes
 
 log = logging.getLogger(__name__)
 
 CLAIM_MAX = 100
 RECORD_MAX = 100
-DELIVERIES_MAX = 256
+DELIVERIES_MAX = 512
 """What one dispatcher has in hand at the same time, from the claim until the record is committed."""
 POLL_SECONDS = 1.0
 REOPEN_SECONDS = 1.0
+ANNOUNCE_SECONDS = 10.0
 STOP_SECONDS = 5.0
 
 Try = Callable[[Delivery], Awaitable[Attempt]]
@@ -26,11 +28,22 @@ Try = Callable[[Delivery], Awaitable[Attempt]]
 class Dispatcher:
     """Delivers what is due. Slow receivers hold up nobody else: claiming goes on while attempts run."""
 
-    def __init__(self, *, deliveries: Deliveries, attempt: Try, clock: Clock, wake: asyncio.Event) -> None:
+    def __init__(
+        self,
+        *,
+        deliveries: Deliveries,
+        attempt: Try,
+        announce: Callable[[], Awaitable[int]],
+        clock: Clock,
+        wake: asyncio.Event,
+    ) -> None:
         self._deliveries = deliveries
         self._attempt = attempt
+        self._announce = announce
         self._clock = clock
         self._wake = wake
+        self._lanes = Lanes()
+        self._disabled = asyncio.Event()
         self._attempts: set[asyncio.Task[None]] = set()
         self._judged: list[Judgement] = []
         self._judging = asyncio.Event()
@@ -47,15 +60,24 @@ class Dispatcher:
             reopening = group.create_task(
                 repeat(self.reopen_abandoned, name="reopen", idle_seconds=REOPEN_SECONDS)
             )
+            announcing = group.create_task(
+                repeat(
+                    self.announce_disabled,
+                    name="announce",
+                    idle_seconds=ANNOUNCE_SECONDS,
+                    wake=self._disabled,
+                )
+            )
             recording = group.create_task(
                 repeat(self.record_judged, name="record", idle_seconds=POLL_SECONDS, wake=self._judging)
             )
             try:
                 yield
             finally:
-                claiming.cancel()
-                reopening.cancel()
-                await asyncio.wait({claiming, reopening})
+                duties = {claiming, reopening, announcing}
+                for duty in duties:
+                    duty.cancel()
+                await asyncio.wait(duties)
                 await self._finish(seconds=STOP_SECONDS)
                 recording.cancel()
 
@@ -65,8 +87,10 @@ class Dispatcher:
             self._recorded.clear()
             await self._recorded.wait()
         room = min(CLAIM_MAX, DELIVERIES_MAX - self._in_hand)
-        claimed = await self._deliveries.claim(deliveries_max=room)
+        rooms = self._lanes.rooms()
+        claimed = await self._deliveries.claim(deliveries_max=room, rooms=rooms)
         self._in_hand += len(claimed)
+        self._lanes.begin(claimed, rooms=rooms)
         for delivery in claimed:
             task = asyncio.create_task(self._deliver(delivery))
             self._attempts.add(task)
@@ -84,6 +108,8 @@ class Dispatcher:
         self._recorded.set()
         if recorded.due_count:
             self._wake.set()
+        if recorded.disabled_count:
+            self._disabled.set()
         for judgement in recorded.stale:
             log.warning("event=%s lease lost, %s not recorded", _event_id(judgement), judgement.outcome)
         return len(batch)
@@ -93,6 +119,13 @@ class Dispatcher:
         count = await self._deliveries.reopen_abandoned()
         if count:
             log.warning("reopened=%d", count)
+            self._wake.set()
+        return count
+
+    async def announce_disabled(self) -> int:
+        """Tells of disabled endpoints and gives up what waits for them. Returns how much was done."""
+        count = await self._announce()
+        if count:
             self._wake.set()
         return count
 
@@ -107,6 +140,8 @@ class Dispatcher:
         judgement = judge(attempt)
         if judgement.outcome is not Outcome.DELIVERED:
             log.info("event=%s outcome=%s %s", delivery.event_id, judgement.outcome, _said(attempt))
+        if self._lanes.end(judgement):
+            self._wake.set()
         self._judged.append(judgement)
         self._judging.set()
 

@@ -1,0 +1,58 @@
+"""Disabled endpoints, in PostgreSQL: who is told of them, and what becomes of what waits for them."""
+
+from sqlalchemy import bindparam, func, select, text, update
+
+from services.common.database import Pool, Query
+from services.webhooks.domain import DisabledEndpoint, Event
+from services.webhooks.store.events import store_events
+from services.webhooks.tables import audit, endpoints
+
+_UNANNOUNCED = Query(
+    select(
+        endpoints.c.endpoint_id,
+        endpoints.c.account_id,
+        endpoints.c.environment,
+        endpoints.c.contract,
+        endpoints.c.url,
+        endpoints.c.disabled_reason.label("reason"),
+        endpoints.c.updated_at.label("disabled_at"),
+        select(func.count())
+        .where(audit.c.subject_id == endpoints.c.endpoint_id, audit.c.action == "endpoint.disable")
+        .scalar_subquery()
+        .label("disabled_count"),
+    )
+    .where(endpoints.c.notice_due)
+    .limit(bindparam("most"))
+)
+_ANNOUNCED = Query(
+    update(endpoints)
+    .where(endpoints.c.endpoint_id == bindparam("of_endpoint_id"), endpoints.c.notice_due)
+    .values(notice_due=False)
+)
+_GIVE_UP = Query(text("SELECT close_disabled(:most) AS closed_count"))
+
+
+class SqlDisabledEndpoints:
+    """Fulfils DisabledEndpoints."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def unannounced(self, *, endpoints_max: int) -> list[DisabledEndpoint]:
+        """See DisabledEndpoints."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_UNANNOUNCED.sql, _UNANNOUNCED.bind(most=endpoints_max))
+            return [DisabledEndpoint(**row) for row in await cursor.fetchall()]
+
+    async def announce(self, event: Event, *, endpoint_id: str) -> None:
+        """See DisabledEndpoints."""
+        async with self._pool.connection() as connection, connection.transaction():
+            marked = await connection.execute(_ANNOUNCED.sql, _ANNOUNCED.bind(of_endpoint_id=endpoint_id))
+            if marked.rowcount:
+                await store_events(connection, [event])
+
+    async def give_up_waiting(self, *, heads_max: int) -> int:
+        """See DisabledEndpoints."""
+        async with self._pool.connection() as connection:
+            [row] = await (await connection.execute(_GIVE_UP.sql, _GIVE_UP.bind(most=heads_max))).fetchall()
+        return int(row["closed_count"])

@@ -1,0 +1,156 @@
+"""Deliveries as their owners see and repeat them, in PostgreSQL. Every list is an index range of bounded length."""
+
+from typing import Any
+
+from sqlalchemy import text
+
+from services.common.database import Pool, Query
+from services.webhooks.domain import (
+    DeliveryFilter,
+    DeliveryKey,
+    DeliveryStatus,
+    Event,
+    ListedDelivery,
+    Owner,
+    PastAttempt,
+)
+
+_SHOWN = """
+    SELECT deliveries.job_id, deliveries.target_id, deliveries.sequence, deliveries.event_id, events.type,
+        deliveries.target_url, coalesce(deliveries.outcome, 'pending') AS status, deliveries.attempt_count,
+        CASE WHEN lease_no IS NULL THEN due_at END AS next_attempt_at, deliveries.accepted_at, deliveries.ended_at
+    FROM deliveries JOIN events USING (event_id)
+    LEFT JOIN heads ON heads.job_id = deliveries.job_id AND heads.target_id = deliveries.target_id
+        AND heads.next_sequence = deliveries.sequence AND deliveries.outcome IS NULL
+"""
+_OF_OWNER = "deliveries.account_id = :account_id AND deliveries.environment = :environment"
+_THIS = """deliveries.job_id = :job_id AND deliveries.target_id = :target_id AND deliveries.sequence = :sequence"""
+_CONDITIONS = {
+    "endpoint_id": "deliveries.target_id = :endpoint_id",
+    "job_id": "deliveries.job_id = :job_id",
+    "start": "deliveries.accepted_at >= :start",
+    "end": "deliveries.accepted_at < CAST(:end AS timestamptz) + interval '1 millisecond'",
+    "after": """(deliveries.accepted_at, deliveries.number) < (
+        SELECT accepted_at, number FROM deliveries AS last
+        WHERE last.job_id = :after_job_id AND last.target_id = :after_target_id AND last.sequence = :after_sequence
+    )""",
+}
+# In the text, so that a plan made for all parameters still knows which partial index serves.
+_STATUSES = {
+    DeliveryStatus.PENDING: "deliveries.outcome IS NULL",
+    DeliveryStatus.DELIVERED: "deliveries.outcome = 'delivered'",
+    DeliveryStatus.DEAD_LETTERED: "deliveries.outcome = 'dead_lettered'",
+}
+_GET = Query(text(f"{_SHOWN} WHERE {_THIS} AND {_OF_OWNER}"))
+_ATTEMPTS = Query(
+    text("""
+    SELECT number, started_at, latency_ms, status, error, excerpt FROM attempts
+    WHERE job_id = :job_id AND target_id = :target_id AND sequence = :sequence
+    ORDER BY number DESC LIMIT :most
+    """)
+)
+_REOPEN = Query(
+    text(f"""
+    UPDATE deliveries SET outcome = NULL, ended_at = NULL
+    WHERE {_THIS} AND {_OF_OWNER} AND outcome IS NOT NULL
+        AND (target_id = 'callback'
+            OR EXISTS (SELECT FROM endpoints WHERE endpoint_id = target_id AND is_enabled))
+    """)  # noqa: S608
+)
+_OPEN_HEADS = Query(
+    text("SELECT open_heads(ARRAY[:job_id], ARRAY[:target_id], ARRAY[CAST(:sequence AS integer)])")
+)
+_ADD_EVENT = Query(
+    text("""
+    INSERT INTO events (event_id, job_id, account_id, environment, contract, type, sequence, body, occurred_at)
+    VALUES (:event_id, :job_id, :account_id, :environment, :contract, :type, :sequence, :body, :occurred_at)
+    """)
+)
+_ADD_DELIVERY = Query(
+    text("""
+    INSERT INTO deliveries (job_id, target_id, sequence, event_id, target_url, account_id, environment)
+    VALUES (:job_id, :target_id, :sequence, :event_id, :target_url, :account_id, :environment)
+    """)
+)
+
+
+class SqlHistory:
+    """Fulfils History."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._pages: dict[str, Query] = {}
+
+    async def page(
+        self, *, owner: Owner, wanted: DeliveryFilter, after: DeliveryKey | None, limit: int
+    ) -> list[ListedDelivery]:
+        """See History."""
+        values = {
+            name: value for name, value in vars(wanted).items() if value is not None and name != "status"
+        }
+        conditions = [_OF_OWNER, *(_CONDITIONS[name] for name in values)]
+        if wanted.status is not None:
+            conditions.append(_STATUSES[wanted.status])
+        if after is not None:
+            conditions.append(_CONDITIONS["after"])
+            values |= {f"after_{name}": value for name, value in vars(after).items()}
+        query = self._page(" AND ".join(conditions))
+        rows = await self._rows(
+            query, account_id=owner.account_id, environment=owner.environment, most=limit, **values
+        )
+        return [_delivery(row) for row in rows]
+
+    async def get(self, key: DeliveryKey, *, owner: Owner) -> ListedDelivery | None:
+        """See History."""
+        rows = await self._rows(_GET, **vars(key), account_id=owner.account_id, environment=owner.environment)
+        return _delivery(rows[0]) if rows else None
+
+    async def attempts(self, key: DeliveryKey, *, attempts_max: int) -> list[PastAttempt]:
+        """See History."""
+        rows = await self._rows(_ATTEMPTS, **vars(key), most=attempts_max)
+        return [PastAttempt(**row) for row in reversed(rows)]
+
+    async def reopen(self, key: DeliveryKey, *, owner: Owner) -> bool:
+        """See History."""
+        bound = _REOPEN.bind(**vars(key), account_id=owner.account_id, environment=owner.environment)
+        async with self._pool.connection() as connection, connection.transaction():
+            if not (await connection.execute(_REOPEN.sql, bound)).rowcount:
+                return False
+            await connection.execute(_OPEN_HEADS.sql, _OPEN_HEADS.bind(**vars(key)))
+        return True
+
+    async def send_test(self, event: Event, *, endpoint_id: str) -> None:
+        """See History."""
+        values = {name: value for name, value in vars(event).items() if name != "target_url"}
+        of_event = ("job_id", "sequence", "event_id", "target_url", "account_id", "environment")
+        delivery = {name: getattr(event, name) for name in of_event}
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(_ADD_EVENT.sql, _ADD_EVENT.bind(**values))
+            await connection.execute(_ADD_DELIVERY.sql, _ADD_DELIVERY.bind(**delivery, target_id=endpoint_id))
+            head = {"job_id": event.job_id, "target_id": endpoint_id, "sequence": event.sequence}
+            await connection.execute(_OPEN_HEADS.sql, _OPEN_HEADS.bind(**head))
+
+    def _page(self, conditions: str) -> Query:
+        # As many forms as there are combinations of filters: 64.
+        if conditions not in self._pages:
+            newest = "ORDER BY deliveries.accepted_at DESC, deliveries.number DESC LIMIT :most"
+            self._pages[conditions] = Query(text(f"{_SHOWN} WHERE {conditions} {newest}"))
+        return self._pages[conditions]
+
+    async def _rows(self, query: Query, **values: Any) -> list[dict[str, Any]]:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(query.sql, query.bind(**values))).fetchall()
+
+
+def _delivery(row: dict[str, Any]) -> ListedDelivery:
+    return ListedDelivery(
+        key=DeliveryKey(job_id=row["job_id"], sequence=row["sequence"], target_id=row["target_id"]),
+        event_id=row["event_id"],
+        type=row["type"],
+        url=row["target_url"],
+        status=DeliveryStatus(row["status"]),
+        attempt_count=row["attempt_count"],
+        next_attempt_at=row["next_attempt_at"],
+        accepted_at=row["accepted_at"],
+        ended_at=row["ended_at"],
+    )

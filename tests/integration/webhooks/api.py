@@ -1,0 +1,120 @@
+"""The customers' side of webhooks: its public port over a database, with keys of two accounts in memory."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from typing import Any, cast
+
+import grpc
+from cryptography.fernet import Fernet
+from google.protobuf.json_format import MessageToDict, ParseDict
+from reelgate.webhooks.v1 import webhooks_service_pb2
+from reelgate.webhooks.v1.webhooks_service_pb2_grpc import (
+    WebhooksServiceStub,
+    add_WebhooksServiceServicer_to_server,
+)
+
+from services.common.authentication import KEY_PREFIXES, Caller, KeyCache, authenticated, key_checksum
+from services.common.boundary import errors_mapped, logged
+from services.common.clock import utc_now
+from services.common.database import open_pool
+from services.common.egress import UrlPolicy, check_url
+from services.common.ids import new_id
+from services.common.serve import Port, serve
+from services.common.validation import validated
+from services.webhooks.rpc.webhooks import Needs, WebhooksServicer
+from services.webhooks.settings import WebhooksSettings
+from services.webhooks.store.endpoints import SqlEndpoints
+from services.webhooks.store.history import SqlHistory
+from services.webhooks.store.redeliveries import SqlRedeliveries
+from services.webhooks.wiring import ACCESS, PUBLIC_SERVICE
+
+CALL_SECONDS = 20.0
+Answer = dict[str, Any]
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer
+    """What a refused call brings back."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        trailers: dict[str, Any] = dict(cast("Any", error.trailing_metadata()))
+        self.envelope = json.loads(trailers["x-api-error-bin"])
+        self.http_status = int(trailers["x-api-status"])
+        super().__init__(self.envelope)
+
+    @property
+    def message(self) -> str:
+        return str(self.envelope["error"]["message"])
+
+
+@dataclass
+class Api:
+    """A running public port."""
+
+    redeliveries: SqlRedeliveries
+    stub: Any = None
+    callers: dict[bytes, Caller] = field(default_factory=dict)
+    rung: list[bool] = field(default_factory=list)
+
+    def add_key(
+        self, account_id: str = "acct_1", *, contract: str = "seedancee2", environment: str = "live"
+    ) -> str:
+        body = KEY_PREFIXES[contract, environment] + f"{len(self.callers):032d}"
+        key = body + key_checksum(body)
+        self.callers[sha256(key.encode()).digest()] = Caller(
+            key_id=f"key_{len(self.callers)}",
+            account_id=account_id,
+            environment=environment,
+            contract=contract,
+        )
+        return key
+
+    async def call(self, method: str, fields: dict[str, Any] | None = None, *, key: str | None) -> Answer:
+        """Calls a method and returns its answer as the edge prints it. Raises Refusal."""
+        request = ParseDict(fields or {}, getattr(webhooks_service_pb2, f"{method}Request")())
+        metadata = () if key is None else (("authorization", f"Bearer {key}"),)
+        try:
+            answer = await getattr(self.stub, method)(request, metadata=metadata, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise Refusal(error) from error
+        printed: Answer = MessageToDict(
+            answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        return printed
+
+    async def endpoint(self, key: str, url: str = "https://example.com/hook", **fields: Any) -> Answer:
+        """Registers an endpoint."""
+        made: Answer = (await self.call("CreateWebhookEndpoint", {"url": url, **fields}, key=key))["data"]
+        return made
+
+
+@asynccontextmanager
+async def running_api(settings: WebhooksSettings) -> AsyncIterator[Api]:
+    async with open_pool(settings.database_url, name="api", connections_max=8) as pool:
+        api = Api(redeliveries=SqlRedeliveries(pool))
+
+        async def look_up(digest: bytes) -> Caller | None:
+            return api.callers.get(digest)
+
+        needs = Needs(
+            endpoints=SqlEndpoints(pool, Fernet(settings.secret_key.get_secret_value())),
+            history=SqlHistory(pool),
+            redeliveries=api.redeliveries,
+            check_url=lambda url: check_url(url, UrlPolicy()),
+            new_id=new_id,
+            random_bytes=lambda count: bytes(range(count)),
+            ring=lambda: api.rung.append(True),
+            clock=utc_now,
+        )
+        servicer = WebhooksServicer(needs)
+        port = Port(
+            address="127.0.0.1:0",
+            services=[(PUBLIC_SERVICE, partial(add_WebhooksServiceServicer_to_server, servicer))],
+            layers=(logged, errors_mapped, authenticated(KeyCache(look_up), ACCESS), validated),
+        )
+        async with serve(port) as [address], grpc.aio.insecure_channel(address) as channel:
+            api.stub = WebhooksServiceStub(channel)
+            yield api
