@@ -27,6 +27,7 @@ class Wakeups:
         self._bells = {channel: asyncio.Event() for channel in channels}
         self._due: set[str] = set()
         self._ringing = asyncio.Event()
+        self._sender_pid = 0
 
     def bell(self, channel: str) -> asyncio.Event:
         """Returns the event that is set when the channel rings. The waiter clears it."""
@@ -40,6 +41,7 @@ class Wakeups:
 
     async def send(self, connection: AsyncConnection) -> None:
         """Tells other processes what rang here, until cancelled."""
+        self._sender_pid = connection.info.backend_pid
         while True:
             await self._ringing.wait()
             await asyncio.sleep(DEBOUNCE_SECONDS)
@@ -53,7 +55,8 @@ class Wakeups:
         for channel in self._bells:
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         async for notice in connection.notifies():
-            self._bells[notice.channel].set()
+            if notice.pid != self._sender_pid:
+                self._bells[notice.channel].set()
 
 
 @asynccontextmanager

@@ -7,9 +7,9 @@ EVENTS_MAX = 100
 
 
 async def hand_over_events(*, outbox: Outbox, intake: Intake) -> int:
-    """Hands the oldest events over and returns how many. A crash in between hands them over again."""
+    """Hands the oldest events over. Returns 0 unless there may be more. A crash in between hands them over again."""
     events = await outbox.oldest(limit=EVENTS_MAX)
     if events:
         await intake.accept(events)
         await outbox.remove([event.event_id for event in events])
-    return len(events)
+    return len(events) if len(events) == EVENTS_MAX else 0
