@@ -35,10 +35,18 @@ class Batcher(Generic[Item, Answer]):
     async def _run_all(self) -> None:
         try:
             while self._waiting:
+                await self._all_arrived()
                 count = min(len(self._waiting), self._items_max)
                 await self._run_batch([self._waiting.popleft() for _ in range(count)])
         finally:
             self._running = None
+
+    async def _all_arrived(self) -> None:
+        """Lets calls that are just being read join the batch: a turn of the loop more for as long as each brings some."""
+        count = 0
+        while count < len(self._waiting) < self._items_max:
+            count = len(self._waiting)
+            await asyncio.sleep(0)
 
     async def _run_batch(self, batch: Sequence[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
         wanted = [(item, answer) for item, answer in batch if not answer.cancelled()]

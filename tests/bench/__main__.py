@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from tests.bench.api import measure_api
+from tests.bench.ledger import measure_ledger
 from tests.bench.report import Row, publish
 from tests.bench.usage import measure_usage
 from tests.bench.walk import measure_walk
@@ -29,6 +30,7 @@ def main() -> None:
         account = stack.create_account("bench", credits_each=CREDITS)
         rows += asyncio.run(measure_api(stack, account))
         rows += asyncio.run(measure_walk(stack, account))
+        rows += asyncio.run(measure_ledger(stack))
         rows += asyncio.run(measure_usage(stack))
     took = time.monotonic() - started
     rows.append(Row(name="the whole bench, s", measured=took, goal=360, better="lower"))

@@ -38,6 +38,20 @@ async def test_what_arrives_during_a_batch_makes_up_the_next_one() -> None:
     assert slow.batches == [[1], [2, 3, 4]]
 
 
+async def test_what_arrives_turn_by_turn_makes_up_one_batch() -> None:
+    slow = Slow()
+    slow.allowed.set()
+    batcher = Batcher(slow.run, items_max=10)
+    answers = []
+
+    for item in range(4):
+        answers.append(asyncio.create_task(batcher.submit(item)))
+        await asyncio.sleep(0)
+
+    assert await asyncio.gather(*answers) == [0, 2, 4, 6]
+    assert slow.batches == [[0, 1, 2, 3]]
+
+
 async def test_a_batch_has_a_largest_size() -> None:
     slow = Slow()
     slow.allowed.set()
