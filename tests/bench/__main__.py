@@ -11,6 +11,7 @@ from tests.bench.ledger import measure_ledger
 from tests.bench.report import Row, publish
 from tests.bench.usage import measure_usage
 from tests.bench.walk import measure_walk
+from tests.bench.webhooks import measure_webhooks
 from tests.e2e.local_stack import Stack, running_stack
 
 REPORT = Path("build/bench.json")
@@ -31,6 +32,7 @@ def main() -> None:
         rows += asyncio.run(measure_api(stack, account))
         rows += asyncio.run(measure_walk(stack, account))
         rows += asyncio.run(measure_ledger(stack))
+        rows += asyncio.run(measure_webhooks(stack))
         rows += asyncio.run(measure_usage(stack))
     took = time.monotonic() - started
     rows.append(Row(name="the whole bench, s", measured=took, goal=360, better="lower"))

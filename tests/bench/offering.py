@@ -1,0 +1,173 @@
+"""Webhooks processes of a bench's own, and events that are offered to them at a steady rate."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from cryptography.fernet import Fernet
+from reelgate.internal.intake.v1.event_pb2 import Event
+
+from services.common.client import open_channel
+from services.common.ids import new_id
+from services.common.loop import REST_SECONDS
+from services.common.migrate import migrate
+from services.devstack import postgres, readiness
+from services.jobs.steps.hand_over_events import EVENTS_MAX
+from services.webhooks.store.deliveries import OWNER_LOCK_CLASS
+from tests.bench.processes import start
+from tests.bench.receiver import Received, first_arrivals
+from tests.conftest import free_port
+from tests.integration.webhooks.service import Client
+
+ACCOUNT = "acct_bench"
+START_SECONDS = 30.0
+DRAIN_SECONDS = 10.0
+BODY = """{
+  "data": {
+    "id": "%s",
+    "status": "completed",
+    "model": "pro",
+    "created_at": "2026-06-29T10:00:00.000Z",
+    "completed_at": "2026-06-29T10:06:20.000Z",
+    "credits_charged": 100,
+    "output": {
+      "video_url": "http://media.example/videos/2026/06/29/01jz8b7q4x8k2p9w3m5c6n7r8s.mp4",
+      "thumbnail_url": "http://media.example/video-posters/2026/06/29/01jz8b7q4x8k2p9w3m5c6n7r8s.jpg"
+    },
+    "metadata": {"customer_job_id": "job_123", "campaign": "launch_week"}
+  }
+}"""
+"""What a completed job's customer is told."""
+OPEN = "SELECT count(*) FROM deliveries WHERE outcome IS NULL AND account_id = %s AND target_url = %s"
+ACCEPTED = (
+    "SELECT event_id, CAST(extract(epoch FROM accepted_at) AS float8) FROM events WHERE event_id = ANY (%s)"
+)
+
+OWNERS = """
+    SELECT CAST(objid AS bigint) FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND classid = CAST(%s AS oid)
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+def percentile(latencies: Sequence[float], share: float) -> float:
+    """Returns what this share of sorted latencies stays below."""
+    return latencies[int(share * (len(latencies) - 1))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhooks:
+    """A running webhooks service on a database of its own."""
+
+    client: Client
+    database_url: str
+    secret: str
+    """What signs for ACCOUNT."""
+    environment: dict[str, str] = field(repr=False)
+    """For more processes of the same service."""
+
+    async def start_dispatcher(self, opened: AsyncExitStack) -> tuple[int, asyncio.subprocess.Process]:
+        """Starts one more process that delivers. Returns the number it claims under besides."""
+        address = f"127.0.0.1:{free_port()}"
+        environment = self.environment | {"WEBHOOKS_INTERNAL_ADDRESS": address}
+        others = await self._owners()
+        process = await start(opened, "services.webhooks", "dispatcher", environment=environment)
+        async with asyncio.timeout(START_SECONDS):
+            while not (entered := await self._owners() - others):  # noqa: ASYNC110  nobody rings
+                await asyncio.sleep(0.05)
+        return entered.pop(), process
+
+    async def rows(self, statement: str, *parameters: object) -> list[Any]:
+        """Returns what a query finds."""
+        async with await psycopg.AsyncConnection.connect(self.database_url, autocommit=True) as connection:
+            return await (await connection.execute(statement.encode(), parameters)).fetchall()
+
+    async def backlog(self, url: str) -> int:
+        """Returns how many deliveries to an address are open."""
+        [(count,)] = await self.rows(OPEN, ACCOUNT, url)
+        return int(count)
+
+    async def latencies(self, event_ids: Sequence[str], received: Iterable[Received]) -> list[float]:
+        """Returns, sorted, how long each event took from the beginning of the transaction that stored it.
+
+        That is a moment before its commit. What has not arrived counts as if it did now.
+        """
+        accepted = await self.rows(ACCEPTED, list(event_ids))
+        arrived, now = first_arrivals(received), time.time()
+        return sorted(arrived.get(event_id, now) - at for event_id, at in accepted)
+
+    async def offer(self, url: str, *, per_second: float, seconds: float) -> list[str]:
+        """Offers events to an address and returns their ids.
+
+        As the relay of jobs does: one call at a time, with what has become due since the one before.
+        """
+        started = time.monotonic()
+        event_ids: list[str] = []
+        total = round(per_second * seconds)
+        while len(event_ids) < total:
+            first, due = len(event_ids), int((time.monotonic() - started) * per_second) + 1
+            batch = [_event(url) for _ in range(first, min(due, total, first + EVENTS_MAX))]
+            if batch:
+                await self.client.accept(*batch)
+                event_ids += [event.event_id for event in batch]
+            await asyncio.sleep(REST_SECONDS)
+        return event_ids
+
+    async def drained(self, url: str) -> None:
+        """Waits until nothing is open, or for DRAIN_SECONDS: what is still missing then shows in the figures."""
+        until = time.monotonic() + DRAIN_SECONDS
+        while await self.backlog(url) and time.monotonic() < until:  # noqa: ASYNC110  nobody rings
+            await asyncio.sleep(0.05)
+
+    async def _owners(self) -> set[int]:
+        return {owner for (owner,) in await self.rows(OWNERS, OWNER_LOCK_CLASS)}
+
+
+@asynccontextmanager
+async def open_webhooks(status: dict[str, Any], *, database: str, role: str) -> AsyncIterator[Webhooks]:
+    """Starts a process on the stack's PostgreSQL. It serves by then."""
+    port = int(status["database"]["webhooks"].rsplit(":", 1)[1].split("/")[0])
+    await asyncio.to_thread(postgres.ensure_database, port, database)
+    url = postgres.database_url(port, database)
+    await asyncio.to_thread(migrate, url, service="webhooks")
+    address = f"127.0.0.1:{free_port()}"
+    environment = {
+        "WEBHOOKS_DATABASE_URL": url,
+        "WEBHOOKS_PUBLIC_ADDRESS": "127.0.0.1:0",
+        "WEBHOOKS_INTERNAL_ADDRESS": address,
+        "WEBHOOKS_BILLING_TARGET": status["grpc"]["billing"]["internal"],
+        "WEBHOOKS_SECRET_KEY": Fernet.generate_key().decode(),
+        "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": "127.0.0.0/8",
+    }
+    async with AsyncExitStack() as opened:
+        await start(opened, "services.webhooks", role, environment=environment)
+        await _serving(address)
+        client = Client(await opened.enter_async_context(open_channel(address)))
+        secret = await client.ensure_secret(ACCOUNT)
+        yield Webhooks(client=client, database_url=url, secret=secret, environment=environment)
+
+
+async def _serving(address: str) -> None:
+    async with asyncio.timeout(START_SECONDS):
+        while not await readiness.answers(f"grpc://{address}"):  # noqa: ASYNC110  nobody rings
+            await asyncio.sleep(0.05)
+
+
+def _event(url: str) -> Event:
+    job_id = new_id("vid")
+    return Event(
+        event_id=f"{job_id}-1",
+        job_id=job_id,
+        account_id=ACCOUNT,
+        environment="live",
+        contract="seedancee2",
+        type="video.generation.completed",
+        sequence=1,
+        target_url=url,
+        body=(BODY % job_id).encode(),
+        occurred_at_millis=time.time_ns() // 1_000_000,
+    )
