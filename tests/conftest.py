@@ -19,12 +19,25 @@ from services.common.migrate import migrate
 from services.devstack import postgres
 
 MakeDatabase = Callable[[str], str]
-READY_TIMEOUT_SECONDS = 30
+READY_TIMEOUT_SECONDS = 60
+STACKS = ("tests/e2e/edge", "tests/e2e", "tests/faults")
+"""Folders whose tests share a stack, or an edge, and so run in one process, in their order."""
+
+NOT_DURABLE = ("-c", "fsync=off", "-c", "full_page_writes=off")
+"""No test cuts the power of this cluster, and hundreds of databases are made and dropped in it."""
 
 # The same examples every time, however slow the machine: a test passes or fails for what is in the repository.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says which tests stay together when several processes share the work: those of one stack, else those of a file."""
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        together = next((folder for folder in STACKS if file.startswith(folder)), file)
+        item.add_marker(pytest.mark.xdist_group(together))
 
 
 def free_port() -> int:
@@ -51,7 +64,7 @@ def _running_cluster(folder: Path) -> Iterator[int]:
     port = free_port()
     with (folder.parent / "postgres.log").open("wb") as output:
         process = subprocess.Popen(
-            postgres.command(folder, port=port),
+            [*postgres.command(folder, port=port), *NOT_DURABLE],
             user=postgres.process_user(),
             cwd="/",
             stdout=output,

@@ -29,13 +29,16 @@ _REASON_BY_CODE = {
 class _Errors(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
     """Gives every call a deadline and the request id, and turns a status back into the ServiceError it was."""
 
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
         metadata = client_call_details.metadata or grpc.aio.Metadata()
         metadata.add("x-request-id", request_id.get())
         details = client_call_details._replace(
-            timeout=client_call_details.timeout or CALL_TIMEOUT_SECONDS, metadata=metadata
+            timeout=client_call_details.timeout or self._timeout_seconds, metadata=metadata
         )
         call = await continuation(details, request)
         try:
@@ -45,9 +48,14 @@ class _Errors(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
 
 
 @asynccontextmanager
-async def open_channel(target: str) -> AsyncIterator[grpc.aio.Channel]:
-    """Opens a channel to `host:port`. It connects when first used, and again whenever the other side is back."""
-    interceptors: Any = [_Errors()]
+async def open_channel(
+    target: str, *, timeout_seconds: float = CALL_TIMEOUT_SECONDS
+) -> AsyncIterator[grpc.aio.Channel]:
+    """Opens a channel to `host:port`. It connects when first used, and again whenever the other side is back.
+
+    A call that names no deadline of its own gets `timeout_seconds`.
+    """
+    interceptors: Any = [_Errors(timeout_seconds)]
     async with grpc.aio.insecure_channel(
         target, options=_CHANNEL_OPTIONS, interceptors=interceptors
     ) as channel:

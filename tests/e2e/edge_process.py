@@ -19,7 +19,7 @@ from services.edge.render import as_yaml, render
 from services.edge.settings import EdgeSettings
 from tests.conftest import free_port
 
-READY_TIMEOUT_SECONDS = 20.0
+READY_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 5.0
 
 

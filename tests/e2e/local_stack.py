@@ -15,9 +15,9 @@ from typing import Any
 from services.devstack.identity import is_alive
 from services.devstack.state import read_state
 
-START_SECONDS_MAX = 110
-READY_SECONDS_MAX = 30
-COMMAND_SECONDS_MAX = 60
+START_SECONDS_MAX = 240
+READY_SECONDS_MAX = 120
+COMMAND_SECONDS_MAX = 120
 
 
 @dataclass(frozen=True, kw_only=True)

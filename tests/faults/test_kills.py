@@ -26,15 +26,15 @@ from tests.faults.evidence import (
     until_all_ended,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 CREDITS_GRANTED = 2000
 POLL_SECONDS = 0.05
-SPREAD_SECONDS_MAX = 20.0
-RESTART_SECONDS_MAX = 30.0
-END_SECONDS_MAX = 90.0
+SPREAD_SECONDS_MAX = 60.0
+RESTART_SECONDS_MAX = 90.0
+END_SECONDS_MAX = 240.0
 """A lost job is taken over after 15 s, a lost request repeated after 30 s; the rest is for slow machines."""
-EXPIRY_SECONDS_MAX = 30.0
+EXPIRY_SECONDS_MAX = 90.0
 PROMPTS = (
     *("[simulate: rate limit 3]",) * 2,
     *("[simulate: lost response]",) * 2,

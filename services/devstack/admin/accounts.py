@@ -10,8 +10,8 @@ from reelgate.admin.v1 import (
     signing_secret_service_pb2_grpc,
 )
 
-from services.common.client import open_channel
 from services.devstack.admin.balances import grant_credits
+from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.keys import create_key
 from services.devstack.admin.records import ENVIRONMENTS, Account, Funds, Limits, NewAccount, Note, Spending
 from services.devstack.admin.wire import to_limits_message, to_note_message, to_record, to_spending
@@ -21,7 +21,7 @@ async def create_account(
     name: str, *, contract: str, credits_micros: int, note: Note, billing: str, webhooks: str
 ) -> NewAccount:
     """Opens an account with a key, and `credits_micros` if more than 0, in each environment. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         account = await account_service_pb2_grpc.AccountServiceStub(channel).CreateAccount(
             account_service_pb2.CreateAccountRequest(
                 name=name, contract=contract, audit=to_note_message(note)
@@ -40,7 +40,7 @@ async def create_account(
                 note=note,
                 billing=billing,
             )
-    async with open_channel(webhooks) as channel:
+    async with open_admin_channel(webhooks) as channel:
         secrets = signing_secret_service_pb2_grpc.SigningSecretServiceStub(channel)
         signing = await secrets.EnsureSigningSecret(
             signing_secret_service_pb2.EnsureSigningSecretRequest(account_id=account.account_id),
@@ -51,7 +51,7 @@ async def create_account(
 
 async def get_account(account_id: str, *, billing: str) -> Account:
     """Returns one account. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         got = await account_service_pb2_grpc.AccountServiceStub(channel).GetAccount(
             account_service_pb2.GetAccountRequest(account_id=account_id), wait_for_ready=True
         )
@@ -60,7 +60,7 @@ async def get_account(account_id: str, *, billing: str) -> Account:
 
 async def list_accounts(*, before_id: str | None, accounts_max: int, billing: str) -> Sequence[Account]:
     """Returns accounts, newest first, from the one before `before_id` on. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         listed = await account_service_pb2_grpc.AccountServiceStub(channel).ListAccounts(
             account_service_pb2.ListAccountsRequest(before_account_id=before_id, limit=accounts_max),
             wait_for_ready=True,
@@ -70,7 +70,7 @@ async def list_accounts(*, before_id: str | None, accounts_max: int, billing: st
 
 async def suspend_account(account_id: str, *, note: Note, billing: str) -> Account:
     """Stops every key of an account from working. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         suspended = await account_service_pb2_grpc.AccountServiceStub(channel).SuspendAccount(
             account_service_pb2.SuspendAccountRequest(account_id=account_id, audit=to_note_message(note)),
             wait_for_ready=True,
@@ -80,7 +80,7 @@ async def suspend_account(account_id: str, *, note: Note, billing: str) -> Accou
 
 async def resume_account(account_id: str, *, note: Note, billing: str) -> Account:
     """Lets the keys of a suspended account work again. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         resumed = await account_service_pb2_grpc.AccountServiceStub(channel).ResumeAccount(
             account_service_pb2.ResumeAccountRequest(account_id=account_id, audit=to_note_message(note)),
             wait_for_ready=True,
@@ -94,7 +94,7 @@ async def change_account_limits(
     """Replaces the limits of an account by what `change` makes of them. Raises ServiceError."""
     account = await get_account(account_id, billing=billing)
     before = next(funds.spending.limits for funds in account.funds if funds.environment == environment)
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         answer = await account_service_pb2_grpc.AccountServiceStub(channel).SetAccountLimits(
             account_service_pb2.SetAccountLimitsRequest(
                 account_id=account_id,

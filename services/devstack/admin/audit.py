@@ -8,7 +8,7 @@ from itertools import islice
 
 from reelgate.admin.v1 import audit_service_pb2, audit_service_pb2_grpc
 
-from services.common.client import open_channel
+from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import AuditEntry
 from services.devstack.admin.wire import to_record
 
@@ -30,7 +30,7 @@ async def list_audit_entries(
 async def _of_service(
     service: str, target: str, *, subject_id: str | None, entries_max: int
 ) -> list[AuditEntry]:
-    async with open_channel(target) as channel:
+    async with open_admin_channel(target) as channel:
         listed = await audit_service_pb2_grpc.AuditServiceStub(channel).ListAuditEntries(
             audit_service_pb2.ListAuditEntriesRequest(subject_id=subject_id, limit=entries_max),
             wait_for_ready=True,

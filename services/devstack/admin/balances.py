@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc
 
-from services.common.client import open_channel
 from services.common.ids import new_id
+from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import Note, StatementLine
 from services.devstack.admin.wire import to_note_message, to_record
 
@@ -16,7 +16,7 @@ async def grant_credits(
     account_id: str, *, environment: str, amount_micros: int, note: Note, billing: str
 ) -> int:
     """Adds credits once. Returns what can be spent now, in micro-credits. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         granted = await account_service_pb2_grpc.AccountServiceStub(channel).GrantCredits(
             account_service_pb2.GrantCreditsRequest(
                 grant_id=new_id("grant"),
@@ -34,7 +34,7 @@ async def correct_balance(
     account_id: str, *, environment: str, amount_micros: int, note: Note, billing: str
 ) -> int:
     """Adds or, when negative, takes credits once. Returns what can be spent now, in micro-credits. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         corrected = await account_service_pb2_grpc.AccountServiceStub(channel).CorrectBalance(
             account_service_pb2.CorrectBalanceRequest(
                 correction_id=new_id("corr"),
@@ -53,7 +53,7 @@ async def statement(
 ) -> AsyncIterator[StatementLine]:
     """Yields what moved a balance, oldest first, fetched part by part. Raises ServiceError."""
     after_version: int | None = 0
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         accounts = account_service_pb2_grpc.AccountServiceStub(channel)
         while after_version is not None:
             part = await accounts.GetStatement(

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from reelgate.admin.v1 import job_admin_service_pb2, job_admin_service_pb2_grpc
 
-from services.common.client import open_channel
 from services.common.ids import new_id
+from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import Note, UnfinishedJob
 from services.devstack.admin.wire import to_note_message, to_record
 
@@ -14,7 +14,7 @@ async def list_unfinished_jobs(
     *, state: str | None, age_seconds_min: int | None, jobs_max: int, jobs: str
 ) -> Sequence[UnfinishedJob]:
     """Returns jobs that have not ended, those longest in their state first. Raises ServiceError."""
-    async with open_channel(jobs) as channel:
+    async with open_admin_channel(jobs) as channel:
         listed = await job_admin_service_pb2_grpc.JobAdminServiceStub(channel).ListUnfinishedJobs(
             job_admin_service_pb2.ListUnfinishedJobsRequest(
                 state=state, age_seconds_min=age_seconds_min, limit=jobs_max
@@ -26,7 +26,7 @@ async def list_unfinished_jobs(
 
 async def fail_job(job_id: str, *, note: Note, jobs: str) -> None:
     """Gives an unfinished job up. Raises ServiceError."""
-    async with open_channel(jobs) as channel:
+    async with open_admin_channel(jobs) as channel:
         await job_admin_service_pb2_grpc.JobAdminServiceStub(channel).FailJob(
             job_admin_service_pb2.FailJobRequest(job_id=job_id, audit=to_note_message(note)),
             wait_for_ready=True,
@@ -35,7 +35,7 @@ async def fail_job(job_id: str, *, note: Note, jobs: str) -> None:
 
 async def recheck_job(job_id: str, *, note: Note, jobs: str) -> None:
     """Makes an unfinished job due at once. Raises ServiceError."""
-    async with open_channel(jobs) as channel:
+    async with open_admin_channel(jobs) as channel:
         await job_admin_service_pb2_grpc.JobAdminServiceStub(channel).RecheckJob(
             job_admin_service_pb2.RecheckJobRequest(job_id=job_id, audit=to_note_message(note)),
             wait_for_ready=True,
@@ -44,7 +44,7 @@ async def recheck_job(job_id: str, *, note: Note, jobs: str) -> None:
 
 async def refund_job(job_id: str, *, amount_micros: int | None, note: Note, jobs: str) -> int:
     """Gives credits back for a completed job: all that are left, or `amount_micros`. Returns how many. Raises ServiceError."""
-    async with open_channel(jobs) as channel:
+    async with open_admin_channel(jobs) as channel:
         refunded = await job_admin_service_pb2_grpc.JobAdminServiceStub(channel).RefundJob(
             job_admin_service_pb2.RefundJobRequest(
                 refund_id=new_id("refund"),

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from reelgate.admin.v1 import key_admin_service_pb2, key_admin_service_pb2_grpc
 
-from services.common.client import open_channel
+from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import Key, Limits, NewKey, Note
 from services.devstack.admin.wire import to_limits_message, to_note_message, to_record, to_spending
 
 
 async def create_key(account_id: str, *, environment: str, note: Note, billing: str) -> NewKey:
     """Issues a key. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         created = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).CreateKey(
             key_admin_service_pb2.CreateKeyRequest(
                 account_id=account_id, environment=environment, audit=to_note_message(note)
@@ -23,7 +23,7 @@ async def create_key(account_id: str, *, environment: str, note: Note, billing: 
 
 async def list_keys(account_id: str, *, billing: str) -> Sequence[Key]:
     """Returns the keys of an account, newest first. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         listed = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).ListKeys(
             key_admin_service_pb2.ListKeysRequest(account_id=account_id),
             wait_for_ready=True,
@@ -33,7 +33,7 @@ async def list_keys(account_id: str, *, billing: str) -> Sequence[Key]:
 
 async def disable_key(key_id: str, *, note: Note, billing: str) -> Key:
     """Stops a key from working. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         disabled = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).DisableKey(
             key_admin_service_pb2.DisableKeyRequest(key_id=key_id, audit=to_note_message(note)),
             wait_for_ready=True,
@@ -43,7 +43,7 @@ async def disable_key(key_id: str, *, note: Note, billing: str) -> Key:
 
 async def rotate_key(key_id: str, *, overlap_seconds: int, note: Note, billing: str) -> NewKey:
     """Gives a key a new secret; the one before goes on working for `overlap_seconds`. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         rotated = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).RotateKey(
             key_admin_service_pb2.RotateKeyRequest(
                 key_id=key_id, overlap_seconds=overlap_seconds, audit=to_note_message(note)
@@ -55,7 +55,7 @@ async def rotate_key(key_id: str, *, overlap_seconds: int, note: Note, billing: 
 
 async def set_key_limits(key_id: str, *, limits: Limits, note: Note, billing: str) -> Key:
     """Replaces what a key may spend. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         limited = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).SetKeyLimits(
             key_admin_service_pb2.SetKeyLimitsRequest(
                 key_id=key_id, limits=to_limits_message(limits), audit=to_note_message(note)
@@ -67,7 +67,7 @@ async def set_key_limits(key_id: str, *, limits: Limits, note: Note, billing: st
 
 async def set_key_models(key_id: str, *, models: Sequence[str], note: Note, billing: str) -> Key:
     """Replaces which models a key may use; none means all. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         bounded = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).SetKeyModels(
             key_admin_service_pb2.SetKeyModelsRequest(
                 key_id=key_id, models=models, audit=to_note_message(note)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reelgate.admin.v1 import verifier_service_pb2, verifier_service_pb2_grpc
 
-from services.common.client import open_channel
+from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import Finding
 from services.devstack.admin.wire import to_record
 
@@ -24,7 +24,7 @@ class CheckedPart:
 async def verify(targets: Mapping[str, str]) -> AsyncIterator[CheckedPart]:
     """Yields part after part until all books of the services at `targets` are checked. Raises ServiceError."""
     for service, target in targets.items():
-        async with open_channel(target) as channel:
+        async with open_admin_channel(target) as channel:
             verifier = verifier_service_pb2_grpc.VerifierServiceStub(channel)
             cursor, more = None, True
             while more:

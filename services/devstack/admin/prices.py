@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from reelgate.admin.v1 import price_admin_service_pb2, price_admin_service_pb2_grpc
 from reelgate.internal.prices.v1 import price_pb2, price_service_pb2, price_service_pb2_grpc
 
-from services.common.client import open_channel
 from services.common.clock import rfc3339
+from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import Note, Price, PriceVersion
 from services.devstack.admin.wire import to_note_message, to_record
 
@@ -18,7 +18,7 @@ async def set_prices(
     version: str, *, prices: Sequence[Price], valid_from: str | None, note: Note, billing: str
 ) -> PriceVersion:
     """Adds a version of prices, that holds from `valid_from` on or from now. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         answer = await price_admin_service_pb2_grpc.PriceAdminServiceStub(channel).SetPrices(
             price_admin_service_pb2.SetPricesRequest(
                 version=version,
@@ -33,7 +33,7 @@ async def set_prices(
 
 async def list_prices(*, billing: str) -> Sequence[PriceVersion]:
     """Returns the versions that hold or will hold for anything, oldest first. Raises ServiceError."""
-    async with open_channel(billing) as channel:
+    async with open_admin_channel(billing) as channel:
         listed = await price_service_pb2_grpc.PriceServiceStub(channel).ListPrices(
             price_service_pb2.ListPricesRequest(), wait_for_ready=True
         )

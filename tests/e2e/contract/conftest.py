@@ -12,7 +12,7 @@ from tests.e2e.edge.client import Answer
 from tests.e2e.local_stack import Account, Stack
 from tests.e2e.receiver import Receiver
 
-END_SECONDS_MAX = 90.0
+END_SECONDS_MAX = 240.0
 CREDITS_GRANTED = 1000
 
 METADATA: dict[str, Any] = {
@@ -54,14 +54,14 @@ class History:
         return self.polls[name].json["data"]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def receiver() -> AsyncIterator[Receiver]:
     """What customers of these tests run themselves."""
     async with Receiver().listening() as listening:
         yield listening
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def history(stack: Stack, receiver: Receiver) -> AsyncIterator[History]:
     """Jobs that cost CREDITS, three completed, five failed, one pending, one processing."""
     account = stack.create_account("history", credits_each=str(CREDITS_GRANTED))

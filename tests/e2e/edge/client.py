@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.e2e.edge_process import RunningEdge
 
-ANSWER_TIMEOUT_SECONDS = 10.0
+ANSWER_TIMEOUT_SECONDS = 30.0
 HEAD_BYTES_MAX = 64 * 1024
 LEAKS = ("grpc-", "x-envoy-", "x-api-", "server", "trailer")
 

@@ -18,8 +18,8 @@ import pytest
 from services.devstack.identity import Identity, is_alive
 from tests.e2e.local_stack import Stack, reelgate, running_stack
 
-RESTART_SECONDS_MAX = 30
-STOP_SECONDS_MAX = 10
+RESTART_SECONDS_MAX = 90
+STOP_SECONDS_MAX = 30
 NAMES = {"postgres", "simulator", "edge", "billing", "webhooks", "jobs"}
 
 
@@ -126,7 +126,7 @@ def test_a_killed_process_is_started_again_on_its_port(stack: Stack, name: str) 
     assert process(stack.until_ready(), name)["ready"] is True
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_start_after_a_killed_supervisor_recovers_and_ctrl_c_stops_it_in_order() -> None:
     with running_stack("--simulator-mode", "instant") as stack:
         before = stack.status()

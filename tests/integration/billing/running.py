@@ -30,7 +30,7 @@ from services.common.database import open_pool
 
 CREDIT = 1_000_000
 HOLD_SECONDS = 3600
-READY_TIMEOUT_SECONDS = 20
+READY_TIMEOUT_SECONDS = 60
 NOTE = audit_pb2.AuditNote(actor="tests", reason="welcome")
 
 

@@ -52,7 +52,7 @@ from services.jobs.store.work import SqlWork
 from tests.fakes.jobs import FakeLedger, FakePrices
 from tests.unit.jobs.samples import CATALOGUE, PRICES
 
-CALL_TIMEOUT_SECONDS = 10
+CALL_TIMEOUT_SECONDS = 60
 RICH_MICROS = 10**12
 
 

@@ -33,7 +33,7 @@ from services.jobs.store.work import SqlWork
 from tests.fakes.upstream import MemoryLedger
 from tests.integration.jobs.conftest import a_job, store_jobs
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 60
 NOTE = AuditNote(actor="ops@example", reason="stuck since noon")
 ROUTE = Route(name="ark", upstream_model="m")
 OUTPUT = Output(video_url="v", thumbnail_url="t", last_frame_url=None, duration_seconds=5.0)

@@ -32,7 +32,7 @@ from services.webhooks.store.history import SqlHistory
 from services.webhooks.store.redeliveries import SqlRedeliveries
 from services.webhooks.wiring import ACCESS, PUBLIC_SERVICE
 
-CALL_SECONDS = 20.0
+CALL_SECONDS = 60.0
 Answer = dict[str, Any]
 
 

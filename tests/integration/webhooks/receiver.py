@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
-ARRIVAL_SECONDS = 20.0
+ARRIVAL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)

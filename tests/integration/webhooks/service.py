@@ -17,8 +17,8 @@ from services.common.client import open_channel
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import Role, open_webhooks
 
-CALL_SECONDS = 30.0
-SHOWS_SECONDS = 20.0
+CALL_SECONDS = 60.0
+SHOWS_SECONDS = 60.0
 
 
 class Client:
