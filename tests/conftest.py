@@ -32,6 +32,7 @@ settings.load_profile("repeatable")
 _numbers = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Says which tests stay together when several processes share the work: those of one stack, else those of a file."""
     for item in items:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
+from services.devstack import postgres
 from services.devstack.identity import Identity, is_alive
 from tests.e2e.local_stack import Stack, reelgate, running_stack
 
@@ -144,3 +146,14 @@ def test_a_start_after_a_killed_supervisor_recovers_and_ctrl_c_stops_it_in_order
         assert ended["edge"] <= min(services)
         assert max(services) <= ended["simulator"] <= ended["postgres"] < STOP_SECONDS_MAX
         assert stack.run("status").returncode == 1
+
+
+def test_the_database_of_a_stack_is_durable(stack: Stack) -> None:
+    port = process(stack.until_ready(), "postgres")["port"]
+
+    with psycopg.connect(postgres.database_url(port, postgres.SUPERUSER)) as connection:
+        shown = {
+            name: connection.execute(f"SHOW {name}").fetchone() for name in ("fsync", "synchronous_commit")
+        }
+
+    assert shown == {"fsync": ("on",), "synchronous_commit": ("on",)}
