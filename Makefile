@@ -25,7 +25,7 @@ down: setup ## Stop a system that runs detached
 	@$(BIN)/reelgate down
 
 test: setup ## Run all tests
-	$(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -q -n 2 --dist loadscope --no-loadscope-reorder
 
 lint: setup ## Check style, types, import contracts and protos
 	$(BIN)/ruff check .

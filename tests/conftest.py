@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import settings
 from psycopg import sql
+from xdist.scheduler import LoadScopeScheduling
 
 from services.common.migrate import migrate
 from services.devstack import postgres
@@ -32,13 +34,17 @@ settings.load_profile("repeatable")
 _numbers = itertools.count(1)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests stay together when several processes share the work: those of one stack, else those of a file."""
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        together = next((folder for folder in STACKS if file.startswith(folder)), file)
-        item.add_marker(pytest.mark.xdist_group(together))
+class StacksTogether(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Hands whole files to the processes that share the work, and all files of one stack to the same."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in STACKS if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StacksTogether:
+    """Returns how tests are shared out."""
+    return StacksTogether(config, log)
 
 
 def free_port() -> int:
