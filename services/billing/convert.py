@@ -14,11 +14,13 @@ from reelgate.admin.v1 import (
 from reelgate.billing.v1 import balance_pb2
 from reelgate.internal.keys.v1 import key_service_pb2
 from reelgate.internal.ledger.v1 import hold_pb2, ledger_service_pb2
+from reelgate.internal.limits.v1 import limit_service_pb2
 from reelgate.internal.prices.v1 import price_pb2
 
 from services.billing.domain import (
     MICROS_PER_CREDIT,
     Account,
+    AccountRules,
     AuditEntry,
     AuditNote,
     Balance,
@@ -28,6 +30,7 @@ from services.billing.domain import (
     Hold,
     HoldState,
     Key,
+    KeyRules,
     NewHold,
     NewPrices,
     Price,
@@ -39,6 +42,7 @@ from services.billing.domain import (
     StatementRange,
 )
 from services.common.authentication import Caller
+from services.common.call_leases import CallReport, Leased, Moments, moments_of
 from services.common.clock import YEAR_MIN, parse_moment, rfc3339
 from services.common.errors import invalid_field
 from services.common.verification import Verified
@@ -130,6 +134,31 @@ def parse_limits(limits: account_pb2.SpendLimits) -> SpendLimits:
     return SpendLimits(**{field.name: micros for field, micros in limits.ListFields()})
 
 
+def parse_account_rules(rules: account_pb2.AccountRules) -> AccountRules:
+    """Returns how an account may be used."""
+    return AccountRules(**{field.name: value for field, value in rules.ListFields()})
+
+
+def parse_key_rules(rules: key_admin_service_pb2.KeyRules) -> KeyRules:
+    """Returns how a key may be used. Profiles have no order, and naming one twice says nothing more."""
+    given = {field.name: value for field, value in rules.ListFields()}
+    return KeyRules(**{**given, "moderation_profiles": tuple(sorted(set(rules.moderation_profiles)))})
+
+
+def parse_call_report(report: limit_service_pb2.CallReport) -> CallReport:
+    """Returns what a process did with its lease of a key. Refuses with INVALID_FIELD."""
+    if len(report.used.at_micros) != len(report.used.counts):
+        raise invalid_field("used", "must have as many moments as counts")
+    return CallReport(
+        key_id=report.key_id,
+        answered_turn=report.answered_turn,
+        used=moments_of(zip(report.used.at_micros, report.used.counts, strict=True)),
+        kept_count=report.kept_count,
+        wanted_count=report.wanted_count,
+        takes_share=report.takes_share,
+    )
+
+
 def parse_statement_range(request: account_service_pb2.GetStatementRequest) -> StatementRange:
     """Returns which movements to tell, with every default resolved. Refuses with INVALID_FIELD."""
     start = parse_moment("start", request.start) if request.HasField("start") else FIRST_MOMENT
@@ -176,6 +205,14 @@ def render_account(account: Account) -> account_pb2.Account:
         created_at=rfc3339(account.created_at),
         suspended_at=_moment(account.suspended_at),
         funds=map(_funds, account.funds),
+        rules=render_account_rules(account.rules),
+    )
+
+
+def render_account_rules(rules: AccountRules) -> account_pb2.AccountRules:
+    """Returns how an account may be used; what has the default is absent."""
+    return account_pb2.AccountRules(
+        jobs_at_once=rules.jobs_at_once, moderation_profile=rules.moderation_profile or None
     )
 
 
@@ -210,17 +247,23 @@ def render_key(key: Key) -> key_admin_service_pb2.Key:
         created_at=rfc3339(key.created_at),
         disabled_at=_moment(key.disabled_at),
         previous_until=_moment(key.previous_until),
+        rules=key_admin_service_pb2.KeyRules(**vars(key.rules)),
     )
 
 
 def render_caller(caller: Caller) -> key_service_pb2.LookUpKeyResponse:
     """Returns whom a key belongs to."""
-    return key_service_pb2.LookUpKeyResponse(
-        key_id=caller.key_id,
-        account_id=caller.account_id,
-        environment=caller.environment,
-        contract=caller.contract,
-        models=caller.models,
+    return key_service_pb2.LookUpKeyResponse(**vars(caller))
+
+
+def render_leased(leased: Leased) -> limit_service_pb2.LeaseCallsResponse:
+    """Returns what is leased."""
+    return limit_service_pb2.LeaseCallsResponse(
+        now_micros=leased.now_micros,
+        leases=[
+            limit_service_pb2.CallLease(**{**vars(lease), "key_id": key_id, "slots": _moments(lease.slots)})
+            for key_id, lease in leased.leases.items()
+        ],
     )
 
 
@@ -248,6 +291,12 @@ def _funds(funds: Funds) -> account_pb2.AccountFunds:
         available_micros=funds.balance.available_micros,
         held_micros=funds.balance.held_micros,
         spending=render_spending(funds.spending),
+    )
+
+
+def _moments(moments: Moments) -> limit_service_pb2.Moments:
+    return limit_service_pb2.Moments(
+        at_micros=[moment for moment, _ in moments], counts=[count for _, count in moments]
     )
 
 

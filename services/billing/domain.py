@@ -4,11 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from services.common.call_leases import Moments
 from services.common.errors import Reason, ServiceError
 
 MICROS_PER_CREDIT = 1_000_000
 BALANCE_MICROS_MAX = 10**18
 """Of available and held together, so that no sum ever leaves 64 bits."""
+STANDING_TEST_MICROS = {"seedancee2": 10_000 * MICROS_PER_CREDIT, "nextapi": 35 * MICROS_PER_CREDIT}
+"""What a test balance refills itself to when it falls short, by contract: the price of thirteen of the dearest videos.
+
+Of either contract that is 15 seconds of pro at 1080p, 750 credits or 2.625: nobody waits for an operator in test.
+"""
+CALLS_PER_MINUTE = {"business": 600, "admin": 300}
+"""Of a key by its kind, where its rules name no number."""
+ACCOUNT_JOBS_AT_ONCE = 100
+"""In each environment, where the rules of the account name no number."""
 
 
 class HoldState(StrEnum):
@@ -167,6 +177,30 @@ class Funds:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccountRules:
+    """How an account may be used."""
+
+    jobs_at_once: int | None = None
+    """Of its jobs, at providers, in each environment. None: ACCOUNT_JOBS_AT_ONCE."""
+    moderation_profile: str = ""
+    """Empty: that of the configuration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRules:
+    """How a key may be used."""
+
+    kind: str = "business"
+    """`business` or `admin`."""
+    calls_per_minute: int | None = None
+    """In any 60 seconds. None: what CALLS_PER_MINUTE says of its kind."""
+    jobs_at_once: int | None = None
+    """Of its jobs, at providers. None: as many as the account's."""
+    moderation_profiles: tuple[str, ...] = ()
+    """What a request may choose besides the account's, in the order of the alphabet."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewAccount:
     """An account about to be opened."""
 
@@ -184,6 +218,7 @@ class Account:
     contract: str
     created_at: datetime
     suspended_at: datetime | None
+    rules: AccountRules
     funds: tuple[Funds, ...]
     """By environment, in the order of their names."""
 
@@ -209,11 +244,37 @@ class Key:
     hint: str
     models: tuple[str, ...]
     """Public names of the models it may use, in the order of the alphabet. Empty: all."""
+    rules: KeyRules
     spending: Spending
     created_at: datetime
     disabled_at: datetime | None
     previous_until: datetime | None
     """How long the secret before the last rotation goes on working, if it still does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotLease:
+    """The slots of a key that a process has leased."""
+
+    holder: str
+    turn: int
+    """Of the request that was answered with it."""
+    accounted_count: int
+    """How many uses that request told of. Until its answer is known they are told again."""
+    until_micros: int
+    slots: Moments
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyCalls:
+    """The slots of a key that are not free: those used in the last minute, and those that are leased."""
+
+    key_id: str
+    calls_per_minute: int
+    """How many slots there are."""
+    cooling: Moments
+    """When slots that were used will be free."""
+    held: tuple[SlotLease, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,12 @@
 """What billing needs from the world."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
 from services.billing.domain import (
     Account,
+    AccountRules,
     AuditEntry,
     AuditNote,
     Balance,
@@ -15,6 +16,8 @@ from services.billing.domain import (
     HoldChange,
     HoldRefusal,
     Key,
+    KeyCalls,
+    KeyRules,
     LedgerPart,
     NewAccount,
     NewHold,
@@ -29,6 +32,7 @@ from services.billing.domain import (
     StatementRange,
 )
 from services.common.authentication import Caller
+from services.common.call_leases import CallLease, Leased
 from services.common.verification import Page
 
 
@@ -36,7 +40,7 @@ class Holds(Protocol):
     """The part of the ledger that jobs drive. Everything is idempotent by hold id."""
 
     async def create(self, new: NewHold) -> Hold | HoldRefusal:
-        """Sets credits aside."""
+        """Sets credits aside. A test balance too small for it is granted what it lacks to STANDING_TEST_MICROS."""
 
     async def change(self, change: HoldChange) -> Hold | HoldRefusal:
         """Confirms, captures or releases a hold."""
@@ -77,6 +81,11 @@ class Accounts(Protocol):
     ) -> Spending | None:
         """Replaces what an account may spend. Returns None if there is no such account."""
 
+    async def set_rules(
+        self, account_id: str, *, rules: AccountRules, note: AuditNote
+    ) -> AccountRules | None:
+        """Replaces how an account may be used. Returns None if there is no such account."""
+
     async def contract(self, account_id: str) -> str | None:
         """Returns the contract an account is on, or None if there is no such account."""
 
@@ -110,11 +119,29 @@ class Keys(Protocol):
     async def set_models(self, key_id: str, *, models: tuple[str, ...], note: AuditNote) -> Key | None:
         """Replaces which models a key may use. Returns None if there is no such key."""
 
+    async def set_rules(self, key_id: str, *, rules: KeyRules, note: AuditNote) -> Key | None:
+        """Replaces how a key may be used. Returns None if there is no such key."""
+
     async def disable(self, key_id: str, *, note: AuditNote) -> Key | None:
         """Stops a key from working, with every secret it has. Returns None if there is no such key."""
 
     async def find(self, sha256: bytes) -> Caller | None:
         """Returns whose working key has this hash, or had it until a rotation whose overlap has not ended."""
+
+
+class CallLimits(Protocol):
+    """The slots of keys: how often they were used, and who has leased them."""
+
+    async def change(
+        self,
+        key_ids: Sequence[str],
+        *,
+        decide: Callable[[KeyCalls, int], tuple[KeyCalls, CallLease | None]],
+    ) -> Leased:
+        """Changes the slots of keys, which nobody else can meanwhile, and returns the leases that were given.
+
+        `decide` gets those of one key and the moment, in microseconds, and returns what they become.
+        """
 
 
 class Statements(Protocol):

@@ -1,6 +1,6 @@
 """The tables that statements name. The migrations define them in full, with their rules and indexes."""
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
@@ -14,6 +14,8 @@ accounts = Table(
     Column("contract", Text, nullable=False),
     Column("created_at", _moment, nullable=False),
     Column("suspended_at", _moment),
+    Column("jobs_at_once", Integer),
+    Column("moderation_profile", Text, nullable=False),
 )
 
 api_keys = Table(
@@ -29,6 +31,19 @@ api_keys = Table(
     Column("previous_until", _moment),
     Column("created_at", _moment, nullable=False),
     Column("disabled_at", _moment),
+    Column("kind", Text, nullable=False),
+    Column("calls_per_minute", Integer),
+    Column("jobs_at_once", Integer),
+    Column("moderation_profiles", ARRAY(Text), nullable=False),
+)
+
+call_limits = Table(
+    "call_limits",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("cooling_micros", ARRAY(BigInteger), nullable=False),
+    Column("cooling_counts", ARRAY(Integer), nullable=False),
+    Column("held", JSONB, nullable=False),
 )
 
 balances = Table(

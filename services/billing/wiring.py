@@ -13,11 +13,13 @@ from reelgate.admin.v1.verifier_service_pb2_grpc import add_VerifierServiceServi
 from reelgate.billing.v1.billing_service_pb2_grpc import add_BillingServiceServicer_to_server
 from reelgate.internal.keys.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
 from reelgate.internal.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+from reelgate.internal.limits.v1.limit_service_pb2_grpc import add_LimitServiceServicer_to_server
 from reelgate.internal.prices.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
 
+from services.billing.operations.lease_calls import lease_calls
 from services.billing.operations.set_prices import set_prices
 from services.billing.operations.verify_ledger import verify_ledger
-from services.billing.ports import Accounts, AuditLog, Books, Holds, Keys, Prices, Statements
+from services.billing.ports import Accounts, AuditLog, Books, CallLimits, Holds, Keys, Prices, Statements
 from services.billing.prices import load_prices
 from services.billing.rpc.accounts import AccountServicer
 from services.billing.rpc.audit import AuditServicer
@@ -25,11 +27,13 @@ from services.billing.rpc.balance import BillingServicer
 from services.billing.rpc.key_admin import KeyAdminServicer
 from services.billing.rpc.keys import KeyServicer
 from services.billing.rpc.ledger import LedgerServicer
+from services.billing.rpc.limits import LimitServicer
 from services.billing.rpc.prices import PriceAdminServicer, PriceServicer
 from services.billing.rpc.verifier import VerifierServicer
 from services.billing.settings import BillingSettings
 from services.billing.store.accounts import SqlAccounts
 from services.billing.store.audit import SqlAuditLog
+from services.billing.store.call_limits import SqlCallLimits
 from services.billing.store.holds import SqlHolds
 from services.billing.store.keys import SqlKeys
 from services.billing.store.prices import SqlPrices
@@ -39,6 +43,8 @@ from services.billing.workers import sweep_expired
 from services.common.authentication import KeyCache, authenticated
 from services.common.boundary import errors_mapped, logged
 from services.common.database import open_pool
+from services.common.ids import new_id
+from services.common.limits import Limiter, limited
 from services.common.loop import running
 from services.common.serve import Port, serve
 from services.common.validation import validated
@@ -68,6 +74,9 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
         await stack.enter_async_context(running(sweep_expired(holds=holds)))
         books = SqlBooks(pool)
         await stack.enter_async_context(running(keep_verifying(partial(verify_ledger, books=books))))
+        limits = SqlCallLimits(pool)
+        limiter = Limiter(partial(lease_calls, limits=limits), holder=new_id("holder"))
+        await stack.enter_async_context(limiter.running())
         internal = _internal_port(
             settings,
             holds=holds,
@@ -77,8 +86,9 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
             statements=SqlStatements(pool),
             audit_log=SqlAuditLog(pool),
             books=books,
+            limits=limits,
         )
-        public = _public_port(settings, accounts=accounts, keys=keys)
+        public = _public_port(settings, accounts=accounts, keys=keys, limiter=limiter)
         internal_address, public_address = await stack.enter_async_context(
             serve(internal, public, notice_seconds=settings.notice_seconds)
         )
@@ -95,6 +105,7 @@ def _internal_port(
     statements: Statements,
     audit_log: AuditLog,
     books: Books,
+    limits: CallLimits,
 ) -> Port:
     ledger = LedgerServicer(holds=holds, accounts=accounts)
     key = KeyServicer(keys=keys)
@@ -102,6 +113,7 @@ def _internal_port(
     key_admin = KeyAdminServicer(accounts=accounts, keys=keys)
     audit = AuditServicer(audit_log=audit_log)
     verifier = VerifierServicer(books=books)
+    limit = LimitServicer(limits=limits)
     price = PriceServicer(prices=prices)
     price_admin = PriceAdminServicer(prices=prices)
     return Port(
@@ -112,6 +124,7 @@ def _internal_port(
                 partial(add_LedgerServiceServicer_to_server, ledger),
             ),
             ("reelgate.internal.keys.v1.KeyService", partial(add_KeyServiceServicer_to_server, key)),
+            ("reelgate.internal.limits.v1.LimitService", partial(add_LimitServiceServicer_to_server, limit)),
             ("reelgate.admin.v1.AccountService", partial(add_AccountServiceServicer_to_server, account)),
             ("reelgate.admin.v1.KeyAdminService", partial(add_KeyAdminServiceServicer_to_server, key_admin)),
             ("reelgate.admin.v1.AuditService", partial(add_AuditServiceServicer_to_server, audit)),
@@ -127,11 +140,17 @@ def _internal_port(
     )
 
 
-def _public_port(settings: BillingSettings, *, accounts: Accounts, keys: Keys) -> Port:
+def _public_port(settings: BillingSettings, *, accounts: Accounts, keys: Keys, limiter: Limiter) -> Port:
     billing = BillingServicer(accounts=accounts)
     return Port(
         address=settings.public_address,
         services=((PUBLIC_SERVICE, partial(add_BillingServiceServicer_to_server, billing)),),
-        layers=(logged, errors_mapped, authenticated(KeyCache(keys.find), ACCESS), validated),
+        layers=(
+            logged,
+            errors_mapped,
+            authenticated(KeyCache(keys.find), ACCESS),
+            limited(limiter, ACCESS),
+            validated,
+        ),
         reflection=settings.reflection,
     )

@@ -1,11 +1,11 @@
-"""What surrounds every unary method of every server, in one order: request id and log line, errors, caller, limits.
+"""What surrounds every method of every server, in one order: request id and log line, errors, caller, limits.
 
 One interceptor composes plain functions once per method, because each layer of grpc's own costs every request.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -20,18 +20,27 @@ from services.common.errors import Reason, ServiceError
 
 log = logging.getLogger("reelgate.call")
 
-Behavior = Callable[[Any, ServicerContext[Any, Any]], Awaitable[Message]]
+Behavior = Callable[[Any, ServicerContext[Any, Any]], Awaitable[Any]]
+"""A method as layers see it. It returns a message, or its bytes; of a stream, what `_opened` returns."""
 Handler = Any
 """A grpc.RpcMethodHandler, whose generic type exists only in stubs."""
 Deserializer = Callable[[bytes], Message]
+Serializer = Callable[[Message], bytes]
 Layer = Callable[[str, Behavior], Behavior]
 """Takes a full method name (`/package.Service/Method`) and what is inside, and returns what surrounds it."""
 
 ERROR_DOMAIN = "reelgate"
 OURS = "/reelgate."
+NEXTAPI = "/reelgate.nextapi."
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 contract: ContextVar[str] = ContextVar("contract", default="seedancee2")
-"""Whose error envelope the call is answered in: that of the key's contract, as soon as there is a valid key."""
+"""Whose error envelope the call is answered in: NextAPI's in its own methods, else that of the key's contract."""
+_answer_headers: ContextVar[dict[str, str]] = ContextVar("answer_headers")
+
+
+def answer_header(name: str, value: str) -> None:
+    """Sets a header of the answer to the call being served, whether it succeeds or is refused."""
+    _answer_headers.get()[name] = value
 
 
 class Undecodable:
@@ -39,7 +48,10 @@ class Undecodable:
 
 
 class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Surrounds every unary method of ours with layers, outermost first. Health and reflection pass untouched."""
+    """Surrounds every method of ours with layers, outermost first. Health and reflection pass untouched.
+
+    Of a stream the layers surround the way to its first message; what fails later ends the stream.
+    """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self._layers = tuple(layers)
@@ -56,18 +68,47 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if known is not None:
             return known
         handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None or not method.startswith(OURS):
+        if handler is None or not method.startswith(OURS):
             return handler
-        behavior = cast("Behavior", handler.unary_unary)
+        self._handlers[method] = surrounded = self._surround(method, handler)
+        return surrounded
+
+    def _surround(self, method: str, handler: Handler) -> Handler:
+        streams = handler.unary_unary is None
+        behavior = _opened(handler.unary_stream) if streams else cast("Behavior", handler.unary_unary)
         for layer in reversed(self._layers):
             behavior = layer(method, behavior)
-        surrounded = grpc.unary_unary_rpc_method_handler(
-            behavior,
-            request_deserializer=_tolerant(cast("Deserializer", handler.request_deserializer)),
-            response_serializer=handler.response_serializer,
-        )
-        self._handlers[method] = surrounded
-        return surrounded
+        coders = {
+            "request_deserializer": _tolerant(cast("Deserializer", handler.request_deserializer)),
+            "response_serializer": _unless_bytes(cast("Serializer", handler.response_serializer)),
+        }
+        if streams:
+            return grpc.unary_stream_rpc_method_handler(_streamed(behavior), **coders)
+        return grpc.unary_unary_rpc_method_handler(behavior, **coders)
+
+
+def _opened(stream: Callable[[Any, ServicerContext[Any, Any]], AsyncIterator[Message]]) -> Behavior:
+    """Returns what runs a stream up to its first message, and returns that and the rest."""
+
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
+        messages = stream(request, context)
+        return await anext(messages), messages
+
+    return call
+
+
+def _streamed(opened: Behavior) -> Callable[[Any, ServicerContext[Any, Any]], AsyncIterator[Message]]:
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> AsyncIterator[Message]:
+        first, rest = await opened(request, context)
+        yield first
+        async for message in rest:
+            yield message
+
+    return call
+
+
+def _unless_bytes(serialize: Serializer) -> Callable[[Message | bytes], bytes]:
+    return lambda answer: answer if isinstance(answer, bytes) else serialize(answer)
 
 
 def _tolerant(deserialize: Deserializer) -> Callable[[bytes], Message | Undecodable]:
@@ -83,7 +124,7 @@ def _tolerant(deserialize: Deserializer) -> Callable[[bytes], Message | Undecoda
 def logged(method: str, inside: Behavior) -> Behavior:
     """Writes one line per call and makes the request id known to everything inside."""
 
-    async def call(request: Any, context: ServicerContext[Any, Any]) -> Message:
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
         started = time.perf_counter()
         found = metadata_of(context).get("x-request-id", "")
         request_id.set(found)
@@ -104,14 +145,19 @@ def logged(method: str, inside: Behavior) -> Behavior:
 
 def errors_mapped(method: str, inside: Behavior) -> Behavior:
     """Ends a failed call with its status, its ErrorInfo and the finished envelope of the caller's contract."""
+    of_nextapi = method.startswith(NEXTAPI)
 
-    async def call(request: Any, context: ServicerContext[Any, Any]) -> Message:
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
+        headers: dict[str, str] = {}
+        _answer_headers.set(headers)
+        if of_nextapi:
+            contract.set("nextapi")
         try:
             if isinstance(request, Undecodable):
                 raise ServiceError(
                     Reason.INVALID_FIELD, "The request is not valid: every text must be UTF-8."
                 )
-            return await inside(request, context)
+            answer = await inside(request, context)
         except ServiceError as error:
             await _abort(context, error)
         except grpc.aio.AbortError:
@@ -127,7 +173,9 @@ def errors_mapped(method: str, inside: Behavior) -> Behavior:
         except Exception:
             log.exception("method=%s request_id=%s", method, request_id.get())
             await _abort(context, ServiceError(Reason.INTERNAL, "Unexpected server error."))
-        raise AssertionError("abort always raises")
+        if headers:
+            await context.send_initial_metadata(tuple(headers.items()))
+        return answer
 
     return call
 
@@ -138,11 +186,15 @@ async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> Non
     packed = any_pb2.Any()
     packed.Pack(detail)
     status = status_pb2.Status(code=code.value[0], message=error.message, details=[packed])
+    if "retry_after_seconds" in error.metadata:
+        answer_header("retry-after", error.metadata["retry_after_seconds"])
+    # Without a message before it, what trails becomes headers of the answer.
     context.set_trailing_metadata(
         (
             ("grpc-status-details-bin", status.SerializeToString()),
             ("x-api-error-bin", error.envelope(contract.get())),
             ("x-api-status", str(error.status.http)),
+            *_answer_headers.get().items(),
         )
     )
     await context.abort(code, error.message)

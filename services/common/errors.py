@@ -42,6 +42,11 @@ class Reason(StrEnum):
     DELIVERY_NOT_FOUND = "DELIVERY_NOT_FOUND"
     DELIVERY_PENDING = "DELIVERY_PENDING"
     REDELIVERY_NOT_FOUND = "REDELIVERY_NOT_FOUND"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    IDEMPOTENCY_KEY_IN_USE = "IDEMPOTENCY_KEY_IN_USE"
+    RATE_LIMITED = "RATE_LIMITED"
+    CONTENT_REFUSED = "CONTENT_REFUSED"
+    JOB_NOT_CANCELABLE = "JOB_NOT_CANCELABLE"
 
 
 @dataclass(frozen=True)
@@ -98,12 +103,22 @@ STATUS_BY_REASON = {
     Reason.DELIVERY_NOT_FOUND: _NOT_FOUND,
     Reason.DELIVERY_PENDING: _CONFLICT,
     Reason.REDELIVERY_NOT_FOUND: _NOT_FOUND,
+    Reason.IDEMPOTENCY_KEY_REUSED: Status(
+        "FAILED_PRECONDITION", 422, "idempotency_conflict", "invalid_request_error"
+    ),
+    Reason.IDEMPOTENCY_KEY_IN_USE: Status("ABORTED", 409, "idempotency_conflict", "invalid_request_error"),
+    Reason.RATE_LIMITED: Status("RESOURCE_EXHAUSTED", 429, "rate_limit_exceeded", "rate_limit_error"),
+    Reason.CONTENT_REFUSED: replace(_BAD_REQUEST, nextapi_code="content_policy_violation"),
+    Reason.JOB_NOT_CANCELABLE: _CONFLICT,
 }
 assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
 
 
 class ServiceError(Exception):
-    """A refusal: a reason for programs, a sentence that tells a person what to do, and the facts in it."""
+    """A refusal: a reason for programs, a sentence that tells a person what to do, and the facts in it.
+
+    The fact `retry_after_seconds` says when repeating the call may help.
+    """
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
         super().__init__(message)

@@ -32,4 +32,10 @@ class KeyClient:
             environment=found.environment,
             contract=found.contract,
             models=tuple(found.models),
+            kind=found.kind,
+            calls_per_minute=found.calls_per_minute,
+            account_jobs_at_once=found.account_jobs_at_once or Caller.account_jobs_at_once,
+            key_jobs_at_once=found.key_jobs_at_once or Caller.key_jobs_at_once,
+            moderation_profile=found.moderation_profile,
+            moderation_profiles=tuple(found.moderation_profiles),
         )

@@ -46,13 +46,18 @@ class Port:
     """Full service names and the functions that add their servicers."""
     layers: Sequence[Layer]
     reflection: bool = False
+    calls_max: int = CONCURRENT_CALLS_MAX
+    """Calls at the same time, those that only wait included."""
 
 
 @asynccontextmanager
-async def serve(*ports: Port, notice_seconds: float = 0.0) -> AsyncIterator[list[str]]:
+async def serve(
+    *ports: Port, notice_seconds: float = 0.0, let_go: Sequence[Callable[[], None]] = ()
+) -> AsyncIterator[list[str]]:
     """Serves ports until the block ends, then stops all of them gracefully. Yields the addresses that were bound.
 
-    On leaving it reports NOT_SERVING, waits `notice_seconds` for balancers, then lets running calls finish.
+    On leaving it reports NOT_SERVING, waits `notice_seconds` for balancers, calls `let_go`, which ends what running
+    calls only wait for, and lets them finish.
     """
     servers: list[tuple[aio.Server, HealthServicer]] = []
     addresses = []
@@ -69,6 +74,8 @@ async def serve(*ports: Port, notice_seconds: float = 0.0) -> AsyncIterator[list
         for _, checks in servers:
             await checks.enter_graceful_shutdown()
         await asyncio.sleep(notice_seconds)
+        for release in let_go:
+            release()
         await asyncio.gather(*(server.stop(DRAIN_SECONDS) for server, _ in servers))
 
 
@@ -76,7 +83,7 @@ def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
     server = aio.server(
         interceptors=[Boundary(port.layers)],
         options=_SERVER_OPTIONS,
-        maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX,
+        maximum_concurrent_rpcs=port.calls_max,
     )
     for _, add in port.services:
         add(server)

@@ -18,7 +18,7 @@ _OURS = "reelgate."
 def validated(_method: str, inside: Behavior) -> Behavior:
     """Refuses a request that has unknown fields or breaks a rule of its proto, naming field, rule and value."""
 
-    async def call(request: Any, context: ServicerContext[Any, Any]) -> Message:
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
         _refuse_strange(request, "")
         violations = _VALIDATOR.collect_violations(request, fail_fast=True)
         if violations:

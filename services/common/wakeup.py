@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -14,18 +14,29 @@ log = logging.getLogger(__name__)
 
 DEBOUNCE_SECONDS = 0.02
 RECONNECT_SECONDS_MAX = 5.0
+PAYLOAD_BYTES_MAX = 7_999
+"""PostgreSQL's own limit."""
+WORD_BYTES_MAX = 200
+WORDS_MAX = 20_000
+"""Of one topic, waiting to be told. What comes beyond is told to this process only."""
+
+Hearer = Callable[[Collection[str]], None]
+"""Takes words as they arrive, in no order, some of them twice. Never blocks, never fails."""
 
 
 class Wakeups:
-    """Bells by channel name. Ringing one wakes this process at once and, debounced, every other.
+    """Bells by channel name, and topics to pass words on: to this process at once and, debounced, to every other.
 
     NOTIFY takes a global lock at commit, so it never runs inside a business transaction: one task of this
-    process sends at most one per channel and DEBOUNCE_SECONDS, on a connection of its own.
+    process sends what has gathered within DEBOUNCE_SECONDS, on a connection of its own.
     """
 
-    def __init__(self, channels: Iterable[str]) -> None:
+    def __init__(self, channels: Iterable[str], *, topics: Iterable[str] = ()) -> None:
         self._bells = {channel: asyncio.Event() for channel in channels}
+        self._hearers: dict[str, list[Hearer]] = {topic: [] for topic in topics}
+        assert self._bells.keys().isdisjoint(self._hearers), "a name is a channel or a topic"
         self._due: set[str] = set()
+        self._words: dict[str, set[str]] = {topic: set() for topic in self._hearers}
         self._ringing = asyncio.Event()
         self._sender_pid = 0
 
@@ -39,30 +50,73 @@ class Wakeups:
         self._due.add(channel)
         self._ringing.set()
 
+    def hear(self, topic: str, hearer: Hearer) -> None:
+        """Lets `hearer` have every word of a topic, from this process and from others."""
+        self._hearers[topic].append(hearer)
+
+    def tell(self, topic: str, word: str) -> None:
+        """Passes a word without spaces on to whoever hears the topic, here and in other processes. Never blocks."""
+        assert len(word.encode()) <= WORD_BYTES_MAX, word
+        self._pass_on(topic, (word,))
+        if len(self._words[topic]) < WORDS_MAX:
+            self._words[topic].add(word)
+            self._ringing.set()
+
     async def send(self, connection: AsyncConnection) -> None:
-        """Tells other processes what rang here, until cancelled."""
+        """Tells other processes what rang and was told here, until cancelled."""
         self._sender_pid = connection.info.backend_pid
         while True:
             await self._ringing.wait()
             await asyncio.sleep(DEBOUNCE_SECONDS)
             self._ringing.clear()
-            due, self._due = self._due, set()
-            for channel in due:
-                await connection.execute("SELECT pg_notify(%s, '')", (channel,))
+            for channel, payload in self.take_due():
+                await connection.execute("SELECT pg_notify(%s, %s)", (channel, payload))
 
     async def receive(self, connection: AsyncConnection) -> None:
-        """Rings here what rang in other processes, until cancelled."""
-        for channel in self._bells:
+        """Rings and tells here what rang and was told in other processes, until cancelled."""
+        for channel in (*self._bells, *self._hearers):
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         async for notice in connection.notifies():
-            if notice.pid != self._sender_pid:
+            if notice.pid == self._sender_pid:
+                continue
+            if notice.channel in self._bells:
                 self._bells[notice.channel].set()
+            else:
+                self._pass_on(notice.channel, notice.payload.split())
+
+    def take_due(self) -> list[tuple[str, str]]:
+        """Returns channel and payload of every notice that is due, and forgets them."""
+        due, self._due = self._due, set()
+        notices = [(channel, "") for channel in due]
+        for topic, words in self._words.items():
+            notices += ((topic, payload) for payload in payloads(words))
+            words.clear()
+        return notices
+
+    def _pass_on(self, topic: str, words: Collection[str]) -> None:
+        for hearer in self._hearers[topic]:
+            hearer(words)
+
+
+def payloads(words: Iterable[str]) -> Iterator[str]:
+    """Returns words in as few texts as PostgreSQL takes."""
+    payload = ""
+    for word in words:
+        longer = f"{payload} {word}" if payload else word
+        if len(longer.encode()) > PAYLOAD_BYTES_MAX:
+            yield payload
+            longer = word
+        payload = longer
+    if payload:
+        yield payload
 
 
 @asynccontextmanager
-async def open_wakeups(url: str, channels: Iterable[str]) -> AsyncIterator[Wakeups]:
+async def open_wakeups(
+    url: str, channels: Iterable[str], *, topics: Iterable[str] = ()
+) -> AsyncIterator[Wakeups]:
     """Runs wake-ups on two connections of their own, reopened whenever they break."""
-    wakeups = Wakeups(channels)
+    wakeups = Wakeups(channels, topics=topics)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_keep(url, side)) for side in (wakeups.send, wakeups.receive)]
         try:

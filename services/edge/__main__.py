@@ -28,7 +28,8 @@ def main(arguments: list[str], settings: EdgeSettings) -> None:
             words = command(config, concurrency=settings.concurrency)
             os.execv(words[0], words)  # noqa: S606
         case ["drain"]:
-            asyncio.run(drain(settings))
+            left = asyncio.run(drain(settings))
+            sys.stdout.write(f"{left} requests are still open.\n")
         case _:
             sys.exit(USAGE)
 

@@ -3,7 +3,8 @@ from typing import Final
 
 from services.edge.extension import Config, named, socket_address, typed
 
-CONCURRENT_REQUESTS_MAX: Final = 4096
+CONCURRENT_REQUESTS_MAX: Final = 16_384
+"""Most of them only wait: a jobs process keeps 4,000 such."""
 WINDOW_BYTES: Final = 65_536
 CONNECTION_WINDOW_BYTES: Final = 1_048_576
 

@@ -19,6 +19,7 @@ SERVICES: Final = {
     "jobs": (
         "reelgate.callback.v1.CallbackService",
         "reelgate.models.v1.ModelsService",
+        "reelgate.nextapi.v1.JobService",
         "reelgate.usage.v1.UsageService",
         "reelgate.video.v1.VideoService",
     ),
@@ -41,6 +42,8 @@ class Endpoint:
     verb: str
     template: str
     query_names: tuple[str, ...]
+    streams: bool = False
+    """Whether the answer comes bit by bit."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def _endpoint(cluster: str, method: MethodDescriptorProto, request: DescriptorPr
     template = getattr(rule, verb)
     in_path = re.findall(r"\{(\w+)\}", template)
     in_query = () if rule.body else sorted({field.name for field in request.field}.difference(in_path))
-    return Endpoint(cluster, verb.upper(), template, tuple(in_query))
+    return Endpoint(cluster, verb.upper(), template, tuple(in_query), method.server_streaming)
 
 
 def _descriptor(files: Mapping[str, FileDescriptorProto], roots: Iterable[str]) -> bytes:

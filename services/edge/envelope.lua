@@ -1,4 +1,4 @@
--- Puts the error envelope of the public contract in place. Runs only for refusals: 4xx, 5xx and answers in gRPC.
+-- Puts the error envelope of the path's contract in place. Runs only for refusals: 4xx, 5xx and answers in gRPC.
 -- Texts of Envoy's own replies stand inside JSON already, so what is cut out of them is still escaped.
 
 local VALUE_LENGTH_MAX = 100
@@ -76,6 +76,17 @@ local function told(text, request)
   end
 end
 
+-- As NEXTAPI_PATH in errors.py. The transcoder has put its own path over the customer's.
+local function is_nextapi(request)
+  local path = request and (request:get("x-envoy-original-path") or request:get(":path")) or ""
+  return path:match("^/v1/video/generations$") or path:match("^/v1/video/generations[/?]")
+end
+
+local function refused_by_envoy(text)
+  local start = '^{"error":{"code":"invalid_request","message":"(.*)"'
+  return text:match(start .. ',"type":"invalid_request_error"}}') or text:match(start .. "}}")
+end
+
 local function clean(headers)
   headers:remove("cache-control")
   headers:remove("x-api-error-bin")
@@ -95,7 +106,7 @@ function envoy_on_response(handle)
   local headers = handle:headers()
   local finished = headers:get("x-api-error-bin") or trailers and trailers:get("x-api-error-bin")
   local status = headers:get("x-api-status") or trailers and trailers:get("x-api-status")
-  local refused = text:match('^{"error":{"code":"invalid_request","message":"(.*)","type":"invalid_request_error"}}')
+  local refused = refused_by_envoy(text)
   local current = headers:get(":status")
   local json = finished and handle:base64Decode(finished)
   if json then
@@ -113,6 +124,9 @@ function envoy_on_response(handle)
     if current < "500" then
       headers:replace(":status", "503")
     end
+  end
+  if not finished and is_nextapi(handle:requestHeaders()) then
+    json = json:gsub(',"type":"[%w_]+"}}%s*$', "}}")
   end
   clean(headers)
   handle:body(true):setBytes(json)

@@ -13,6 +13,13 @@ NEVER_PROCESSED: Final = "connect-failure,refused-stream,reset-before-request"
 READ_SECONDS: Final = 9
 WRITE_SECONDS: Final = 14
 """What a service has to answer in. The edge itself waits one second more."""
+WAIT: Final = "wait"
+WAIT_SECONDS: Final = 65
+"""The same, where the query asks it to wait, for 60 s at the most."""
+STREAM_SECONDS: Final = 20 * 60
+"""Services end a stream before."""
+SILENCE_SECONDS: Final = 45
+"""What may pass between two parts of a stream: services say something every 15 s."""
 
 
 def api_routes(endpoints: Iterable[Endpoint]) -> list[Config]:
@@ -34,8 +41,18 @@ def _endpoint_routes(endpoint: Endpoint) -> list[Config]:
     allowed = ", ".join(endpoint.query_names) or "none"
     return [
         _reply(strange, 400, f"Unknown query parameter. Allowed: {allowed}."),
-        _forward(endpoint, match),
+        *_forwards(endpoint, match),
     ]
+
+
+def _forwards(endpoint: Endpoint, match: Config) -> list[Config]:
+    if endpoint.streams:
+        return [_stream(endpoint, match)]
+    usual = _forward(endpoint, match, seconds=READ_SECONDS if endpoint.verb == "GET" else WRITE_SECONDS)
+    if WAIT not in endpoint.query_names:
+        return [usual]
+    waiting = {**match, "query_parameters": [{"name": WAIT, "present_match": True}]}
+    return [_forward(endpoint, waiting, seconds=WAIT_SECONDS), usual]
 
 
 def _path(template: str) -> Config:
@@ -65,9 +82,8 @@ def _reply(match: Config, status: int, text: str) -> Config:
     }
 
 
-def _forward(endpoint: Endpoint, match: Config) -> Config:
+def _forward(endpoint: Endpoint, match: Config, *, seconds: int) -> Config:
     reads = endpoint.verb == "GET"
-    seconds = READ_SECONDS if reads else WRITE_SECONDS
     route = {
         "match": match,
         "request_headers_to_add": [header("grpc-timeout", f"{seconds}S")],
@@ -80,6 +96,19 @@ def _forward(endpoint: Endpoint, match: Config) -> Config:
     if endpoint.template.startswith(CALLBACKS):
         route["request_headers_to_remove"] = list(CUSTOMER_HEADERS)
     return route
+
+
+def _stream(endpoint: Endpoint, match: Config) -> Config:
+    # It is tried again only until it has begun: Envoy repeats nothing of which an answer has left.
+    return {
+        "match": match,
+        "route": {
+            "cluster": endpoint.cluster,
+            "timeout": f"{STREAM_SECONDS}s",
+            "idle_timeout": f"{SILENCE_SECONDS}s",
+            "retry_policy": _read_retries(),
+        },
+    }
 
 
 def _read_retries() -> Config:

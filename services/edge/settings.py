@@ -49,6 +49,9 @@ class EdgeSettings(Settings):
     """Where media is served."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 1
     """Worker threads of Envoy."""
+    calls_per_second_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 2_000
+    """What one client address, or one /64 of IPv6, may send, with a key or without; 0 does not limit. Behind a
+    balancer all clients have its address."""
     access_log: bool = True
     """Whether every request is written to standard output, as one line of JSON."""
     notice_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0

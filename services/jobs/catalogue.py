@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from services.jobs.domain import Catalogue, Model
+from services.jobs.domain import (
+    Catalogue,
+    Model,
+)
 
 UpstreamNames = Mapping[str, Mapping[str, str]]
 """By public model, then by provider: what the provider calls the model."""
@@ -39,6 +42,7 @@ class _Seconds(_Part):
 
 
 class _Model(_Part):
+    contract: Literal["seedancee2", "nextapi"] = "seedancee2"
     resolutions: Annotated[tuple[Literal["480p", "720p", "1080p"], ...], Field(min_length=1)]
     duration_seconds: _Seconds
     aspect_ratios: Annotated[
@@ -70,6 +74,7 @@ def load_catalogue(path: Path) -> tuple[Catalogue, UpstreamNames]:
 def _model(name: str, described: _Model) -> Model:
     return Model(
         id=name,
+        contract=described.contract,
         resolutions=described.resolutions,
         duration_seconds_min=described.duration_seconds.min,
         duration_seconds_max=described.duration_seconds.max,

@@ -1,13 +1,17 @@
 """Ports of the jobs service that are fulfilled by calling somebody else."""
 
 import asyncio
+import json
 import logging
 import math
+import re
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
 
 import aiohttp
 from grpc import aio
@@ -22,9 +26,11 @@ from reelgate.internal.prices.v1.price_service_pb2 import ListPricesRequest
 from reelgate.internal.prices.v1.price_service_pb2_grpc import PriceServiceStub
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import (
+from services.jobs.books import (
     Hold,
     HoldState,
+)
+from services.jobs.domain import (
     Job,
     OutboxEvent,
     Output,
@@ -33,7 +39,7 @@ from services.jobs.domain import (
     PriceList,
     is_right_size,
 )
-from services.jobs.ports import ResultRejectedError, ResultUnavailableError
+from services.jobs.ports import ModeratorUnavailableError, ResultRejectedError, ResultUnavailableError
 from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnavailableError
 from services.media.keep import keep
 from services.media.limits import MediaLimits
@@ -49,6 +55,8 @@ LOOK_UP_TIMEOUT_SECONDS = 3.0
 PRICES_KNOWN_SECONDS = 4.0
 """So that a new price reaches every process within 5 seconds."""
 RESULTS_AT_ONCE_MAX = 8
+MODERATION_BYTES_MAX = 256 * 1024
+_MODERATION_CATEGORY = re.compile(r"[a-z0-9][a-z0-9_/ -]{0,63}")
 
 
 class LedgerClient:
@@ -231,6 +239,60 @@ class PriceCache:
         finally:
             self._asking = None
         return self._known
+
+
+class ModerationClient:
+    """The port Moderator, at an endpoint that speaks like OpenAI's `POST /v1/moderations`. Nothing is tried twice."""
+
+    def __init__(
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        url: str,
+        api_key: str | None,
+        model: str | None,
+        timeout_seconds: float,
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        self._fixed = {} if model is None else {"model": model}
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+
+    async def category_of(self, prompt: str) -> str | None:
+        """Returns the category a prompt is flagged for, if any. Raises ModeratorUnavailableError."""
+        try:
+            status, body = await self._ask({**self._fixed, "input": prompt})
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise ModeratorUnavailableError(f"no answer: {type(error).__name__}") from error
+        if status != HTTPStatus.OK:
+            raise ModeratorUnavailableError(f"status {status}")
+        try:
+            return _flagged_category(json.loads(body))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ModeratorUnavailableError("the answer is not one about a moderation") from error
+
+    async def _ask(self, question: Mapping[str, str]) -> tuple[int, bytes]:
+        async with self._session.post(
+            self._url, json=question, headers=self._headers, timeout=self._timeout, allow_redirects=False
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MODERATION_BYTES_MAX:
+                    raise ModeratorUnavailableError("the answer is too long")
+            return response.status, bytes(body)
+
+
+def _flagged_category(answer: Any) -> str | None:
+    result = answer["results"][0]
+    if not isinstance(result["flagged"], bool):
+        raise TypeError
+    if not result["flagged"]:
+        return None
+    named = (name for name, is_flagged in result.get("categories", {}).items() if is_flagged is True)
+    # It is shown to customers, so it must look like the name of a category.
+    return next(filter(_MODERATION_CATEGORY.fullmatch, named), "other")
 
 
 class MediaKeeper:

@@ -1,11 +1,10 @@
 """Jobs: values, states, prices and the rules that need nothing but them."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-
-from services.common.errors import Reason
 
 MICROS_PER_CREDIT = 1_000_000
 
@@ -56,6 +55,7 @@ class FailureCode(StrEnum):
     INPUT_MEDIA_ERROR = "input_media_error"
     CONTENT_POLICY_VIOLATION = "content_policy_violation"
     TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
 
 
 FAILURE_MESSAGE = {
@@ -69,15 +69,17 @@ FAILURE_MESSAGE = {
         "The request or its result is against the content policy. Change the prompt or the reference files."
     ),
     FailureCode.TIMEOUT: "The video was not ready in time. Please try again.",
+    FailureCode.CANCELLED: "The job was cancelled at your request.",
 }
 assert FAILURE_MESSAGE.keys() == set(FailureCode)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A public model: what it can do."""
+    """A public model: what it can do, and on which contract."""
 
     id: str
+    contract: str
     resolutions: tuple[str, ...]
     duration_seconds_min: int
     duration_seconds_max: int
@@ -139,6 +141,10 @@ class VideoInput:
     end_image_url: str | None = None
 
 
+FieldName = Callable[[str], str]
+"""Returns what the sender of a request calls a field of NewVideo or VideoInput."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NewVideo:
     """A request as parsed: which model, what to render, whom to tell."""
@@ -148,6 +154,10 @@ class NewVideo:
     callback_url: str | None
     metadata_json: str | None
     """The customer's object as compact JSON."""
+    field_name: FieldName = str
+    """For refusals. By default a field is called as it is here."""
+    moderation_profile: str | None = None
+    """None: that of the account."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +170,18 @@ class Owner:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Caps:
+    """How many jobs may be at providers at once."""
+
+    account_jobs: int
+    """Of the account, in one environment."""
+    key_jobs: int
+
+
+CAPS_DEFAULT = Caps(account_jobs=100, key_jobs=100)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Buyer:
     """Who asks: an owner, by one of its keys."""
 
@@ -167,6 +189,11 @@ class Buyer:
     key_id: str
     models_allowed: tuple[str, ...]
     """What the key may use. Empty: every model."""
+    caps: Caps = CAPS_DEFAULT
+    moderation_profile: str = ""
+    """What holds unless a request chooses another. Empty: that of the configuration."""
+    moderation_profiles: tuple[str, ...] = ()
+    """What a request may choose besides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +221,12 @@ class Job:
     micros_per_second: int
     reserved_micros: int
     created_at: datetime
+    key_id: str = ""
+    """By which it was created. Empty for jobs of before."""
+    moderation_profile: str = ""
+    """What the request was judged by. Empty for jobs of before."""
+    started_at: datetime | None = None
+    """When it was first seen to render."""
     ended_at: datetime | None = None
     charged_micros: int = 0
     refunded_micros: int = 0
@@ -202,6 +235,19 @@ class Job:
     """What an operator gave back later of what was charged."""
     output: Output | None = None
     failure: FailureCode | None = None
+
+
+ENDED = 3
+"""The last stage."""
+
+
+def stage(job: Job) -> int:
+    """Returns how far a job is in its customer's eyes: 0 waits, 1 taken by a provider, 2 renders, 3 ended. It only grows."""
+    if job.ended_at is not None:
+        return ENDED
+    if job.started_at is not None:
+        return 2
+    return int(job.status is not Status.PENDING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,11 +280,31 @@ class Claim:
     wake_no: int
     """How often callbacks had woken the job when it was claimed."""
     check_count: int
-    job_age_seconds: float
-    """Since the job was accepted, by the database clock."""
+    admitted_seconds: float
+    """Since a place at a provider was kept for the job, by the database clock."""
     attempt: Attempt | None
     attempt_age_seconds: float
     """Since the attempt was opened; 0 without one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewEvent:
+    """What a customer is told about a change to a job, as its contract says it."""
+
+    id: str
+    type: str
+    sequence: int
+    """From 1 for each job, without gaps."""
+    body: bytes
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingJob:
+    """A job that waits for a place at a provider, since when by the database clock."""
+
+    job_id: str
+    waited_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,136 +323,6 @@ class OutboxEvent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditNote:
-    """Who changes something, and why."""
-
-    actor: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditEntry:
-    """A change that an operator made. Later ones have greater numbers."""
-
-    number: int
-    occurred_at: datetime
-    actor: str
-    action: str
-    subject_id: str
-    reason: str
-    details: Mapping[str, object]
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnfinishedJob:
-    """A job that has not ended, as operators see it."""
-
-    job_id: str
-    account_id: str
-    environment: str
-    model: str
-    state: State
-    age_seconds: int
-    """In its state, by the database clock."""
-    created_at: datetime
-    due_at: datetime
-    check_count: int
-    route: str | None
-    """Of the last attempt."""
-    task_id: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """Where a job is, for an operator who wanted to change it."""
-
-    status: Status
-    state: State | None
-    """None: it has ended."""
-    failed_by_operator: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class WantedRefund:
-    """Credits that an operator wants to give back for a completed job."""
-
-    refund_id: str
-    job_id: str
-    amount_micros: int | None
-    """None: all that was charged and not yet given back."""
-    note: AuditNote
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refund:
-    """Credits that are going back, or have gone."""
-
-    refund_id: str
-    job_id: str
-    amount_micros: int
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RefundRefusal:
-    """Why nothing is given back, and what still could be."""
-
-    reason: Reason
-    left_micros: int = 0
-
-
-class HoldState(StrEnum):
-    """Where a hold is in its life, as billing says."""
-
-    PROVISIONAL = "provisional"
-    CONFIRMED = "confirmed"
-    CAPTURED = "captured"
-    RELEASED = "released"
-    EXPIRED = "expired"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hold:
-    """Credits set aside for a job, as billing says."""
-
-    hold_id: str
-    account_id: str
-    environment: str
-    amount_micros: int
-    captured_micros: int
-    refunded_micros: int
-    state: HoldState
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobRecord:
-    """What is written down about a job's money, at one moment."""
-
-    job_id: str
-    account_id: str
-    environment: str
-    status: Status
-    state: State | None
-    """None: it has no work row."""
-    reserved_micros: int
-    charged_micros: int
-    refunded_micros: int
-    returned_micros: int
-    refunds_applied_micros: int
-    refunds_waiting_micros: int
-    """On record; billing may have made them already."""
-    is_counted: bool
-    """Whether its hour has a roll-up of usage."""
-
-
-class UsagePart(StrEnum):
-    """A roll-up of usage that is checked by itself."""
-
-    HOURS = "usage_hourly"
-    DAYS = "usage_daily"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Route:
     """Which provider renders for a model in an environment, and what it calls the model."""
 
@@ -402,6 +338,24 @@ def in_credits(micros: int) -> str:
 
 class LeaseLostError(Exception):
     """Another worker has taken the job over. Nothing was changed; whoever gets this stops."""
+
+
+PROGRESS_MAX = 95
+"""Per cent, until there is a result."""
+RENDER_SECONDS_TYPICAL = 60.0
+
+
+def progress_percent(job: Job, *, now: datetime) -> int:
+    """Returns how far a job is or came, 0 to 100, judged by the time since it began to render.
+
+    At least 1 once it renders, 100 only with a result.
+    """
+    if job.status is Status.COMPLETED:
+        return 100
+    if job.started_at is None:
+        return 0
+    seconds = max(0.0, ((job.ended_at or now) - job.started_at).total_seconds())
+    return 1 - int((PROGRESS_MAX - 1) * math.expm1(-seconds / RENDER_SECONDS_TYPICAL))
 
 
 DURATION_TOLERANCE_SECONDS = 0.5

@@ -1,55 +1,72 @@
 """What the jobs service needs from the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from services.common.verification import Page
-from services.jobs.domain import (
+from services.jobs.books import (
     AuditEntry,
     AuditNote,
+    Hold,
+    JobRecord,
+    Refund,
+    RefundRefusal,
+    Standing,
+    UnfinishedJob,
+    UsagePart,
+    WantedRefund,
+)
+from services.jobs.domain import (
+    CAPS_DEFAULT,
+    Attempt,
+    Caps,
     Claim,
     FailureCode,
-    Hold,
     Job,
-    JobRecord,
+    NewEvent,
     OutboxEvent,
     Output,
     Owner,
     PriceList,
-    Refund,
-    RefundRefusal,
     Route,
-    Standing,
     State,
     Status,
-    UnfinishedJob,
     UsageCount,
-    UsagePart,
-    WantedRefund,
+    WaitingJob,
 )
 from services.upstream.contract import Provider
 
-Providers = Mapping[str, Provider]
-"""By the name that routes carry."""
+Providers = Mapping[str, Mapping[str, Provider]]
+"""By environment, then by the name that routes carry. What an environment has not, its jobs cannot reach."""
 
 
 class Jobs(Protocol):
     """Jobs as customers create and read them. Every read is an index range of bounded length."""
 
-    async def create(self, job: Job) -> None:
-        """Stores a job and makes it due, in one commit."""
+    async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
+        """Stores a job and makes it due, in one commit, unless there is one with its id.
+
+        A job above the caps waits for a place at a provider instead.
+        """
 
     async def get(self, job_id: str, *, owner: Owner) -> Job | None:
         """Returns the owner's job."""
 
     async def newest(
-        self, *, owner: Owner, status: Status | None, before_id: str | None, limit: int
+        self, *, owner: Owner, status: Status | None, before_id: str | None, limit: int, offset: int = 0
     ) -> list[Job]:
-        """Returns the owner's jobs from newest to oldest, those before `before_id` only."""
+        """Returns the owner's jobs from newest to oldest, those before `before_id` only, without the first `offset`."""
 
     async def usage(self, *, owner: Owner, start: datetime, end: datetime) -> list[UsageCount]:
         """Returns counts of the owner's jobs created from `start` to `end`, both included, by day and model."""
+
+
+class Stages(Protocol):
+    """Jobs as those who wait for them follow them."""
+
+    async def moved(self, known: Mapping[str, int]) -> list[Job]:
+        """Returns those of these jobs that are further than the stage known of each."""
 
 
 class Work(Protocol):
@@ -73,20 +90,58 @@ class Work(Protocol):
     async def drop_attempt(self, claim: Claim, *, outcome: str, detail: str, seconds: float) -> None:
         """Closes an attempt that surely started nothing: SUBMITTING to PENDING, due in `seconds`."""
 
-    async def adopt_task(self, claim: Claim, *, task_id: str, seconds: float) -> None:
-        """Moves SUBMITTING to PROCESSING with the provider's task, due in `seconds`."""
+    async def adopt_task(self, claim: Claim, *, task_id: str, seconds: float, event: NewEvent | None) -> None:
+        """Moves SUBMITTING to PROCESSING with the provider's task, due in `seconds`, and tells of it."""
 
-    async def keep_output(self, claim: Claim, output: Output) -> Claim:
-        """Moves PROCESSING to STORED, and keeps the lease."""
+    async def note_running(self, claim: Claim, *, started_at: datetime, event: NewEvent | None) -> Claim:
+        """Puts on record when a job in PROCESSING was first seen to render, tells of it, and keeps the lease."""
+
+    async def keep_output(
+        self, claim: Claim, output: Output, *, started_at: datetime, event: NewEvent | None
+    ) -> Claim:
+        """Moves PROCESSING to STORED, and keeps the lease. The event tells that the job renders, if none has."""
 
     async def give_up(self, claim: Claim, *, failure: FailureCode, detail: str) -> Claim:
         """Moves to FAILING, and keeps the lease."""
 
-    async def finish(self, claim: Claim, job: Job, *, event_type: str, event_body: bytes) -> None:
+    async def finish(self, claim: Claim, job: Job, *, event: NewEvent | None) -> None:
         """Ends a job in one transaction: what the customer sees, usage, the event."""
 
     async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
         """Makes the job of an attempt due at once. Tells whether there is such an unfinished attempt."""
+
+
+RenderEvent = Callable[[Job, Job, datetime], NewEvent | None]
+"""Returns what the customer is told of a change: the job before it, the job after it, and when it was made."""
+
+
+class Waiting(Protocol):
+    """Jobs above the caps of their account or key: each waits for a place at a provider, and no worker gets it."""
+
+    async def admit(self) -> int:
+        """Gives free places to the oldest jobs that may have them. Returns how many jobs were let in."""
+
+    async def take_due(self, *, limit: int) -> list[WaitingJob]:
+        """Returns waiting jobs whose hold nobody has looked after for long. Nobody else gets them soon."""
+
+    async def keep(self, job_ids: Sequence[str], *, wait_seconds_max: float) -> None:
+        """Notes that the holds of jobs last until they have waited so long."""
+
+
+class Withdrawals(Protocol):
+    """Unfinished jobs as they are taken away from whoever has them."""
+
+    async def withdraw(self, job_id: str, *, failure: FailureCode, lease_seconds: float) -> Claim | None:
+        """Moves a job from PENDING to FAILING and takes it, whoever has it. None: it is not PENDING."""
+
+    async def attempt(self, job_id: str) -> Attempt | None:
+        """Returns the attempt of a job in PROCESSING. None: it is not in PROCESSING."""
+
+    async def seize(self, job_id: str, *, lease_seconds: float) -> Claim | None:
+        """Takes a job in PROCESSING, whoever has it. None: it is not in PROCESSING."""
+
+    async def state(self, job_id: str) -> State | None:
+        """Returns the state of a job. None: it has ended."""
 
 
 class Controls(Protocol):
@@ -216,6 +271,21 @@ class Media(Protocol):
 
         Raises ResultUnavailableError or ResultRejectedError.
         """
+
+
+class Moderator(Protocol):
+    """Somebody else's judgement of prompts."""
+
+    async def category_of(self, prompt: str) -> str | None:
+        """Returns the category a prompt is flagged for, if any. Raises ModeratorUnavailableError."""
+
+
+class ModeratorUnavailableError(Exception):
+    """There was no usable judgement in time. `detail` is for operators and does not hold the prompt."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
 
 
 class ResultUnavailableError(Exception):

@@ -1,8 +1,10 @@
 """Settings of the jobs service: environment variables that begin with JOBS_."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
+from yarl import URL
 
 from services.common.egress import Networks
 from services.common.settings import Address, ServiceSettings
@@ -27,6 +29,17 @@ class JobsSettings(ServiceSettings):
     """Public address of the edge, where providers call back. Empty: they are only polled."""
     catalogue_file: Path = Path(__file__).parent / "catalogue.yaml"
     """Models: what they can do, and what providers call them."""
+    moderation_file: Path = Path(__file__).parent / "moderation.yaml"
+    """Profiles that prompts are judged by, and their rules."""
+    moderation_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$")] = ""
+    """Where profiles that say so have prompts judged besides: OpenAI's `POST /v1/moderations`, or what answers like it.
+    Empty: nowhere."""
+    moderation_api_key: SecretStr | None = None
+    """The bearer that this endpoint accepts, if it wants one."""
+    moderation_model: str = ""
+    """The model that this endpoint is asked for. Empty: its own choice."""
+    moderation_timeout_seconds: float = Field(default=2.0, gt=0, le=10)
+    """How long its answer is waited for. What happens then is said by the profile."""
     ark_base_url: str = "https://ark.ap-southeast.bytepluses.com/api/v3"
     """ModelArk, which renders for the live environment."""
     ark_api_key: SecretStr | None = None
@@ -37,3 +50,11 @@ class JobsSettings(ServiceSettings):
     """The bearer that the simulator accepts."""
     private_targets_allowed: Networks = ()
     """Comma-separated CIDR blocks that customers' addresses may point to although they are not public."""
+
+    @field_validator("simulator_base_url")
+    @classmethod
+    def _not_the_paid_one(cls, url: str, others: ValidationInfo) -> str:
+        here, paid = URL(url), URL(others.data.get("ark_base_url", ""))
+        if (here.host, here.port) == (paid.host, paid.port):
+            raise ValueError("must not be ModelArk, which bills what it renders")
+        return url

@@ -21,6 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.common.idempotency_store import idempotency_table
+
 metadata = MetaData()
 Moment = DateTime(timezone=True)
 
@@ -36,6 +38,8 @@ jobs = Table(
     Column("input", Text, nullable=False),
     Column("callback_url", Text),
     Column("metadata", Text),
+    Column("key_id", Text, nullable=False, server_default=text("''")),
+    Column("moderation_profile", Text, nullable=False, server_default=text("''")),
     Column("price_version", Text, nullable=False),
     Column("micros_per_second", BigInteger, nullable=False),
     Column("reserved_micros", BigInteger, nullable=False),
@@ -91,10 +95,47 @@ work = Table(
     Column("lease_until", Moment, nullable=False, server_default=text("'-infinity'")),
     Column("wake_no", Integer, nullable=False, server_default=text("0")),
     Column("check_count", Integer, nullable=False, server_default=text("0")),
+    Column("account_id", Text, nullable=False, server_default=text("''")),
+    Column("environment", Text, nullable=False, server_default=text("''")),
+    Column("key_id", Text, nullable=False, server_default=text("''")),
+    Column("admitted_at", Moment, server_default=text("now()")),
+    Column("hold_due_at", Moment),
     Index("work_due", "due_at"),
     Index("work_state_since", "state_since"),
+    Index(
+        "work_admitted",
+        "account_id",
+        "environment",
+        "key_id",
+        postgresql_where=text("admitted_at IS NOT NULL"),
+    ),
+    Index(
+        "work_waiting",
+        "account_id",
+        "environment",
+        "key_id",
+        text('job_id COLLATE "C"'),
+        postgresql_where=text("admitted_at IS NULL AND state = 'pending'"),
+    ),
+    Index("work_hold_due", "hold_due_at", postgresql_where=text("hold_due_at IS NOT NULL")),
 )
-"""One narrow row for each unfinished job: when it is due, and who has it."""
+"""One narrow row for each unfinished job: when it is due, and who has it.
+
+One that is not admitted waits for a place at a provider: it is never due, but for somebody to look after its hold.
+"""
+
+caps = Table(
+    "caps",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("jobs_max", Integer, nullable=False),
+)
+"""How many jobs of an account, or of one of its keys, may be at providers at once: what the last creation brought.
+
+The account's own cap has an empty `key_id`.
+"""
 
 attempts = Table(
     "attempts",
@@ -192,3 +233,6 @@ audit = Table(
     Index("audit_of_subject", "subject_id", "number"),
 )
 """What operators changed. The database refuses to alter it."""
+
+idempotency = idempotency_table(metadata)
+"""Requests with idempotency keys, and what was answered to them."""

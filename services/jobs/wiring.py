@@ -14,6 +14,7 @@ from reelgate.admin.v1.job_admin_service_pb2_grpc import add_JobAdminServiceServ
 from reelgate.admin.v1.verifier_service_pb2_grpc import add_VerifierServiceServicer_to_server
 from reelgate.callback.v1.callback_service_pb2_grpc import add_CallbackServiceServicer_to_server
 from reelgate.models.v1.models_service_pb2_grpc import add_ModelsServiceServicer_to_server
+from reelgate.nextapi.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
 from reelgate.usage.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from reelgate.video.v1.video_service_pb2_grpc import add_VideoServiceServicer_to_server
 
@@ -23,30 +24,42 @@ from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.egress import UrlPolicy, check_url
+from services.common.idempotency import IDLE_SECONDS, idempotent
+from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id, new_token
 from services.common.key_client import KeyClient
+from services.common.limit_client import LimitClient
+from services.common.limits import Limiter, limited
 from services.common.loop import repeat, running
-from services.common.serve import Port, serve
+from services.common.serve import CONCURRENT_CALLS_MAX, Port, serve
 from services.common.validation import validated
 from services.common.verification import keep_verifying
 from services.common.wakeup import Wakeups, open_wakeups
-from services.jobs.catalogue import UpstreamNames, load_catalogue
+from services.jobs.catalogue import load_catalogue
 from services.jobs.clients import (
     HoldClient,
     IntakeClient,
     LedgerClient,
     MediaKeeper,
+    ModerationClient,
     PriceCache,
     PriceClient,
 )
-from services.jobs.convert import render_event
-from services.jobs.domain import Claim, Job, Route, State
+from services.jobs.convert.events import render_event
+from services.jobs.domain import (
+    State,
+)
+from services.jobs.moderation import load_profiles
+from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
 from services.jobs.operations.verify_jobs import verify_jobs
 from services.jobs.ports import Media, Prices, Providers, Work
+from services.jobs.routing import providers_of, route_of
 from services.jobs.rpc.access import (
     AUDIT_SERVICE,
     CALLBACK_SERVICE,
     JOB_ADMIN_SERVICE,
+    JOB_SERVICE,
     MODELS_SERVICE,
     PUBLIC_ACCESS,
     USAGE_SERVICE,
@@ -55,16 +68,21 @@ from services.jobs.rpc.access import (
 )
 from services.jobs.rpc.audit import AuditServicer
 from services.jobs.rpc.callbacks import CallbackServicer
+from services.jobs.rpc.event_stream import EventStreams
 from services.jobs.rpc.job_admin import JobAdminServicer
+from services.jobs.rpc.jobs import JobServicer
 from services.jobs.rpc.models import ModelsServicer
+from services.jobs.rpc.needs import Needs
 from services.jobs.rpc.usage import UsageServicer
 from services.jobs.rpc.verifier import VerifierServicer
 from services.jobs.rpc.videos import VideoServicer
+from services.jobs.rpc.watching import WATCHERS_MAX, JobWatch
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
 from services.jobs.steps.hand_over_events import hand_over_events
+from services.jobs.steps.keep_waiting import keep_waiting
 from services.jobs.steps.recover import recover
 from services.jobs.steps.refund import refund
 from services.jobs.steps.settle_refunds import settle_refunds
@@ -74,22 +92,26 @@ from services.jobs.store.controls import SqlControls
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.stages import SqlStages
 from services.jobs.store.verification import SqlRecords
+from services.jobs.store.waiting import SqlWaiting
+from services.jobs.store.withdrawals import SqlWithdrawals
 from services.jobs.store.work import SqlWork
 from services.jobs.workers import Step, Walker
 from services.media.limits import MediaLimits
 from services.media.store import MediaStore
-from services.upstream.providers.ark.adapter import ArkProvider
 from services.upstream.providers.ark.wire import parse_callback
 
 WORK_BELL = "jobs_work"
 OUTBOX_BELL = "jobs_outbox"
+MOVED_TOPIC = "jobs_moved"
 RELAY_SECONDS = 1.0
+ADMIT_SECONDS = 1.0
+"""A place that nobody was let in to, because a process died, stays free for so long at most."""
+KEEP_WAITING_SECONDS = 5.0
 REFUNDS_SECONDS = 5.0
 MEDIA_THREADS = 2
 SEED_MAX = 2**31 - 1
-LIVE, SIMULATOR = "ark", "simulator"
-"""Names of routes."""
 
 
 class Role(Flag):
@@ -121,28 +143,55 @@ class _Core:
         """Opens a role's own pool, so that walking jobs never keeps a customer waiting for a connection."""
         return open_pool(self.settings.database_url, name=name, connections_max=self.settings.connections_max)
 
+    def waiting(self, pool: Pool) -> SqlWaiting:
+        """Returns the jobs that wait for a place; the workers hear of those that are let in."""
+        return SqlWaiting(pool, ring=partial(self.wakeups.ring, WORK_BELL))
+
+    def work(self, pool: Pool, waiting: SqlWaiting) -> SqlWork:
+        """Returns the unfinished jobs; whoever waits for a move of one hears of it."""
+        return SqlWork(
+            pool,
+            ring=partial(self.wakeups.ring, OUTBOX_BELL),
+            name_moved=partial(self.wakeups.tell, MOVED_TOPIC),
+            waiting=waiting,
+        )
+
 
 @asynccontextmanager
 async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIterator[Running]:
     """Runs jobs until the block ends, then stops gracefully."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        wakeups = await enter(open_wakeups(settings.database_url, (WORK_BELL, OUTBOX_BELL)))
+        wakeups = await enter(
+            open_wakeups(settings.database_url, (WORK_BELL, OUTBOX_BELL), topics=(MOVED_TOPIC,))
+        )
         billing = await enter(open_channel(settings.billing_target))
         core = _Core(
             settings=settings, wakeups=wakeups, ledger=LedgerClient(billing), holds=HoldClient(billing)
         )
-        public_ports = []
+        public_ports: list[Port] = []
+        let_go: list[Callable[[], None]] = []
         if Role.WORKER in role:
             pool = await enter(core.open_pool("jobs-worker"))
             await enter(_working(core, pool))
         if Role.API in role:
             pool = await enter(core.open_pool("jobs-api"))
             keys = KeyCache(KeyClient(billing).look_up)
+            limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
+            await enter(limiter.running())
             prices = PriceCache(PriceClient(billing).fetch)
-            public_ports.append(_public_port(core, pool, keys, prices))
+            watch = JobWatch(SqlStages(pool))
+            wakeups.hear(MOVED_TOPIC, watch.hear)
+            await enter(watch.running())
+            let_go.append(watch.release)
+            moderate = await enter(_moderating(settings))
+            session = await enter(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False))
+            canceller = _canceller(core, pool, providers=providers_of(settings, session))
+            public_ports.append(_public_port(core, pool, keys, limiter, prices, moderate, watch, canceller))
         ports = (_internal_port(core, pool), *public_ports)
-        internal_address, *public = await enter(serve(*ports, notice_seconds=settings.notice_seconds))
+        internal_address, *public = await enter(
+            serve(*ports, notice_seconds=settings.notice_seconds, let_go=let_go)
+        )
         yield Running(internal_address=internal_address, public_address=public[0] if public else None)
 
 
@@ -168,22 +217,64 @@ def _internal_port(core: _Core, pool: Pool) -> Port:
     )
 
 
-def _public_port(core: _Core, pool: Pool, keys: KeyCache, prices: Prices) -> Port:
+@asynccontextmanager
+async def _moderating(settings: JobsSettings) -> AsyncIterator[Moderate]:
+    profiles = load_profiles(settings.moderation_file)
+    if not settings.moderation_url:
+        yield partial(moderate_prompt, profiles=profiles, moderator=None)
+        return
+    api_key = settings.moderation_api_key
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
+        moderator = ModerationClient(
+            session=session,
+            url=settings.moderation_url,
+            api_key=None if api_key is None else api_key.get_secret_value(),
+            model=settings.moderation_model or None,
+            timeout_seconds=settings.moderation_timeout_seconds,
+        )
+        yield partial(moderate_prompt, profiles=profiles, moderator=moderator)
+
+
+def _canceller(core: _Core, pool: Pool, *, providers: Providers) -> Canceller:
+    work = core.work(pool, core.waiting(pool))
+    return Canceller(
+        jobs=SqlJobs(pool),
+        work=work,
+        withdrawals=SqlWithdrawals(pool),
+        providers=providers,
+        refund=partial(refund, work=work, ledger=core.ledger, clock=utc_now, render_event=render_event),
+    )
+
+
+def _public_port(
+    core: _Core,
+    pool: Pool,
+    keys: KeyCache,
+    limiter: Limiter,
+    prices: Prices,
+    moderate: Moderate,
+    watch: JobWatch,
+    canceller: Canceller,
+) -> Port:
     settings = core.settings
     catalogue, _ = load_catalogue(settings.catalogue_file)
     jobs = SqlJobs(pool)
     policy = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
-    video = VideoServicer(
+    needs = Needs(
         catalogue=catalogue,
         prices=prices,
+        moderate=moderate,
         jobs=jobs,
         ledger=core.ledger,
         funds=core.ledger,
         check_url=partial(check_url, policy=policy),
         random_seed=partial(secrets.randbelow, SEED_MAX + 1),
-        new_id=partial(new_id, "vid"),
+        new_id=new_id,
         ring=partial(core.wakeups.ring, WORK_BELL),
         clock=utc_now,
+        watch=watch,
+        streams=EventStreams(watch, clock=utc_now),
+        canceller=canceller,
     )
     models = ModelsServicer(catalogue=catalogue, prices=prices, clock=utc_now)
     usage = UsageServicer(jobs=jobs, clock=utc_now)
@@ -195,13 +286,22 @@ def _public_port(core: _Core, pool: Pool, keys: KeyCache, prices: Prices) -> Por
     return Port(
         address=settings.public_address,
         services=(
-            (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, video)),
+            (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, VideoServicer(needs))),
+            (JOB_SERVICE, partial(add_JobServiceServicer_to_server, JobServicer(needs))),
             (MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
             (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
             (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
         ),
-        layers=(logged, errors_mapped, authenticated(keys, PUBLIC_ACCESS), validated),
+        layers=(
+            logged,
+            errors_mapped,
+            authenticated(keys, PUBLIC_ACCESS),
+            limited(limiter, PUBLIC_ACCESS),
+            idempotent(SqlIdempotencyKeys(pool), PUBLIC_ACCESS),
+            validated,
+        ),
         reflection=settings.reflection,
+        calls_max=CONCURRENT_CALLS_MAX + WATCHERS_MAX,
     )
 
 
@@ -226,7 +326,14 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
         await enter(running(repeat(settle, name="refunds", idle_seconds=REFUNDS_SECONDS)))
         verify = partial(verify_jobs, records=SqlRecords(pool), holds=core.holds)
         await enter(running(keep_verifying(verify)))
-        walker = _walker(core, SqlWork(pool), providers=_providers(settings, session), media=media)
+        forget = SqlIdempotencyKeys(pool).forget_expired
+        await enter(running(repeat(forget, name="idempotency", idle_seconds=IDLE_SECONDS)))
+        waiting = core.waiting(pool)
+        await enter(running(repeat(waiting.admit, name="admit", idle_seconds=ADMIT_SECONDS)))
+        keep = partial(keep_waiting, waiting=waiting, withdrawals=SqlWithdrawals(pool), ledger=core.ledger)
+        await enter(running(repeat(keep, name="waiting", idle_seconds=KEEP_WAITING_SECONDS)))
+        work = core.work(pool, waiting)
+        walker = _walker(core, work, providers=providers_of(settings, session), media=media)
         await enter(walker.running(wake=core.wakeups.bell(WORK_BELL)))
         yield
 
@@ -234,12 +341,11 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
 def _walker(core: _Core, work: Work, *, providers: Providers, media: Media) -> Walker:
     settings, ledger = core.settings, core.ledger
     _, upstream_names = load_catalogue(settings.catalogue_file)
-    tell = partial(core.wakeups.ring, OUTBOX_BELL)
     begin = partial(
         begin_attempt,
         work=work,
         ledger=ledger,
-        choose_route=partial(_route, providers, upstream_names),
+        choose_route=partial(route_of, providers, upstream_names),
         new_token=new_token,
     )
     submitting = partial(
@@ -247,48 +353,22 @@ def _walker(core: _Core, work: Work, *, providers: Providers, media: Media) -> W
         work=work,
         providers=providers,
         callback_url=partial(_callback_url, settings.callback_base_url),
+        clock=utc_now,
+        render_event=render_event,
     )
-    completing = partial(complete, work=work, ledger=ledger, clock=utc_now, render_event=render_event)
-    refunding = partial(refund, work=work, ledger=ledger, clock=utc_now, render_event=render_event)
     steps: dict[State, Step] = {
         State.PENDING: begin,
-        State.SUBMITTING: partial(recover, work=work, providers=providers),
-        State.PROCESSING: partial(check, work=work, providers=providers, media=media),
-        State.STORED: _then(completing, tell),
-        State.FAILING: _then(refunding, tell),
+        State.SUBMITTING: partial(
+            recover, work=work, providers=providers, clock=utc_now, render_event=render_event
+        ),
+        State.PROCESSING: partial(
+            check, work=work, providers=providers, media=media, clock=utc_now, render_event=render_event
+        ),
+        State.STORED: partial(complete, work=work, ledger=ledger, clock=utc_now, render_event=render_event),
+        State.FAILING: partial(refund, work=work, ledger=ledger, clock=utc_now, render_event=render_event),
     }
     return Walker(work=work, steps=steps, submit=submitting)
 
 
-def _providers(settings: JobsSettings, session: aiohttp.ClientSession) -> Providers:
-    # The simulator draws from the seed; ModelArk documents none for the models we ask it for.
-    simulator = ArkProvider(
-        session=session,
-        base_url=settings.simulator_base_url,
-        api_key=settings.simulator_api_key.get_secret_value(),
-        sends_seed=True,
-    )
-    if settings.ark_api_key is None:
-        return {SIMULATOR: simulator}
-    live = ArkProvider(
-        session=session, base_url=settings.ark_base_url, api_key=settings.ark_api_key.get_secret_value()
-    )
-    return {SIMULATOR: simulator, LIVE: live}
-
-
-def _route(providers: Providers, upstream_names: UpstreamNames, job: Job) -> Route:
-    name = LIVE if job.owner.environment == "live" and LIVE in providers else SIMULATOR
-    return Route(name=name, upstream_model=upstream_names[job.model]["ark"])
-
-
 def _callback_url(base_url: str, token: str) -> str | None:
     return f"{base_url.rstrip('/')}/callbacks/{token}" if base_url else None
-
-
-def _then(step: Step, ring: Callable[[], None]) -> Step:
-    async def stepped(claim: Claim) -> Claim | None:
-        held = await step(claim)
-        ring()
-        return held
-
-    return stepped

@@ -7,7 +7,11 @@ from contextlib import asynccontextmanager
 
 from services.common.errors import ServiceError
 from services.common.loop import repeat
-from services.jobs.domain import Claim, LeaseLostError, State
+from services.jobs.domain import (
+    Claim,
+    LeaseLostError,
+    State,
+)
 from services.jobs.ports import Work
 from services.jobs.steps.timing import LEASE_SECONDS, RENEW_SECONDS, retry_seconds
 

@@ -54,6 +54,8 @@ class Engine:
         await asyncio.gather(*runs, return_exceptions=True)
 
     async def _run(self, task: Task) -> None:
+        if task.order.scenario.held:
+            await asyncio.sleep(task.order.directive_number)
         async with self._slots:
             if task.status is not Status.QUEUED:
                 return

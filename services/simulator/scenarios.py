@@ -74,6 +74,7 @@ class Scenario:
     media: Media = Media.WHOLE
     callbacks: Callbacks = Callbacks.FLAWLESS
     delayed: bool = False
+    held: bool = False
 
 
 FLAWLESS: Final = Scenario(directive="", sentence="Everything goes well.")
@@ -104,6 +105,12 @@ SCENARIOS: Final = (
         sentence="The task runs N seconds longer.",
         number=30,
         delayed=True,
+    ),
+    Scenario(
+        directive="queue",
+        sentence="The task stays queued N seconds longer.",
+        number=30,
+        held=True,
     ),
     Scenario(
         directive="expire",

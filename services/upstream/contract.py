@@ -136,5 +136,11 @@ class Provider(Protocol):
         Raises BusyError, UnreachableError or BrokenError.
         """
 
+    async def cancel(self, task_id: str, *, timeout_seconds: float) -> bool:
+        """Asks for a task to be stopped. True: it surely has ended and no result will come. False: it goes on.
+
+        Repeating it is harmless. Raises BusyError, UnreachableError or BrokenError; then it may have been stopped.
+        """
+
     def read_callback(self, body: bytes) -> Callback:
         """Returns what a callback body claims; unusable bodies claim nothing."""

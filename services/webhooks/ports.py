@@ -97,8 +97,11 @@ class Endpoints(Protocol):
 
     async def add(
         self, endpoint_id: str, *, owner: Owner, wanted: EndpointChange, secret: str
-    ) -> Endpoint | None:
-        """Registers an endpoint. Returns None when the owner has ENDPOINTS_MAX already."""
+    ) -> tuple[Endpoint, str] | None:
+        """Registers an endpoint, unless there is one with its id, and returns it with its secret.
+
+        Returns None when the owner has ENDPOINTS_MAX others already.
+        """
 
     async def all_of(self, owner: Owner) -> list[Endpoint]:
         """Returns the owner's endpoints, oldest first."""
@@ -152,7 +155,7 @@ class Redeliveries(Protocol):
         start: datetime,
         end: datetime,
     ) -> Redelivery:
-        """Starts a task."""
+        """Starts a task, unless there is one with its id, and returns it."""
 
     async def get(self, redelivery_id: str, *, owner: Owner) -> Redelivery | None:
         """Returns the owner's task."""

@@ -3,6 +3,8 @@
 from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, LargeBinary, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.common.idempotency_store import idempotency_table
+
 metadata = MetaData()
 
 signing_secrets = Table(
@@ -45,3 +47,6 @@ audit = Table(
     Column("reason", Text, nullable=False),
     Column("details", JSONB, nullable=False),
 )
+
+idempotency = idempotency_table(metadata)
+"""Requests with idempotency keys, and what was answered to them."""

@@ -18,8 +18,12 @@ from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.egress import UrlPolicy, check_url, open_egress_session
+from services.common.idempotency import IDLE_SECONDS, idempotent
+from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id
 from services.common.key_client import KeyClient
+from services.common.limit_client import LimitClient
+from services.common.limits import Limiter, limited
 from services.common.loop import repeat, running
 from services.common.serve import AddServicer, Port, serve
 from services.common.validation import validated
@@ -91,7 +95,9 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
         if Role.API in role:
             billing = await stack.enter_async_context(open_channel(settings.billing_target))
             keys = KeyCache(KeyClient(billing).look_up)
-            ports.append(_public_port(settings, pool, fernet=fernet, ring=ring, keys=keys))
+            limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
+            await stack.enter_async_context(limiter.running())
+            ports.append(_public_port(settings, pool, fernet=fernet, ring=ring, keys=keys, limiter=limiter))
         internal_address, *public = await stack.enter_async_context(
             serve(*ports, notice_seconds=settings.notice_seconds)
         )
@@ -108,6 +114,8 @@ async def _dispatching(
         name="redeliver",
         idle_seconds=REDELIVERY_SECONDS,
     )
+    forget = SqlIdempotencyKeys(pool).forget_expired
+    forgetting = repeat(forget, name="idempotency", idle_seconds=IDLE_SECONDS)
     async with open_egress_session(_policy(settings), connections_max=DELIVERIES_MAX) as session:
         dispatcher = Dispatcher(
             deliveries=SqlDeliveries(pool),
@@ -120,7 +128,7 @@ async def _dispatching(
             clock=utc_now,
             wake=bell,
         )
-        async with dispatcher.running(), running(redelivering):
+        async with dispatcher.running(), running(redelivering), running(forgetting):
             yield
 
 
@@ -129,7 +137,13 @@ def _policy(settings: WebhooksSettings) -> UrlPolicy:
 
 
 def _public_port(
-    settings: WebhooksSettings, pool: Pool, *, fernet: Fernet, ring: Callable[[], None], keys: KeyCache
+    settings: WebhooksSettings,
+    pool: Pool,
+    *,
+    fernet: Fernet,
+    ring: Callable[[], None],
+    keys: KeyCache,
+    limiter: Limiter,
 ) -> Port:
     needs = Needs(
         endpoints=SqlEndpoints(pool, fernet),
@@ -145,7 +159,15 @@ def _public_port(
     return Port(
         address=settings.public_address,
         services=((PUBLIC_SERVICE, partial(add_WebhooksServiceServicer_to_server, webhooks)),),
-        layers=(logged, errors_mapped, authenticated(keys, ACCESS), validated),
+        layers=(
+            logged,
+            errors_mapped,
+            authenticated(keys, ACCESS),
+            limited(limiter, ACCESS),
+            # The answer to a registration holds the endpoint's secret.
+            idempotent(SqlIdempotencyKeys(pool, seal=fernet.encrypt, unseal=fernet.decrypt), ACCESS),
+            validated,
+        ),
         reflection=settings.reflection,
     )
 

@@ -8,8 +8,10 @@ import psutil
 
 from tests.bench.api import measure_api
 from tests.bench.ledger import measure_ledger
+from tests.bench.limits import measure_limits
 from tests.bench.report import Row, publish
 from tests.bench.usage import measure_usage
+from tests.bench.waiting import measure_waiting
 from tests.bench.walk import measure_walk
 from tests.bench.webhooks import measure_webhooks
 from tests.e2e.local_stack import Stack, running_stack
@@ -34,6 +36,8 @@ def main() -> None:
         rows += asyncio.run(measure_ledger(stack))
         rows += asyncio.run(measure_webhooks(stack))
         rows += asyncio.run(measure_usage(stack))
+        rows += asyncio.run(measure_waiting(stack))
+        rows += asyncio.run(measure_limits(stack))
     took = time.monotonic() - started
     rows.append(Row(name="the whole bench, s", measured=took, goal=360, better="lower"))
     publish(rows, file=REPORT)

@@ -21,6 +21,7 @@ ROUNDS = 7
 LOADED_SECONDS = 2.5
 UNLOADED_SECONDS = 1.0
 DATABASE = "jobs_bench"
+KEYED_CREATE = "create with an idempotency key"
 JOBS = 64
 """Polled in turn."""
 CREATE_BODY = json.dumps(
@@ -51,9 +52,14 @@ async def measure_api(stack: Stack, account: Account) -> list[Row]:
             await _round(requests, connections=LOADED_CONNECTIONS, seconds=LOADED_SECONDS)
             for _ in range(ROUNDS)
         ]
+        del requests[KEYED_CREATE]
         alone = [await _round(requests, connections=1, seconds=UNLOADED_SECONDS) for _ in range(ROUNDS)]
     failed = sum(
-        count for each in loaded for status, count in each["create"].statuses.items() if status != 200
+        count
+        for each in loaded
+        for name in ("create", KEYED_CREATE)
+        for status, count in each[name].statuses.items()
+        if status != 200
     )
     rates = [
         Row(
@@ -62,7 +68,7 @@ async def measure_api(stack: Stack, account: Account) -> list[Row]:
             goal=None,
             better="higher",
         )
-        for name in requests
+        for name in loaded[0]
     ]
     return [
         *rates,
@@ -77,6 +83,12 @@ async def measure_api(stack: Stack, account: Account) -> list[Row]:
         ),
         _latency_ratio(alone, "poll", goal=4),
         _latency_ratio(alone, "create", goal=12),
+        Row(
+            name=f"{KEYED_CREATE} rate / create rate",
+            measured=median(each[KEYED_CREATE].per_second / each["create"].per_second for each in loaded),
+            goal=0.6,
+            better="higher",
+        ),
     ]
 
 
@@ -110,10 +122,18 @@ async def _targets(stack: Stack, account: Account) -> AsyncIterator[Requests]:
         key, path = account.keys["live"], "/v1/videos/generations"
         polls = itertools.cycle([request("GET", "bench", f"{path}/{job_id}", key=key) for job_id in job_ids])
         create = request("POST", "bench", path, key=key, body=CREATE_BODY)
+        numbers = itertools.count()
+
+        def keyed_create() -> bytes:
+            return request(
+                "POST", "bench", path, key=key, body=CREATE_BODY, idempotency_key=f"bench-{next(numbers)}"
+            )
+
         yield {
             "echo": (yardstick, polls.__next__),
             "poll": (real, polls.__next__),
             "create": (real, lambda: create),
+            KEYED_CREATE: (real, keyed_create),
         }
 
 

@@ -25,6 +25,12 @@ class Echo(video_service_pb2_grpc.VideoServiceServicer):
     async def EstimateVideo(self, request: Any, context: Any) -> Any:  # noqa: N802
         raise NotImplementedError
 
+    async def CancelVideo(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise NotImplementedError
+
+    def WatchVideo(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise NotImplementedError
+
     async def GetVideo(self, request: Any, context: Any) -> video_service_pb2.GetVideoResponse:  # noqa: N802
         return self._answer
 

@@ -73,9 +73,13 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._next_request())
 
 
-def request(method: str, host: str, path: str, *, key: str, body: bytes = b"") -> bytes:
+def request(
+    method: str, host: str, path: str, *, key: str, body: bytes = b"", idempotency_key: str = ""
+) -> bytes:
     """Returns the bytes of one request."""
     head = f"{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n"
+    if idempotency_key:
+        head += f"idempotency-key: {idempotency_key}\r\n"
     if body:
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body

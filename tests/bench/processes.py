@@ -17,7 +17,10 @@ from tests.e2e.edge_process import running_edge
 async def open_edge(status: dict[str, Any], jobs_target: str) -> AsyncIterator[str]:
     """Runs an edge without an access log in front of a jobs process and the stack's billing. Yields `host:port`."""
     async with running_edge(
-        jobs_targets=jobs_target, billing_targets=status["grpc"]["billing"]["public"], access_log=False
+        jobs_targets=jobs_target,
+        billing_targets=status["grpc"]["billing"]["public"],
+        access_log=False,
+        calls_per_second_per_address=0,
     ) as edge:
         yield edge.address
 

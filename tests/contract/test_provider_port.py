@@ -66,6 +66,9 @@ class Stage(Protocol):
     def lists_nothing(self) -> None: ...
     def reports(self, state: str) -> None: ...
     def forgot_the_task(self) -> None: ...
+    def stops_a_queued_task(self) -> None: ...
+    def refuses_to_stop(self) -> None: ...
+    def loses_the_answer_to_a_stop(self) -> None: ...
     def request_count(self) -> int: ...
 
 
@@ -125,6 +128,20 @@ class ArkStage:
     def forgot_the_task(self) -> None:
         self._will_fail(404, "NotFound.Task")
 
+    def stops_a_queued_task(self) -> None:
+        self.reports("queued")
+        self.server.will(Reply(body={}))
+
+    def refuses_to_stop(self) -> None:
+        self.reports("queued")
+        self._will_fail(409, "InvalidAction.RunningTaskDeletion")
+        self.reports("running")
+
+    def loses_the_answer_to_a_stop(self) -> None:
+        self.reports("queued")
+        for _ in range(2):
+            self.server.will(Reply(fault=Fault.RESET))
+
     def request_count(self) -> int:
         return len(self.server.seen)
 
@@ -169,6 +186,10 @@ async def find(stage: Stage, *, timeout_seconds: float = 5) -> str | None:
 
 async def check(stage: Stage, *, timeout_seconds: float = 5) -> Pending | Done | Refused:
     return await stage.provider.check(stage.task_id, timeout_seconds=timeout_seconds)
+
+
+async def cancel(stage: Stage, *, timeout_seconds: float = 5) -> bool:
+    return await stage.provider.cancel(stage.task_id, timeout_seconds=timeout_seconds)
 
 
 async def test_submitting_returns_the_task_after_one_request(stage: Stage) -> None:
@@ -216,7 +237,7 @@ async def test_submission_without_an_answer_is_sent_once_and_told_apart(
     assert stage.request_count() == 1
 
 
-@pytest.mark.parametrize("call", [submit, find, check])
+@pytest.mark.parametrize("call", [submit, find, check, cancel])
 async def test_provider_that_is_down_is_unreachable(stage: Stage, call: Call) -> None:
     await stage.is_down()
 
@@ -224,7 +245,7 @@ async def test_provider_that_is_down_is_unreachable(stage: Stage, call: Call) ->
         await call(stage)
 
 
-@pytest.mark.parametrize("call", [find, check])
+@pytest.mark.parametrize("call", [find, check, cancel])
 @pytest.mark.parametrize(
     ("behaviour", "error"),
     [
@@ -300,6 +321,46 @@ async def test_task_the_provider_forgot_has_expired(stage: Stage) -> None:
 
     assert isinstance(answer, Refused)
     assert answer.kind is RefusalKind.EXPIRED
+
+
+async def test_a_queued_task_is_stopped(stage: Stage) -> None:
+    stage.stops_a_queued_task()
+
+    assert await cancel(stage)
+
+
+@pytest.mark.parametrize(
+    ("state", "has_ended"),
+    [("running", False), ("succeeded", False), ("failed", True), ("expired", True), ("cancelled", True)],
+)
+async def test_a_task_that_left_the_queue_is_only_asked_about(
+    stage: Stage, state: str, has_ended: bool
+) -> None:
+    stage.reports(state)
+
+    assert await cancel(stage) is has_ended
+    assert stage.request_count() == 1
+
+
+async def test_a_task_that_begins_to_run_while_it_is_to_be_stopped_goes_on(stage: Stage) -> None:
+    stage.refuses_to_stop()
+
+    assert not await cancel(stage)
+
+
+async def test_a_task_the_provider_forgot_needs_no_stop(stage: Stage) -> None:
+    stage.forgot_the_task()
+
+    assert await cancel(stage)
+
+
+async def test_a_stop_without_an_answer_may_be_asked_for_again(stage: Stage) -> None:
+    stage.loses_the_answer_to_a_stop()
+    with pytest.raises(UnreachableError):
+        await cancel(stage)
+    stage.reports("cancelled")
+
+    assert await cancel(stage)
 
 
 async def test_callback_claims_its_task_and_garbage_claims_nothing(stage: Stage) -> None:

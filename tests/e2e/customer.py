@@ -77,8 +77,10 @@ def data_of(answer: Answer) -> Any:
 
 
 @asynccontextmanager
-async def open_customer(edge: str, key: str) -> AsyncIterator[Customer]:
+async def open_customer(
+    edge: str, key: str, *, seconds: float = ANSWER_SECONDS_MAX
+) -> AsyncIterator[Customer]:
     """Opens a customer whose every call has a deadline."""
-    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX)
+    timeout = aiohttp.ClientTimeout(total=seconds)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         yield Customer(session, edge=edge, key=key)

@@ -18,11 +18,12 @@ from services.devstack.state import read_state
 START_SECONDS_MAX = 240
 READY_SECONDS_MAX = 120
 COMMAND_SECONDS_MAX = 120
+OFTEN = ("--calls-per-minute", "100000")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """An account of the Seedancee2 contract."""
+    """An account of either contract."""
 
     account_id: str
     keys: dict[str, str]
@@ -64,9 +65,12 @@ class Stack:
             time.sleep(0.1)
         return status
 
-    def create_account(self, name: str = "tests", *, credits_each: str = "100000") -> Account:
-        """Opens an account with `credits_each` in either environment."""
-        return Account(**self.answer("account", "create", name, "--credits", credits_each))
+    def create_account(
+        self, name: str = "tests", *, credits_each: str = "100000", contract: str = "seedancee2"
+    ) -> Account:
+        """Opens an account with `credits_each` in either environment, whose keys tests may poll with."""
+        options = ("--credits", credits_each, "--contract", contract, *OFTEN)
+        return Account(**self.answer("account", "create", name, *options))
 
 
 def reelgate(

@@ -41,12 +41,17 @@ class Receiver:
 
     async def first(self, name: str, *, seconds: float) -> Received:
         """Returns the first webhook to an address, waiting for it for `seconds` at the most."""
+        return (await self.several(name, 1, seconds=seconds))[0]
+
+    async def several(self, name: str, count: int, *, seconds: float) -> list[Received]:
+        """Returns what came to an address, once that is so many, after `seconds` at the most."""
         try:
             async with asyncio.timeout(seconds), self._came:
-                await self._came.wait_for(lambda: name in self.webhooks)
+                await self._came.wait_for(lambda: len(self.webhooks.get(name, ())) >= count)
         except TimeoutError:
-            raise AssertionError(f"no webhook for {name}; there are {sorted(self.webhooks)}") from None
-        return self.webhooks[name][0]
+            counts = {each: len(found) for each, found in self.webhooks.items()}
+            raise AssertionError(f"not {count} webhooks for {name}; there are {counts}") from None
+        return list(self.webhooks[name])
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["Receiver"]:

@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Job, Owner, PriceList, Status, UsageCount
+from services.jobs.domain import (
+    CAPS_DEFAULT,
+    Buyer,
+    Caps,
+    Job,
+    NewVideo,
+    Owner,
+    PriceList,
+    Status,
+    UsageCount,
+)
 from tests.fakes.upstream import MemoryLedger
 
 
@@ -16,7 +26,7 @@ class FakeJobs:
     jobs: dict[str, Job] = field(default_factory=dict)
     outage: Exception | None = None
 
-    async def create(self, job: Job) -> None:
+    async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
         if self.outage is not None:
             raise self.outage
         assert job.id not in self.jobs
@@ -27,14 +37,14 @@ class FakeJobs:
         return found if found is not None and found.owner == owner else None
 
     async def newest(
-        self, *, owner: Owner, status: Status | None, before_id: str | None, limit: int
+        self, *, owner: Owner, status: Status | None, before_id: str | None, limit: int, offset: int = 0
     ) -> list[Job]:
         found = [
             job
             for job in self._of(owner)
             if (status is None or job.status is status) and (before_id is None or job.id < before_id)
         ]
-        return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
+        return sorted(found, key=lambda job: job.id, reverse=True)[offset : offset + limit]
 
     async def usage(self, *, owner: Owner, start: datetime, end: datetime) -> list[UsageCount]:
         groups: defaultdict[tuple[date, str], list[Job]] = defaultdict(list)
@@ -88,3 +98,8 @@ class FakePrices:
 
     async def current(self) -> PriceList:
         return self.known
+
+
+async def accepts_all(wanted: NewVideo, buyer: Buyer, job_id: str) -> str:
+    """Fulfils Moderate: judges nothing."""
+    return "off"

@@ -4,7 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Job, Output, Owner
+from services.jobs.domain import (
+    Job,
+    Output,
+    Owner,
+)
 from services.upstream.contract import Callback, Done, Order, Pending, Refused
 
 Answer = Pending | Done | Refused | Exception
@@ -22,6 +26,9 @@ class ScriptedProvider:
     """What `check` says, in order; the last one stays."""
     tasks: dict[str, str] = field(default_factory=dict)
     orders: list[Order] = field(default_factory=list)
+    cancel_answer: bool | Exception = True
+    cancelled: list[str] = field(default_factory=list)
+    """Tasks that were to be stopped, in order."""
 
     async def submit(
         self, order: Order, *, correlation_id: str, callback_url: str | None, timeout_seconds: float
@@ -45,6 +52,12 @@ class ScriptedProvider:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def cancel(self, task_id: str, *, timeout_seconds: float) -> bool:
+        self.cancelled.append(task_id)
+        if isinstance(self.cancel_answer, Exception):
+            raise self.cancel_answer
+        return self.cancel_answer
 
     def read_callback(self, body: bytes) -> Callback:
         return Callback(task_id=body.decode() or None)

@@ -96,7 +96,7 @@ class Books:
 
     def unfinished(self, account: Account) -> Counter[str]:
         """Returns how many jobs there are by the last durable fact about them."""
-        query: LiteralString = "SELECT state FROM work JOIN jobs ON id = job_id WHERE account_id = %(owner)s"
+        query: LiteralString = "SELECT state FROM work WHERE account_id = %(owner)s"
         return Counter(state for (state,) in self.rows("jobs", query, owner=account.account_id))
 
     def events(self, account: Account) -> Counter[str]:

@@ -7,9 +7,14 @@ import pytest
 from typing_extensions import override
 
 from services.common.clock import utc_now
-from services.jobs.domain import Job, NewVideo
+from services.jobs.domain import (
+    CAPS_DEFAULT,
+    Caps,
+    Job,
+    NewVideo,
+)
 from services.jobs.operations.create_video import create_video
-from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices
+from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
 from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES
 
 WANTED = NewVideo(model="mini", input=INPUT, callback_url=None, metadata_json=None)
@@ -25,9 +30,9 @@ class DyingJobs(FakeJobs):
     is_committed: bool = False
 
     @override
-    async def create(self, job: Job) -> None:
+    async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
         if self.is_committed:
-            await super().create(job)
+            await super().create(job, caps=caps)
         raise self.death
 
 
@@ -39,6 +44,7 @@ async def create(jobs: DyingJobs) -> FakeLedger:
             buyer=BUYER,
             catalogue=CATALOGUE,
             prices=FakePrices(PRICES),
+            moderate=accepts_all,
             ledger=ledger,
             jobs=jobs,
             new_id=lambda _: JOB_ID,

@@ -9,7 +9,14 @@ import pytest
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import AuditNote, Refund, Status, WantedRefund
+from services.jobs.books import (
+    AuditNote,
+    Refund,
+    WantedRefund,
+)
+from services.jobs.domain import (
+    Status,
+)
 from services.jobs.operations.refund_job import refund_job
 from services.jobs.steps.settle_refunds import REFUNDS_MAX, settle_refunds
 from services.jobs.store.jobs import SqlJobs
@@ -80,7 +87,7 @@ async def till(make_database: MakeDatabase) -> AsyncIterator[Till]:
         await made.ledger.capture(JOB.id, amount_micros=JOB.reserved_micros)
         [claim] = await work.claim(limit=1, lease_seconds=60)
         ended = replace(JOB, status=Status.COMPLETED, charged_micros=JOB.reserved_micros, ended_at=utc_now())
-        await work.finish(claim, ended, event_type="t", event_body=b"")
+        await work.finish(claim, ended, event=None)
         yield made
 
 

@@ -15,6 +15,8 @@ from services.common.errors import Reason, ServiceError
 async def create_hold(new: NewHold, *, holds: Holds) -> Hold:
     """Sets credits aside until the hold expires or is confirmed. Repeating it returns the same hold.
 
+    A test balance that falls short refills itself to STANDING_TEST_MICROS first, if that is enough.
+
     Refuses with CREDITS_INSUFFICIENT, SPEND_LIMIT_EXCEEDED, ACCOUNT_NOT_FOUND, KEY_NOT_FOUND or HOLD_MISMATCH.
     """
     answer = await holds.create(new)

@@ -8,12 +8,14 @@ from typing_extensions import override
 
 from services.billing.convert import (
     LIST_LIMIT_DEFAULT,
+    parse_account_rules,
     parse_correction,
     parse_grant,
     parse_limits,
     parse_note,
     parse_statement_range,
     render_account,
+    render_account_rules,
     render_spending,
     render_statement_line,
 )
@@ -23,6 +25,7 @@ from services.billing.operations.get_statement import get_statement
 from services.billing.operations.give_credits import give_credits
 from services.billing.operations.resume_account import resume_account
 from services.billing.operations.set_account_limits import set_account_limits
+from services.billing.operations.set_account_rules import set_account_rules
 from services.billing.operations.suspend_account import suspend_account
 from services.billing.ports import Accounts, Statements
 
@@ -94,6 +97,18 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
             accounts=self._accounts,
         )
         return account_service_pb2.SetAccountLimitsResponse(spending=render_spending(spending))
+
+    @override
+    async def SetAccountRules(
+        self, request: account_service_pb2.SetAccountRulesRequest, context: Context
+    ) -> account_service_pb2.SetAccountRulesResponse:
+        rules = await set_account_rules(
+            request.account_id,
+            rules=parse_account_rules(request.rules),
+            note=parse_note(request.audit),
+            accounts=self._accounts,
+        )
+        return account_service_pb2.SetAccountRulesResponse(rules=render_account_rules(rules))
 
     @override
     async def GrantCredits(

@@ -6,13 +6,14 @@ from grpc.aio import ServicerContext
 from reelgate.admin.v1 import key_admin_service_pb2, key_admin_service_pb2_grpc
 from typing_extensions import override
 
-from services.billing.convert import parse_limits, parse_note, render_key
+from services.billing.convert import parse_key_rules, parse_limits, parse_note, render_key
 from services.billing.operations.create_key import create_key
 from services.billing.operations.disable_key import disable_key
 from services.billing.operations.list_keys import list_keys
 from services.billing.operations.rotate_key import rotate_key
 from services.billing.operations.set_key_limits import set_key_limits
 from services.billing.operations.set_key_models import set_key_models
+from services.billing.operations.set_key_rules import set_key_rules
 from services.billing.ports import Accounts, Keys
 
 Context = ServicerContext[Any, Any]
@@ -85,3 +86,15 @@ class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
             request.key_id, models=request.models, note=parse_note(request.audit), keys=self._keys
         )
         return key_admin_service_pb2.SetKeyModelsResponse(key=render_key(key))
+
+    @override
+    async def SetKeyRules(
+        self, request: key_admin_service_pb2.SetKeyRulesRequest, context: Context
+    ) -> key_admin_service_pb2.SetKeyRulesResponse:
+        key = await set_key_rules(
+            request.key_id,
+            rules=parse_key_rules(request.rules),
+            note=parse_note(request.audit),
+            keys=self._keys,
+        )
+        return key_admin_service_pb2.SetKeyRulesResponse(key=render_key(key))

@@ -1,6 +1,6 @@
 """Accounts and balances in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Select, bindparam, cast, func, insert, null, 
 from services.billing.domain import (
     BALANCE_MICROS_MAX,
     Account,
+    AccountRules,
     AuditNote,
     Balance,
     Funds,
@@ -42,6 +43,8 @@ _ADD_SPENDING = Query(
     )
 )
 _ACCOUNT_COLUMNS = ("account_id", "name", "contract", "created_at", "suspended_at")
+_RULE_COLUMNS = ("jobs_at_once", "moderation_profile")
+_SHOWN_COLUMNS = (*_ACCOUNT_COLUMNS, *_RULE_COLUMNS)
 
 
 def _with_funds(chosen: Select[Any]) -> Query:
@@ -49,7 +52,7 @@ def _with_funds(chosen: Select[Any]) -> Query:
     account = chosen.subquery()
     return Query(
         select(
-            *(account.c[name] for name in _ACCOUNT_COLUMNS),
+            *(account.c[name] for name in _SHOWN_COLUMNS),
             balances.c.environment,
             balances.c.available_micros,
             balances.c.held_micros,
@@ -65,7 +68,7 @@ def _with_funds(chosen: Select[Any]) -> Query:
     )
 
 
-_ACCOUNTS = select(*(accounts.c[name] for name in _ACCOUNT_COLUMNS))
+_ACCOUNTS = select(*(accounts.c[name] for name in _SHOWN_COLUMNS))
 _NEWEST = _ACCOUNTS.order_by(accounts.c.account_id.desc()).limit(bindparam("accounts_max"))
 _GET = _with_funds(_ACCOUNTS.where(accounts.c.account_id == bindparam("of_account_id")))
 _PAGE = _with_funds(_NEWEST)
@@ -82,6 +85,12 @@ _RESUME = Query(
     .where(_of_account, accounts.c.suspended_at.is_not(None))
     .values(suspended_at=null())
     .returning(accounts.c.account_id)
+)
+_RULES_LOCKED = Query(
+    select(*(accounts.c[name] for name in _RULE_COLUMNS)).where(_of_account).with_for_update(key_share=True)
+)
+_SET_RULES = Query(
+    update(accounts).where(_of_account).values({name: bindparam(f"new_{name}") for name in _RULE_COLUMNS})
 )
 _CONTRACT = Query(select(accounts.c.contract).where(accounts.c.account_id == bindparam("account_id")))
 _BALANCE = Query(
@@ -167,6 +176,25 @@ class SqlAccounts:
                 note=note,
             )
 
+    async def set_rules(
+        self, account_id: str, *, rules: AccountRules, note: AuditNote
+    ) -> AccountRules | None:
+        """See Accounts."""
+        async with self._pool.connection() as connection, connection.transaction():
+            found = await fetch_within(connection, _RULES_LOCKED, of_account_id=account_id)
+            if not found:
+                return None
+            before = AccountRules(**found[0])
+            if before == rules:
+                return before
+            new = {f"new_{name}": value for name, value in vars(rules).items()}
+            await connection.execute(_SET_RULES.sql, _SET_RULES.bind(of_account_id=account_id, **new))
+            details = {"before": vars(before), "after": vars(rules)}
+            await write_audit(
+                connection, note, action="account.set_rules", subject_id=account_id, details=details
+            )
+            return rules
+
     async def contract(self, account_id: str) -> str | None:
         """See Accounts."""
         rows = await fetch(self._pool, _CONTRACT, account_id=account_id)
@@ -204,9 +232,17 @@ async def _get(connection: Connection, account_id: str) -> Account | None:
 
 def _accounts(rows: Sequence[dict[str, Any]]) -> list[Account]:
     return [
-        Account(**dict(zip(_ACCOUNT_COLUMNS, values, strict=True)), funds=tuple(map(_funds, of_account)))
-        for values, of_account in groupby(rows, itemgetter(*_ACCOUNT_COLUMNS))
+        _account(dict(zip(_SHOWN_COLUMNS, values, strict=True)), of_account)
+        for values, of_account in groupby(rows, itemgetter(*_SHOWN_COLUMNS))
     ]
+
+
+def _account(shown: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Account:
+    return Account(
+        **{name: shown[name] for name in _ACCOUNT_COLUMNS},
+        rules=AccountRules(**{name: shown[name] for name in _RULE_COLUMNS}),
+        funds=tuple(map(_funds, rows)),
+    )
 
 
 def _funds(row: dict[str, Any]) -> Funds:

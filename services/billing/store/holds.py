@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.elements import ColumnElement
 
 from services.billing.domain import (
+    STANDING_TEST_MICROS,
     Hold,
     HoldChange,
     HoldRefusal,
@@ -47,6 +48,8 @@ _CREATE_HOLDS = Query(
             _texts("environments"),
             _amounts("amounts"),
             _texts("key_ids"),
+            _texts("contracts"),
+            _amounts("standing_micros"),
         ).table_valued(*_ANSWER_COLUMNS)
     )
 )
@@ -123,6 +126,8 @@ class SqlHolds:
             environments=[new.environment for new in batch],
             amounts=[new.amount_micros for new in batch],
             key_ids=[new.key_id for new in batch],
+            contracts=list(STANDING_TEST_MICROS),
+            standing_micros=list(STANDING_TEST_MICROS.values()),
         )
         return _answers(rows)
 

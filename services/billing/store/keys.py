@@ -18,7 +18,15 @@ from sqlalchemy import (
     update,
 )
 
-from services.billing.domain import AuditNote, Key, NewKey, SpendLimits
+from services.billing.domain import (
+    ACCOUNT_JOBS_AT_ONCE,
+    CALLS_PER_MINUTE,
+    AuditNote,
+    Key,
+    KeyRules,
+    NewKey,
+    SpendLimits,
+)
 from services.billing.store.audit import write_audit
 from services.billing.store.rows import fetch, fetch_within
 from services.billing.store.spending import SPENDING_COLUMNS, set_limits, spending_of
@@ -27,9 +35,10 @@ from services.common.authentication import Caller
 from services.common.database import Connection, Pool, Query
 
 _KEY_COLUMNS = ("key_id", "account_id", "environment", "hint", "created_at", "disabled_at")
+_RULE_COLUMNS = ("kind", "calls_per_minute", "jobs_at_once", "moderation_profiles")
 _overlaps = api_keys.c.previous_until > func.now()
 _KEYS = select(
-    *(api_keys.c[name] for name in _KEY_COLUMNS),
+    *(api_keys.c[name] for name in (*_KEY_COLUMNS, *_RULE_COLUMNS)),
     api_keys.c.models,
     case((_overlaps, api_keys.c.previous_until)).label("previous_until"),
     *SPENDING_COLUMNS,
@@ -70,6 +79,9 @@ _ROTATE = Query(
     .returning(api_keys.c.key_id)
 )
 _SET_MODELS = Query(update(api_keys).where(_of_key).values(models=bindparam("new_models")))
+_SET_RULES = Query(
+    update(api_keys).where(_of_key).values({name: bindparam(f"new_{name}") for name in _RULE_COLUMNS})
+)
 _DISABLE = Query(
     update(api_keys)
     .where(_of_key, api_keys.c.disabled_at.is_(None))
@@ -86,6 +98,9 @@ def _callers(*conditions: ColumnElement[bool]) -> Select[Any]:
             api_keys.c.environment,
             accounts.c.contract,
             api_keys.c.models,
+            *(api_keys.c[name] for name in _RULE_COLUMNS),
+            accounts.c.jobs_at_once.label("account_jobs_at_once"),
+            accounts.c.moderation_profile,
         )
         .join_from(api_keys, accounts, api_keys.c.account_id == accounts.c.account_id)
         .where(*conditions, api_keys.c.disabled_at.is_(None), accounts.c.suspended_at.is_(None))
@@ -174,6 +189,19 @@ class SqlKeys:
             await write_audit(connection, note, action="key.set_models", subject_id=key_id, details=details)
             return replace(key, models=models)
 
+    async def set_rules(self, key_id: str, *, rules: KeyRules, note: AuditNote) -> Key | None:
+        """See Keys."""
+        async with self._pool.connection() as connection, connection.transaction():
+            key = await _get(connection, key_id, query=_GET_LOCKED)
+            if key is None or key.rules == rules:
+                return key
+            new = {f"new_{name}": value for name, value in vars(rules).items()}
+            new["new_moderation_profiles"] = list(rules.moderation_profiles)
+            await connection.execute(_SET_RULES.sql, _SET_RULES.bind(of_key_id=key_id, **new))
+            details = {"before": vars(key.rules), "after": vars(rules)}
+            await write_audit(connection, note, action="key.set_rules", subject_id=key_id, details=details)
+            return replace(key, rules=rules)
+
     async def disable(self, key_id: str, *, note: AuditNote) -> Key | None:
         """See Keys."""
         async with self._pool.connection() as connection, connection.transaction():
@@ -184,7 +212,7 @@ class SqlKeys:
     async def find(self, sha256: bytes) -> Caller | None:
         """See Keys."""
         rows = await fetch(self._pool, _FIND_KEY, sha256=sha256)
-        return Caller(**{**rows[0], "models": tuple(rows[0]["models"])}) if rows else None
+        return _caller(rows[0]) if rows else None
 
 
 async def _get(connection: Connection, key_id: str, *, query: Query = _GET) -> Key | None:
@@ -196,6 +224,30 @@ def _key(row: dict[str, Any]) -> Key:
     return Key(
         **{name: row[name] for name in _KEY_COLUMNS},
         models=tuple(row["models"]),
+        rules=_rules(row),
         spending=spending_of(row),
         previous_until=row["previous_until"],
+    )
+
+
+def _rules(row: dict[str, Any]) -> KeyRules:
+    chosen = {name: row[name] for name in _RULE_COLUMNS}
+    return KeyRules(**{**chosen, "moderation_profiles": tuple(row["moderation_profiles"])})
+
+
+def _caller(row: dict[str, Any]) -> Caller:
+    rules = _rules(row)
+    account_jobs_at_once = row["account_jobs_at_once"] or ACCOUNT_JOBS_AT_ONCE
+    return Caller(
+        key_id=row["key_id"],
+        account_id=row["account_id"],
+        environment=row["environment"],
+        contract=row["contract"],
+        models=tuple(row["models"]),
+        kind=rules.kind,
+        calls_per_minute=rules.calls_per_minute or CALLS_PER_MINUTE[rules.kind],
+        account_jobs_at_once=account_jobs_at_once,
+        key_jobs_at_once=rules.jobs_at_once or account_jobs_at_once,
+        moderation_profile=row["moderation_profile"],
+        moderation_profiles=rules.moderation_profiles,
     )

@@ -12,15 +12,35 @@ from reelgate.admin.v1 import (
 
 from services.devstack.admin.balances import grant_credits
 from services.devstack.admin.channel import open_admin_channel
-from services.devstack.admin.keys import create_key
-from services.devstack.admin.records import ENVIRONMENTS, Account, Funds, Limits, NewAccount, Note, Spending
+from services.devstack.admin.keys import create_key, set_key_rules
+from services.devstack.admin.records import (
+    ENVIRONMENTS,
+    Account,
+    AccountRules,
+    Funds,
+    KeyRules,
+    Limits,
+    NewAccount,
+    Note,
+    Spending,
+)
 from services.devstack.admin.wire import to_limits_message, to_note_message, to_record, to_spending
 
 
 async def create_account(
-    name: str, *, contract: str, credits_micros: int, note: Note, billing: str, webhooks: str
+    name: str,
+    *,
+    contract: str,
+    credits_micros: int,
+    calls_per_minute: int | None = None,
+    note: Note,
+    billing: str,
+    webhooks: str,
 ) -> NewAccount:
-    """Opens an account with a key, and `credits_micros` if more than 0, in each environment. Raises ServiceError."""
+    """Opens an account with a key, and `credits_micros` if more than 0, in each environment. Raises ServiceError.
+
+    The keys may make `calls_per_minute`; None is the default.
+    """
     async with open_admin_channel(billing) as channel:
         account = await account_service_pb2_grpc.AccountServiceStub(channel).CreateAccount(
             account_service_pb2.CreateAccountRequest(
@@ -32,6 +52,11 @@ async def create_account(
     for environment in ENVIRONMENTS:
         key = await create_key(account.account_id, environment=environment, note=note, billing=billing)
         keys[environment] = key.secret
+        if calls_per_minute is not None:
+            rules = KeyRules(
+                kind=None, calls_per_minute=calls_per_minute, jobs_at_once=None, moderation_profiles=()
+            )
+            await set_key_rules(key.key_id, rules=rules, note=note, billing=billing)
         if credits_micros:
             await grant_credits(
                 account.account_id,
@@ -107,6 +132,22 @@ async def change_account_limits(
     return to_spending(answer.spending)
 
 
+async def set_account_rules(
+    account_id: str, *, rules: AccountRules, note: Note, billing: str
+) -> AccountRules:
+    """Replaces how an account may be used. Raises ServiceError."""
+    async with open_admin_channel(billing) as channel:
+        ruled = await account_service_pb2_grpc.AccountServiceStub(channel).SetAccountRules(
+            account_service_pb2.SetAccountRulesRequest(
+                account_id=account_id,
+                rules=account_pb2.AccountRules(**vars(rules)),
+                audit=to_note_message(note),
+            ),
+            wait_for_ready=True,
+        )
+    return to_record(AccountRules, ruled.rules)
+
+
 def _account(account: account_pb2.Account) -> Account:
     funds = [to_record(Funds, entry, spending=to_spending(entry.spending)) for entry in account.funds]
-    return to_record(Account, account, funds=funds)
+    return to_record(Account, account, rules=to_record(AccountRules, account.rules), funds=funds)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from reelgate.admin.v1 import key_admin_service_pb2, key_admin_service_pb2_grpc
 
 from services.devstack.admin.channel import open_admin_channel
-from services.devstack.admin.records import Key, Limits, NewKey, Note
+from services.devstack.admin.records import Key, KeyRules, Limits, NewKey, Note
 from services.devstack.admin.wire import to_limits_message, to_note_message, to_record, to_spending
 
 
@@ -77,5 +77,20 @@ async def set_key_models(key_id: str, *, models: Sequence[str], note: Note, bill
     return _key(bounded.key)
 
 
+async def set_key_rules(key_id: str, *, rules: KeyRules, note: Note, billing: str) -> Key:
+    """Replaces how a key may be used. Raises ServiceError."""
+    async with open_admin_channel(billing) as channel:
+        ruled = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).SetKeyRules(
+            key_admin_service_pb2.SetKeyRulesRequest(
+                key_id=key_id,
+                rules=key_admin_service_pb2.KeyRules(**vars(rules)),
+                audit=to_note_message(note),
+            ),
+            wait_for_ready=True,
+        )
+    return _key(ruled.key)
+
+
 def _key(key: key_admin_service_pb2.Key) -> Key:
-    return to_record(Key, key, models=list(key.models), spending=to_spending(key.spending))
+    rules = to_record(KeyRules, key.rules, moderation_profiles=list(key.rules.moderation_profiles))
+    return to_record(Key, key, models=list(key.models), rules=rules, spending=to_spending(key.spending))

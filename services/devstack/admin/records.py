@@ -54,6 +54,29 @@ class Funds:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccountRules:
+    """How an account may be used. None has the default."""
+
+    jobs_at_once: int | None
+    """Of its jobs, at providers, in each environment."""
+    moderation_profile: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRules:
+    """How a key may be used. None has the default."""
+
+    kind: str | None
+    """`business` or `admin`."""
+    calls_per_minute: int | None
+    """In any 60 seconds."""
+    jobs_at_once: int | None
+    """Of its jobs, at providers."""
+    moderation_profiles: Sequence[str]
+    """What a request may choose besides the account's."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Account:
     """Whoever pays."""
 
@@ -62,6 +85,7 @@ class Account:
     contract: str
     created_at: str
     suspended_at: str | None
+    rules: AccountRules
     funds: Sequence[Funds]
 
 
@@ -90,6 +114,7 @@ class Key:
     previous_until: str | None
     models: Sequence[str]
     """Empty: all."""
+    rules: KeyRules
     spending: Spending
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.devstack.admin.records import Account, Limits
+from services.devstack.admin.records import Account, AccountRules, Limits
 from services.devstack.commands.limits import (
     PER_DAY,
     PER_JOB,
@@ -16,6 +16,7 @@ from services.devstack.commands.limits import (
     changed,
     spending_cells,
 )
+from services.devstack.commands.rules import ACCOUNT_HEADINGS, CallsPerMinute, JobsAtOnce, account_cells
 from services.devstack.credit_amounts import show_credits
 from services.devstack.options import (
     DATA_DEFAULT,
@@ -54,6 +55,7 @@ def create_account(
     credits_micros: Annotated[
         int, typer.Option("--credits", parser=micros, metavar="N", help="First credits, live and test alike.")
     ] = 0,
+    calls_per_minute: CallsPerMinute = None,
     reason: Reason = "reelgate account create",
     actor: Actor = None,
     billing: Billing = None,
@@ -69,6 +71,7 @@ def create_account(
             name,
             contract=contract.value,
             credits_micros=credits_micros,
+            calls_per_minute=calls_per_minute,
             note=note(actor, reason),
             billing=internal_address(billing, service="billing", root=data),
             webhooks=internal_address(webhooks, service="webhooks", root=data),
@@ -187,11 +190,40 @@ def limit_account(
         print_table(("environment", *SPENDING_HEADINGS), [row])
 
 
+@app.command("rules")
+def rule_account(
+    account_id: AccountId,
+    reason: Reason,
+    jobs_at_once: JobsAtOnce = None,
+    moderation_profile: Annotated[
+        str | None, typer.Option(metavar="PROFILE", help="The profile its requests are checked by.")
+    ] = None,
+    actor: Actor = None,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Set how an account may be used, everywhere within 5 seconds. What is not named has its default."""
+    from services.devstack.admin import accounts
+
+    rules = AccountRules(jobs_at_once=jobs_at_once, moderation_profile=moderation_profile)
+    target = internal_address(billing, service="billing", root=data)
+    ruled = asyncio.run(
+        accounts.set_account_rules(account_id, rules=rules, note=note(actor, reason), billing=target)
+    )
+    if as_json:
+        print_json(ruled)
+    else:
+        print_table(ACCOUNT_HEADINGS, [account_cells(ruled)])
+
+
 def _print_account(account: Account, *, as_json: bool) -> None:
     if as_json:
         print_json(account)
         return
     _print_accounts([account])
+    typer.echo()
+    print_table(ACCOUNT_HEADINGS, [account_cells(account.rules)])
     typer.echo()
     rows = [
         (

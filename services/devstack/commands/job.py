@@ -74,7 +74,7 @@ def list_jobs(
             job.state,
             show_duration(job.age_seconds),
             str(job.check_count),
-            job.due_at,
+            job.due_at or "when there is room",
             job.environment,
             job.model,
             job.route or "",

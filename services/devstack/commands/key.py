@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from services.devstack.admin.records import Key, Limits
+from services.devstack.admin.records import Key, KeyRules, Limits
 from services.devstack.commands.limits import (
     PER_DAY,
     PER_JOB,
@@ -14,6 +15,7 @@ from services.devstack.commands.limits import (
     SPENDING_HEADINGS,
     spending_cells,
 )
+from services.devstack.commands.rules import KEY_HEADINGS, CallsPerMinute, JobsAtOnce, key_cells
 from services.devstack.options import (
     DATA_DEFAULT,
     AccountId,
@@ -33,6 +35,13 @@ from services.devstack.options import (
 from services.devstack.printing import print_json, print_table
 
 app = command_group("Issue, rotate, limit and disable API keys.")
+
+
+class Kind(StrEnum):
+    """What a key is for, which decides how often it may call by default."""
+
+    BUSINESS = "business"
+    ADMIN = "admin"
 
 
 @app.command("create")
@@ -174,6 +183,40 @@ def choose_models(
     _print_key(key, as_json=as_json)
 
 
+@app.command("rules")
+def rule_key(
+    key_id: KeyId,
+    reason: Reason,
+    kind: Annotated[Kind, typer.Option(help="What it is for.")] = Kind.BUSINESS,
+    calls_per_minute: CallsPerMinute = None,
+    jobs_at_once: JobsAtOnce = None,
+    moderation_profiles: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--moderation-profile",
+            metavar="PROFILE",
+            help="A profile that a request may choose besides the account's. Repeatable.",
+        ),
+    ] = None,
+    actor: Actor = None,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Set how a key may be used, everywhere within 5 seconds. What is not named has its default."""
+    from services.devstack.admin import keys
+
+    rules = KeyRules(
+        kind=kind.value,
+        calls_per_minute=calls_per_minute,
+        jobs_at_once=jobs_at_once,
+        moderation_profiles=moderation_profiles or (),
+    )
+    target = internal_address(billing, service="billing", root=data)
+    key = asyncio.run(keys.set_key_rules(key_id, rules=rules, note=note(actor, reason), billing=target))
+    _print_key(key, as_json=as_json)
+
+
 def _print_key(key: Key, *, as_json: bool) -> None:
     if as_json:
         print_json(key)
@@ -191,9 +234,10 @@ def _print_keys(keys: Sequence[Key]) -> None:
             key.disabled_at or "",
             key.previous_until or "",
             ", ".join(key.models) or "all",
+            *key_cells(key.rules),
             *spending_cells(key.spending),
         )
         for key in keys
     ]
     headings = ("key", "environment", "looks like", "issued", "disabled", "old secret until", "models")
-    print_table((*headings, *SPENDING_HEADINGS), rows)
+    print_table((*headings, *KEY_HEADINGS, *SPENDING_HEADINGS), rows)

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 
 from services.common.clock import Clock
-from services.jobs.domain import Buyer, Catalogue, NewVideo
+from services.jobs.domain import (
+    Buyer,
+    Catalogue,
+    NewVideo,
+)
 from services.jobs.operations.price_video import price_video
 from services.jobs.ports import Funds, Prices
 

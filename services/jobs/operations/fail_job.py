@@ -3,7 +3,14 @@
 from collections.abc import Callable
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import AuditNote, FailureCode, State, Status
+from services.jobs.books import (
+    AuditNote,
+)
+from services.jobs.domain import (
+    FailureCode,
+    State,
+    Status,
+)
 from services.jobs.operations.get_video import job_not_found
 from services.jobs.ports import Controls
 

@@ -3,7 +3,11 @@
 from datetime import datetime
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Buyer, Catalogue, Offer
+from services.jobs.domain import (
+    Buyer,
+    Catalogue,
+    Offer,
+)
 from services.jobs.operations.list_models import list_models
 from services.jobs.ports import Prices
 

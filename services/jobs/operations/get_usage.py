@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Self
 
-from services.jobs.domain import Owner, UsageCount
+from services.jobs.domain import (
+    Owner,
+    UsageCount,
+)
 from services.jobs.ports import Jobs
 
 

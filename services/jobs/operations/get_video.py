@@ -1,7 +1,10 @@
 """Reading one job."""
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Job, Owner
+from services.jobs.domain import (
+    Job,
+    Owner,
+)
 from services.jobs.ports import Jobs
 
 

@@ -1,7 +1,14 @@
 """Giving credits back for a completed job."""
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Refund, RefundRefusal, WantedRefund, in_credits
+from services.jobs.books import (
+    Refund,
+    RefundRefusal,
+    WantedRefund,
+)
+from services.jobs.domain import (
+    in_credits,
+)
 from services.jobs.operations.get_video import job_not_found
 from services.jobs.ports import Ledger, Refunds
 from services.jobs.steps.settle_refunds import settle_refund

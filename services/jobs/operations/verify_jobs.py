@@ -18,7 +18,16 @@ from services.common.verification import (
     Verified,
     verify_page,
 )
-from services.jobs.domain import Hold, HoldState, JobRecord, State, Status, UsagePart
+from services.jobs.books import (
+    Hold,
+    HoldState,
+    JobRecord,
+    UsagePart,
+)
+from services.jobs.domain import (
+    State,
+    Status,
+)
 from services.jobs.ports import Holds, Records
 
 Rule = tuple[str, object, object]

@@ -8,7 +8,9 @@ from reelgate.admin.v1 import audit_pb2, audit_service_pb2, audit_service_pb2_gr
 from typing_extensions import override
 
 from services.common.clock import rfc3339
-from services.jobs.domain import AuditEntry
+from services.jobs.books import (
+    AuditEntry,
+)
 from services.jobs.ports import Audit
 
 Context = ServicerContext[Any, Any]

@@ -8,7 +8,14 @@ from reelgate.admin.v1 import audit_pb2, job_admin_service_pb2, job_admin_servic
 from typing_extensions import override
 
 from services.common.clock import rfc3339
-from services.jobs.domain import AuditNote, State, UnfinishedJob, WantedRefund
+from services.jobs.books import (
+    AuditNote,
+    UnfinishedJob,
+    WantedRefund,
+)
+from services.jobs.domain import (
+    State,
+)
 from services.jobs.operations.fail_job import fail_job
 from services.jobs.operations.recheck_job import recheck_job
 from services.jobs.operations.refund_job import refund_job
@@ -76,5 +83,5 @@ def _parse_note(note: audit_pb2.AuditNote) -> AuditNote:
 
 
 def _render_unfinished(job: UnfinishedJob) -> job_admin_service_pb2.UnfinishedJob:
-    moments = {"created_at": rfc3339(job.created_at), "due_at": rfc3339(job.due_at)}
+    moments = {"created_at": rfc3339(job.created_at), "due_at": job.due_at and rfc3339(job.due_at)}
     return job_admin_service_pb2.UnfinishedJob(**{**vars(job), **moments, "state": job.state.value})

@@ -7,8 +7,10 @@ from reelgate.models.v1 import models_service_pb2, models_service_pb2_grpc
 from typing_extensions import override
 
 from services.common.clock import Clock
-from services.jobs.convert import render_model, render_model_detail
-from services.jobs.domain import Catalogue
+from services.jobs.convert.models import render_model, render_model_detail
+from services.jobs.domain import (
+    Catalogue,
+)
 from services.jobs.operations.get_model import get_model
 from services.jobs.operations.list_models import list_models
 from services.jobs.ports import Prices

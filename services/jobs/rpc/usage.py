@@ -7,7 +7,7 @@ from reelgate.usage.v1 import usage_service_pb2, usage_service_pb2_grpc
 from typing_extensions import override
 
 from services.common.clock import Clock
-from services.jobs.convert import parse_get_usage, render_usage
+from services.jobs.convert.usage import parse_get_usage, render_usage
 from services.jobs.operations.get_usage import get_usage
 from services.jobs.ports import Jobs
 from services.jobs.rpc.access import owner

@@ -1,86 +1,88 @@
 """Videos on the wire, for their owners."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
+from google.api.httpbody_pb2 import HttpBody
 from grpc.aio import ServicerContext
 from reelgate.video.v1 import video_service_pb2, video_service_pb2_grpc
 from typing_extensions import override
 
-from services.common.clock import Clock
-from services.jobs.convert import (
-    CheckUrl,
-    parse_job_id,
+from services.common.reservation import reserved_id
+from services.jobs.convert.seedancee2 import (
+    ID_PREFIX,
     parse_list_videos,
     parse_new_video,
     render_created,
     render_estimate,
     render_video,
+    video_fields,
 )
-from services.jobs.domain import Catalogue
+from services.jobs.convert.shared import parse_job_id
+from services.jobs.operations.cancel_job import cancel_job
 from services.jobs.operations.create_video import create_video
 from services.jobs.operations.estimate_video import estimate_video
 from services.jobs.operations.get_video import get_video
 from services.jobs.operations.list_videos import list_videos
-from services.jobs.ports import Funds, Jobs, Ledger, Prices
 from services.jobs.rpc.access import buyer, owner
+from services.jobs.rpc.event_stream import View
+from services.jobs.rpc.needs import Needs
+from services.jobs.rpc.watching import Sought, seconds_to_wait
 
 Context = ServicerContext[Any, Any]
+
+VIEW = View(status=lambda job: job.status.value, poll=lambda job, _moment: {"data": video_fields(job)})
 
 
 class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     """Videos, for their owners."""
 
-    def __init__(
-        self,
-        *,
-        catalogue: Catalogue,
-        prices: Prices,
-        jobs: Jobs,
-        ledger: Ledger,
-        funds: Funds,
-        check_url: CheckUrl,
-        random_seed: Callable[[], int],
-        new_id: Callable[[datetime], str],
-        ring: Callable[[], None],
-        clock: Clock,
-    ) -> None:
-        self._catalogue = catalogue
-        self._prices = prices
-        self._jobs = jobs
-        self._ledger = ledger
-        self._funds = funds
-        self._check_url = check_url
-        self._random_seed = random_seed
-        self._new_id = new_id
-        self._ring = ring
-        self._clock = clock
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
 
     @override
     async def CreateVideo(
         self, request: video_service_pb2.CreateVideoRequest, context: Context
     ) -> video_service_pb2.CreateVideoResponse:
-        wanted = parse_new_video(request, check_url=self._check_url, random_seed=self._random_seed)
+        needs = self._needs
+        wanted = parse_new_video(request, check_url=needs.check_url, random_seed=needs.random_seed)
         job = await create_video(
             wanted,
             buyer=buyer(),
-            catalogue=self._catalogue,
-            prices=self._prices,
-            ledger=self._ledger,
-            jobs=self._jobs,
-            new_id=self._new_id,
-            clock=self._clock,
+            catalogue=needs.catalogue,
+            prices=needs.prices,
+            moderate=needs.moderate,
+            ledger=needs.ledger,
+            jobs=needs.jobs,
+            new_id=partial(needs.new_id, ID_PREFIX),
+            clock=needs.clock,
+            reserved=reserved_id(ID_PREFIX),
         )
-        self._ring()
+        needs.ring()
         return video_service_pb2.CreateVideoResponse(data=render_created(job))
 
     @override
     async def GetVideo(
         self, request: video_service_pb2.GetVideoRequest, context: Context
     ) -> video_service_pb2.GetVideoResponse:
-        job = await get_video(parse_job_id(request.id), owner=owner(), jobs=self._jobs)
+        seconds = seconds_to_wait(request.wait, context)
+        job = await self._needs.watch.until_ended(self._sought(request.id), seconds=seconds)
         return video_service_pb2.GetVideoResponse(data=render_video(job))
+
+    @override
+    def WatchVideo(
+        self, request: video_service_pb2.WatchVideoRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
+        return self._needs.streams.open(self._sought(request.id), VIEW, context)
+
+    def _sought(self, sent_id: str) -> Sought:
+        job_id, asker = parse_job_id(sent_id, ID_PREFIX), owner()
+        return Sought(
+            job_id=job_id,
+            account_id=asker.account_id,
+            read=partial(get_video, job_id, owner=asker, jobs=self._needs.jobs),
+        )
 
     @override
     async def ListVideos(
@@ -88,21 +90,30 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     ) -> video_service_pb2.ListVideosResponse:
         status, before_id, limit = parse_list_videos(request)
         page, next_after = await list_videos(
-            owner=owner(), status=status, before_id=before_id, limit=limit, jobs=self._jobs
+            owner=owner(), status=status, before_id=before_id, limit=limit, jobs=self._needs.jobs
         )
         return video_service_pb2.ListVideosResponse(data=map(render_video, page), next_after=next_after)
+
+    @override
+    async def CancelVideo(
+        self, request: video_service_pb2.CancelVideoRequest, context: Context
+    ) -> video_service_pb2.CancelVideoResponse:
+        job_id = parse_job_id(request.id, ID_PREFIX)
+        job = await cancel_job(job_id, owner=owner(), canceller=self._needs.canceller)
+        return video_service_pb2.CancelVideoResponse(data=render_video(job))
 
     @override
     async def EstimateVideo(
         self, request: video_service_pb2.EstimateVideoRequest, context: Context
     ) -> video_service_pb2.EstimateVideoResponse:
-        wanted = parse_new_video(request, check_url=self._check_url, random_seed=self._random_seed)
+        needs = self._needs
+        wanted = parse_new_video(request, check_url=needs.check_url, random_seed=needs.random_seed)
         estimate = await estimate_video(
             wanted,
             buyer=buyer(),
-            catalogue=self._catalogue,
-            prices=self._prices,
-            funds=self._funds,
-            clock=self._clock,
+            catalogue=needs.catalogue,
+            prices=needs.prices,
+            funds=needs.funds,
+            clock=needs.clock,
         )
         return video_service_pb2.EstimateVideoResponse(data=render_estimate(wanted, estimate))

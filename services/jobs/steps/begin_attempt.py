@@ -3,7 +3,12 @@
 from collections.abc import Callable
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Claim, FailureCode, Job, Route
+from services.jobs.domain import (
+    Claim,
+    FailureCode,
+    Job,
+    Route,
+)
 from services.jobs.ports import Ledger, Work
 from services.jobs.steps.timing import HOLD_SECONDS, START_DEADLINE_SECONDS
 
@@ -23,7 +28,7 @@ async def begin_attempt(
 
     Gives the job up when it waited too long, or when its hold is gone.
     """
-    if claim.job_age_seconds > START_DEADLINE_SECONDS:
+    if claim.admitted_seconds > START_DEADLINE_SECONDS:
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail="not started in time")
     try:
         await ledger.confirm(claim.job.id, lasts_seconds=HOLD_SECONDS)

@@ -1,34 +1,48 @@
 """PROCESSING: ask the provider how the task fares."""
 
 import logging
+from dataclasses import replace
 
-from services.jobs.domain import Claim, FailureCode
-from services.jobs.ports import Media, Providers, Work
+from services.common.clock import Clock
+from services.jobs.domain import (
+    Claim,
+    FailureCode,
+)
+from services.jobs.ports import Media, Providers, RenderEvent, Work
 from services.jobs.steps.failures import failure_of
 from services.jobs.steps.keep_result import keep_result
+from services.jobs.steps.reach import attempt_of
 from services.jobs.steps.timing import CHECK_TIMEOUT_SECONDS, RENDER_DEADLINE_SECONDS, check_seconds
-from services.upstream.contract import Done, Refused, UpstreamError
+from services.upstream.contract import Done, Pending, Refused, UpstreamError
 
 log = logging.getLogger(__name__)
 
 
-async def check(claim: Claim, *, work: Work, providers: Providers, media: Media) -> Claim | None:
+async def check(
+    claim: Claim, *, work: Work, providers: Providers, media: Media, clock: Clock, render_event: RenderEvent
+) -> Claim | None:
     """Goes on to keep the result when there is one; asks again later when there is none yet.
+
+    That the job renders is put on record, and told, when it is first seen.
 
     No answer is not a failure: the job is given up only when the provider says so, or at the very last deadline.
     """
-    attempt = claim.attempt
-    assert attempt is not None
+    attempt, provider = attempt_of(claim, providers)
     assert attempt.task_id is not None
     try:
-        answer = await providers[attempt.route].check(attempt.task_id, timeout_seconds=CHECK_TIMEOUT_SECONDS)
+        answer = await provider.check(attempt.task_id, timeout_seconds=CHECK_TIMEOUT_SECONDS)
     except UpstreamError as error:
         log.warning("attempt=%s unanswered detail=%s", attempt.id, error.detail)
         answer = None
     if isinstance(answer, Done):
-        return await keep_result(claim, answer, work=work, media=media)
+        return await keep_result(
+            claim, answer, work=work, media=media, clock=clock, render_event=render_event
+        )
     if isinstance(answer, Refused):
         return await work.give_up(claim, failure=failure_of(answer), detail=answer.detail)
+    if isinstance(answer, Pending) and answer.running and claim.job.started_at is None:
+        started = replace(claim.job, started_at=(now := clock()))
+        claim = await work.note_running(claim, started_at=now, event=render_event(claim.job, started, now))
     if claim.attempt_age_seconds > RENDER_DEADLINE_SECONDS:
         return await work.give_up(
             claim, failure=FailureCode.TIMEOUT, detail="still running at the last deadline"

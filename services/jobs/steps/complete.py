@@ -1,19 +1,20 @@
 """STORED to completed: take the credits, then tell everybody in one commit."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
 from services.common.clock import Clock
 from services.common.errors import ServiceError
-from services.jobs.domain import Claim, FailureCode, Job, Status, charge_micros
-from services.jobs.ports import Ledger, Work
+from services.jobs.domain import (
+    Claim,
+    FailureCode,
+    Status,
+    charge_micros,
+)
+from services.jobs.ports import Ledger, RenderEvent, Work
 from services.jobs.steps.begin_attempt import HOLD_GONE
 
 log = logging.getLogger(__name__)
-
-RenderEvent = Callable[[Job], tuple[str, bytes]]
-"""Returns the type and the exact body of the event that says how a job ended."""
 
 
 async def complete(
@@ -38,8 +39,7 @@ async def complete(
         status=Status.COMPLETED,
         charged_micros=amount,
         refunded_micros=job.reserved_micros - amount,
-        ended_at=clock(),
+        ended_at=(now := clock()),
     )
-    event_type, event_body = render_event(ended)
-    await work.finish(claim, ended, event_type=event_type, event_body=event_body)
+    await work.finish(claim, ended, event=render_event(job, ended, now))
     return None

@@ -1,6 +1,8 @@
 """What a provider's refusal means to a customer."""
 
-from services.jobs.domain import FailureCode
+from services.jobs.domain import (
+    FailureCode,
+)
 from services.upstream.contract import RefusalKind, Refused
 
 _FAILURE_BY_KIND = {

@@ -1,17 +1,27 @@
 """PROCESSING to STORED: bring the result home."""
 
 import logging
+from dataclasses import replace
 
-from services.jobs.domain import Claim, FailureCode
-from services.jobs.ports import Media, ResultRejectedError, ResultUnavailableError, Work
+from services.common.clock import Clock
+from services.jobs.domain import (
+    Claim,
+    FailureCode,
+)
+from services.jobs.ports import Media, RenderEvent, ResultRejectedError, ResultUnavailableError, Work
 from services.jobs.steps.timing import RENDER_DEADLINE_SECONDS, retry_seconds
 from services.upstream.contract import Done
 
 log = logging.getLogger(__name__)
 
 
-async def keep_result(claim: Claim, done: Done, *, work: Work, media: Media) -> Claim | None:
-    """Stores the result under our own address. What cannot be fetched now is fetched later, by a fresh address."""
+async def keep_result(
+    claim: Claim, done: Done, *, work: Work, media: Media, clock: Clock, render_event: RenderEvent
+) -> Claim | None:
+    """Stores the result under our own address. What cannot be fetched now is fetched later, by a fresh address.
+
+    A job that was never seen to render is said to have begun now.
+    """
     try:
         output = await media.keep(claim.job, source_url=done.video_url)
     except ResultRejectedError as error:
@@ -22,4 +32,8 @@ async def keep_result(claim: Claim, done: Done, *, work: Work, media: Media) -> 
         log.warning("job=%s result unavailable: %s", claim.job.id, error)
         await work.postpone(claim, seconds=retry_seconds(claim.check_count), checked=True)
         return None
-    return await work.keep_output(claim, output)
+    started_at, event = claim.job.started_at, None
+    if started_at is None:
+        started_at = clock()
+        event = render_event(claim.job, replace(claim.job, started_at=started_at), started_at)
+    return await work.keep_output(claim, output, started_at=started_at, event=event)

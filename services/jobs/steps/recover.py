@@ -1,27 +1,32 @@
 """SUBMITTING, found by another lease than the one that opened the attempt: look first, never submit blindly."""
 
-from services.jobs.domain import Claim
-from services.jobs.ports import Providers, Work
+from services.common.clock import Clock
+from services.jobs.domain import (
+    Claim,
+)
+from services.jobs.ports import Providers, RenderEvent, Work
+from services.jobs.steps.adopt import adopt
+from services.jobs.steps.reach import attempt_of
 from services.jobs.steps.timing import (
     FIND_TIMEOUT_SECONDS,
-    FIRST_CHECK_SECONDS,
     LOOK_AGAIN_SECONDS,
     SETTLE_SECONDS,
 )
 from services.upstream.contract import UpstreamError
 
 
-async def recover(claim: Claim, *, work: Work, providers: Providers) -> None:
+async def recover(
+    claim: Claim, *, work: Work, providers: Providers, clock: Clock, render_event: RenderEvent
+) -> None:
     """Adopts the task that the attempt may have started, as a callback named it or the provider lists it.
 
     Only when the provider surely has no such task does the job go back to PENDING.
     """
-    attempt = claim.attempt
-    assert attempt is not None
+    attempt, provider = attempt_of(claim, providers)
     task_id = attempt.claimed_task_id
     if task_id is None:
         try:
-            task_id = await providers[attempt.route].find(
+            task_id = await provider.find(
                 attempt.id,
                 model=attempt.upstream_model,
                 created_after=attempt.opened_at.timestamp(),
@@ -31,7 +36,7 @@ async def recover(claim: Claim, *, work: Work, providers: Providers) -> None:
             await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
             return
     if task_id is not None:
-        await work.adopt_task(claim, task_id=task_id, seconds=FIRST_CHECK_SECONDS)
+        await adopt(claim, task_id, work=work, clock=clock, render_event=render_event)
     elif claim.attempt_age_seconds < SETTLE_SECONDS:
         await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
     else:

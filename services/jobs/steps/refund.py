@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from services.common.clock import Clock
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Claim, Status
-from services.jobs.ports import Ledger, Work
-from services.jobs.steps.complete import RenderEvent
+from services.jobs.domain import (
+    Claim,
+    Status,
+)
+from services.jobs.ports import Ledger, RenderEvent, Work
 
 
 async def refund(
@@ -18,8 +20,6 @@ async def refund(
     except ServiceError as error:
         if error.reason is not Reason.HOLD_EXPIRED:
             raise
-    ended = replace(
-        claim.job, status=Status.FAILED, refunded_micros=claim.job.reserved_micros, ended_at=clock()
-    )
-    event_type, event_body = render_event(ended)
-    await work.finish(claim, ended, event_type=event_type, event_body=event_body)
+    job, now = claim.job, clock()
+    ended = replace(job, status=Status.FAILED, refunded_micros=job.reserved_micros, ended_at=now)
+    await work.finish(claim, ended, event=render_event(job, ended, now))

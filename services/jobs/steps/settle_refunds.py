@@ -3,7 +3,9 @@
 import logging
 
 from services.common.errors import ServiceError
-from services.jobs.domain import Refund
+from services.jobs.books import (
+    Refund,
+)
 from services.jobs.ports import Ledger, Refunds
 
 log = logging.getLogger(__name__)

@@ -3,12 +3,18 @@
 import logging
 from collections.abc import Callable
 
-from services.jobs.domain import Attempt, Claim, Job
-from services.jobs.ports import Providers, Work
+from services.common.clock import Clock
+from services.jobs.domain import (
+    Attempt,
+    Claim,
+    Job,
+)
+from services.jobs.ports import Providers, RenderEvent, Work
+from services.jobs.steps.adopt import adopt
 from services.jobs.steps.failures import failure_of
+from services.jobs.steps.reach import attempt_of
 from services.jobs.steps.timing import (
     BROKEN_WAIT_SECONDS,
-    FIRST_CHECK_SECONDS,
     LOOK_AGAIN_SECONDS,
     SUBMIT_TIMEOUT_SECONDS,
     retry_seconds,
@@ -26,17 +32,22 @@ log = logging.getLogger(__name__)
 
 
 async def submit(
-    claim: Claim, *, work: Work, providers: Providers, callback_url: Callable[[str], str | None]
+    claim: Claim,
+    *,
+    work: Work,
+    providers: Providers,
+    callback_url: Callable[[str], str | None],
+    clock: Clock,
+    render_event: RenderEvent,
 ) -> Claim | None:
     """Starts the render of an attempt that this lease opened.
 
     When no usable answer comes the attempt stays as it is, and whoever claims the job next looks for the task.
     """
-    attempt = claim.attempt
-    assert attempt is not None
+    attempt, provider = attempt_of(claim, providers)
     assert attempt.lease_no == claim.lease_no, "only the lease that opened an attempt may submit it"
     try:
-        task_id = await providers[attempt.route].submit(
+        task_id = await provider.submit(
             order_of(claim.job, attempt),
             correlation_id=attempt.id,
             callback_url=callback_url(attempt.token),
@@ -57,7 +68,7 @@ async def submit(
         log.warning("attempt=%s outcome=unknown detail=%s", attempt.id, error.detail)
         await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
     else:
-        await work.adopt_task(claim, task_id=task_id, seconds=FIRST_CHECK_SECONDS)
+        await adopt(claim, task_id, work=work, clock=clock, render_event=render_event)
     return None
 
 

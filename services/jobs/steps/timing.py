@@ -21,12 +21,18 @@ CHECK_SECONDS_MAX = 60.0
 """A thousand tasks then cost 17 questions a second, within the 20 that ModelArk allows."""
 
 START_DEADLINE_SECONDS = 6 * 3600.0
-"""A job that no provider has taken by then fails."""
+"""A job that had a place at a provider for so long, and that no provider has taken, fails."""
+WAIT_SECONDS_MAX = 72 * 3600.0
+"""A job that has waited so long for a place at a provider, because of the caps of its account and key, fails."""
 RENDER_DEADLINE_SECONDS = TASK_SECONDS_MAX + 3600.0
 """A task that is still running then is given up: an hour after the longest a provider keeps one."""
 HOLD_SECONDS = int(RENDER_DEADLINE_SECONDS) + 24 * 3600
 """How long credits stay set aside once an attempt is opened: past its last deadline, and a day for our own outages."""
 assert HOLD_SECONDS > RENDER_DEADLINE_SECONDS > TASK_SECONDS_MAX, "a hold must outlive whatever it pays for"
+assert HOLD_SECONDS > WAIT_SECONDS_MAX + START_DEADLINE_SECONDS, "a hold must outlive the wait for a place"
+
+CANCEL_TIMEOUT_SECONDS = 4.0
+"""For each of the two questions to a provider that a customer waits for."""
 
 BROKEN_WAIT_SECONDS = 60.0
 RETRY_FIRST_SECONDS = 0.5

@@ -5,7 +5,9 @@ from typing import Any
 from sqlalchemy import Integer, bindparam, select
 
 from services.common.database import Pool, Query
-from services.jobs.domain import AuditEntry
+from services.jobs.books import (
+    AuditEntry,
+)
 from services.jobs.tables import audit
 
 

@@ -5,15 +5,18 @@ from typing import Any
 from sqlalchemy import text
 
 from services.common.database import Pool, Query
-from services.jobs.domain import (
-    GIVEN_UP_BY_OPERATORS,
+from services.jobs.books import (
     AuditNote,
-    FailureCode,
     Standing,
-    State,
-    Status,
     UnfinishedJob,
 )
+from services.jobs.domain import (
+    GIVEN_UP_BY_OPERATORS,
+    FailureCode,
+    State,
+    Status,
+)
+from services.jobs.store.waiting import IS_WAITING
 
 FAIL_ACTION = "job.fail"
 RECHECK_ACTION = "job.recheck"
@@ -23,7 +26,8 @@ _AGE_SECONDS_MAX = 10**9
 
 _UNFINISHED = Query(
     text("""
-    SELECT work.job_id, account_id, environment, model, state, created_at, due_at, check_count,
+    SELECT work.job_id, jobs.account_id, jobs.environment, model, state, created_at, check_count,
+        nullif(due_at, 'infinity') AS due_at,
         CAST(extract(epoch FROM now() - state_since) AS bigint) AS age_seconds, latest.route, latest.task_id
     FROM work
     JOIN jobs ON jobs.id = work.job_id
@@ -65,7 +69,9 @@ _FAIL = Query(
 _RECHECK = Query(
     text(f"""
     WITH moved AS (
-        UPDATE work SET due_at = now(), wake_no = wake_no + 1, check_count = 0 WHERE job_id = :job_id
+        UPDATE work SET due_at = CASE WHEN {IS_WAITING} THEN due_at ELSE now() END, wake_no = wake_no + 1,
+            check_count = 0
+        WHERE job_id = :job_id
         RETURNING job_id, state
     ), {_NOTED}
     SELECT job_id FROM moved

@@ -1,24 +1,29 @@
 """Jobs as customers create and read them, in SQL. Every read is an index range of bounded length."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, bindparam, cast, func, insert, literal_column, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Integer, bindparam, func, select
 
 from services.common.batching import Batcher
 from services.common.database import Pool, Query
-from services.jobs.domain import Job, Owner, State, Status, UsageCount
-from services.jobs.store.rows import JOB_COLUMNS, job_from_row, job_to_row
+from services.jobs.domain import (
+    CAPS_DEFAULT,
+    Caps,
+    Job,
+    Owner,
+    Status,
+    UsageCount,
+)
+from services.jobs.store.creation import CREATE, NewJob, creation_values, owners_of
+from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges
-from services.jobs.tables import jobs, work
+from services.jobs.store.waiting import SqlWaiting, deciding
+from services.jobs.tables import jobs
 
 JOBS_PER_BATCH_MAX = 100
-_NEW_COLUMNS = (
-    "id", "account_id", "environment", "contract", "status", "model", "input", "callback_url", "metadata",
-    "price_version", "micros_per_second", "reserved_micros", "created_at",
-)  # fmt: skip
 
 
 def _owned_by_caller(table: Any) -> tuple[ColumnElement[bool], ...]:
@@ -26,19 +31,6 @@ def _owned_by_caller(table: Any) -> tuple[ColumnElement[bool], ...]:
         table.c.account_id == bindparam("account_id"),
         table.c.environment == bindparam("environment"),
     )
-
-
-def _constant(word: str) -> ColumnElement[str]:
-    # Constants stay in the text, so that a plan made for all parameters still knows them.
-    return literal_column(f"'{word}'")
-
-
-def _create() -> Query:
-    columns = [cast(bindparam(name), ARRAY(jobs.c[name].type)) for name in _NEW_COLUMNS]
-    new = func.unnest(*columns).table_valued(*_NEW_COLUMNS).render_derived(name="new")
-    accepted = insert(jobs).from_select(_NEW_COLUMNS, select(new)).returning(jobs.c.id).cte()
-    due = select(accepted.c.id, _constant(State.PENDING))
-    return Query(insert(work).from_select(["job_id", "state"], due))
 
 
 def _newest(*, by_status: bool, before: bool) -> Query:
@@ -49,10 +41,10 @@ def _newest(*, by_status: bool, before: bool) -> Query:
         page = page.where(jobs.c.status == bindparam("status"))
     if before:
         page = page.where(ordered_id < bindparam("before_id"))
-    return Query(page.order_by(ordered_id.desc()).limit(bindparam("most", type_=Integer)))
+    page = page.order_by(ordered_id.desc()).limit(bindparam("most", type_=Integer))
+    return Query(page.offset(bindparam("skipped", 0, type_=Integer)))
 
 
-CREATE = _create()
 # By the id alone: with the owner beside it, a planner without statistics may read all of the owner's jobs.
 GET = Query(select(*JOB_COLUMNS).where(jobs.c.id == func.any(bindparam("ids"))))
 NEWEST = {
@@ -65,14 +57,18 @@ NEWEST = {
 class SqlJobs:
     """The port Jobs, on PostgreSQL."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, waiting: SqlWaiting | None = None) -> None:
         self._pool = pool
+        self._waiting = waiting or SqlWaiting(pool)
         self._creations = Batcher(self._create, items_max=JOBS_PER_BATCH_MAX)
         self._reads = Batcher(self._read, items_max=JOBS_PER_BATCH_MAX)
 
-    async def create(self, job: Job) -> None:
-        """Stores a job and makes it due, in one commit that it may share with others."""
-        await self._creations.submit(job)
+    async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
+        """Stores a job and makes it due, in one commit that it may share with others, unless there is one with its id.
+
+        A job above the caps waits for a place at a provider instead.
+        """
+        await self._creations.submit((job, caps))
 
     async def get(self, job_id: str, *, owner: Owner) -> Job | None:
         """Returns the owner's job."""
@@ -80,10 +76,10 @@ class SqlJobs:
         return found if found is not None and found.owner == owner else None
 
     async def newest(
-        self, *, owner: Owner, status: Status | None, before_id: str | None, limit: int
+        self, *, owner: Owner, status: Status | None, before_id: str | None, limit: int, offset: int = 0
     ) -> list[Job]:
-        """Returns the owner's jobs from newest to oldest, those before `before_id` only."""
-        values: dict[str, Any] = {"most": limit}
+        """Returns the owner's jobs from newest to oldest, those before `before_id` only, without the first `offset`."""
+        values: dict[str, Any] = {"most": limit, "skipped": offset}
         if status is not None:
             values["status"] = status.value
         if before_id is not None:
@@ -101,11 +97,14 @@ class SqlJobs:
             cursor = await connection.execute(USAGE.sql, bound)
             return [UsageCount(**row) for row in await cursor.fetchall()]
 
-    async def _create(self, batch: Sequence[Job]) -> Sequence[None]:
-        rows = [job_to_row(job) for job in batch]
-        bound = CREATE.bind(**{name: [row[name] for row in rows] for name in _NEW_COLUMNS})
+    async def _create(self, batch: Sequence[NewJob]) -> Sequence[None]:
         async with self._pool.connection() as connection:
-            await connection.execute(CREATE.sql, bound)
+            async with deciding(connection, owners_of(batch)):
+                cursor = await connection.execute(CREATE.sql, CREATE.bind(**creation_values(batch)))
+            crowded = await cursor.fetchall()
+        await asyncio.gather(
+            *(self._waiting.follow(owner["account_id"], owner["environment"]) for owner in crowded)
+        )
         return [None] * len(batch)
 
     async def _read(self, batch: Sequence[str]) -> Sequence[Job | None]:

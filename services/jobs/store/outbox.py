@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, delete, func, select
 
 from services.common.database import Pool, Query
-from services.jobs.domain import OutboxEvent, Owner
+from services.jobs.domain import (
+    OutboxEvent,
+    Owner,
+)
 from services.jobs.tables import outbox
 
 _OLDEST = Query(select(outbox).order_by(outbox.c.event_id).limit(bindparam("most")))

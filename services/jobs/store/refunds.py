@@ -6,7 +6,14 @@ from sqlalchemy import text
 
 from services.common.database import Connection, Pool, Query
 from services.common.errors import Reason
-from services.jobs.domain import Refund, RefundRefusal, Status, WantedRefund
+from services.jobs.books import (
+    Refund,
+    RefundRefusal,
+    WantedRefund,
+)
+from services.jobs.domain import (
+    Status,
+)
 
 REFUND_ACTION = "job.refund"
 OWN_TIME_SECONDS = 30

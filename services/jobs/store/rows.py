@@ -4,10 +4,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from services.jobs.domain import FailureCode, Job, Output, Owner, Status, VideoInput
+from services.jobs.domain import (
+    FailureCode,
+    Job,
+    Output,
+    Owner,
+    Status,
+    VideoInput,
+)
 from services.jobs.tables import jobs
 
-JOB_COLUMNS = tuple(jobs.c[name] for name in jobs.c.keys() if name != "started_at")  # noqa: SIM118
+JOB_COLUMNS = tuple(jobs.c)
 """What job_from_row reads."""
 
 
@@ -36,6 +43,8 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "input": input_to_json(job.input),
         "callback_url": job.callback_url,
         "metadata": job.metadata_json,
+        "key_id": job.key_id,
+        "moderation_profile": job.moderation_profile,
         "price_version": job.price_version,
         "micros_per_second": job.micros_per_second,
         "reserved_micros": job.reserved_micros,
@@ -53,10 +62,13 @@ def job_from_row(row: Mapping[str, Any]) -> Job:
         input=input_from_json(row["input"]),
         callback_url=row["callback_url"],
         metadata_json=row["metadata"],
+        key_id=row["key_id"],
+        moderation_profile=row["moderation_profile"],
         price_version=row["price_version"],
         micros_per_second=row["micros_per_second"],
         reserved_micros=row["reserved_micros"],
         created_at=row["created_at"],
+        started_at=row["started_at"],
         ended_at=row["ended_at"],
         charged_micros=row["charged_micros"],
         refunded_micros=row["refunded_micros"],

@@ -24,7 +24,9 @@ from sqlalchemy import (
 )
 
 from services.common.database import Query
-from services.jobs.domain import Status
+from services.jobs.domain import (
+    Status,
+)
 from services.jobs.tables import jobs, usage_daily, usage_hourly
 
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)

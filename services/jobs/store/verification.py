@@ -8,7 +8,14 @@ from sqlalchemy import text
 from services.common.check_query import CheckQuery
 from services.common.database import Pool, Query
 from services.common.verification import Page
-from services.jobs.domain import JobRecord, State, Status, UsagePart
+from services.jobs.books import (
+    JobRecord,
+    UsagePart,
+)
+from services.jobs.domain import (
+    State,
+    Status,
+)
 
 JOBS_RECOUNTED_MAX = 50_000
 """In one page of roll-ups by the hour, if they are right. A page has one roll-up at least."""

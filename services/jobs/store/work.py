@@ -3,8 +3,9 @@
 These statements are written as text because each is several changes in one: read top to bottom, as they run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -17,22 +18,17 @@ from services.jobs.domain import (
     FailureCode,
     Job,
     LeaseLostError,
+    NewEvent,
     Output,
     Route,
     State,
 )
-from services.jobs.store.rows import JOB_COLUMNS, job_from_row
+from services.jobs.store.claims import ATTEMPT_COLUMNS, CLAIMED, TAKEN_COLUMNS, claim_from_row
+from services.jobs.store.waiting import SqlWaiting, somebody_waits
 
 DETAIL_CHARACTERS_MAX = 1_000
-EVENT_SEQUENCE = 1
-"""The one event of the Seedancee2 contract: that the job ended."""
 
-_ATTEMPT_COLUMNS = (
-    "id", "job_id", "number", "route", "upstream_model", "token", "lease_no", "opened_at", "task_id",
-    "claimed_task_id",
-)  # fmt: skip
-_JOB = ", ".join(f"jobs.{column.name}" for column in JOB_COLUMNS)
-_LATEST = ", ".join(f"latest.{name} AS attempt_{name}" for name in _ATTEMPT_COLUMNS)
+_EVENT_FIELDS = ("id", "type", "sequence", "body", "occurred_at")
 
 _CLAIM = Query(
     text(f"""
@@ -44,16 +40,9 @@ _CLAIM = Query(
     ), taken AS (
         UPDATE work SET lease_no = lease_no + 1, lease_until = now() + make_interval(secs => :lease_seconds)
         FROM due WHERE work.job_id = due.job_id
-        RETURNING work.job_id, state, lease_no, wake_no, check_count
+        RETURNING {TAKEN_COLUMNS}
     )
-    SELECT {_JOB}, taken.state, taken.lease_no, taken.wake_no, taken.check_count, {_LATEST},
-        CAST(extract(epoch FROM now() - jobs.created_at) AS float8) AS job_age_seconds,
-        CAST(coalesce(extract(epoch FROM now() - latest.opened_at), 0) AS float8) AS attempt_age_seconds
-    FROM taken
-    JOIN jobs ON jobs.id = taken.job_id
-    LEFT JOIN LATERAL (
-        SELECT * FROM attempts WHERE attempts.job_id = taken.job_id ORDER BY number DESC LIMIT 1
-    ) AS latest ON true
+    {CLAIMED}
     """)  # noqa: S608
 )
 
@@ -81,6 +70,17 @@ def _moved(to: State, *also: str) -> str:
     )"""  # noqa: S608
 
 
+def _told(changed: str) -> str:
+    """Returns the writing of the event about the one job of a part of the statement, if there is an event."""
+    return f"""told AS (
+        INSERT INTO outbox (event_id, job_id, account_id, environment, contract, type, sequence, target_url, body,
+            occurred_at)
+        SELECT :event_id, id, account_id, environment, contract, :event_type, :event_sequence,
+            coalesce(callback_url, ''), :event_body, :event_occurred_at
+        FROM {changed} WHERE CAST(:event_id AS text) IS NOT NULL
+    )"""  # noqa: S608
+
+
 _POSTPONE = Query(
     text(f"""
     UPDATE work SET check_count = check_count + :checked, {_LET_GO_UNLESS_WOKEN}
@@ -97,7 +97,7 @@ _OPEN_ATTEMPT = Query(
     )
     INSERT INTO attempts (id, job_id, number, route, upstream_model, token, lease_no)
     SELECT job_id || '-' || number, job_id, number, :route, :upstream_model, :token, :lease_no FROM next
-    RETURNING {", ".join(_ATTEMPT_COLUMNS)}
+    RETURNING {", ".join(ATTEMPT_COLUMNS)}
     """)  # noqa: S608
 )
 
@@ -115,10 +115,23 @@ _ADOPT_TASK = Query(
     text(f"""
     WITH {_moved(State.PROCESSING, _LET_GO_UNLESS_WOKEN)}, named AS (
         UPDATE attempts SET task_id = :task_id FROM moved WHERE id = :attempt_id
-    ), started AS (
-        UPDATE jobs SET status = 'processing', started_at = now() FROM moved WHERE id = moved.job_id
-    )
+    ), taken AS (
+        UPDATE jobs SET status = 'processing' FROM moved WHERE id = moved.job_id RETURNING jobs.*
+    ), {_told("taken")}
     SELECT job_id FROM moved
+    """)  # noqa: S608
+)
+
+_NOTE_RUNNING = Query(
+    text(f"""
+    WITH held AS (
+        SELECT job_id FROM work WHERE job_id = :job_id AND lease_no = :lease_no AND state = 'processing'
+        FOR UPDATE
+    ), started AS (
+        UPDATE jobs SET started_at = :started_at FROM held WHERE id = held.job_id AND started_at IS NULL
+        RETURNING jobs.*
+    ), {_told("started")}
+    SELECT job_id FROM held
     """)  # noqa: S608
 )
 
@@ -128,9 +141,10 @@ _KEEP_OUTPUT = Query(
         UPDATE attempts SET outcome = 'succeeded', closed_at = now() FROM moved WHERE id = :attempt_id
     ), kept AS (
         UPDATE jobs SET video_url = :video_url, thumbnail_url = :thumbnail_url, last_frame_url = :last_frame_url,
-            output_seconds = :output_seconds
+            output_seconds = :output_seconds, started_at = coalesce(started_at, :started_at)
         FROM moved WHERE id = moved.job_id
-    )
+        RETURNING jobs.*
+    ), {_told("kept")}
     SELECT job_id FROM moved
     """)  # noqa: S608
 )
@@ -164,10 +178,11 @@ def _counted(table: str, period: str, of_creation: str) -> str:
     """  # noqa: S608
 
 
-_FINISH = Query(
+FINISH = Query(
     text(f"""
     WITH gone AS (
-        DELETE FROM work WHERE job_id = :job_id AND lease_no = :lease_no RETURNING job_id
+        DELETE FROM work WHERE job_id = :job_id AND lease_no = :lease_no
+        RETURNING job_id, account_id, environment, admitted_at
     ), ended AS (
         UPDATE jobs SET status = :status, charged_micros = :charged, refunded_micros = :refunded,
             ended_at = :ended_at
@@ -177,14 +192,9 @@ _FINISH = Query(
         {_counted("usage_daily", "day", "CAST(created_at AT TIME ZONE 'UTC' AS date)")}
     ), hour_counted AS (
         {_counted("usage_hourly", "hour", "date_trunc('hour', created_at, 'UTC')")}
-    ), told AS (
-        INSERT INTO outbox (event_id, job_id, account_id, environment, contract, type, sequence, target_url, body,
-            occurred_at)
-        SELECT :event_id, id, account_id, environment, contract, :event_type, :sequence,
-            coalesce(callback_url, ''), :event_body, ended_at
-        FROM ended
-    )
-    SELECT job_id FROM gone
+    ), {_told("ended")}
+    SELECT account_id, environment, admitted_at IS NOT NULL AND {somebody_waits("gone")} AS is_awaited
+    FROM gone
     """)  # noqa: S608
 )
 
@@ -203,15 +213,28 @@ _WAKE = Query(
 
 
 class SqlWork:
-    """The port Work, on PostgreSQL."""
+    """The port Work, on PostgreSQL. Rings when an event lies in the outbox, and names jobs that customers see moved.
 
-    def __init__(self, pool: Pool) -> None:
+    Whoever waits for the place of a job that ends is let in at once.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        ring: Callable[[], None] = lambda: None,
+        name_moved: Callable[[str], None] = lambda _job_id: None,
+        waiting: SqlWaiting | None = None,
+    ) -> None:
         self._pool = pool
+        self._waiting = waiting or SqlWaiting(pool)
+        self._ring = ring
+        self._name_moved = name_moved
 
     async def claim(self, *, limit: int, lease_seconds: float) -> list[Claim]:
         """Takes the longest due jobs that nobody holds."""
         rows = await self._execute(_CLAIM, most=limit, lease_seconds=lease_seconds)
-        return [_claim_from_row(row) for row in rows]
+        return [claim_from_row(row) for row in rows]
 
     async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> None:
         """Holds on to jobs; those lost meanwhile are left alone."""
@@ -244,29 +267,41 @@ class SqlWork:
             _DROP_ATTEMPT, claim, attempt_id=attempt_id, outcome=outcome, detail=detail, seconds=seconds
         )
 
-    async def adopt_task(self, claim: Claim, *, task_id: str, seconds: float) -> None:
-        """Moves SUBMITTING to PROCESSING with the provider's task, due in `seconds`."""
-        await self._move(
+    async def adopt_task(self, claim: Claim, *, task_id: str, seconds: float, event: NewEvent | None) -> None:
+        """Moves SUBMITTING to PROCESSING with the provider's task, due in `seconds`, and tells of it."""
+        await self._tell(
             _ADOPT_TASK,
             claim,
+            event,
             attempt_id=_attempt_id(claim),
             task_id=task_id,
             seconds=seconds,
             wake_no=claim.wake_no,
         )
 
-    async def keep_output(self, claim: Claim, output: Output) -> Claim:
-        """Moves PROCESSING to STORED, and keeps the lease."""
-        await self._move(
+    async def note_running(self, claim: Claim, *, started_at: datetime, event: NewEvent | None) -> Claim:
+        """Puts on record when a job in PROCESSING was first seen to render, tells of it, and keeps the lease."""
+        await self._tell(_NOTE_RUNNING, claim, event, started_at=started_at)
+        return replace(claim, job=replace(claim.job, started_at=started_at))
+
+    async def keep_output(
+        self, claim: Claim, output: Output, *, started_at: datetime, event: NewEvent | None
+    ) -> Claim:
+        """Moves PROCESSING to STORED, and keeps the lease. The event tells that the job renders, if none has."""
+        await self._tell(
             _KEEP_OUTPUT,
             claim,
+            event,
+            started_at=started_at,
             attempt_id=_attempt_id(claim),
             video_url=output.video_url,
             thumbnail_url=output.thumbnail_url,
             last_frame_url=output.last_frame_url,
             output_seconds=output.duration_seconds,
         )
-        return replace(claim, state=State.STORED, job=replace(claim.job, output=output))
+        return replace(
+            claim, state=State.STORED, job=replace(claim.job, output=output, started_at=started_at)
+        )
 
     async def give_up(self, claim: Claim, *, failure: FailureCode, detail: str) -> Claim:
         """Moves to FAILING, and keeps the lease."""
@@ -274,24 +309,33 @@ class SqlWork:
         await self._move(_GIVE_UP, claim, attempt_id=_attempt_id(claim), failure=failure.value, detail=detail)
         return replace(claim, state=State.FAILING, job=replace(claim.job, failure=failure))
 
-    async def finish(self, claim: Claim, job: Job, *, event_type: str, event_body: bytes) -> None:
+    async def finish(self, claim: Claim, job: Job, *, event: NewEvent | None) -> None:
         """Ends a job in one transaction: what the customer sees, usage, the event."""
-        await self._move(
-            _FINISH,
+        ended = await self._tell(
+            FINISH,
             claim,
+            event,
             status=job.status.value,
             charged=job.charged_micros,
             refunded=job.refunded_micros,
             ended_at=job.ended_at,
-            event_id=f"evt_{job.id}_{EVENT_SEQUENCE}",
-            event_type=event_type,
-            event_body=event_body,
-            sequence=EVENT_SEQUENCE,
         )
+        if ended["is_awaited"]:
+            await self._waiting.follow(ended["account_id"], ended["environment"])
 
     async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
         """Makes the job of an attempt due at once. Tells whether there is such an unfinished attempt."""
         return bool(await self._execute(_WAKE, token=token, claimed_task_id=claimed_task_id))
+
+    async def _tell(
+        self, query: Query, claim: Claim, event: NewEvent | None, **values: Any
+    ) -> Mapping[str, Any]:
+        told = {f"event_{name}": event and getattr(event, name) for name in _EVENT_FIELDS}
+        row = await self._move(query, claim, **told, **values)
+        self._name_moved(claim.job.id)
+        if event is not None:
+            self._ring()
+        return row
 
     async def _move(self, query: Query, claim: Claim, **values: Any) -> Mapping[str, Any]:
         rows = await self._execute(query, job_id=claim.job.id, lease_no=claim.lease_no, **values)
@@ -307,19 +351,3 @@ class SqlWork:
 
 def _attempt_id(claim: Claim) -> str | None:
     return claim.attempt.id if claim.attempt is not None else None
-
-
-def _claim_from_row(row: Mapping[str, Any]) -> Claim:
-    attempt = None
-    if row["attempt_id"] is not None:
-        attempt = Attempt(**{name: row[f"attempt_{name}"] for name in _ATTEMPT_COLUMNS})
-    return Claim(
-        job=job_from_row(row),
-        state=State(row["state"]),
-        lease_no=row["lease_no"],
-        wake_no=row["wake_no"],
-        check_count=row["check_count"],
-        job_age_seconds=row["job_age_seconds"],
-        attempt=attempt,
-        attempt_age_seconds=row["attempt_age_seconds"],
-    )

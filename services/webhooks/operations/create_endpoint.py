@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 from services.common.errors import Reason, ServiceError
+from services.common.reservation import ReservedId
 from services.webhooks.domain import (
     ENDPOINTS_MAX,
     JOB_EVENTS,
@@ -21,8 +22,11 @@ async def create_endpoint(
     check_url: CheckUrl,
     new_id: Callable[[], str],
     random_bytes: Callable[[int], bytes],
+    reserved: ReservedId | None = None,
 ) -> tuple[Endpoint, str]:
-    """Registers an endpoint and returns it with its secret, whole, this once. Each call registers another one.
+    """Registers an endpoint and returns it with its secret, whole, this once.
+
+    Each call registers another one, unless its id is reserved.
 
     It takes all events of the contract's jobs unless it names some. Refuses with INVALID_FIELD, or
     ENDPOINT_LIMIT_REACHED beyond ENDPOINTS_MAX.
@@ -35,11 +39,12 @@ async def create_endpoint(
         description=wanted.description or "",
         is_enabled=wanted.is_enabled is not False,
     )
-    added = await endpoints.add(new_id(), owner=owner, wanted=complete, secret=secret)
+    endpoint_id = new_id() if reserved is None else reserved.id
+    added = await endpoints.add(endpoint_id, owner=owner, wanted=complete, secret=secret)
     if added is None:
         raise ServiceError(
             Reason.ENDPOINT_LIMIT_REACHED,
             f"There are {ENDPOINTS_MAX} webhook endpoints already. Delete one first.",
             endpoints_max=str(ENDPOINTS_MAX),
         )
-    return added, secret
+    return added

@@ -3,6 +3,7 @@ from datetime import datetime, timedelta
 
 from services.common.clock import rfc3339
 from services.common.errors import invalid_field
+from services.common.reservation import ReservedId
 from services.webhooks.domain import REDELIVERY_DAYS_MAX, Owner, Redelivery
 from services.webhooks.operations.get_endpoint import get_endpoint
 from services.webhooks.ports import Endpoints, Redeliveries
@@ -17,8 +18,9 @@ async def start_redelivery(
     endpoints: Endpoints,
     redeliveries: Redeliveries,
     new_id: Callable[[], str],
+    reserved: ReservedId | None = None,
 ) -> Redelivery:
-    """Starts to deliver again everything given up in a range. Refuses with INVALID_FIELD or ENDPOINT_NOT_FOUND."""
+    """Starts to deliver again everything given up in a range; once, if its id is reserved. Refuses with INVALID_FIELD or ENDPOINT_NOT_FOUND."""
     if start > end:
         raise invalid_field(
             "start", f"must not be after the end of the range, {rfc3339(end)}", rfc3339(start)
@@ -28,4 +30,5 @@ async def start_redelivery(
         raise invalid_field("start", rule, rfc3339(start))
     if endpoint_id is not None:
         await get_endpoint(endpoint_id, owner=owner, endpoints=endpoints)
-    return await redeliveries.add(new_id(), owner=owner, endpoint_id=endpoint_id, start=start, end=end)
+    redelivery_id = new_id() if reserved is None else reserved.id
+    return await redeliveries.add(redelivery_id, owner=owner, endpoint_id=endpoint_id, start=start, end=end)

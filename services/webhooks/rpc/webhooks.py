@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from services.common.authentication import caller
 from services.common.clock import Clock
+from services.common.reservation import reserved_id
 from services.webhooks.convert import (
     parse_delivery_id,
     parse_endpoint,
@@ -75,6 +76,7 @@ class WebhooksServicer(WebhooksServiceServicer):
             check_url=self._needs.check_url,
             new_id=partial(self._needs.new_id, "whe"),
             random_bytes=self._needs.random_bytes,
+            reserved=reserved_id("whe"),
         )
         return pb.CreateWebhookEndpointResponse(data=render_endpoint(endpoint, secret=secret))
 
@@ -189,6 +191,7 @@ class WebhooksServicer(WebhooksServiceServicer):
             endpoints=self._needs.endpoints,
             redeliveries=self._needs.redeliveries,
             new_id=partial(self._needs.new_id, "whr"),
+            reserved=reserved_id("whr"),
         )
         return pb.CreateWebhookRedeliveryResponse(data=render_redelivery(redelivery))
 

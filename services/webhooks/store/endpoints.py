@@ -3,7 +3,8 @@
 from typing import Any
 
 from cryptography.fernet import Fernet
-from sqlalchemy import bindparam, delete, func, insert, literal_column, select, text, update
+from sqlalchemy import bindparam, delete, func, literal_column, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
 from services.common.database import Connection, Pool, Query
 from services.webhooks.domain import ENDPOINTS_MAX, OVERLAP_HOURS, Endpoint, EndpointChange, Owner
@@ -29,12 +30,25 @@ _THIS = (endpoints.c.endpoint_id == bindparam("this_id"), *_OF_OWNER)
 _LOCK = Query(
     text("SELECT pg_advisory_xact_lock(hashtextextended('endpoints ' || :of_account || :of_environment, 0))")
 )
-_COUNT = Query(select(func.count().label("count")).select_from(endpoints).where(*_OF_OWNER))
+_OTHERS = Query(
+    select(func.count().label("count"))
+    .select_from(endpoints)
+    .where(*_OF_OWNER, endpoints.c.endpoint_id != bindparam("this_id"))
+)
 _NEW_COLUMNS = (
     "endpoint_id", "account_id", "environment", "contract", "url", "events", "description", "is_enabled",
     "sealed_secret",
 )  # fmt: skip
-_ADD = Query(insert(endpoints).values({name: bindparam(name) for name in _NEW_COLUMNS}).returning(*_SHOWN))
+_ADD = Query(
+    insert(endpoints)
+    .values({name: bindparam(name) for name in _NEW_COLUMNS})
+    .on_conflict_do_update(
+        index_elements=["endpoint_id"],
+        # Changes nothing, but returns what there is.
+        set_={"endpoint_id": endpoints.c.endpoint_id},
+    )
+    .returning(*_SHOWN, endpoints.c.sealed_secret)
+)
 _ALL = Query(
     select(*_SHOWN)
     .where(*_OF_OWNER)
@@ -90,7 +104,7 @@ class SqlEndpoints:
 
     async def add(
         self, endpoint_id: str, *, owner: Owner, wanted: EndpointChange, secret: str
-    ) -> Endpoint | None:
+    ) -> tuple[Endpoint, str] | None:
         """See Endpoints."""
         values = {
             **vars(owner),
@@ -101,11 +115,12 @@ class SqlEndpoints:
         }
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(_LOCK.sql, _LOCK.bind(**_of(owner)))
-            [row] = await _fetch(connection, _COUNT, **_of(owner))
-            if row["count"] >= ENDPOINTS_MAX:
+            [others] = await _fetch(connection, _OTHERS, this_id=endpoint_id, **_of(owner))
+            if others["count"] >= ENDPOINTS_MAX:
                 return None
-            rows = await _fetch(connection, _ADD, **values)
-        return _endpoint(rows)
+            [row] = await _fetch(connection, _ADD, **values)
+        secret = self._fernet.decrypt(row.pop("sealed_secret")).decode()
+        return Endpoint(**{**row, "events": tuple(row["events"])}), secret
 
     async def all_of(self, owner: Owner) -> list[Endpoint]:
         """See Endpoints."""

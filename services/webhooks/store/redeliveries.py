@@ -15,6 +15,7 @@ _ADD = Query(
     text(f"""
     INSERT INTO redeliveries (redelivery_id, account_id, environment, endpoint_id, start_at, end_at)
     VALUES (:redelivery_id, :account_id, :environment, :endpoint_id, :start_at, :end_at)
+    ON CONFLICT (redelivery_id) DO UPDATE SET redelivery_id = excluded.redelivery_id
     RETURNING {_SHOWN}
     """)  # noqa: S608
 )

@@ -46,7 +46,12 @@ async def wait_for_status(edge: RunningEdge, path: str, status: int) -> None:
 
 async def exchange(edge: RunningEdge, request: bytes) -> Answer:
     """Sends bytes on a connection of their own and returns the one answer."""
-    host, _, port = edge.address.rpartition(":")
+    return await exchange_with(edge.address, request)
+
+
+async def exchange_with(address: str, request: bytes) -> Answer:
+    """Does the same with what listens at `host:port`."""
+    host, _, port = address.rpartition(":")
     async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
         reader, writer = await asyncio.open_connection(host, int(port), limit=HEAD_BYTES_MAX)
         try:
@@ -75,6 +80,15 @@ def assert_refused(
     """The answer is exactly the error envelope of the contract."""
     expected = {"code": code, "message": message, "type": kind or "invalid_request_error"}
     assert (answer.status, answer.json) == (status, {"error": expected})
+    assert answer.headers["content-type"] == "application/json"
+    assert_clean(answer)
+
+
+def assert_refused_by_nextapi(
+    answer: Answer, status: int, message: str, *, code: str = "invalid_request"
+) -> None:
+    """The answer is exactly the error envelope of the NextAPI contract."""
+    assert (answer.status, answer.json) == (status, {"error": {"code": code, "message": message}})
     assert answer.headers["content-type"] == "application/json"
     assert_clean(answer)
 

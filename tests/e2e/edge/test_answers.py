@@ -154,10 +154,27 @@ async def test_a_callback_brings_its_body_and_no_credentials(edge: RunningEdge, 
 async def test_services_know_how_long_they_have(edge: RunningEdge, upstream: Upstream) -> None:
     await send(edge, "GET", f"{VIDEOS}/vid_1")
     await send(edge, "POST", VIDEOS, CREATION)
+    await send(edge, "GET", f"{VIDEOS}/vid_1?wait=60")
 
-    get, post = upstream.calls
+    get, post, wait = upstream.calls
     assert 8 < get.remaining_seconds <= 9
     assert 13 < post.remaining_seconds <= 14
+    assert 64 < wait.remaining_seconds <= 65
+
+
+async def test_a_stream_that_does_not_begin_is_tried_again_and_refused_whole(
+    edge: RunningEdge, upstream: Upstream
+) -> None:
+    async def full(request: object, context: Context) -> None:
+        raise ServiceError(Reason.UNAVAILABLE, "Too many watch.", retry_after_seconds="2")
+
+    upstream.behaviors["WatchVideo"] = full
+
+    answer = await send(edge, "GET", f"{VIDEOS}/vid_1/events")
+
+    assert_refused(answer, 503, "Too many watch.", code="internal_error", kind="api_error")
+    assert answer.headers["retry-after"] == "2"
+    assert [(call.method, call.remaining_seconds) for call in upstream.calls] == [("WatchVideo", None)] * 3
 
 
 async def test_only_reads_are_tried_again(edge: RunningEdge, upstream: Upstream) -> None:

@@ -96,7 +96,7 @@ BAD_QUERIES = {
     f"{VIDEOS}?limit.x=5": f'Unknown query parameter "limit.x". {ALLOWED}',
     f"{VIDEOS}?%6cimit=5": f"Unknown query parameter. {ALLOWED}",
     f'{VIDEOS}?"a"=5': f"Unknown query parameter. {ALLOWED}",
-    f"{VIDEOS}/vid_1?id=vid_2": 'Unknown query parameter "id". Allowed: none.',
+    f"{VIDEOS}/vid_1?id=vid_2": 'Unknown query parameter "id". Allowed: wait.',
     "/v1/models?limit=5": 'Unknown query parameter "limit". Allowed: none.',
     "/v1/usage?from=x": 'Unknown query parameter "from". Allowed: end, limit, start.',
 }

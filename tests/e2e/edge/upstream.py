@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 from grpc.aio import ServicerContext
 from reelgate.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
 from reelgate.callback.v1 import callback_service_pb2, callback_service_pb2_grpc
 from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 from reelgate.models.v1 import models_service_pb2, models_service_pb2_grpc
+from reelgate.nextapi.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from reelgate.usage.v1 import usage_service_pb2, usage_service_pb2_grpc
 from reelgate.video.v1 import video_service_pb2, video_service_pb2_grpc
 from typing_extensions import override
@@ -27,6 +29,7 @@ ADDED_BY: dict[str, Callable[..., None]] = {
     "reelgate.callback.v1.CallbackService": callback_service_pb2_grpc.add_CallbackServiceServicer_to_server,
     "reelgate.internal.keys.v1.KeyService": key_service_pb2_grpc.add_KeyServiceServicer_to_server,
     "reelgate.models.v1.ModelsService": models_service_pb2_grpc.add_ModelsServiceServicer_to_server,
+    "reelgate.nextapi.v1.JobService": job_service_pb2_grpc.add_JobServiceServicer_to_server,
     "reelgate.usage.v1.UsageService": usage_service_pb2_grpc.add_UsageServiceServicer_to_server,
     "reelgate.video.v1.VideoService": video_service_pb2_grpc.add_VideoServiceServicer_to_server,
 }
@@ -38,11 +41,13 @@ class Call:
     method: str
     request: Any
     metadata: dict[str, str]
-    remaining_seconds: float
+    remaining_seconds: Any
+    """None: as long as it takes."""
 
 
 class Upstream(
     video_service_pb2_grpc.VideoServiceServicer,
+    job_service_pb2_grpc.JobServiceServicer,
     models_service_pb2_grpc.ModelsServiceServicer,
     usage_service_pb2_grpc.UsageServiceServicer,
     callback_service_pb2_grpc.CallbackServiceServicer,
@@ -90,6 +95,36 @@ class Upstream(
         return await self._answer(
             "EstimateVideo", request, context, video_service_pb2.EstimateVideoResponse()
         )
+
+    @override
+    async def CancelVideo(self, request: Any, context: Context) -> Any:
+        return await self._answer("CancelVideo", request, context, video_service_pb2.CancelVideoResponse())
+
+    @override
+    async def WatchVideo(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        yield await self._answer("WatchVideo", request, context, HttpBody())
+
+    @override
+    async def CreateJob(self, request: Any, context: Context) -> Any:
+        usual = job_service_pb2.CreateJobResponse(id="job_1", status="queued", estimated_credits=1.05)
+        return await self._answer("CreateJob", request, context, usual)
+
+    @override
+    async def GetJob(self, request: Any, context: Context) -> Any:
+        usual = job_pb2.Job(id=request.id, status="queued", estimated_credits=1, created_at=CREATED_AT)
+        return await self._answer("GetJob", request, context, usual)
+
+    @override
+    async def ListJobs(self, request: Any, context: Context) -> Any:
+        return await self._answer("ListJobs", request, context, job_service_pb2.ListJobsResponse(limit=20))
+
+    @override
+    async def CancelJob(self, request: Any, context: Context) -> Any:
+        return await self._answer("CancelJob", request, context, job_pb2.Job(id=request.id))
+
+    @override
+    async def WatchJob(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        yield await self._answer("WatchJob", request, context, HttpBody())
 
     @override
     async def ListModels(self, request: Any, context: Context) -> Any:

@@ -16,7 +16,7 @@ import pytest_asyncio
 from services.devstack.cli import main
 from tests.e2e.customer import ENDED, SMALL, VIDEOS, Customer, data_of, open_customer
 from tests.e2e.edge.client import Answer
-from tests.e2e.local_stack import COMMAND_SECONDS_MAX, READY_SECONDS_MAX, Account, Stack
+from tests.e2e.local_stack import COMMAND_SECONDS_MAX, OFTEN, READY_SECONDS_MAX, Account, Stack
 
 REVOCATION_SECONDS_MAX = 5.0
 END_SECONDS_MAX = 180.0
@@ -70,7 +70,7 @@ def operator(stack: Stack, capsys: pytest.CaptureFixture[str]) -> Iterator[Opera
 @pytest.fixture
 def own(operator: Operator) -> Account:
     """An account of this test only."""
-    return Account(**operator.answer("account", "create", "operated", "--credits", "100"))
+    return Account(**operator.answer("account", "create", "operated", "--credits", "100", *OFTEN))
 
 
 @pytest_asyncio.fixture
@@ -118,6 +118,8 @@ def assert_told_in_one_line(refused: CompletedProcess[str], naming: str) -> None
         "key rotate NOBODY --overlap 24h",
         "key limits NOBODY --per-job 1 --per-day none --per-month none --reason x",
         "key models NOBODY mini --reason x",
+        "account rules NOBODY --jobs-at-once 5 --reason x",
+        "key rules NOBODY --kind admin --reason x",
         "credits correct NOBODY --take 5 --reason x",
         "statement NOBODY",
         "job fail NOBODY --reason x",
@@ -221,6 +223,29 @@ async def test_a_key_is_bound_by_its_own_limits_and_models(
     assert refused.json["error"]["code"] == "model_not_found"
     assert free["models"] == []
     assert free["spending"]["limits"] == limited["spending"]["limits"]
+
+
+def test_rules_are_set_as_a_whole_and_shown(operator: Operator, own: Account) -> None:
+    key_id = live_key(operator, own)
+    profiles = ("--moderation-profile", "strict", "--moderation-profile", "off")
+
+    of_key = operator.answer("key", "rules", key_id, "--kind", "admin", *profiles, *REASON)
+    fewer = operator.answer("key", "rules", key_id, "--calls-per-minute", "60", *REASON)
+    of_account = operator.answer("account", "rules", own.account_id, "--jobs-at-once", "5", *REASON)
+    shown = operator.run("account", "show", own.account_id).stdout
+    listed = operator.run("key", "list", own.account_id).stdout
+
+    assert of_key["rules"] == {
+        "kind": "admin",
+        "calls_per_minute": None,
+        "jobs_at_once": None,
+        "moderation_profiles": ["off", "strict"],
+    }
+    assert (fewer["rules"]["kind"], fewer["rules"]["calls_per_minute"]) == ("business", 60)
+    assert fewer["rules"]["moderation_profiles"] == []
+    assert of_account == {"jobs_at_once": 5, "moderation_profile": None}
+    assert "jobs at once" in shown
+    assert "calls per minute" in listed
 
 
 async def test_a_correction_adds_or_takes_and_never_takes_what_is_not_there(

@@ -44,6 +44,17 @@ CHANGES: dict[str, tuple[Change, dict[str, Any]]] = {
         ),
         {"environment": "live", "before": UNLIMITED, "after": LIMITS},
     ),
+    "account.set_rules": (
+        lambda billing, account, _: billing.accounts.SetAccountRules(
+            account_service_pb2.SetAccountRulesRequest(
+                account_id=account, rules=account_pb2.AccountRules(jobs_at_once=7), audit=WHO
+            )
+        ),
+        {
+            "before": {"jobs_at_once": None, "moderation_profile": ""},
+            "after": {"jobs_at_once": 7, "moderation_profile": ""},
+        },
+    ),
     "credits.grant": (
         lambda billing, account, _: billing.accounts.GrantCredits(
             account_service_pb2.GrantCreditsRequest(
@@ -71,6 +82,29 @@ CHANGES: dict[str, tuple[Change, dict[str, Any]]] = {
             key_admin_service_pb2.SetKeyModelsRequest(key_id=key, models=["pro", "fast"], audit=WHO)
         ),
         {"before": [], "after": ["fast", "pro"]},
+    ),
+    "key.set_rules": (
+        lambda billing, _, key: billing.key_admin.SetKeyRules(
+            key_admin_service_pb2.SetKeyRulesRequest(
+                key_id=key,
+                rules=key_admin_service_pb2.KeyRules(kind="admin", moderation_profiles=["strict"]),
+                audit=WHO,
+            )
+        ),
+        {
+            "before": {
+                "kind": "business",
+                "calls_per_minute": None,
+                "jobs_at_once": None,
+                "moderation_profiles": [],
+            },
+            "after": {
+                "kind": "admin",
+                "calls_per_minute": None,
+                "jobs_at_once": None,
+                "moderation_profiles": ["strict"],
+            },
+        },
     ),
     "key.disable": (
         lambda billing, _, key: billing.key_admin.DisableKey(

@@ -113,12 +113,15 @@ async def test_releasing_gives_everything_back(billing: Billing) -> None:
 
 
 async def test_environments_have_separate_balances(billing: Billing) -> None:
-    account = await billing.account(credits_live=100)
+    account = await billing.account()
+    await billing.grant(account, 100 * CREDIT, environment="test")
 
-    refused = await _refusal(billing.hold("job_1", account, CREDIT, environment="test"))
+    refused = await _refusal(billing.hold("job_1", account, CREDIT))
 
     assert refused.reason is Reason.CREDITS_INSUFFICIENT
-    assert await billing.balance(account) == (100 * CREDIT, 0)
+    assert await billing.rows("SELECT available_micros FROM balances WHERE environment = 'test'") == [
+        {"available_micros": 100 * CREDIT}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,14 @@ async def test_a_new_key_has_the_form_of_its_contract_and_is_found_by_its_hash(
     assert created.key.environment == environment
     assert not created.key.HasField("disabled_at")
     assert await billing.look_up(created.secret) == key_service_pb2.LookUpKeyResponse(
-        key_id=created.key.key_id, account_id=account, environment=environment, contract=contract
+        key_id=created.key.key_id,
+        account_id=account,
+        environment=environment,
+        contract=contract,
+        kind="business",
+        calls_per_minute=600,
+        account_jobs_at_once=100,
+        key_jobs_at_once=100,
     )
 
 

@@ -20,8 +20,8 @@ from tests.conftest import MakeDatabase
 from tests.integration.billing.running import CREDIT, Billing, running_billing
 
 PRICES_FILE = Path(services.billing.__file__).parent / "prices.yaml"
-FILE_VERSION = "2026-06"
-FILE_PRICE_COUNT = 14
+FILE_VERSION = "2026-11"
+FILE_PRICE_COUNT = 28
 NOTE = audit_pb2.AuditNote(actor="eve", reason="summer sale")
 
 
@@ -158,7 +158,7 @@ async def test_a_file_with_other_prices_under_a_known_name_stops_the_start(
         await _start_and_stop(shop.billing.database_url, prices_file=file)
 
     assert refused.value.reason is Reason.PRICE_MISMATCH
-    assert refused.value.message == "Version 2026-06 was set before to something else: name a new version."
+    assert refused.value.message == "Version 2026-11 was set before to something else: name a new version."
     assert await shop.audited() == [FROM_FILE]
 
 

@@ -260,6 +260,26 @@ async def test_a_stopping_server_refuses_new_calls_and_lets_running_ones_finish(
         await stopping
 
 
+async def test_a_stopping_server_ends_what_calls_only_wait_for(servicer: Servicer) -> None:
+    started, moved = asyncio.Event(), asyncio.Event()
+
+    async def answer(_context: Any) -> key_service_pb2.LookUpKeyResponse:
+        started.set()
+        await moved.wait()
+        return key_service_pb2.LookUpKeyResponse(key_id="let go")
+
+    servicer.answer = answer
+    serving = serve(_port(servicer), let_go=[moved.set])
+    [bound] = await serving.__aenter__()
+    async with open_channel(bound, timeout_seconds=60) as channel:
+        call = asyncio.ensure_future(key_service_pb2_grpc.KeyServiceStub(channel).LookUpKey(REQUEST))
+        await started.wait()
+
+        await serving.__aexit__(None, None, None)
+
+        assert (await call).key_id == "let go"
+
+
 async def _is_serving(channel: grpc.aio.Channel) -> bool:
     try:
         answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())

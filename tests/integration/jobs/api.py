@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from reelgate.callback.v1.callback_service_pb2_grpc import (
     add_CallbackServiceServicer_to_server,
 )
 from reelgate.models.v1.models_service_pb2_grpc import ModelsServiceStub, add_ModelsServiceServicer_to_server
+from reelgate.nextapi.v1.job_service_pb2_grpc import JobServiceStub, add_JobServiceServicer_to_server
 from reelgate.usage.v1.usage_service_pb2_grpc import UsageServiceStub, add_UsageServiceServicer_to_server
 from reelgate.video.v1.video_service_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 
@@ -36,23 +37,41 @@ from services.common.egress import UrlPolicy, check_url
 from services.common.ids import new_id
 from services.common.serve import Port, serve
 from services.common.validation import validated
+from services.jobs.convert.events import render_event
+from services.jobs.domain import CAPS_DEFAULT, Caps
+from services.jobs.moderation import load_profiles
+from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
 from services.jobs.rpc.access import (
     CALLBACK_SERVICE,
+    JOB_SERVICE,
     MODELS_SERVICE,
     PUBLIC_ACCESS,
     USAGE_SERVICE,
     VIDEO_SERVICE,
 )
 from services.jobs.rpc.callbacks import CallbackServicer
+from services.jobs.rpc.event_stream import PACE, EventStreams, Pace
+from services.jobs.rpc.jobs import JobServicer
 from services.jobs.rpc.models import ModelsServicer
+from services.jobs.rpc.needs import Needs
 from services.jobs.rpc.usage import UsageServicer
 from services.jobs.rpc.videos import VideoServicer
+from services.jobs.rpc.watching import JobWatch
+from services.jobs.settings import JobsSettings
+from services.jobs.steps.refund import refund
 from services.jobs.store.jobs import SqlJobs
+from services.jobs.store.stages import SqlStages
+from services.jobs.store.withdrawals import SqlWithdrawals
 from services.jobs.store.work import SqlWork
+from services.upstream.contract import Pending, Provider
 from tests.fakes.jobs import FakeLedger, FakePrices
+from tests.fakes.upstream import ScriptedProvider
 from tests.unit.jobs.samples import CATALOGUE, PRICES
 
 CALL_TIMEOUT_SECONDS = 60
+PROFILES = load_profiles(JobsSettings.model_fields["moderation_file"].default)
+JUDGED_BY_RULES = partial(moderate_prompt, profiles=PROFILES, moderator=None)
 RICH_MICROS = 10**12
 
 
@@ -79,6 +98,12 @@ class Api:
     work: SqlWork
     jobs: SqlJobs
     callers: dict[bytes, Caller]
+    watch: JobWatch
+    provider: ScriptedProvider = field(
+        default_factory=lambda: ScriptedProvider(answers=[Pending(running=False)])
+    )
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+    """What happens whenever a cancellation waits; no time passes."""
     rung: list[bool] = field(default_factory=list)
     moment: datetime | None = None
     """What the clock of the service shows; None: the present."""
@@ -88,6 +113,10 @@ class Api:
     def now(self) -> datetime:
         return self.moment or utc_now()
 
+    async def pause(self, _seconds: float) -> None:
+        if self.meanwhile is not None:
+            await self.meanwhile()
+
     def add_key(
         self,
         *,
@@ -95,6 +124,9 @@ class Api:
         environment: str = "live",
         contract: str = "seedancee2",
         models: tuple[str, ...] = (),
+        caps: Caps = CAPS_DEFAULT,
+        moderation_profile: str = "",
+        moderation_profiles: tuple[str, ...] = (),
     ) -> str:
         """Returns a new key of an account that has plenty of credits."""
         body = KEY_PREFIXES[contract, environment] + f"{next(self._numbers):032d}"
@@ -105,6 +137,10 @@ class Api:
             environment=environment,
             contract=contract,
             models=models,
+            account_jobs_at_once=caps.account_jobs,
+            key_jobs_at_once=caps.key_jobs,
+            moderation_profile=moderation_profile,
+            moderation_profiles=moderation_profiles,
         )
         self.ledger.available_micros.setdefault((account_id, environment), RICH_MICROS)
         return key
@@ -129,14 +165,22 @@ class Api:
 
 def _request(service: str, name: str, fields: dict[str, Any]) -> Message:
     module = service.lower()
-    messages = import_module(f"reelgate.{module}.v1.{module}_service_pb2")
+    package = "nextapi" if service == "Job" else module
+    messages = import_module(f"reelgate.{package}.v1.{module}_service_pb2")
     request: Message = ParseDict(fields, getattr(messages, f"{name}Request")())
     return request
 
 
 @asynccontextmanager
-async def running_api(pool: Pool) -> AsyncIterator[Api]:
+async def running_api(
+    pool: Pool,
+    *,
+    moderate: Moderate = JUDGED_BY_RULES,
+    pace: Pace = PACE,
+    provider: Provider | None = None,
+) -> AsyncIterator[Api]:
     """Serves the public port on a free one."""
+    watch = JobWatch(SqlStages(pool))
     callers: dict[bytes, Caller] = {}
     api = Api(
         ledger=FakeLedger(),
@@ -144,22 +188,36 @@ async def running_api(pool: Pool) -> AsyncIterator[Api]:
         work=SqlWork(pool),
         jobs=SqlJobs(pool),
         callers=callers,
+        watch=watch,
     )
 
     async def look_up(digest: bytes) -> Caller | None:
         return callers.get(digest)
 
-    video = VideoServicer(
+    needs = Needs(
         catalogue=CATALOGUE,
         prices=api.prices,
+        moderate=moderate,
         jobs=api.jobs,
         ledger=api.ledger,
         funds=api.ledger,
         check_url=lambda url: check_url(url, UrlPolicy()),
         random_seed=lambda: 42,
-        new_id=partial(new_id, "vid"),
+        new_id=new_id,
         ring=lambda: api.rung.append(True),
         clock=api.now,
+        watch=watch,
+        streams=EventStreams(watch, clock=api.now, pace=pace),
+        canceller=Canceller(
+            jobs=api.jobs,
+            work=api.work,
+            withdrawals=SqlWithdrawals(pool),
+            providers={"live": {"ark": provider or api.provider}, "test": {"ark": provider or api.provider}},
+            refund=partial(
+                refund, work=api.work, ledger=api.ledger, clock=api.now, render_event=render_event
+            ),
+            pause=api.pause,
+        ),
     )
     models = ModelsServicer(catalogue=CATALOGUE, prices=api.prices, clock=api.now)
     usage = UsageServicer(jobs=api.jobs, clock=api.now)
@@ -171,16 +229,22 @@ async def running_api(pool: Pool) -> AsyncIterator[Api]:
     port = Port(
         address="127.0.0.1:0",
         services=[
-            (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, video)),
+            (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, VideoServicer(needs))),
+            (JOB_SERVICE, partial(add_JobServiceServicer_to_server, JobServicer(needs))),
             (MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
             (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
             (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
         ],
         layers=(logged, errors_mapped, authenticated(KeyCache(look_up), PUBLIC_ACCESS), validated),
     )
-    async with serve(port) as [address], grpc.aio.insecure_channel(address) as channel:
+    async with (
+        serve(port) as [address],
+        grpc.aio.insecure_channel(address) as channel,
+        watch.running(),
+    ):
         api.stubs = {
             "Video": VideoServiceStub(channel),
+            "Job": JobServiceStub(channel),
             "Models": ModelsServiceStub(channel),
             "Usage": UsageServiceStub(channel),
             "Callback": CallbackServiceStub(channel),

@@ -12,9 +12,12 @@ from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.ids import new_id
 from services.common.verification import Finding
+from services.jobs.books import (
+    AuditNote,
+    WantedRefund,
+)
 from services.jobs.clients import HoldClient, LedgerClient
 from services.jobs.domain import (
-    AuditNote,
     Claim,
     FailureCode,
     Job,
@@ -25,7 +28,6 @@ from services.jobs.domain import (
     State,
     Status,
     VideoInput,
-    WantedRefund,
 )
 from services.jobs.operations.refund_job import refund_job
 from services.jobs.operations.verify_jobs import verify_jobs
@@ -107,7 +109,7 @@ class Books:
             "work": self.work,
             "ledger": self.ledger,
             "clock": utc_now,
-            "render_event": lambda job: (job.status.value, b"{}"),
+            "render_event": lambda *_: None,
         }
         match claim.state:
             case State.STORED:
@@ -125,9 +127,14 @@ class Books:
                     new_token=partial(new_id, "token"),
                 )
             case State.SUBMITTING:
-                await self.work.adopt_task(claim, task_id="task", seconds=0)
+                await self.work.adopt_task(claim, task_id="task", seconds=0, event=None)
             case State.PROCESSING:
-                await self.work.keep_output(claim, replace(OUTPUT, duration_seconds=plan.delivered_seconds))
+                await self.work.keep_output(
+                    claim,
+                    replace(OUTPUT, duration_seconds=plan.delivered_seconds),
+                    started_at=utc_now(),
+                    event=None,
+                )
 
     async def let_go(self) -> None:
         """Ends every lease, as if whoever held one had died."""

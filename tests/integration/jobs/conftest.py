@@ -4,7 +4,12 @@ import pytest
 
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
-from services.jobs.domain import Job, Owner, Status, VideoInput
+from services.jobs.domain import (
+    Job,
+    Owner,
+    Status,
+    VideoInput,
+)
 from services.jobs.store.rows import job_to_row
 from tests.conftest import MakeDatabase
 

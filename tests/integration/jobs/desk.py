@@ -20,7 +20,15 @@ from services.common.clock import utc_now
 from services.common.database import Pool
 from services.common.serve import Port, serve
 from services.common.validation import validated
-from services.jobs.domain import Claim, FailureCode, Job, Output, Route, Status
+from services.jobs.convert.events import render_event
+from services.jobs.domain import (
+    Claim,
+    FailureCode,
+    Job,
+    Output,
+    Route,
+    Status,
+)
 from services.jobs.rpc.access import AUDIT_SERVICE, JOB_ADMIN_SERVICE
 from services.jobs.rpc.audit import AuditServicer
 from services.jobs.rpc.job_admin import JobAdminServicer
@@ -97,7 +105,7 @@ class Desk:
         claim = await self.work.open_attempt(claim, route=ROUTE, token=f"token-{number}")
         if place == "submitting":
             return claim
-        await self.work.adopt_task(claim, task_id=f"cgt-{number}", seconds=0)
+        await self.work.adopt_task(claim, task_id=f"cgt-{number}", seconds=0, event=None)
         [claim] = await self.work.claim(limit=1, lease_seconds=600)
         if place == "processing":
             return claim
@@ -106,13 +114,13 @@ class Desk:
             if place == "failed":
                 await self.end(claim)
             return claim
-        claim = await self.work.keep_output(claim, OUTPUT)
+        claim = await self.work.keep_output(claim, OUTPUT, started_at=utc_now(), event=None)
         if place == "completed":
             await self.ledger.capture(job.id, amount_micros=RESERVED)
             ended = replace(
                 claim.job, status=Status.COMPLETED, charged_micros=RESERVED, ended_at=job.created_at
             )
-            await self.work.finish(claim, ended, event_type="t", event_body=b"")
+            await self.work.finish(claim, ended, event=None)
         return claim
 
     async def end(self, claim: Claim) -> None:
@@ -122,7 +130,7 @@ class Desk:
             work=self.work,
             ledger=self.ledger,
             clock=utc_now,
-            render_event=lambda job: (f"video.generation.{job.status}", b"{}"),
+            render_event=render_event,
         )
 
 

@@ -11,7 +11,11 @@ from reelgate.admin.v1.audit_pb2 import AuditNote
 
 from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import FailureCode, LeaseLostError, Status
+from services.jobs.domain import (
+    FailureCode,
+    LeaseLostError,
+    Status,
+)
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.desk import JOB_ID, NOTE, RESERVED, Desk, open_desk
 

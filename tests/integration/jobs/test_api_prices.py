@@ -9,8 +9,11 @@ import pytest
 
 from services.common.clock import utc_now
 from services.common.database import Pool
-from services.jobs.convert import render_event
-from services.jobs.domain import PriceList, Route
+from services.jobs.convert.events import render_event
+from services.jobs.domain import (
+    PriceList,
+    Route,
+)
 from services.jobs.steps.complete import complete
 from tests.integration.jobs.api import RICH_MICROS, Api, Refusal, running_api
 from tests.integration.jobs.test_api_videos import BAD_CREATIONS, BODY, PROMPT
@@ -142,9 +145,11 @@ async def test_a_job_is_settled_by_the_price_it_was_created_with(api: Api) -> No
     later = (await api.call("Video.EstimateVideo", BODY, key=key))["data"]
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
     claim = await api.work.open_attempt(claim, route=Route(name="ark", upstream_model="m"), token="t")
-    await api.work.adopt_task(claim, task_id="cgt-1", seconds=0)
+    await api.work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
-    claim = await api.work.keep_output(claim, replace(OUTPUT, duration_seconds=3.1))
+    claim = await api.work.keep_output(
+        claim, replace(OUTPUT, duration_seconds=3.1), started_at=utc_now(), event=None
+    )
 
     await complete(claim, work=api.work, ledger=api.ledger, clock=utc_now, render_event=render_event)
 

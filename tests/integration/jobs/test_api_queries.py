@@ -7,6 +7,7 @@ import pytest
 
 from services.common.database import Pool, Query
 from services.jobs.store.jobs import GET, NEWEST
+from services.jobs.store.stages import MOVED
 from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges
 from tests.unit.jobs.samples import JOB, OWNER
 
@@ -77,6 +78,12 @@ async def plans(pool: Pool, query: Query, **values: Any) -> tuple[set[str], set[
 
 async def test_one_job_is_read_by_its_id(filled: Pool) -> None:
     assert await plans(filled, GET, ids=[JOB.id]) == ({"jobs_pkey"}, {"jobs_pkey"})
+
+
+async def test_jobs_that_somebody_waits_for_are_read_by_their_ids(filled: Pool) -> None:
+    known = {"ids": [JOB.id, "vid_1"], "stages": [0, 2]}
+
+    assert await plans(filled, MOVED, **known) == ({"jobs_pkey"}, {"jobs_pkey"})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 
 from services.common.database import Pool
-from services.jobs.domain import AuditNote, Claim, Job, Refund, Route, Status, UsageCount, WantedRefund
+from services.jobs.books import (
+    AuditNote,
+    Refund,
+    WantedRefund,
+)
+from services.jobs.domain import (
+    Claim,
+    Job,
+    Route,
+    Status,
+    UsageCount,
+)
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.work import SqlWork
@@ -46,7 +57,7 @@ class History:
 
     async def start(self, claim: Claim) -> None:
         opened = await self.work.open_attempt(claim, route=ROUTE, token=f"token-{claim.job.id}")
-        await self.work.adopt_task(opened, task_id="cgt-1", seconds=0)
+        await self.work.adopt_task(opened, task_id="cgt-1", seconds=0, event=None)
         self.plain.jobs[claim.job.id] = replace(claim.job, status=Status.PROCESSING)
 
     async def end(self, claim: Claim, status: Status, *, charged_micros: int = 0) -> None:
@@ -58,7 +69,7 @@ class History:
             charged_micros=charged_micros,
             refunded_micros=job.reserved_micros - charged_micros,
         )
-        await self.work.finish(claim, ended, event_type="t", event_body=b"")
+        await self.work.finish(claim, ended, event=None)
         self.plain.jobs[job.id] = ended
 
     async def give_back(self, job_id: str, amount_micros: int) -> None:

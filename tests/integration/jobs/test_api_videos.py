@@ -12,8 +12,13 @@ from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 
 from services.common.clock import rfc3339, utc_now
 from services.common.database import Pool
-from services.jobs.convert import render_event
-from services.jobs.domain import FailureCode, Output, Route, Status
+from services.jobs.convert.events import render_event
+from services.jobs.domain import (
+    FailureCode,
+    Output,
+    Route,
+    Status,
+)
 from tests.integration.jobs.api import RICH_MICROS, Api, Refusal, running_api
 
 PROMPT = {"prompt": "waves"}
@@ -69,7 +74,7 @@ async def test_a_poll_shows_each_status_as_its_webhook_does(api: Api) -> None:
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
     claim = await api.work.open_attempt(claim, route=Route(name="ark", upstream_model="m"), token="t")
     assert await poll() == expected
-    await api.work.adopt_task(claim, task_id="cgt-1", seconds=0)
+    await api.work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)
     assert await poll() == {**expected, "status": "processing"}
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
     output = Output(
@@ -78,11 +83,10 @@ async def test_a_poll_shows_each_status_as_its_webhook_does(api: Api) -> None:
         last_frame_url=None,
         duration_seconds=5.0,
     )
-    claim = await api.work.keep_output(claim, output)
+    claim = await api.work.keep_output(claim, output, started_at=utc_now(), event=None)
     assert await poll() == {**expected, "status": "processing"}
     ended = replace(claim.job, status=Status.COMPLETED, charged_micros=50_000_000, ended_at=utc_now())
-    event_type, body = render_event(ended)
-    await api.work.finish(claim, ended, event_type=event_type, event_body=body)
+    await api.work.finish(claim, ended, event=render_event(claim.job, ended, utc_now()))
 
     assert await poll() == {
         **expected,
@@ -99,7 +103,7 @@ async def test_a_failed_video_shows_its_refund(api: Api) -> None:
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
     claim = await api.work.give_up(claim, failure=FailureCode.TIMEOUT, detail="secret of the provider")
     ended = replace(claim.job, status=Status.FAILED, refunded_micros=50_000_000, ended_at=utc_now())
-    await api.work.finish(claim, ended, event_type="t", event_body=b"")
+    await api.work.finish(claim, ended, event=None)
 
     answer = await api.call("Video.GetVideo", {"id": created["id"]}, key=key)
 
@@ -293,7 +297,7 @@ async def test_lists_filter_by_status(api: Api) -> None:
         ended_at=utc_now(),
     )
     claim = await api.work.give_up(claim, failure=FailureCode.TIMEOUT, detail="")
-    await api.work.finish(claim, ended, event_type="t", event_body=b"")
+    await api.work.finish(claim, ended, event=None)
 
     failed = await api.call("Video.ListVideos", {"status": "failed"}, key=key)
     pending = await api.call("Video.ListVideos", {"status": "pending", "limit": 1}, key=key)

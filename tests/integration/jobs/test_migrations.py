@@ -11,7 +11,10 @@ from alembic.config import Config
 from services.common.database import open_pool
 from services.common.migrate import migrate
 from services.devstack import postgres
-from services.jobs.domain import Owner, UsageCount
+from services.jobs.domain import (
+    Owner,
+    UsageCount,
+)
 from services.jobs.store.jobs import SqlJobs
 
 OWNER = Owner(account_id="acct_1", environment="live", contract="seedancee2")
@@ -26,6 +29,7 @@ FIRST_RELEASE = """
         ('vid_3', 'failed', 0, 50, timestamptz '2026-07-02 00:30Z'),
         ('vid_4', 'processing', 0, 0, timestamptz '2026-07-02 01:00Z')
     ) AS of_old (id, status, charged, refunded, moment);
+    INSERT INTO work (job_id, state) VALUES ('vid_4', 'processing');
     INSERT INTO usage_daily VALUES
         ('acct_1', 'live', '2026-07-01', 'mini', 1, 0, 50, 0),
         ('acct_1', 'live', '2026-07-02', 'mini', 1, 1, 80, 50);
@@ -64,7 +68,12 @@ async def test_the_money_of_old_jobs_adds_up_and_so_does_their_usage(postgres_po
 
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT charged_micros, refunded_micros FROM jobs ORDER BY id").fetchall()
+        places = connection.execute(
+            "SELECT work.account_id, work.environment, admitted_at = created_at, hold_due_at"
+            " FROM work JOIN jobs ON id = job_id"
+        ).fetchall()
     assert rows == [(50, 0), (30, 20), (0, 50), (0, 0)]
+    assert places == [("acct_1", "live", True, None)]
     async with open_pool(url, name="test", connections_max=1) as pool:
         by_day, by_hour = [
             sorted(

@@ -1,30 +1,23 @@
 """Every step on the real work table: what it leaves, run twice, and after a crash between its call and its commit."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from services.common.clock import utc_now
 from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Claim, Job, LeaseLostError, Route, State, Status
+from services.jobs.domain import (
+    Claim,
+    LeaseLostError,
+    State,
+    Status,
+)
 from services.jobs.ports import ResultRejectedError, ResultUnavailableError
-from services.jobs.steps.begin_attempt import begin_attempt
-from services.jobs.steps.check import check
-from services.jobs.steps.complete import complete
-from services.jobs.steps.recover import recover
-from services.jobs.steps.refund import refund
-from services.jobs.steps.submit import submit
 from services.jobs.steps.timing import RENDER_DEADLINE_SECONDS
-from services.jobs.store.rows import job_from_row
-from services.jobs.store.work import SqlWork
-from services.jobs.workers import Walker
 from services.upstream.contract import (
     TASK_SECONDS_MAX,
     BrokenError,
     BusyError,
-    Done,
     Pending,
     RefusalKind,
     Refused,
@@ -32,90 +25,13 @@ from services.upstream.contract import (
     UnknownError,
     UnreachableError,
 )
-from tests.fakes.upstream import MemoryLedger, ScriptedMedia, ScriptedProvider
-from tests.integration.jobs.conftest import OWNER, a_job, store_jobs
-
-DONE = Done(video_url="https://provider.example/secret.mp4")
-
-
-@dataclass
-class World:
-    """A jobs database with one held job, and everything around it scripted."""
-
-    pool: Pool
-    work: SqlWork
-    ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    provider: ScriptedProvider = field(default_factory=lambda: ScriptedProvider(answers=[DONE]))
-    media: ScriptedMedia = field(default_factory=ScriptedMedia)
-
-    async def claim(self) -> Claim:
-        """Takes the job over as another worker would: whatever lease there was is over, and the job is due."""
-        await self.sql("UPDATE work SET lease_until = '-infinity', due_at = now()")
-        [claim] = await self.work.claim(limit=1, lease_seconds=60)
-        return claim
-
-    async def sql(self, statement: str) -> list[dict[str, Any]]:
-        async with self.pool.connection() as connection:
-            cursor = await connection.execute(statement.encode())
-            return await cursor.fetchall() if cursor.description else []
-
-    async def job(self) -> Job:
-        return job_from_row((await self.sql("SELECT * FROM jobs"))[0])
-
-    async def state(self) -> str | None:
-        found = await self.sql("SELECT state FROM work")
-        return found[0]["state"] if found else None
-
-    async def begin(self, claim: Claim) -> Claim:
-        return await begin_attempt(
-            claim,
-            work=self.work,
-            ledger=self.ledger,
-            choose_route=lambda _: Route(name="ark", upstream_model="m"),
-            new_token=lambda: f"token-{claim.lease_no}",
-        )
-
-    async def submit(self, claim: Claim) -> Claim | None:
-        return await submit(
-            claim, work=self.work, providers={"ark": self.provider}, callback_url=lambda _: None
-        )
-
-    async def recover(self, claim: Claim) -> None:
-        await recover(claim, work=self.work, providers={"ark": self.provider})
-
-    async def check(self, claim: Claim) -> Claim | None:
-        return await check(claim, work=self.work, providers={"ark": self.provider}, media=self.media)
-
-    async def complete(self, claim: Claim) -> Claim | None:
-        return await complete(claim, work=self.work, ledger=self.ledger, clock=utc_now, render_event=rendered)
-
-    async def refund(self, claim: Claim) -> None:
-        await refund(claim, work=self.work, ledger=self.ledger, clock=utc_now, render_event=rendered)
-
-    async def submitted(self) -> None:
-        await self.submit(await self.begin(await self.claim()))
-
-    def walker(self) -> Walker:
-        steps = {
-            State.PENDING: self.begin,
-            State.SUBMITTING: self.recover,
-            State.PROCESSING: self.check,
-            State.STORED: self.complete,
-            State.FAILING: self.refund,
-        }
-        return Walker(work=self.work, steps=steps, submit=self.submit)
-
-
-def rendered(job: Job) -> tuple[str, bytes]:
-    return f"video.generation.{job.status}", job.id.encode()
+from tests.integration.jobs.conftest import a_job
+from tests.integration.jobs.world import World, open_world
 
 
 @pytest.fixture
 async def world(jobs_pool: Pool) -> World:
-    made = World(pool=jobs_pool, work=SqlWork(jobs_pool))
-    await store_jobs(jobs_pool, a_job())
-    await made.ledger.hold(a_job().id, owner=OWNER, key_id="key_1", amount_micros=a_job().reserved_micros)
-    return made
+    return await open_world(jobs_pool, a_job())
 
 
 async def test_an_attempt_is_on_record_before_the_provider_is_asked(world: World) -> None:
@@ -265,7 +181,7 @@ async def test_a_refused_order_fails_the_job_and_gives_everything_back(
 
 
 async def test_a_job_that_waited_too_long_to_start_fails_by_timeout(world: World) -> None:
-    await world.sql("UPDATE jobs SET created_at = created_at - interval '7 hours'")
+    await world.sql("UPDATE work SET admitted_at = admitted_at - interval '7 hours'")
 
     await world.refund(await world.begin(await world.claim()))
 

@@ -23,7 +23,9 @@ from services.common.ids import new_id
 from services.common.serve import Port, serve
 from services.common.validation import validated
 from services.common.verification import Finding
-from services.jobs.domain import State
+from services.jobs.domain import (
+    State,
+)
 from services.jobs.rpc.access import VERIFIER_SERVICE
 from services.jobs.rpc.verifier import VerifierServicer
 from services.jobs.store.verification import SqlRecords

@@ -11,6 +11,7 @@ from services.jobs.domain import (
     Claim,
     FailureCode,
     LeaseLostError,
+    NewEvent,
     Output,
     Route,
     State,
@@ -22,6 +23,7 @@ from tests.integration.jobs.conftest import a_job, store_jobs
 
 ROUTE = Route(name="ark", upstream_model="dreamina")
 OUTPUT = Output(video_url="v", thumbnail_url="t", last_frame_url=None, duration_seconds=5.0)
+EVENT = NewEvent(id="evt_1", type="t", sequence=1, body=b"{}", occurred_at=utc_now())
 LEASE_SECONDS = 60.0
 
 
@@ -45,7 +47,7 @@ async def claimed(work: SqlWork) -> Claim:
 
 async def at_processing(work: SqlWork) -> Claim:
     claim = await work.open_attempt(await claimed(work), route=ROUTE, token="secret")
-    await work.adopt_task(claim, task_id="cgt-1", seconds=0)
+    await work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)
     return await claimed(work)
 
 
@@ -123,7 +125,7 @@ async def test_a_move_that_the_state_machine_does_not_know_is_refused(jobs_pool:
     claim = await claimed(work)
 
     with pytest.raises(LeaseLostError):
-        await work.keep_output(claim, OUTPUT)
+        await work.keep_output(claim, OUTPUT, started_at=utc_now(), event=None)
 
     assert (await rows(jobs_pool, b"SELECT state FROM work"))[0]["state"] == "pending"
 
@@ -174,7 +176,7 @@ async def test_completing_writes_job_usage_and_event_and_removes_the_work_in_one
 ) -> None:
     work = SqlWork(jobs_pool)
     await store_jobs(jobs_pool, a_job())
-    claim = await work.keep_output(await at_processing(work), OUTPUT)
+    claim = await work.keep_output(await at_processing(work), OUTPUT, started_at=utc_now(), event=None)
     ended = replace(
         claim.job,
         status=Status.COMPLETED,
@@ -183,7 +185,7 @@ async def test_completing_writes_job_usage_and_event_and_removes_the_work_in_one
         ended_at=utc_now(),
     )
 
-    await work.finish(claim, ended, event_type="video.generation.completed", event_body=b"{}")
+    await work.finish(claim, ended, event=EVENT)
 
     [row] = await rows(jobs_pool, b"SELECT * FROM jobs")
     assert job_from_row(row) == ended
@@ -191,10 +193,11 @@ async def test_completing_writes_job_usage_and_event_and_removes_the_work_in_one
         assert (usage["completed_jobs"], usage["failed_jobs"]) == (1, 0)
         assert (usage["charged_micros"], usage["refunded_micros"]) == (50_000_000, 20_000_000)
     [event] = await rows(jobs_pool, b"SELECT * FROM outbox")
-    assert (event["event_id"], event["target_url"]) == (f"evt_{ended.id}_1", ended.callback_url)
+    shown = [event[name] for name in ("event_id", "type", "sequence", "body", "occurred_at", "target_url")]
+    assert shown == [*vars(EVENT).values(), ended.callback_url]
     assert await rows(jobs_pool, b"SELECT * FROM work") == []
     with pytest.raises(LeaseLostError):
-        await work.finish(claim, ended, event_type="video.generation.completed", event_body=b"{}")
+        await work.finish(claim, ended, event=EVENT)
     assert [usage["completed_jobs"] for usage in await rolled_up(jobs_pool)] == [1, 1]
 
 
@@ -204,7 +207,7 @@ async def test_failing_counts_what_was_held_as_charged_and_refunded(jobs_pool: P
     claim = await work.give_up(await claimed(work), failure=FailureCode.TIMEOUT, detail="too late")
     ended = replace(claim.job, status=Status.FAILED, refunded_micros=50_000_000, ended_at=utc_now())
 
-    await work.finish(claim, ended, event_type="video.generation.failed", event_body=b"{}")
+    await work.finish(claim, ended, event=EVENT)
 
     for usage in await rolled_up(jobs_pool):
         assert (usage["completed_jobs"], usage["failed_jobs"]) == (0, 1)

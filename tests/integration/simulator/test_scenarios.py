@@ -86,6 +86,18 @@ async def slow(caller: Caller, receiver: Receiver, prompt: str) -> None:
     assert (await caller.get(running)).json["status"] == "running"
 
 
+@check("queue")
+async def queue(caller: Caller, receiver: Receiver, prompt: str) -> None:
+    queued = await caller.create(prompt)
+    task = await caller.succeeded(prompt.replace("queue", "queue 1"))
+    before = (await caller.get(queued)).json["status"]
+    await caller.delete(queued)
+
+    assert task["updated_at"] > task["created_at"]
+    assert before == "queued"
+    assert (await caller.get(queued)).json["status"] == "cancelled"
+
+
 @check("expire")
 async def expire(caller: Caller, receiver: Receiver, prompt: str) -> None:
     await ends_with(caller, prompt, "expired", None)

@@ -22,6 +22,8 @@ from services.common.boundary import errors_mapped, logged
 from services.common.clock import utc_now
 from services.common.database import open_pool
 from services.common.egress import UrlPolicy, check_url
+from services.common.idempotency import idempotent
+from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id
 from services.common.serve import Port, serve
 from services.common.validation import validated
@@ -72,10 +74,18 @@ class Api:
         )
         return key
 
-    async def call(self, method: str, fields: dict[str, Any] | None = None, *, key: str | None) -> Answer:
+    async def call(
+        self,
+        method: str,
+        fields: dict[str, Any] | None = None,
+        *,
+        key: str | None,
+        idempotency_key: str | None = None,
+    ) -> Answer:
         """Calls a method and returns its answer as the edge prints it. Raises Refusal."""
         request = ParseDict(fields or {}, getattr(webhooks_service_pb2, f"{method}Request")())
-        metadata = () if key is None else (("authorization", f"Bearer {key}"),)
+        given = {"authorization": key and f"Bearer {key}", "idempotency-key": idempotency_key}
+        metadata = tuple((name, value) for name, value in given.items() if value is not None)
         try:
             answer = await getattr(self.stub, method)(request, metadata=metadata, timeout=CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
@@ -99,8 +109,9 @@ async def running_api(settings: WebhooksSettings) -> AsyncIterator[Api]:
         async def look_up(digest: bytes) -> Caller | None:
             return api.callers.get(digest)
 
+        fernet = Fernet(settings.secret_key.get_secret_value())
         needs = Needs(
-            endpoints=SqlEndpoints(pool, Fernet(settings.secret_key.get_secret_value())),
+            endpoints=SqlEndpoints(pool, fernet),
             history=SqlHistory(pool),
             redeliveries=api.redeliveries,
             check_url=lambda url: check_url(url, UrlPolicy()),
@@ -110,10 +121,17 @@ async def running_api(settings: WebhooksSettings) -> AsyncIterator[Api]:
             clock=utc_now,
         )
         servicer = WebhooksServicer(needs)
+        keys = SqlIdempotencyKeys(pool, seal=fernet.encrypt, unseal=fernet.decrypt)
         port = Port(
             address="127.0.0.1:0",
             services=[(PUBLIC_SERVICE, partial(add_WebhooksServiceServicer_to_server, servicer))],
-            layers=(logged, errors_mapped, authenticated(KeyCache(look_up), ACCESS), validated),
+            layers=(
+                logged,
+                errors_mapped,
+                authenticated(KeyCache(look_up), ACCESS),
+                idempotent(keys, ACCESS),
+                validated,
+            ),
         )
         async with serve(port) as [address], grpc.aio.insecure_channel(address) as channel:
             api.stub = WebhooksServiceStub(channel)

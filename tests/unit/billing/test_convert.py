@@ -1,18 +1,31 @@
 from datetime import UTC, datetime
 
 import pytest
-from reelgate.admin.v1 import account_service_pb2
+from reelgate.admin.v1 import account_pb2, account_service_pb2, key_admin_service_pb2
 from reelgate.internal.ledger.v1 import hold_pb2
 
 from services.billing.convert import (
+    parse_account_rules,
+    parse_key_rules,
     parse_limits,
     parse_statement_range,
+    render_account_rules,
     render_balance,
     render_hold,
     render_key,
     render_spending,
 )
-from services.billing.domain import Balance, Hold, HoldState, Key, Spending, SpendLimits, StatementRange
+from services.billing.domain import (
+    AccountRules,
+    Balance,
+    Hold,
+    HoldState,
+    Key,
+    KeyRules,
+    Spending,
+    SpendLimits,
+    StatementRange,
+)
 
 CREATED_AT = datetime(2026, 6, 29, 10, 0, 0, 1999, UTC)
 SPENDING = Spending(limits=SpendLimits(per_day_micros=0), day_micros=1, month_micros=2)
@@ -49,6 +62,7 @@ def _key(**moments: datetime) -> Key:
         environment="live",
         hint="…abcd",
         models=("pro",),
+        rules=KeyRules(calls_per_minute=7),
         spending=SPENDING,
         created_at=CREATED_AT,
         disabled_at=moments.get("disabled_at"),
@@ -69,6 +83,26 @@ def test_a_moment_of_a_key_is_shown_under_its_name(moment: str) -> None:
     shown = render_key(_key(**{moment: CREATED_AT}))
 
     assert getattr(shown, moment) == "2026-06-29T10:00:00.001Z"
+
+
+def test_rules_of_a_key_are_shown_as_they_were_set_and_profiles_in_one_order() -> None:
+    given = key_admin_service_pb2.KeyRules(kind="admin", jobs_at_once=3, moderation_profiles=["b", "a", "b"])
+
+    parsed = parse_key_rules(given)
+    shown = render_key(_key()).rules
+
+    assert parsed == KeyRules(kind="admin", jobs_at_once=3, moderation_profiles=("a", "b"))
+    assert parse_key_rules(key_admin_service_pb2.KeyRules()) == KeyRules(kind="business")
+    assert shown == key_admin_service_pb2.KeyRules(kind="business", calls_per_minute=7)
+
+
+def test_rules_of_an_account_that_have_the_default_are_absent() -> None:
+    empty = account_pb2.AccountRules()
+    full = account_pb2.AccountRules(jobs_at_once=3, moderation_profile="strict")
+
+    assert parse_account_rules(empty) == AccountRules()
+    assert render_account_rules(AccountRules()) == empty
+    assert render_account_rules(parse_account_rules(full)) == full
 
 
 def test_a_limit_of_nothing_is_shown_and_one_that_is_not_set_is_absent() -> None:

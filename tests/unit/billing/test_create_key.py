@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from services.billing.domain import AuditNote, Key, NewKey, Spending, SpendLimits
+from services.billing.domain import AuditNote, Key, KeyRules, NewKey, Spending, SpendLimits
 from services.billing.operations.create_key import ALPHABET, create_key, draw_secret
 from services.billing.ports import Accounts, Keys
 from services.common.authentication import KEY_PREFIXES, is_well_formed
@@ -33,6 +33,7 @@ class KeptKeys:
             environment=key.environment,
             hint=key.hint,
             models=(),
+            rules=KeyRules(),
             spending=Spending(limits=SpendLimits(), day_micros=0, month_micros=0),
             created_at=datetime(2026, 6, 29, tzinfo=UTC),
             disabled_at=None,

@@ -30,9 +30,16 @@ def test_the_contracts_rates_hold_in_both_environments() -> None:
         ("fast", "720p"): 16,
         ("mini", "480p"): 5,
         ("mini", "720p"): 10,
+        ("seedance-2.0-pro", "480p"): 0.035,
+        ("seedance-2.0-pro", "720p"): 0.07,
+        ("seedance-2.0-pro", "1080p"): 0.175,
+        ("seedance-2.0-fast", "480p"): 0.028,
+        ("seedance-2.0-fast", "720p"): 0.056,
+        ("seedance-2.0-mini", "480p"): 0.0175,
+        ("seedance-2.0-mini", "720p"): 0.035,
     }
-    expected = {offer: rate * 1_000_000 for offer, rate in credits_per_second.items()}
-    assert (new.version, new.valid_from, len(new.prices)) == ("2026-06", None, 14)
+    expected = {offer: round(rate * 1_000_000) for offer, rate in credits_per_second.items()}
+    assert (new.version, new.valid_from, len(new.prices)) == ("2026-11", None, 28)
     assert micros_per_second(new, "live") == micros_per_second(new, "test") == expected
 
 
@@ -66,7 +73,7 @@ def test_a_price_keeps_every_decimal(tmp_path: Path) -> None:
             "    mini: {}",
             "credits_per_second.live.mini: Dictionary should have",
         ),
-        ('version: "2026-06"', 'version: ""', "version: String should have at least 1 character"),
+        ('version: "2026-11"', 'version: ""', "version: String should have at least 1 character"),
         (
             "version:",
             "price_version:",

@@ -1,6 +1,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,8 @@ from services.common.authentication import (
     CACHE_SECONDS,
     KEY_PREFIXES,
     OPEN_TO_ALL,
+    OUTAGE_RETRY_SECONDS,
+    OUTAGE_SECONDS_MAX,
     Caller,
     KeyCache,
     authenticated,
@@ -42,6 +45,8 @@ class Keys:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.broken = False
+        self.outage: Reason | None = None
+        self.caller = ACME
 
     async def look_up(self, digest: bytes) -> Caller | None:
         self.asked_count += 1
@@ -49,7 +54,9 @@ class Keys:
         await self.may_answer.wait()
         if self.broken:
             raise ConnectionError
-        return ACME if digest in self.known else None
+        if self.outage:
+            raise ServiceError(self.outage, "A service did not answer.")
+        return self.caller if digest in self.known else None
 
 
 class Clock:
@@ -184,6 +191,69 @@ async def test_a_failed_look_up_is_not_remembered() -> None:
     keys.broken = False
 
     assert await cache.find(key()) == ACME
+
+
+@pytest.mark.parametrize("reason", [Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED])
+async def test_while_billing_does_not_answer_a_known_business_key_works_for_five_minutes(
+    reason: Reason,
+) -> None:
+    keys, clock = Keys(key()), Clock()
+    cache = KeyCache(keys.look_up, monotonic=clock)
+    await cache.find(key())
+    keys.outage = reason
+    clock.seconds += OUTAGE_SECONDS_MAX - 0.001
+
+    during = await cache.find(key())
+    clock.seconds += OUTAGE_RETRY_SECONDS
+
+    assert during == ACME
+    with pytest.raises(ServiceError):
+        await cache.find(key())
+
+
+async def test_during_an_outage_billing_is_asked_once_a_second_and_believed_when_it_is_back() -> None:
+    keys, clock = Keys(key()), Clock()
+    cache = KeyCache(keys.look_up, monotonic=clock)
+    await cache.find(key())
+    keys.outage = Reason.UNAVAILABLE
+    clock.seconds += CACHE_SECONDS
+    for _ in range(10):
+        await cache.find(key())
+    asked_count = keys.asked_count
+
+    keys.outage = None
+    keys.known.clear()
+    clock.seconds += OUTAGE_RETRY_SECONDS
+
+    assert await cache.find(key()) is None
+    assert asked_count == 2
+
+
+@pytest.mark.parametrize("who", ["admin", "unknown", "refused"])
+async def test_during_an_outage_no_other_key_works(who: str) -> None:
+    keys, clock = Keys(*([] if who == "refused" else [key()])), Clock()
+    keys.caller = replace(ACME, kind="admin") if who == "admin" else ACME
+    cache = KeyCache(keys.look_up, monotonic=clock)
+    if who != "unknown":
+        await cache.find(key())
+    keys.outage = Reason.UNAVAILABLE
+    clock.seconds += CACHE_SECONDS
+
+    with pytest.raises(ServiceError) as refused:
+        await cache.find(key())
+
+    assert refused.value.reason is Reason.UNAVAILABLE
+
+
+async def test_what_billing_answers_wrongly_is_no_outage() -> None:
+    keys, clock = Keys(key()), Clock()
+    cache = KeyCache(keys.look_up, monotonic=clock)
+    await cache.find(key())
+    keys.outage = Reason.INTERNAL
+    clock.seconds += CACHE_SECONDS
+
+    with pytest.raises(ServiceError):
+        await cache.find(key())
 
 
 async def test_the_cache_forgets_the_oldest_when_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:

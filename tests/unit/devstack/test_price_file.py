@@ -12,7 +12,7 @@ PRICES_OF_BILLING = Path(__file__).parents[3] / "services" / "billing" / "prices
 def test_the_file_that_billing_starts_with_can_be_read() -> None:
     file = read_price_file(PRICES_OF_BILLING)
 
-    assert file.version == "2026-06"
+    assert file.version == "2026-11"
     assert (
         Price(model="pro", resolution="1080p", environment="live", micros_per_second=50_000_000)
         in file.prices

@@ -67,8 +67,26 @@ def test_every_endpoint_goes_to_the_service_that_has_it() -> None:
     assert endpoints[("GET", "/v1/balance")] == ("billing", ())
     assert endpoints[("POST", "/v1/videos/generations")] == ("jobs", ())
     assert endpoints[("GET", "/v1/videos/generations")] == ("jobs", ("after", "limit", "status"))
-    assert endpoints[("GET", "/v1/videos/generations/{id}")] == ("jobs", ())
+    assert endpoints[("GET", "/v1/videos/generations/{id}")] == ("jobs", ("wait",))
+    assert endpoints[("GET", "/v1/video/generations")] == ("jobs", ("limit", "offset"))
+    assert endpoints[("GET", "/v1/videos/generations/{id}/events")] == ("jobs", ())
     assert endpoints[("POST", "/callbacks/{token}")] == ("jobs", ())
+
+
+def test_who_waits_has_longer_and_who_listens_has_until_silence() -> None:
+    (host,) = manager(render(EdgeSettings()))["route_config"]["virtual_hosts"]
+    forwards = [each for each in host["routes"] if "route" in each]
+
+    by_kind = {
+        "waits": [each for each in forwards if "query_parameters" in each["match"]],
+        "listens": [each for each in forwards if "idle_timeout" in each["route"]],
+    }
+
+    assert [each["route"]["timeout"] for each in by_kind["waits"]] == ["66s"] * 2
+    assert [each["match"]["safe_regex"]["regex"].split("/")[-1] for each in by_kind["listens"]] == [
+        "events"
+    ] * 2
+    assert all("request_headers_to_add" not in each for each in by_kind["listens"])
 
 
 def test_every_process_is_an_endpoint_of_its_own() -> None:
@@ -102,3 +120,12 @@ def test_media_is_served_only_from_a_folder() -> None:
 def test_a_bad_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         load_settings(EdgeSettings, prefix=PREFIX, environment={name: value})
+
+
+def test_addresses_are_limited_unless_told_otherwise() -> None:
+    def filters(**settings: Any) -> list[str]:
+        return [each["name"] for each in manager(render(EdgeSettings(**settings)))["http_filters"]]
+
+    guard = "envoy.filters.http.local_ratelimit"
+    assert guard in filters()
+    assert guard not in filters(calls_per_second_per_address=0)

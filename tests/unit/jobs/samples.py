@@ -8,29 +8,43 @@ from typing import Any
 
 import services.jobs
 from services.jobs.catalogue import load_catalogue
-from services.jobs.domain import Buyer, Job, Offer, Output, Owner, Price, PriceList, Status, VideoInput
+from services.jobs.domain import (
+    Buyer,
+    Job,
+    Offer,
+    Output,
+    Owner,
+    Price,
+    PriceList,
+    Status,
+    VideoInput,
+)
 
 CATALOGUE_FILE = Path(services.jobs.__file__).parent / "catalogue.yaml"
 CATALOGUE, UPSTREAM_NAMES = load_catalogue(CATALOGUE_FILE)
 OWNER = Owner(account_id="acct_1", environment="live", contract="seedancee2")
+NEXTAPI_OWNER = replace(OWNER, contract="nextapi")
 BUYER = Buyer(owner=OWNER, key_id="key_1", models_allowed=())
-CREDITS_PER_SECOND = {
+CREDITS_PER_SECOND: dict[str, dict[str, float]] = {
     "pro": {"480p": 10, "720p": 20, "1080p": 50},
     "fast": {"480p": 8, "720p": 16},
     "mini": {"480p": 5, "720p": 10},
+    "seedance-2.0-pro": {"480p": 0.035, "720p": 0.07, "1080p": 0.175},
+    "seedance-2.0-fast": {"480p": 0.028, "720p": 0.056},
+    "seedance-2.0-mini": {"480p": 0.0175, "720p": 0.035},
 }
 
 
-def a_price(credits_per_second: int, *, version: str = "1", valid_from: datetime | None = None) -> Price:
+def a_price(credits_per_second: float, *, version: str = "1", valid_from: datetime | None = None) -> Price:
     """Returns a price that holds since ever, or from a moment on."""
     return Price(
         version=version,
         valid_from=valid_from or datetime(1970, 1, 1, tzinfo=UTC),
-        micros_per_second=credits_per_second * 1_000_000,
+        micros_per_second=round(credits_per_second * 1_000_000),
     )
 
 
-def prices_of(credits_per_second: Mapping[str, Mapping[str, int]], *environments: str) -> PriceList:
+def prices_of(credits_per_second: Mapping[str, Mapping[str, float]], *environments: str) -> PriceList:
     """Returns one version of prices."""
     return PriceList(
         prices={

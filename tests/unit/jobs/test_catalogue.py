@@ -9,7 +9,14 @@ from tests.unit.jobs.samples import CATALOGUE, CATALOGUE_FILE, UPSTREAM_NAMES
 
 
 def test_models_stand_strongest_first() -> None:
-    assert [model.id for model in CATALOGUE] == ["pro", "fast", "mini"]
+    assert [(model.contract, model.id) for model in CATALOGUE] == [
+        ("seedancee2", "pro"),
+        ("seedancee2", "fast"),
+        ("seedancee2", "mini"),
+        ("nextapi", "seedance-2.0-pro"),
+        ("nextapi", "seedance-2.0-fast"),
+        ("nextapi", "seedance-2.0-mini"),
+    ]
 
 
 def test_every_model_has_a_name_at_the_provider() -> None:
@@ -17,6 +24,9 @@ def test_every_model_has_a_name_at_the_provider() -> None:
         "pro": {"ark": "dreamina-seedance-2-0-260128"},
         "fast": {"ark": "dreamina-seedance-2-0-fast-260128"},
         "mini": {"ark": "dreamina-seedance-2-0-mini-260615"},
+        "seedance-2.0-pro": {"ark": "dreamina-seedance-2-0-260128"},
+        "seedance-2.0-fast": {"ark": "dreamina-seedance-2-0-fast-260128"},
+        "seedance-2.0-mini": {"ark": "dreamina-seedance-2-0-mini-260615"},
     }
 
 
@@ -35,6 +45,7 @@ def test_every_model_has_a_name_at_the_provider() -> None:
             "{min: 16, max: 15}",
             "models.pro.duration_seconds: Value error, min is more than max",
         ),
+        ("contract: nextapi", "contract: other", "models.seedance-2.0-pro.contract: Input should be"),
         ("models:\n", "models: [\n", "while parsing"),
     ],
 )

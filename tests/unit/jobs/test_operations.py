@@ -9,18 +9,30 @@ from typing import Any, cast
 import pytest
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Catalogue, Job, NewVideo, Status
+from services.jobs.convert import seedancee2
+from services.jobs.domain import (
+    Catalogue,
+    Job,
+    NewVideo,
+    Status,
+)
 from services.jobs.operations.create_video import create_video
 from services.jobs.operations.get_usage import get_usage
 from services.jobs.operations.get_video import get_video
 from services.jobs.operations.list_videos import list_videos
 from services.jobs.operations.receive_callback import receive_callback
 from services.jobs.ports import Work
-from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices
+from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
 from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OFFERS, OWNER, PRICES, a_job
 
 NOW = datetime(2026, 6, 29, 10, 0, 0, 123_456, tzinfo=UTC)
-WANTED = NewVideo(model="mini", input=INPUT, callback_url="https://a.example/h", metadata_json='{"a":1}')
+WANTED = NewVideo(
+    model="mini",
+    input=INPUT,
+    callback_url="https://a.example/h",
+    metadata_json='{"a":1}',
+    field_name=seedancee2.field_name,
+)
 PURSE = (OWNER.account_id, OWNER.environment)
 
 
@@ -39,6 +51,7 @@ class Shop:
             buyer=BUYER,
             catalogue=self.catalogue,
             prices=FakePrices(PRICES),
+            moderate=accepts_all,
             ledger=self.ledger,
             jobs=self.jobs,
             new_id=lambda _: f"vid_{next(self.numbers):026d}",
@@ -59,6 +72,8 @@ async def test_a_created_job_is_priced_held_and_stored() -> None:
         input=INPUT,
         callback_url="https://a.example/h",
         metadata_json='{"a":1}',
+        key_id="key_1",
+        moderation_profile="off",
         price_version="1",
         micros_per_second=10_000_000,
         reserved_micros=50_000_000,

@@ -12,14 +12,15 @@ from reelgate.video.v1.video_service_pb2 import CreateVideoRequest, EstimateVide
 
 from services.common.egress import UrlPolicy, check_url
 from services.common.errors import Reason, ServiceError
-from services.jobs.convert import (
-    METADATA_BYTES_MAX,
-    parse_get_usage,
-    parse_job_id,
-    parse_list_videos,
-    parse_new_video,
+from services.jobs.convert import seedancee2
+from services.jobs.convert.seedancee2 import parse_list_videos, parse_new_video
+from services.jobs.convert.shared import METADATA_BYTES_MAX, parse_job_id
+from services.jobs.convert.usage import parse_get_usage
+from services.jobs.domain import (
+    NewVideo,
+    Status,
+    VideoInput,
 )
-from services.jobs.domain import NewVideo, Status, VideoInput
 
 A, B, C = (f"https://cdn.example.com/{name}" for name in "abc")
 NOW = datetime(2026, 7, 31, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -59,6 +60,7 @@ def test_every_default_is_resolved() -> None:
         ),
         callback_url=None,
         metadata_json=None,
+        field_name=seedancee2.field_name,
     )
 
 
@@ -102,6 +104,7 @@ def test_everything_sent_is_kept() -> None:
         ),
         callback_url=C,
         metadata_json='{"customer_job_id":"job_123"}',
+        field_name=seedancee2.field_name,
     )
 
 
@@ -303,7 +306,7 @@ def test_metadata_of_many_shapes_survives() -> None:
 )
 def test_what_cannot_be_an_id_names_no_task(text: str) -> None:
     with pytest.raises(ServiceError) as refused:
-        parse_job_id(text)
+        parse_job_id(text, "vid")
 
     assert refused.value.reason is Reason.JOB_NOT_FOUND
     assert refused.value.message == f'There is no task "{text}".'

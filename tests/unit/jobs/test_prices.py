@@ -8,7 +8,12 @@ import pytest
 
 from services.common.errors import Reason, ServiceError
 from services.jobs.clients import PRICES_KNOWN_SECONDS, PriceCache
-from services.jobs.domain import Buyer, NewVideo, PriceList
+from services.jobs.convert import seedancee2
+from services.jobs.domain import (
+    Buyer,
+    NewVideo,
+    PriceList,
+)
 from services.jobs.operations.estimate_video import estimate_video
 from services.jobs.operations.get_model import get_model
 from services.jobs.operations.list_models import list_models
@@ -17,7 +22,9 @@ from tests.fakes.jobs import FakeLedger, FakePrices
 from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES, a_price, prices_of
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
-WANTED = NewVideo(model="mini", input=INPUT, callback_url=None, metadata_json=None)
+WANTED = NewVideo(
+    model="mini", input=INPUT, callback_url=None, metadata_json=None, field_name=seedancee2.field_name
+)
 MILLISECOND = timedelta(milliseconds=1)
 VERSIONS = [
     a_price(10, version="old", valid_from=NOW - timedelta(days=1)),
@@ -100,6 +107,27 @@ async def test_a_model_without_a_price_in_the_environment_is_not_there() -> None
 
     assert (await names(prices), await names(prices, buyer=of_test)) == (["pro", "mini"], ["mini"])
     assert refused.message == 'There is no model "pro". Use one of: mini.'
+
+
+async def test_a_model_of_another_contract_is_not_there() -> None:
+    nextapi = replace(BUYER, owner=replace(OWNER, contract="nextapi"))
+    models = ["seedance-2.0-pro", "seedance-2.0-fast", "seedance-2.0-mini"]
+
+    refused = await refusal(replace(WANTED, model="mini"), buyer=nextapi)
+    other = await refusal(replace(WANTED, model="seedance-2.0-mini"))
+
+    assert (refused.reason, other.reason) == (Reason.MODEL_NOT_FOUND, Reason.MODEL_NOT_FOUND)
+    assert refused.message == f'There is no model "mini". Use one of: {", ".join(models)}.'
+    assert await names(PRICES, buyer=nextapi) == models
+
+
+async def test_six_seconds_of_the_documented_model_cost_the_documented_credits() -> None:
+    nextapi = replace(BUYER, owner=replace(OWNER, contract="nextapi"))
+    wanted = replace(INPUT, duration_seconds=6, resolution="1080p")
+
+    found = await quote(replace(WANTED, model="seedance-2.0-pro", input=wanted), buyer=nextapi)
+
+    assert found.total_micros == 1_050_000
 
 
 async def test_a_resolution_without_a_price_is_not_on_offer() -> None:

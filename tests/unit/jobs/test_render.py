@@ -9,15 +9,15 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from services.jobs.convert import (
-    render_created,
-    render_event,
-    render_model,
-    render_model_detail,
-    render_usage,
-    render_video,
+from services.jobs.convert.events import render_event
+from services.jobs.convert.models import render_model, render_model_detail
+from services.jobs.convert.seedancee2 import render_created, render_video
+from services.jobs.convert.usage import render_usage
+from services.jobs.domain import (
+    FailureCode,
+    Job,
+    Status,
 )
-from services.jobs.domain import FailureCode, Job, Status
 from services.jobs.operations.get_usage import Tally, Usage
 from tests.unit.jobs.samples import INPUT, OFFERS, OUTPUT, a_job
 
@@ -115,16 +115,18 @@ def test_empty_metadata_is_echoed() -> None:
 def test_a_webhook_says_what_a_poll_says(name: str) -> None:
     job = replace(ENDED[name][0], metadata_json=METADATA_JSON)
 
-    event_type, body = render_event(job)
+    event = render_event(a_job(), job, ENDED_AT)
 
-    assert event_type == f"video.generation.{job.status}"
-    assert json.loads(body) == {"data": shown(render_video(job))}
+    assert event is not None
+    assert (event.type, event.sequence) == (f"video.generation.{job.status}", 1)
+    assert json.loads(event.body) == {"data": shown(render_video(job))}
 
 
 def test_a_webhook_body_is_compact_and_its_whole_numbers_are_whole() -> None:
-    _, body = render_event(replace(FAILED, metadata_json='{"größe":1}'))
+    event = render_event(a_job(), replace(FAILED, metadata_json='{"größe":1}'), ENDED_AT)
 
-    assert body.decode() == (
+    assert event is not None
+    assert event.body.decode() == (
         f'{{"data":{{"id":"{ID}","status":"failed","model":"pro","created_at":"2026-06-29T10:00:00.000Z",'
         '"credits_charged":0,"credits_refunded":100,"error":{"code":"generation_failed","message":'
         '"The video could not be generated. Please try again with a different prompt.","type":"generation_error"},'

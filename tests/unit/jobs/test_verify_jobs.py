@@ -5,7 +5,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.common.verification import Page
-from services.jobs.domain import Hold, HoldState, JobRecord, State, Status, UsagePart
+from services.jobs.books import (
+    Hold,
+    HoldState,
+    JobRecord,
+    UsagePart,
+)
+from services.jobs.domain import (
+    State,
+    Status,
+)
 from services.jobs.operations.verify_jobs import verify_jobs
 
 HOLD = Hold(

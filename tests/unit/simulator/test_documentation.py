@@ -1,11 +1,14 @@
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from services.jobs.operations.magic_prompts import NO_CREDITS, REFUSED_PROMPT
 from services.simulator.scenarios import SCENARIOS
 from services.simulator.settings import PREFIX, SimulatorSettings
 from services.simulator.sizes import RESOLUTIONS, SIZES
 
 PAGE = Path(__file__).parents[3] / "docs" / "simulator.md"
+API_PAGE = PAGE.with_name("api.md")
 
 
 def table(*rows: Sequence[str]) -> str:
@@ -37,3 +40,12 @@ def test_the_page_names_every_setting() -> None:
     page = PAGE.read_text()
 
     assert [name for name in SimulatorSettings.model_fields if f"`{PREFIX}{name.upper()}`" not in page] == []
+
+
+def test_customers_are_told_of_no_magic_prompt_that_there_is_not() -> None:
+    known = {row.directive for row in SCENARIOS} | {NO_CREDITS, REFUSED_PROMPT}
+
+    told = re.findall(r"\[simulate: ([a-z ]+?)(?: \d+)?\]", API_PAGE.read_text())
+
+    assert set(told) <= known
+    assert {NO_CREDITS, REFUSED_PROMPT} <= set(told)

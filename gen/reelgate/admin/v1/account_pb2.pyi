@@ -28,6 +28,7 @@ class Account(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     SUSPENDED_AT_FIELD_NUMBER: _builtins.int
     FUNDS_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     name: _builtins.str
     contract: _builtins.str
@@ -35,6 +36,8 @@ class Account(_message.Message):
     suspended_at: _builtins.str
     @_builtins.property
     def funds(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountFunds]: ...
+    @_builtins.property
+    def rules(self) -> Global___AccountRules: ...
     def __init__(
         self,
         *,
@@ -44,10 +47,11 @@ class Account(_message.Message):
         created_at: _builtins.str = ...,
         suspended_at: _builtins.str | None = ...,
         funds: _abc.Iterable[Global___AccountFunds] | None = ...,
+        rules: Global___AccountRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_suspended_at", b"_suspended_at", "suspended_at", b"suspended_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_suspended_at", b"_suspended_at", "rules", b"rules", "suspended_at", b"suspended_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_suspended_at", b"_suspended_at", "account_id", b"account_id", "contract", b"contract", "created_at", b"created_at", "funds", b"funds", "name", b"name", "suspended_at", b"suspended_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_suspended_at", b"_suspended_at", "account_id", b"account_id", "contract", b"contract", "created_at", b"created_at", "funds", b"funds", "name", b"name", "rules", b"rules", "suspended_at", b"suspended_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__suspended_at: _TypeAlias = _typing.Literal["suspended_at"]  # noqa: Y015
     _WhichOneofArgType__suspended_at: _TypeAlias = _typing.Literal["_suspended_at", b"_suspended_at"]  # noqa: Y015
@@ -145,3 +149,32 @@ class Spending(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Spending: _TypeAlias = Spending  # noqa: Y015
+
+@_typing.final
+class AccountRules(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_AT_ONCE_FIELD_NUMBER: _builtins.int
+    MODERATION_PROFILE_FIELD_NUMBER: _builtins.int
+    jobs_at_once: _builtins.int
+    moderation_profile: _builtins.str
+    def __init__(
+        self,
+        *,
+        jobs_at_once: _builtins.int | None = ...,
+        moderation_profile: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_jobs_at_once", b"_jobs_at_once", "_moderation_profile", b"_moderation_profile", "jobs_at_once", b"jobs_at_once", "moderation_profile", b"moderation_profile"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_jobs_at_once", b"_jobs_at_once", "_moderation_profile", b"_moderation_profile", "jobs_at_once", b"jobs_at_once", "moderation_profile", b"moderation_profile"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__jobs_at_once: _TypeAlias = _typing.Literal["jobs_at_once"]  # noqa: Y015
+    _WhichOneofArgType__jobs_at_once: _TypeAlias = _typing.Literal["_jobs_at_once", b"_jobs_at_once"]  # noqa: Y015
+    _WhichOneofReturnType__moderation_profile: _TypeAlias = _typing.Literal["moderation_profile"]  # noqa: Y015
+    _WhichOneofArgType__moderation_profile: _TypeAlias = _typing.Literal["_moderation_profile", b"_moderation_profile"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__jobs_at_once) -> _WhichOneofReturnType__jobs_at_once | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__moderation_profile) -> _WhichOneofReturnType__moderation_profile | None: ...
+
+Global___AccountRules: _TypeAlias = AccountRules  # noqa: Y015

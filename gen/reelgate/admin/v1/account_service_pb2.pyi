@@ -291,6 +291,53 @@ class SetAccountLimitsResponse(_message.Message):
 Global___SetAccountLimitsResponse: _TypeAlias = SetAccountLimitsResponse  # noqa: Y015
 
 @_typing.final
+class SetAccountRulesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    @_builtins.property
+    def rules(self) -> _account_pb2.AccountRules: ...
+    @_builtins.property
+    def audit(self) -> _audit_pb2.AuditNote: ...
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        rules: _account_pb2.AccountRules | None = ...,
+        audit: _audit_pb2.AuditNote | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "audit", b"audit", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountRulesRequest: _TypeAlias = SetAccountRulesRequest  # noqa: Y015
+
+@_typing.final
+class SetAccountRulesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rules(self) -> _account_pb2.AccountRules: ...
+    def __init__(
+        self,
+        *,
+        rules: _account_pb2.AccountRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountRulesResponse: _TypeAlias = SetAccountRulesResponse  # noqa: Y015
+
+@_typing.final
 class GrantCreditsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -64,6 +64,11 @@ class AccountServiceStub:
                 request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsRequest.SerializeToString,
                 response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsResponse.FromString,
                 _registered_method=True)
+        self.SetAccountRules = channel.unary_unary(
+                '/reelgate.admin.v1.AccountService/SetAccountRules',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountRulesRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountRulesResponse.FromString,
+                _registered_method=True)
         self.GrantCredits = channel.unary_unary(
                 '/reelgate.admin.v1.AccountService/GrantCredits',
                 request_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.GrantCreditsRequest.SerializeToString,
@@ -120,6 +125,12 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetAccountRules(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GrantCredits(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -170,6 +181,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.SetAccountLimits,
                     request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsRequest.FromString,
                     response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsResponse.SerializeToString,
+            ),
+            'SetAccountRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAccountRules,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountRulesRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountRulesResponse.SerializeToString,
             ),
             'GrantCredits': grpc.unary_unary_rpc_method_handler(
                     servicer.GrantCredits,
@@ -349,6 +365,33 @@ class AccountService:
             '/reelgate.admin.v1.AccountService/SetAccountLimits',
             reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsRequest.SerializeToString,
             reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAccountRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.AccountService/SetAccountRules',
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountRulesRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_account__service__pb2.SetAccountRulesResponse.FromString,
             options,
             channel_credentials,
             insecure,

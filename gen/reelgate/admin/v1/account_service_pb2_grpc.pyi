@@ -37,6 +37,7 @@ class AccountServiceStub:
     SuspendAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.SuspendAccountRequest, _account_service_pb2.SuspendAccountResponse]
     ResumeAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ResumeAccountRequest, _account_service_pb2.ResumeAccountResponse]
     SetAccountLimits: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.SetAccountLimitsRequest, _account_service_pb2.SetAccountLimitsResponse]
+    SetAccountRules: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.SetAccountRulesRequest, _account_service_pb2.SetAccountRulesResponse]
     GrantCredits: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GrantCreditsRequest, _account_service_pb2.GrantCreditsResponse]
     CorrectBalance: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.CorrectBalanceRequest, _account_service_pb2.CorrectBalanceResponse]
     GetStatement: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetStatementRequest, _account_service_pb2.GetStatementResponse]
@@ -50,6 +51,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     SuspendAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.SuspendAccountRequest, _account_service_pb2.SuspendAccountResponse]  # type: ignore[assignment]
     ResumeAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ResumeAccountRequest, _account_service_pb2.ResumeAccountResponse]  # type: ignore[assignment]
     SetAccountLimits: _aio.UnaryUnaryMultiCallable[_account_service_pb2.SetAccountLimitsRequest, _account_service_pb2.SetAccountLimitsResponse]  # type: ignore[assignment]
+    SetAccountRules: _aio.UnaryUnaryMultiCallable[_account_service_pb2.SetAccountRulesRequest, _account_service_pb2.SetAccountRulesResponse]  # type: ignore[assignment]
     GrantCredits: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GrantCreditsRequest, _account_service_pb2.GrantCreditsResponse]  # type: ignore[assignment]
     CorrectBalance: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CorrectBalanceRequest, _account_service_pb2.CorrectBalanceResponse]  # type: ignore[assignment]
     GetStatement: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetStatementRequest, _account_service_pb2.GetStatementResponse]  # type: ignore[assignment]
@@ -96,6 +98,13 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.SetAccountLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.SetAccountLimitsResponse, _abc.Awaitable[_account_service_pb2.SetAccountLimitsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SetAccountRules(
+        self,
+        request: _account_service_pb2.SetAccountRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.SetAccountRulesResponse, _abc.Awaitable[_account_service_pb2.SetAccountRulesResponse]]: ...
 
     @_abc_1.abstractmethod
     def GrantCredits(

@@ -33,6 +33,7 @@ class Key(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     SPENDING_FIELD_NUMBER: _builtins.int
     PREVIOUS_UNTIL_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     environment: _builtins.str
     hint: _builtins.str
@@ -44,6 +45,8 @@ class Key(_message.Message):
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def spending(self) -> _account_pb2.Spending: ...
+    @_builtins.property
+    def rules(self) -> Global___KeyRules: ...
     def __init__(
         self,
         *,
@@ -56,10 +59,11 @@ class Key(_message.Message):
         models: _abc.Iterable[_builtins.str] | None = ...,
         spending: _account_pb2.Spending | None = ...,
         previous_until: _builtins.str | None = ...,
+        rules: Global___KeyRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled_at", b"_disabled_at", "_previous_until", b"_previous_until", "disabled_at", b"disabled_at", "previous_until", b"previous_until", "spending", b"spending"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled_at", b"_disabled_at", "_previous_until", b"_previous_until", "disabled_at", b"disabled_at", "previous_until", b"previous_until", "rules", b"rules", "spending", b"spending"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled_at", b"_disabled_at", "_previous_until", b"_previous_until", "account_id", b"account_id", "created_at", b"created_at", "disabled_at", b"disabled_at", "environment", b"environment", "hint", b"hint", "key_id", b"key_id", "models", b"models", "previous_until", b"previous_until", "spending", b"spending"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled_at", b"_disabled_at", "_previous_until", b"_previous_until", "account_id", b"account_id", "created_at", b"created_at", "disabled_at", b"disabled_at", "environment", b"environment", "hint", b"hint", "key_id", b"key_id", "models", b"models", "previous_until", b"previous_until", "rules", b"rules", "spending", b"spending"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__disabled_at: _TypeAlias = _typing.Literal["disabled_at"]  # noqa: Y015
     _WhichOneofArgType__disabled_at: _TypeAlias = _typing.Literal["_disabled_at", b"_disabled_at"]  # noqa: Y015
@@ -345,3 +349,90 @@ class SetKeyModelsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetKeyModelsResponse: _TypeAlias = SetKeyModelsResponse  # noqa: Y015
+
+@_typing.final
+class SetKeyRulesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    @_builtins.property
+    def rules(self) -> Global___KeyRules: ...
+    @_builtins.property
+    def audit(self) -> _audit_pb2.AuditNote: ...
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        rules: Global___KeyRules | None = ...,
+        audit: _audit_pb2.AuditNote | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "key_id", b"key_id", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetKeyRulesRequest: _TypeAlias = SetKeyRulesRequest  # noqa: Y015
+
+@_typing.final
+class SetKeyRulesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def key(self) -> Global___Key: ...
+    def __init__(
+        self,
+        *,
+        key: Global___Key | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetKeyRulesResponse: _TypeAlias = SetKeyRulesResponse  # noqa: Y015
+
+@_typing.final
+class KeyRules(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    CALLS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    JOBS_AT_ONCE_FIELD_NUMBER: _builtins.int
+    MODERATION_PROFILES_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    calls_per_minute: _builtins.int
+    jobs_at_once: _builtins.int
+    @_builtins.property
+    def moderation_profiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str | None = ...,
+        calls_per_minute: _builtins.int | None = ...,
+        jobs_at_once: _builtins.int | None = ...,
+        moderation_profiles: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_calls_per_minute", b"_calls_per_minute", "_jobs_at_once", b"_jobs_at_once", "_kind", b"_kind", "calls_per_minute", b"calls_per_minute", "jobs_at_once", b"jobs_at_once", "kind", b"kind"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calls_per_minute", b"_calls_per_minute", "_jobs_at_once", b"_jobs_at_once", "_kind", b"_kind", "calls_per_minute", b"calls_per_minute", "jobs_at_once", b"jobs_at_once", "kind", b"kind", "moderation_profiles", b"moderation_profiles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__calls_per_minute: _TypeAlias = _typing.Literal["calls_per_minute"]  # noqa: Y015
+    _WhichOneofArgType__calls_per_minute: _TypeAlias = _typing.Literal["_calls_per_minute", b"_calls_per_minute"]  # noqa: Y015
+    _WhichOneofReturnType__jobs_at_once: _TypeAlias = _typing.Literal["jobs_at_once"]  # noqa: Y015
+    _WhichOneofArgType__jobs_at_once: _TypeAlias = _typing.Literal["_jobs_at_once", b"_jobs_at_once"]  # noqa: Y015
+    _WhichOneofReturnType__kind: _TypeAlias = _typing.Literal["kind"]  # noqa: Y015
+    _WhichOneofArgType__kind: _TypeAlias = _typing.Literal["_kind", b"_kind"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__calls_per_minute) -> _WhichOneofReturnType__calls_per_minute | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__jobs_at_once) -> _WhichOneofReturnType__jobs_at_once | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__kind) -> _WhichOneofReturnType__kind | None: ...
+
+Global___KeyRules: _TypeAlias = KeyRules  # noqa: Y015

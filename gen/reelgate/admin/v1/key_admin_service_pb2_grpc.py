@@ -59,6 +59,11 @@ class KeyAdminServiceStub:
                 request_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsRequest.SerializeToString,
                 response_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsResponse.FromString,
                 _registered_method=True)
+        self.SetKeyRules = channel.unary_unary(
+                '/reelgate.admin.v1.KeyAdminService/SetKeyRules',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyRulesRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyRulesResponse.FromString,
+                _registered_method=True)
         self.SetKeyModels = channel.unary_unary(
                 '/reelgate.admin.v1.KeyAdminService/SetKeyModels',
                 request_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyModelsRequest.SerializeToString,
@@ -99,6 +104,12 @@ class KeyAdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetKeyRules(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetKeyModels(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -132,6 +143,11 @@ def add_KeyAdminServiceServicer_to_server(servicer, server):
                     servicer.SetKeyLimits,
                     request_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsRequest.FromString,
                     response_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsResponse.SerializeToString,
+            ),
+            'SetKeyRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetKeyRules,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyRulesRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyRulesResponse.SerializeToString,
             ),
             'SetKeyModels': grpc.unary_unary_rpc_method_handler(
                     servicer.SetKeyModels,
@@ -274,6 +290,33 @@ class KeyAdminService:
             '/reelgate.admin.v1.KeyAdminService/SetKeyLimits',
             reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsRequest.SerializeToString,
             reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetKeyRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.KeyAdminService/SetKeyRules',
+            reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyRulesRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_key__admin__service__pb2.SetKeyRulesResponse.FromString,
             options,
             channel_credentials,
             insecure,

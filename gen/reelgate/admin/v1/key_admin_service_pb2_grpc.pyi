@@ -36,6 +36,7 @@ class KeyAdminServiceStub:
     DisableKey: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.DisableKeyRequest, _key_admin_service_pb2.DisableKeyResponse]
     RotateKey: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.RotateKeyRequest, _key_admin_service_pb2.RotateKeyResponse]
     SetKeyLimits: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.SetKeyLimitsRequest, _key_admin_service_pb2.SetKeyLimitsResponse]
+    SetKeyRules: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.SetKeyRulesRequest, _key_admin_service_pb2.SetKeyRulesResponse]
     SetKeyModels: _grpc.UnaryUnaryMultiCallable[_key_admin_service_pb2.SetKeyModelsRequest, _key_admin_service_pb2.SetKeyModelsResponse]
 
 @_typing.type_check_only
@@ -46,6 +47,7 @@ class KeyAdminServiceAsyncStub(KeyAdminServiceStub):
     DisableKey: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.DisableKeyRequest, _key_admin_service_pb2.DisableKeyResponse]  # type: ignore[assignment]
     RotateKey: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.RotateKeyRequest, _key_admin_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
     SetKeyLimits: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.SetKeyLimitsRequest, _key_admin_service_pb2.SetKeyLimitsResponse]  # type: ignore[assignment]
+    SetKeyRules: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.SetKeyRulesRequest, _key_admin_service_pb2.SetKeyRulesResponse]  # type: ignore[assignment]
     SetKeyModels: _aio.UnaryUnaryMultiCallable[_key_admin_service_pb2.SetKeyModelsRequest, _key_admin_service_pb2.SetKeyModelsResponse]  # type: ignore[assignment]
 
 class KeyAdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -83,6 +85,13 @@ class KeyAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_admin_service_pb2.SetKeyLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_admin_service_pb2.SetKeyLimitsResponse, _abc.Awaitable[_key_admin_service_pb2.SetKeyLimitsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SetKeyRules(
+        self,
+        request: _key_admin_service_pb2.SetKeyRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_admin_service_pb2.SetKeyRulesResponse, _abc.Awaitable[_key_admin_service_pb2.SetKeyRulesResponse]]: ...
 
     @_abc_1.abstractmethod
     def SetKeyModels(

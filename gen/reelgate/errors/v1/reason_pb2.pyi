@@ -57,6 +57,11 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_DELIVERY_NOT_FOUND: _Reason.ValueType  # 32
     REASON_DELIVERY_PENDING: _Reason.ValueType  # 33
     REASON_REDELIVERY_NOT_FOUND: _Reason.ValueType  # 34
+    REASON_IDEMPOTENCY_KEY_REUSED: _Reason.ValueType  # 35
+    REASON_IDEMPOTENCY_KEY_IN_USE: _Reason.ValueType  # 36
+    REASON_RATE_LIMITED: _Reason.ValueType  # 37
+    REASON_CONTENT_REFUSED: _Reason.ValueType  # 38
+    REASON_JOB_NOT_CANCELABLE: _Reason.ValueType  # 39
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
 
@@ -95,4 +100,9 @@ REASON_ENDPOINT_NOT_ROTATING: Reason.ValueType  # 31
 REASON_DELIVERY_NOT_FOUND: Reason.ValueType  # 32
 REASON_DELIVERY_PENDING: Reason.ValueType  # 33
 REASON_REDELIVERY_NOT_FOUND: Reason.ValueType  # 34
+REASON_IDEMPOTENCY_KEY_REUSED: Reason.ValueType  # 35
+REASON_IDEMPOTENCY_KEY_IN_USE: Reason.ValueType  # 36
+REASON_RATE_LIMITED: Reason.ValueType  # 37
+REASON_CONTENT_REFUSED: Reason.ValueType  # 38
+REASON_JOB_NOT_CANCELABLE: Reason.ValueType  # 39
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from reelgate.video.v1 import video_service_pb2 as reelgate_dot_video_dot_v1_dot_video__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -49,6 +50,16 @@ class VideoServiceStub:
                 request_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosRequest.SerializeToString,
                 response_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosResponse.FromString,
                 _registered_method=True)
+        self.CancelVideo = channel.unary_unary(
+                '/reelgate.video.v1.VideoService/CancelVideo',
+                request_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoRequest.SerializeToString,
+                response_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoResponse.FromString,
+                _registered_method=True)
+        self.WatchVideo = channel.unary_stream(
+                '/reelgate.video.v1.VideoService/WatchVideo',
+                request_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.WatchVideoRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
         self.EstimateVideo = channel.unary_unary(
                 '/reelgate.video.v1.VideoService/EstimateVideo',
                 request_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.EstimateVideoRequest.SerializeToString,
@@ -77,6 +88,18 @@ class VideoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelVideo(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchVideo(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EstimateVideo(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -100,6 +123,16 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.ListVideos,
                     request_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosRequest.FromString,
                     response_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosResponse.SerializeToString,
+            ),
+            'CancelVideo': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelVideo,
+                    request_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoRequest.FromString,
+                    response_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoResponse.SerializeToString,
+            ),
+            'WatchVideo': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchVideo,
+                    request_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.WatchVideoRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
             'EstimateVideo': grpc.unary_unary_rpc_method_handler(
                     servicer.EstimateVideo,
@@ -188,6 +221,60 @@ class VideoService:
             '/reelgate.video.v1.VideoService/ListVideos',
             reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosRequest.SerializeToString,
             reelgate_dot_video_dot_v1_dot_video__service__pb2.ListVideosResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelVideo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.video.v1.VideoService/CancelVideo',
+            reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoRequest.SerializeToString,
+            reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchVideo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/reelgate.video.v1.VideoService/WatchVideo',
+            reelgate_dot_video_dot_v1_dot_video__service__pb2.WatchVideoRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

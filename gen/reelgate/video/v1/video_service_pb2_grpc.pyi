@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from reelgate.video.v1 import video_service_pb2 as _video_service_pb2
 import abc as _abc_1
@@ -34,6 +35,8 @@ class VideoServiceStub:
     CreateVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]
     GetVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_service_pb2.GetVideoResponse]
     ListVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]
+    CancelVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CancelVideoRequest, _video_service_pb2.CancelVideoResponse]
+    WatchVideo: _grpc.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _httpbody_pb2.HttpBody]
     EstimateVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.EstimateVideoRequest, _video_service_pb2.EstimateVideoResponse]
 
 @_typing.type_check_only
@@ -42,6 +45,8 @@ class VideoServiceAsyncStub(VideoServiceStub):
     CreateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CreateVideoRequest, _video_service_pb2.CreateVideoResponse]  # type: ignore[assignment]
     GetVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_service_pb2.GetVideoResponse]  # type: ignore[assignment]
     ListVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]  # type: ignore[assignment]
+    CancelVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CancelVideoRequest, _video_service_pb2.CancelVideoResponse]  # type: ignore[assignment]
+    WatchVideo: _aio.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     EstimateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.EstimateVideoRequest, _video_service_pb2.EstimateVideoResponse]  # type: ignore[assignment]
 
 class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -65,6 +70,20 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.ListVideosRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_service_pb2.ListVideosResponse, _abc.Awaitable[_video_service_pb2.ListVideosResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CancelVideo(
+        self,
+        request: _video_service_pb2.CancelVideoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_service_pb2.CancelVideoResponse, _abc.Awaitable[_video_service_pb2.CancelVideoResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def WatchVideo(
+        self,
+        request: _video_service_pb2.WatchVideoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]: ...
 
     @_abc_1.abstractmethod
     def EstimateVideo(

@@ -25,6 +25,7 @@ LIST_INTERVAL_SECONDS = 1.0
 LIST_PAGE_SIZE = 500
 LIST_PAGES_MAX = 20
 CREATED_MARGIN_SECONDS = 300.0
+CONFLICT = 409
 
 _TASKS_PATH = "/contents/generations/tasks"
 
@@ -106,7 +107,7 @@ class ArkProvider:
 
     async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
         """Returns where the task is now. A task the provider no longer knows is Refused(EXPIRED)."""
-        answer = await self._read(f"{self._tasks_url}/{task_id}", timeout_seconds=timeout_seconds)
+        answer = await self._ask(f"{self._tasks_url}/{task_id}", timeout_seconds=timeout_seconds)
         if not answer.ok:
             code = wire.parse_error_code(answer.body)
             if means_unknown_task(answer.status, code):
@@ -117,9 +118,38 @@ class ArkProvider:
         except wire.UnusableBodyError as error:
             raise UnreachableError(f"task unreadable: {error}") from error
 
+    async def cancel(self, task_id: str, *, timeout_seconds: float) -> bool:
+        """Stops a task that is still queued, which is all that ModelArk offers. Tells whether it surely has ended.
+
+        DELETE cancels a queued task, refuses a running one, and deletes the result of one that has ended; so the
+        task is read first. Should it run and end in between, its result is gone, and that is an end too.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                found = await self.check(task_id, timeout_seconds=timeout_seconds)
+                if isinstance(found, Pending) and not found.running:
+                    return await self._delete(task_id, timeout_seconds=timeout_seconds)
+                return isinstance(found, Refused)
+        except TimeoutError as error:
+            raise UnreachableError("cancelling not finished in time") from error
+
     def read_callback(self, body: bytes) -> Callback:
         """Returns what a callback body claims; ModelArk signs nothing, so the claim is only a hint."""
         return wire.parse_callback(body)
+
+    async def _delete(self, task_id: str, *, timeout_seconds: float) -> bool:
+        answer = await self._ask(
+            f"{self._tasks_url}/{task_id}", method="DELETE", timeout_seconds=timeout_seconds
+        )
+        if answer.ok:
+            return True
+        if answer.status == CONFLICT:
+            # Running, or cancelled by somebody else: the code for the latter is not documented.
+            return isinstance(await self.check(task_id, timeout_seconds=timeout_seconds), Refused)
+        code = wire.parse_error_code(answer.body)
+        if means_unknown_task(answer.status, code):
+            return True
+        raise reading_error(answer.status, code, retry_after=answer.retry_after)
 
     async def _search(
         self, correlation_id: str, *, model: str, oldest: float, timeout_seconds: float
@@ -140,7 +170,7 @@ class ArkProvider:
     async def _list(self, *, model: str, page_num: int, timeout_seconds: float) -> wire.Page:
         await self._await_list_turn()
         query = {"page_num": str(page_num), "page_size": str(LIST_PAGE_SIZE), "filter.model": model}
-        answer = await self._read(self._tasks_url, params=query, timeout_seconds=timeout_seconds)
+        answer = await self._ask(self._tasks_url, params=query, timeout_seconds=timeout_seconds)
         if not answer.ok:
             code = wire.parse_error_code(answer.body)
             raise reading_error(answer.status, code, retry_after=answer.retry_after)
@@ -155,11 +185,11 @@ class ArkProvider:
             await self._sleep(wait_seconds)
         self._list_due = self._clock() + LIST_INTERVAL_SECONDS
 
-    async def _read(
-        self, url: str, *, timeout_seconds: float, params: dict[str, str] | None = None
+    async def _ask(
+        self, url: str, *, timeout_seconds: float, method: str = "GET", params: dict[str, str] | None = None
     ) -> _Answer:
         try:
-            return await self._call("GET", url, params=params, timeout_seconds=timeout_seconds)
+            return await self._call(method, url, params=params, timeout_seconds=timeout_seconds)
         except (aiohttp.ClientError, OSError, wire.UnusableBodyError) as error:
             raise UnreachableError(type(error).__name__) from error
 

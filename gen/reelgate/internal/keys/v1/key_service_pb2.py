@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+reelgate/internal/keys/v1/key_service.proto\x12\x19reelgate.internal.keys.v1\x1a\x1b\x62uf/validate/validate.proto\":\n\x10LookUpKeyRequest\x12&\n\nkey_sha256\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h R\tkeySha256\"\x9f\x01\n\x11LookUpKeyResponse\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12 \n\x0b\x65nvironment\x18\x03 \x01(\tR\x0b\x65nvironment\x12\x1a\n\x08\x63ontract\x18\x04 \x01(\tR\x08\x63ontract\x12\x16\n\x06models\x18\x05 \x03(\tR\x06models2y\n\nKeyService\x12k\n\tLookUpKey\x12+.reelgate.internal.keys.v1.LookUpKeyRequest\x1a,.reelgate.internal.keys.v1.LookUpKeyResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+reelgate/internal/keys/v1/key_service.proto\x12\x19reelgate.internal.keys.v1\x1a\x1b\x62uf/validate/validate.proto\":\n\x10LookUpKeyRequest\x12&\n\nkey_sha256\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h R\tkeySha256\"\x97\x03\n\x11LookUpKeyResponse\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12 \n\x0b\x65nvironment\x18\x03 \x01(\tR\x0b\x65nvironment\x12\x1a\n\x08\x63ontract\x18\x04 \x01(\tR\x08\x63ontract\x12\x16\n\x06models\x18\x05 \x03(\tR\x06models\x12\x12\n\x04kind\x18\x06 \x01(\tR\x04kind\x12(\n\x10\x63\x61lls_per_minute\x18\x07 \x01(\x05R\x0e\x63\x61llsPerMinute\x12/\n\x14\x61\x63\x63ount_jobs_at_once\x18\x08 \x01(\x05R\x11\x61\x63\x63ountJobsAtOnce\x12\'\n\x10key_jobs_at_once\x18\t \x01(\x05R\rkeyJobsAtOnce\x12-\n\x12moderation_profile\x18\n \x01(\tR\x11moderationProfile\x12/\n\x13moderation_profiles\x18\x0b \x03(\tR\x12moderationProfiles2y\n\nKeyService\x12k\n\tLookUpKey\x12+.reelgate.internal.keys.v1.LookUpKeyRequest\x1a,.reelgate.internal.keys.v1.LookUpKeyResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOOKUPKEYREQUEST']._serialized_start=103
   _globals['_LOOKUPKEYREQUEST']._serialized_end=161
   _globals['_LOOKUPKEYRESPONSE']._serialized_start=164
-  _globals['_LOOKUPKEYRESPONSE']._serialized_end=323
-  _globals['_KEYSERVICE']._serialized_start=325
-  _globals['_KEYSERVICE']._serialized_end=446
+  _globals['_LOOKUPKEYRESPONSE']._serialized_end=571
+  _globals['_KEYSERVICE']._serialized_start=573
+  _globals['_KEYSERVICE']._serialized_end=694
 # @@protoc_insertion_point(module_scope)

@@ -46,12 +46,25 @@ class LookUpKeyResponse(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     CONTRACT_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CALLS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_JOBS_AT_ONCE_FIELD_NUMBER: _builtins.int
+    KEY_JOBS_AT_ONCE_FIELD_NUMBER: _builtins.int
+    MODERATION_PROFILE_FIELD_NUMBER: _builtins.int
+    MODERATION_PROFILES_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     account_id: _builtins.str
     environment: _builtins.str
     contract: _builtins.str
+    kind: _builtins.str
+    calls_per_minute: _builtins.int
+    account_jobs_at_once: _builtins.int
+    key_jobs_at_once: _builtins.int
+    moderation_profile: _builtins.str
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def moderation_profiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -60,10 +73,16 @@ class LookUpKeyResponse(_message.Message):
         environment: _builtins.str = ...,
         contract: _builtins.str = ...,
         models: _abc.Iterable[_builtins.str] | None = ...,
+        kind: _builtins.str = ...,
+        calls_per_minute: _builtins.int = ...,
+        account_jobs_at_once: _builtins.int = ...,
+        key_jobs_at_once: _builtins.int = ...,
+        moderation_profile: _builtins.str = ...,
+        moderation_profiles: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "contract", b"contract", "environment", b"environment", "key_id", b"key_id", "models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_jobs_at_once", b"account_jobs_at_once", "calls_per_minute", b"calls_per_minute", "contract", b"contract", "environment", b"environment", "key_id", b"key_id", "key_jobs_at_once", b"key_jobs_at_once", "kind", b"kind", "models", b"models", "moderation_profile", b"moderation_profile", "moderation_profiles", b"moderation_profiles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,101 @@
+"""The slots of keys in PostgreSQL."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from services.billing.domain import CALLS_PER_MINUTE, KeyCalls, SlotLease
+from services.billing.store.rows import fetch_within
+from services.billing.tables import api_keys, call_limits
+from services.common.call_leases import CallLease, Leased
+from services.common.database import Connection, Pool, Query
+
+_any_key = func.any(cast(bindparam("key_ids"), ARRAY(Text)))
+_LOCKED = Query(
+    select(
+        call_limits.c.key_id,
+        call_limits.c.cooling_micros,
+        call_limits.c.cooling_counts,
+        call_limits.c.held,
+        api_keys.c.kind,
+        api_keys.c.calls_per_minute,
+    )
+    .join_from(call_limits, api_keys, call_limits.c.key_id == api_keys.c.key_id)
+    .where(call_limits.c.key_id == _any_key)
+    .order_by(call_limits.c.key_id)
+    .with_for_update(of=call_limits)
+)
+_ADD = Query(
+    insert(call_limits)
+    .from_select(
+        ["key_id"], select(api_keys.c.key_id).where(api_keys.c.key_id == _any_key).order_by(api_keys.c.key_id)
+    )
+    .on_conflict_do_nothing()
+)
+_NOW = Query(
+    select(cast(func.extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger).label("now_micros"))
+)
+_CHANGE = Query(
+    update(call_limits)
+    .where(call_limits.c.key_id == bindparam("of_key_id"))
+    .values({name: bindparam(f"new_{name}") for name in ("cooling_micros", "cooling_counts", "held")})
+)
+
+
+class SqlCallLimits:
+    """Fulfils CallLimits."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def change(
+        self,
+        key_ids: Sequence[str],
+        *,
+        decide: Callable[[KeyCalls, int], tuple[KeyCalls, CallLease | None]],
+    ) -> Leased:
+        """See CallLimits."""
+        async with self._pool.connection() as connection, connection.transaction():
+            rows = await _lock(connection, key_ids)
+            [clock] = await fetch_within(connection, _NOW)
+            now_micros = clock["now_micros"]
+            decided = {row["key_id"]: decide(_key_calls(row), now_micros) for row in rows}
+            changes = [_CHANGE.bind(**_new(calls)) for calls, lease in decided.values() if lease is not None]
+            if changes:
+                await connection.cursor().executemany(_CHANGE.sql, changes)
+        leases = {key_id: lease for key_id, (_, lease) in decided.items() if lease is not None}
+        return Leased(now_micros=now_micros, leases=leases)
+
+
+async def _lock(connection: Connection, key_ids: Sequence[str]) -> list[dict[str, Any]]:
+    wanted = {"key_ids": list(key_ids)}
+    rows = await fetch_within(connection, _LOCKED, **wanted)
+    if len(rows) == len(key_ids):
+        return rows
+    await connection.execute(_ADD.sql, _ADD.bind(**wanted))
+    return await fetch_within(connection, _LOCKED, **wanted)
+
+
+def _key_calls(row: dict[str, Any]) -> KeyCalls:
+    return KeyCalls(
+        key_id=row["key_id"],
+        calls_per_minute=row["calls_per_minute"] or CALLS_PER_MINUTE[row["kind"]],
+        cooling=tuple(zip(row["cooling_micros"], row["cooling_counts"], strict=True)),
+        held=tuple(
+            SlotLease(**{**held, "slots": tuple((moment, count) for moment, count in held["slots"])})
+            for held in row["held"]
+        ),
+    )
+
+
+def _new(calls: KeyCalls) -> dict[str, Any]:
+    return {
+        "of_key_id": calls.key_id,
+        "new_cooling_micros": [moment for moment, _ in calls.cooling],
+        "new_cooling_counts": [count for _, count in calls.cooling],
+        "new_held": Jsonb([asdict(held) for held in calls.held]),
+    }

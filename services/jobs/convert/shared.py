@@ -1,0 +1,207 @@
+"""What the requests and answers of both contracts have in common."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct, Value
+from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest
+from reelgate.video.v1 import video_pb2
+
+from services.common.egress import ForbiddenUrlError
+from services.common.errors import invalid_field
+from services.jobs.domain import MICROS_PER_CREDIT, FieldName, NewVideo, VideoInput
+from services.jobs.operations.get_video import job_not_found
+
+CheckUrl = Callable[[str], None]
+"""Raises ForbiddenUrlError for an address that nobody may be sent to."""
+
+METADATA_BYTES_MAX = 16 * 1024
+METADATA_DEPTH_MAX = 5
+DURATION_SECONDS_DEFAULT = 5
+RESOLUTION_DEFAULT = "720p"
+ASPECT_RATIO_DEFAULT = "16:9"
+LIST_LIMIT_DEFAULT = 20
+
+_ULID = "[0-9a-hjkmnp-tv-z]{26}"
+_FRAMES = "first_and_last_frames"
+_FRAME_FIELDS = ("start_image_url", "end_image_url")
+# Beyond it a double no longer holds every whole number, and its digits are better left to the exponent form.
+_WHOLE_MAX = 2**53
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentVideo:
+    """A request in the words of the domain. Empty texts, and a duration of 0, were not sent."""
+
+    model: str
+    input: video_pb2.VideoInput | CreateJobRequest
+    """Whatever has the input fields that both contracts name alike."""
+    duration_seconds: int
+    callback_url: str
+    metadata: Struct | None
+    field_name: FieldName
+    moderation_profile: str = ""
+
+
+def parse_sent_video(sent: SentVideo, *, check_url: CheckUrl, random_seed: Callable[[], int]) -> NewVideo:
+    """Returns the request with every default resolved. Refuses with INVALID_FIELD.
+
+    Expects what the protos' own rules let through. A field is refused under the name its sender gave it.
+    """
+    wanted = _parse_input(sent, random_seed)
+    for field, url in _urls(sent):
+        try:
+            check_url(url)
+        except ForbiddenUrlError as error:
+            raise invalid_field(field, error.why, url) from error
+    return NewVideo(
+        model=sent.model,
+        input=wanted,
+        callback_url=sent.callback_url or None,
+        metadata_json=None if sent.metadata is None else _metadata_json(sent.metadata),
+        field_name=sent.field_name,
+        moderation_profile=sent.moderation_profile or None,
+    )
+
+
+def is_job_id(text: str, prefix: str) -> bool:
+    """Tells whether a text can be the id of a job of the contract whose ids begin so."""
+    return re.fullmatch(f"{prefix}_{_ULID}", text) is not None
+
+
+def parse_job_id(text: str, prefix: str) -> str:
+    """Returns the id of a job. Refuses with JOB_NOT_FOUND what cannot be one."""
+    if not is_job_id(text, prefix):
+        raise job_not_found(text)
+    return text
+
+
+def render_credits(micros: int) -> float:
+    """Returns an amount as both contracts print it: whole numbers whole, others as decimals."""
+    whole, rest = divmod(micros, MICROS_PER_CREDIT)
+    return micros / MICROS_PER_CREDIT if rest else whole
+
+
+def compact_json(value: Any) -> str:
+    """Returns JSON without a byte to spare."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _parse_input(sent: SentVideo, random_seed: Callable[[], int]) -> VideoInput:
+    fields, name = sent.input, sent.field_name
+    if not fields.prompt.strip():
+        raise invalid_field(name("prompt"), "must not be blank")
+    if fields.HasField("video_url") and fields.video_urls:
+        raise invalid_field(name("video_url"), f"cannot be sent together with {name('video_urls')}")
+    images: tuple[str, ...] = ()
+    start = end = None
+    if fields.generation_type == _FRAMES:
+        start, end = _parse_frames(sent)
+    else:
+        images = _parse_references(sent)
+    aspect_ratio = fields.aspect_ratio or ASPECT_RATIO_DEFAULT
+    if aspect_ratio == "adaptive" and not (images or start):
+        aspect_ratio = ASPECT_RATIO_DEFAULT
+    return VideoInput(
+        prompt=fields.prompt,
+        duration_seconds=sent.duration_seconds or DURATION_SECONDS_DEFAULT,
+        resolution=fields.resolution or RESOLUTION_DEFAULT,
+        aspect_ratio=aspect_ratio,
+        generate_audio=fields.generate_audio,
+        watermark=fields.watermark,
+        return_last_frame=fields.return_last_frame,
+        seed=fields.seed if fields.HasField("seed") else random_seed(),
+        image_urls=images,
+        video_urls=(fields.video_url,) if fields.HasField("video_url") else tuple(fields.video_urls),
+        audio_urls=tuple(fields.audio_urls),
+        start_image_url=start,
+        end_image_url=end,
+    )
+
+
+def _parse_references(sent: SentVideo) -> tuple[str, ...]:
+    fields, name = sent.input, sent.field_name
+    for field in _FRAME_FIELDS:
+        if getattr(fields, field):
+            raise invalid_field(name(field), f"is only allowed with generation_type {_FRAMES}")
+    # Every provider of these models refuses sound alone; a refusal now is better than a failed task.
+    if fields.audio_urls and not (fields.image_urls or fields.video_urls or fields.video_url):
+        raise invalid_field(name("audio_urls"), "needs at least one reference image or video beside it")
+    return tuple(fields.image_urls)
+
+
+def _parse_frames(sent: SentVideo) -> tuple[str, str]:
+    fields, name = sent.input, sent.field_name
+    for field in ("video_url", "video_urls", "audio_urls"):
+        if getattr(fields, field):
+            raise invalid_field(name(field), f"cannot be combined with generation_type {_FRAMES}")
+    frames = [getattr(fields, field) for field in _FRAME_FIELDS]
+    images = name("image_urls")
+    if fields.image_urls:
+        if any(frames):
+            raise invalid_field(images, f"cannot be combined with {' and '.join(map(name, _FRAME_FIELDS))}")
+        if len(fields.image_urls) != 2:
+            rule = (
+                f"must hold exactly 2 images with generation_type {_FRAMES}; it had {len(fields.image_urls)}"
+            )
+            raise invalid_field(images, rule)
+        frames = list(fields.image_urls)
+    for field, frame in zip(_FRAME_FIELDS, frames, strict=True):
+        if not frame:
+            rule = f"is required with generation_type {_FRAMES}, unless {images} holds the 2 frames"
+            raise invalid_field(name(field), rule)
+    return frames[0], frames[1]
+
+
+def _urls(sent: SentVideo) -> Iterator[tuple[str, str]]:
+    """Every address of a request, under the name its sender gave it."""
+    for field in (*_FRAME_FIELDS, "video_url"):
+        if getattr(sent.input, field):
+            yield sent.field_name(field), getattr(sent.input, field)
+    for field in ("image_urls", "video_urls", "audio_urls"):
+        for index, url in enumerate(getattr(sent.input, field)):
+            yield f"{sent.field_name(field)}[{index}]", url
+    if sent.callback_url:
+        yield sent.field_name("callback_url"), sent.callback_url
+
+
+def _metadata_json(sent: Struct) -> str:
+    text = compact_json(_fields(sent, 1))
+    byte_count = len(text.encode())
+    if byte_count > METADATA_BYTES_MAX:
+        rule = f"must be at most {METADATA_BYTES_MAX} bytes of JSON; it had {byte_count}"
+        raise invalid_field("metadata", rule)
+    return text
+
+
+def _fields(sent: Struct, depth: int) -> dict[str, Any]:
+    if depth > METADATA_DEPTH_MAX:
+        raise invalid_field("metadata", f"must be at most {METADATA_DEPTH_MAX} levels deep")
+    return {name: _value(value, depth) for name, value in sent.fields.items()}
+
+
+def _value(sent: Value, depth: int) -> Any:
+    kind = sent.WhichOneof("kind")
+    if kind == "string_value":
+        return sent.string_value
+    if kind == "number_value":
+        return _number(sent.number_value)
+    if kind == "bool_value":
+        return sent.bool_value
+    if kind == "struct_value":
+        return _fields(sent.struct_value, depth + 1)
+    if kind == "list_value":
+        if depth == METADATA_DEPTH_MAX:
+            raise invalid_field("metadata", f"must be at most {METADATA_DEPTH_MAX} levels deep")
+        return [_value(value, depth + 1) for value in sent.list_value.values]
+    return None
+
+
+def _number(sent: float) -> float:
+    if not math.isfinite(sent):
+        raise invalid_field("metadata", "must not hold numbers that JSON cannot write", str(sent))
+    return int(sent) if sent.is_integer() and abs(sent) <= _WHOLE_MAX else sent

@@ -1,0 +1,36 @@
+"""Which providers there are, and which of them render for whom."""
+
+import aiohttp
+
+from services.jobs.catalogue import UpstreamNames
+from services.jobs.domain import Job, Route
+from services.jobs.ports import Providers
+from services.jobs.settings import JobsSettings
+from services.upstream.providers.ark.adapter import ArkProvider
+
+LIVE, SIMULATOR = "ark", "simulator"
+"""Names of routes."""
+
+
+def providers_of(settings: JobsSettings, session: aiohttp.ClientSession) -> Providers:
+    """Returns the providers of either environment. What costs money is none of `test`, whatever is configured."""
+    # The simulator draws from the seed; ModelArk documents none for the models we ask it for.
+    simulator = ArkProvider(
+        session=session,
+        base_url=settings.simulator_base_url,
+        api_key=settings.simulator_api_key.get_secret_value(),
+        sends_seed=True,
+    )
+    everywhere = {SIMULATOR: simulator}
+    if settings.ark_api_key is None:
+        return {"live": everywhere, "test": everywhere}
+    live = ArkProvider(
+        session=session, base_url=settings.ark_base_url, api_key=settings.ark_api_key.get_secret_value()
+    )
+    return {"live": {**everywhere, LIVE: live}, "test": everywhere}
+
+
+def route_of(providers: Providers, upstream_names: UpstreamNames, job: Job) -> Route:
+    """Returns which provider of the job's environment renders it."""
+    name = LIVE if LIVE in providers[job.owner.environment] else SIMULATOR
+    return Route(name=name, upstream_model=upstream_names[job.model]["ark"])

@@ -1,0 +1,36 @@
+"""What the servicers of both contracts are built from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.common.clock import Clock
+from services.jobs.convert.shared import CheckUrl
+from services.jobs.domain import Catalogue
+from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.moderate_prompt import Moderate
+from services.jobs.ports import Funds, Jobs, Ledger, Prices
+from services.jobs.rpc.event_stream import EventStreams
+from services.jobs.rpc.watching import JobWatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a servicer of jobs needs, whichever contract it speaks."""
+
+    catalogue: Catalogue
+    prices: Prices
+    moderate: Moderate
+    jobs: Jobs
+    ledger: Ledger
+    funds: Funds
+    check_url: CheckUrl
+    random_seed: Callable[[], int]
+    new_id: Callable[[str, datetime], str]
+    """By prefix, which is the contract's, and the moment of creation."""
+    ring: Callable[[], None]
+    """Wakes the workers."""
+    clock: Clock
+    watch: JobWatch
+    streams: EventStreams
+    canceller: Canceller

@@ -1,0 +1,15 @@
+"""SUBMITTING to PROCESSING: the provider has acknowledged the task, however that was learnt."""
+
+from dataclasses import replace
+
+from services.common.clock import Clock
+from services.jobs.domain import Claim, Status
+from services.jobs.ports import RenderEvent, Work
+from services.jobs.steps.timing import FIRST_CHECK_SECONDS
+
+
+async def adopt(claim: Claim, task_id: str, *, work: Work, clock: Clock, render_event: RenderEvent) -> None:
+    """Puts the provider's task on record, tells the customer and lets the job go until its first check."""
+    taken = replace(claim.job, status=Status.PROCESSING)
+    event = render_event(claim.job, taken, clock())
+    await work.adopt_task(claim, task_id=task_id, seconds=FIRST_CHECK_SECONDS, event=event)

@@ -1,0 +1,44 @@
+"""Unfinished jobs as whoever takes one gets it: what a statement that takes jobs returns of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.jobs.domain import Attempt, Claim, State
+from services.jobs.store.rows import JOB_COLUMNS, job_from_row
+
+ATTEMPT_COLUMNS = (
+    "id", "job_id", "number", "route", "upstream_model", "token", "lease_no", "opened_at", "task_id",
+    "claimed_task_id",
+)  # fmt: skip
+TAKEN_COLUMNS = "work.job_id, state, lease_no, wake_no, check_count, admitted_at"
+_JOB = ", ".join(f"jobs.{column.name}" for column in JOB_COLUMNS)
+_LATEST = ", ".join(f"latest.{name} AS attempt_{name}" for name in ATTEMPT_COLUMNS)
+
+CLAIMED = f"""
+    SELECT {_JOB}, taken.state, taken.lease_no, taken.wake_no, taken.check_count, {_LATEST},
+        CAST(coalesce(extract(epoch FROM now() - taken.admitted_at), 0) AS float8) AS admitted_seconds,
+        CAST(coalesce(extract(epoch FROM now() - latest.opened_at), 0) AS float8) AS attempt_age_seconds
+    FROM taken
+    JOIN jobs ON jobs.id = taken.job_id
+    LEFT JOIN LATERAL (
+        SELECT * FROM attempts WHERE attempts.job_id = taken.job_id ORDER BY number DESC LIMIT 1
+    ) AS latest ON true
+"""  # noqa: S608
+"""What claim_from_row reads, of the work rows `taken`, each with TAKEN_COLUMNS."""
+
+
+def claim_from_row(row: Mapping[str, Any]) -> Claim:
+    """Returns the claim that a row of CLAIMED describes."""
+    attempt = None
+    if row["attempt_id"] is not None:
+        attempt = Attempt(**{name: row[f"attempt_{name}"] for name in ATTEMPT_COLUMNS})
+    return Claim(
+        job=job_from_row(row),
+        state=State(row["state"]),
+        lease_no=row["lease_no"],
+        wake_no=row["wake_no"],
+        check_count=row["check_count"],
+        admitted_seconds=row["admitted_seconds"],
+        attempt=attempt,
+        attempt_age_seconds=row["attempt_age_seconds"],
+    )

@@ -1,0 +1,95 @@
+"""The statement that stores new jobs, in SQL: each with a place at a provider, or waiting for one."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
+
+from services.common.database import Query
+from services.jobs.domain import Caps, Job
+from services.jobs.store.rows import job_to_row
+from services.jobs.store.waiting import AccountEnvironment, somebody_waits
+from services.jobs.tables import jobs
+
+NewJob = tuple[Job, Caps]
+
+HOLD_DUE_SECONDS = 60
+"""From then on the hold of a waiting job is looked after: long before it would expire unconfirmed."""
+
+_COLUMNS = (
+    "id", "account_id", "environment", "contract", "status", "model", "input", "callback_url", "metadata",
+    "key_id", "moderation_profile", "price_version", "micros_per_second", "reserved_micros", "created_at",
+)  # fmt: skip
+_NAMES = ", ".join(_COLUMNS)
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+_ARRAYS = ", ".join(f"CAST(:{name} AS {jobs.c[name].type.compile(_DIALECT)}[])" for name in _COLUMNS)
+
+# Where anybody waits, or not all of an account's new jobs find room, they line up, to be let in by age. A job whose id is there already is a creation repeated under the id that was reserved for it.
+CREATE = Query(
+    text(f"""
+    WITH asked AS (
+        SELECT * FROM unnest(CAST(:cap_accounts AS text[]), CAST(:cap_environments AS text[]),
+            CAST(:cap_keys AS text[]), CAST(:cap_jobs AS int[]), CAST(:cap_new AS int[]))
+            AS asked (account_id, environment, key_id, jobs_max, new_count)
+    ), noted AS (
+        INSERT INTO caps (account_id, environment, key_id, jobs_max)
+        SELECT account_id, environment, key_id, jobs_max FROM asked
+        WHERE NOT EXISTS (
+            SELECT FROM caps WHERE caps.account_id = asked.account_id AND caps.environment = asked.environment
+                AND caps.key_id = asked.key_id AND caps.jobs_max = asked.jobs_max
+        )
+        ON CONFLICT (account_id, environment, key_id) DO UPDATE SET jobs_max = excluded.jobs_max
+    ), crowded AS (
+        SELECT DISTINCT account_id, environment FROM asked
+        WHERE jobs_max - new_count < (
+            SELECT count(*) FROM (
+                SELECT FROM work
+                WHERE admitted_at IS NOT NULL AND work.account_id = asked.account_id
+                    AND work.environment = asked.environment AND asked.key_id IN ('', work.key_id)
+                LIMIT jobs_max
+            ) AS placed
+        ) OR {somebody_waits("asked")}
+    ), accepted AS (
+        INSERT INTO jobs ({_NAMES})
+        SELECT {_NAMES} FROM unnest({_ARRAYS}) AS new ({_NAMES})
+        ON CONFLICT DO NOTHING
+        RETURNING id, account_id, environment, key_id
+    ), lined_up AS (
+        INSERT INTO work (job_id, state, account_id, environment, key_id, admitted_at, due_at, hold_due_at)
+        SELECT id, 'pending', accepted.account_id, accepted.environment, key_id,
+            CASE WHEN crowded.account_id IS NULL THEN now() END,
+            CASE WHEN crowded.account_id IS NULL THEN now() ELSE 'infinity' END,
+            CASE WHEN crowded.account_id IS NOT NULL THEN now() + make_interval(secs => {HOLD_DUE_SECONDS}) END
+        FROM accepted LEFT JOIN crowded USING (account_id, environment)
+        RETURNING account_id, environment, admitted_at
+    )
+    SELECT DISTINCT account_id, environment FROM lined_up WHERE admitted_at IS NULL
+    """)  # noqa: S608
+)
+
+
+def owners_of(batch: Sequence[NewJob]) -> list[AccountEnvironment]:
+    """Returns the accounts and environments of new jobs."""
+    return sorted({(job.owner.account_id, job.owner.environment) for job, _ in batch})
+
+
+def creation_values(batch: Sequence[NewJob]) -> dict[str, Any]:
+    """Returns the parameters of CREATE. Of the caps of one account or key, those that came last hold."""
+    rows = [job_to_row(job) for job, _ in batch]
+    jobs_max: dict[tuple[str, str, str], int] = {}
+    new_count = Counter[tuple[str, str, str]]()
+    for job, caps in batch:
+        for key_id, most in {job.key_id: caps.key_jobs, "": caps.account_jobs}.items():
+            capped = (job.owner.account_id, job.owner.environment, key_id)
+            jobs_max[capped] = most
+            new_count[capped] += 1
+    return {
+        **{name: [row[name] for row in rows] for name in _COLUMNS},
+        "cap_accounts": [account_id for account_id, _, _ in jobs_max],
+        "cap_environments": [environment for _, environment, _ in jobs_max],
+        "cap_keys": [key_id for _, _, key_id in jobs_max],
+        "cap_jobs": list(jobs_max.values()),
+        "cap_new": [new_count[capped] for capped in jobs_max],
+    }

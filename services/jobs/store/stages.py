@@ -1,0 +1,35 @@
+"""How far jobs are, in SQL: one statement for everybody who waits for some."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import text
+
+from services.common.database import Pool, Query
+from services.jobs.domain import Job
+from services.jobs.store.rows import JOB_COLUMNS, job_from_row
+
+# The stage is what `stage` of the domain says.
+MOVED = Query(
+    text(f"""
+    SELECT {", ".join(f"jobs.{column.name}" for column in JOB_COLUMNS)}
+    FROM unnest(CAST(:ids AS text[]), CAST(:stages AS int[])) AS known (id, stage)
+    JOIN jobs ON jobs.id = known.id
+    WHERE known.stage < CASE
+        WHEN ended_at IS NOT NULL THEN 3 WHEN started_at IS NOT NULL THEN 2 WHEN status = 'pending' THEN 0 ELSE 1
+    END
+    """)  # noqa: S608
+)
+
+
+class SqlStages:
+    """The port Stages, on PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def moved(self, known: Mapping[str, int]) -> list[Job]:
+        """Returns those of these jobs that are further than the stage known of each."""
+        bound = MOVED.bind(ids=list(known), stages=list(known.values()))
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(MOVED.sql, bound)
+            return [job_from_row(row) for row in await cursor.fetchall()]

@@ -1,0 +1,227 @@
+"""Places at providers, in SQL: who has one, who waits for one, and who is let in next.
+
+Whether there is a place is decided under a lock of the account and environment that lasts until the commit, so the
+caps are exact over all processes. Places are given back without it: then somebody waits a moment too long at most.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import text
+
+from services.common.batching import Batcher
+from services.common.database import Connection, Pool, Query
+from services.jobs.domain import WaitingJob
+
+log = logging.getLogger(__name__)
+
+OWNERS_MAX = 200
+"""Accounts and environments in one statement."""
+OWN_TIME_SECONDS = 30
+IS_WAITING = "admitted_at IS NULL AND state = 'pending'"
+"""Of a work row. Written as in the indexes of waiting jobs."""
+
+
+def somebody_waits(owner: str) -> str:
+    """Returns the condition that a job waits of the account and environment of a part of the statement."""
+    # As EXISTS it might be answered by reading all who wait, whosever they are.
+    return f"""(
+        SELECT true FROM work AS waiting
+        WHERE {IS_WAITING} AND waiting.account_id = {owner}.account_id AND waiting.environment = {owner}.environment
+        LIMIT 1
+    ) IS NOT NULL"""  # noqa: S608
+
+
+AccountEnvironment = tuple[str, str]
+
+_LOCK = Query(text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key"))
+
+# What may be let in of a key is let in if the account has room: so the oldest of each key, as many as the key has
+# room for, and of all those the oldest. However many wait, no more rows are read than there are places: nothing is
+# joined that could be read whole, and the last condition is IS_WAITING in words that no index has.
+ADMIT = Query(
+    text(f"""
+    WITH RECURSIVE owners AS MATERIALIZED (
+        SELECT wanted.account_id, wanted.environment, jobs_max - (
+            SELECT count(*) FROM (
+                SELECT FROM work
+                WHERE admitted_at IS NOT NULL
+                    AND work.account_id = wanted.account_id AND work.environment = wanted.environment
+                LIMIT jobs_max
+            ) AS placed
+        ) AS room
+        FROM unnest(CAST(:account_ids AS text[]), CAST(:environments AS text[]))
+            AS wanted (account_id, environment)
+        CROSS JOIN LATERAL (
+            SELECT jobs_max FROM caps
+            WHERE caps.account_id = wanted.account_id AND caps.environment = wanted.environment AND key_id = ''
+            LIMIT 1
+        ) AS cap
+    ), keys AS (
+        SELECT owners.*, first.key_id
+        FROM owners CROSS JOIN LATERAL (
+            SELECT key_id FROM work
+            WHERE {IS_WAITING} AND work.account_id = owners.account_id AND work.environment = owners.environment
+            ORDER BY key_id LIMIT 1
+        ) AS first
+        WHERE room > 0
+        UNION ALL
+        SELECT keys.account_id, keys.environment, room, next.key_id
+        FROM keys CROSS JOIN LATERAL (
+            SELECT key_id FROM work
+            WHERE {IS_WAITING} AND work.account_id = keys.account_id AND work.environment = keys.environment
+                AND work.key_id > keys.key_id
+            ORDER BY key_id LIMIT 1
+        ) AS next
+    ), rooms AS (
+        SELECT keys.*, least(room, jobs_max - (
+            SELECT count(*) FROM (
+                SELECT FROM work
+                WHERE admitted_at IS NOT NULL AND work.account_id = keys.account_id
+                    AND work.environment = keys.environment AND work.key_id = keys.key_id
+                LIMIT jobs_max
+            ) AS placed
+        )) AS key_room
+        FROM keys CROSS JOIN LATERAL (
+            SELECT jobs_max FROM caps
+            WHERE caps.account_id = keys.account_id AND caps.environment = keys.environment
+                AND caps.key_id = keys.key_id
+            LIMIT 1
+        ) AS cap
+    ), oldest AS (
+        SELECT first.job_id, room, row_number() OVER (
+            PARTITION BY account_id, environment ORDER BY first.job_id COLLATE "C"
+        ) AS place
+        FROM rooms CROSS JOIN LATERAL (
+            SELECT job_id FROM work
+            WHERE {IS_WAITING} AND work.account_id = rooms.account_id
+                AND work.environment = rooms.environment AND work.key_id = rooms.key_id
+            ORDER BY job_id COLLATE "C" LIMIT key_room
+        ) AS first
+    )
+    UPDATE work SET admitted_at = now(), due_at = now(), hold_due_at = NULL
+    WHERE job_id = ANY (ARRAY(SELECT job_id FROM oldest WHERE place <= room))
+        AND coalesce(admitted_at, 'infinity') = 'infinity' AND state = 'pending'
+    """)  # noqa: S608
+)
+
+OWNERS = Query(
+    text(f"""
+    WITH RECURSIVE owners AS (
+        (
+            SELECT account_id, environment FROM work
+            WHERE {IS_WAITING} AND (account_id, environment) > (:account_id, :environment)
+            ORDER BY account_id, environment LIMIT 1
+        )
+        UNION ALL
+        SELECT next.account_id, next.environment
+        FROM owners CROSS JOIN LATERAL (
+            SELECT account_id, environment FROM work
+            WHERE {IS_WAITING}
+                AND (work.account_id, work.environment) > (owners.account_id, owners.environment)
+            ORDER BY account_id, environment LIMIT 1
+        ) AS next
+    )
+    SELECT account_id, environment FROM owners LIMIT :most
+    """)  # noqa: S608
+)
+
+TAKE_DUE = Query(
+    text(f"""
+    WITH due AS (
+        SELECT job_id FROM work WHERE {IS_WAITING} AND hold_due_at <= now()
+        ORDER BY hold_due_at LIMIT :most FOR UPDATE SKIP LOCKED
+    )
+    UPDATE work SET hold_due_at = now() + make_interval(secs => :own_time_seconds)
+    FROM due WHERE work.job_id = due.job_id
+    RETURNING work.job_id, CAST(extract(epoch FROM now() - state_since) AS float8) AS waited_seconds
+    """)  # noqa: S608
+)
+
+_KEEP = Query(
+    text("""
+    UPDATE work SET hold_due_at = state_since + make_interval(secs => :wait_seconds_max)
+    WHERE job_id = ANY(:job_ids) AND admitted_at IS NULL
+    """)
+)
+
+
+@asynccontextmanager
+async def deciding(connection: Connection, owners: Iterable[AccountEnvironment]) -> AsyncIterator[None]:
+    """Makes the statements of the block one transaction, and nobody else decides about these places until its commit.
+
+    The block sends its statements without waiting for their answers.
+    """
+    async with connection.pipeline(), connection.transaction():
+        # In one order everywhere, so that two who want the same two never wait for each other.
+        await connection.execute(_LOCK.sql, _LOCK.bind(keys=sorted({_lock_key(owner) for owner in owners})))
+        yield
+
+
+def admission_values(owners: Sequence[AccountEnvironment]) -> dict[str, Any]:
+    """Returns the parameters of ADMIT. No account and environment may be named twice."""
+    return ADMIT.bind(
+        account_ids=[account_id for account_id, _ in owners],
+        environments=[environment for _, environment in owners],
+    )
+
+
+def _lock_key(owner: AccountEnvironment) -> int:
+    digest = blake2b("\0".join(owner).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+class SqlWaiting:
+    """The port Waiting, on PostgreSQL. Rings when jobs are let in."""
+
+    def __init__(self, pool: Pool, *, ring: Callable[[], None] = lambda: None) -> None:
+        self._pool = pool
+        self._ring = ring
+        self._admissions = Batcher(self._admit_batch, items_max=OWNERS_MAX)
+        self._last: AccountEnvironment = ("", "")
+
+    async def admit(self) -> int:
+        """Gives free places to the oldest jobs that may have them, of OWNERS_MAX accounts each time."""
+        account_id, environment = self._last
+        async with self._pool.connection() as connection:
+            bound = OWNERS.bind(account_id=account_id, environment=environment, most=OWNERS_MAX)
+            rows = await (await connection.execute(OWNERS.sql, bound)).fetchall()
+        owners = [(row["account_id"], row["environment"]) for row in rows]
+        self._last = owners[-1] if len(owners) == OWNERS_MAX else ("", "")
+        return await self._admit(owners) if owners else 0
+
+    async def follow(self, account_id: str, environment: str) -> None:
+        """Gives away a place that was given back. If that fails, `admit` does it soon."""
+        try:
+            await self._admissions.submit((account_id, environment))
+        except Exception:
+            log.exception("account=%s environment=%s places stay free for now", account_id, environment)
+
+    async def take_due(self, *, limit: int) -> list[WaitingJob]:
+        """Returns waiting jobs whose hold nobody has looked after for long. Nobody else gets them soon."""
+        bound = TAKE_DUE.bind(most=limit, own_time_seconds=OWN_TIME_SECONDS)
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(TAKE_DUE.sql, bound)).fetchall()
+        return [WaitingJob(**row) for row in rows]
+
+    async def keep(self, job_ids: Sequence[str], *, wait_seconds_max: float) -> None:
+        """Notes that the holds of jobs last until they have waited so long."""
+        bound = _KEEP.bind(job_ids=list(job_ids), wait_seconds_max=wait_seconds_max)
+        async with self._pool.connection() as connection:
+            await connection.execute(_KEEP.sql, bound)
+
+    async def _admit_batch(self, owners: Sequence[AccountEnvironment]) -> Sequence[None]:
+        await self._admit(sorted(set(owners)))
+        return [None] * len(owners)
+
+    async def _admit(self, owners: Sequence[AccountEnvironment]) -> int:
+        async with self._pool.connection() as connection:
+            async with deciding(connection, owners):
+                cursor = await connection.execute(ADMIT.sql, admission_values(owners))
+            admitted = cursor.rowcount
+        if admitted:
+            self._ring()
+        return admitted

@@ -1,0 +1,67 @@
+"""What deciding about places costs: index ranges, however many jobs there are and wait."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.common.database import Pool
+from services.jobs.domain import Caps
+from services.jobs.store.creation import CREATE, creation_values
+from services.jobs.store.waiting import ADMIT, OWNERS, TAKE_DUE, admission_values
+from services.jobs.store.work import FINISH
+from tests.integration.jobs.conftest import OWNER, a_job
+from tests.integration.jobs.test_api_queries import plans
+
+FILL = """
+    INSERT INTO caps
+    SELECT 'acct_' || n, 'live', key, 100 FROM generate_series(0, 299) AS n, (VALUES (''), ('key_0')) AS keys (key);
+    INSERT INTO jobs (id, account_id, environment, contract, status, model, input, price_version,
+        micros_per_second, reserved_micros, created_at)
+    SELECT 'vid_' || lpad(n::text, 26, '0'), 'acct_' || (n % 300), 'live', 'seedancee2', 'pending', 'mini', '{}',
+        '1', 1, 1, now()
+    FROM generate_series(1, 6000) AS n;
+    INSERT INTO work (job_id, state, account_id, environment, key_id, admitted_at, due_at, hold_due_at)
+    SELECT id, 'pending', account_id, 'live', 'key_0', placed, coalesce(placed + interval '1 h', 'infinity'),
+        CASE WHEN placed IS NULL THEN now() END
+    FROM (SELECT jobs.*, CASE WHEN id < 'vid_00000000000000000000003000' THEN now() END AS placed FROM jobs) AS found;
+"""
+OWNED = [("acct_7", "live")]
+
+
+@pytest.fixture
+async def filled(jobs_pool: Pool) -> Pool:
+    async with jobs_pool.connection() as connection:
+        await connection.execute(FILL.encode())
+    return jobs_pool
+
+
+async def test_creating_reads_places_and_queues_by_index(filled: Pool) -> None:
+    job = replace(a_job(9_000), owner=replace(OWNER, account_id="acct_7"), key_id="key_0")
+    values = creation_values([(job, Caps(account_jobs=1, key_jobs=1))])
+
+    for used in await plans(filled, CREATE, **values):
+        assert {"work_admitted", "work_waiting", "caps_pkey"} <= used
+
+
+async def test_letting_in_reads_by_index(filled: Pool) -> None:
+    for used in await plans(filled, ADMIT, **admission_values(OWNED)):
+        assert {"work_admitted", "work_waiting", "work_pkey", "caps_pkey"} <= used
+
+
+async def test_ending_a_job_looks_for_who_waits_by_index(filled: Pool) -> None:
+    values = dict.fromkeys(
+        ("status", "event_id", "event_type", "event_body", "event_occurred_at", "ended_at")
+    )
+    numbers = dict.fromkeys(("lease_no", "charged", "refunded", "event_sequence"), 0)
+
+    for used in await plans(filled, FINISH, job_id=a_job(1).id, **values, **numbers):
+        assert {"work_waiting", "work_pkey", "jobs_pkey"} <= used
+
+
+async def test_looking_for_who_waits_reads_by_index(filled: Pool) -> None:
+    assert await plans(filled, OWNERS, account_id="", environment="", most=10) == (
+        {"work_waiting"},
+        {"work_waiting"},
+    )
+    for used in await plans(filled, TAKE_DUE, most=10, own_time_seconds=30):
+        assert "work_hold_due" in used

@@ -1,0 +1,111 @@
+"""A jobs database with one job, whose steps a test takes one by one."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.common.clock import utc_now
+from services.common.database import Pool
+from services.jobs.convert.events import render_event
+from services.jobs.domain import (
+    Claim,
+    Job,
+    Route,
+    State,
+)
+from services.jobs.steps.begin_attempt import begin_attempt
+from services.jobs.steps.check import check
+from services.jobs.steps.complete import complete
+from services.jobs.steps.recover import recover
+from services.jobs.steps.refund import refund
+from services.jobs.steps.submit import submit
+from services.jobs.store.rows import job_from_row
+from services.jobs.store.work import SqlWork
+from services.jobs.workers import Walker
+from services.upstream.contract import Done
+from tests.fakes.upstream import MemoryLedger, ScriptedMedia, ScriptedProvider
+from tests.integration.jobs.conftest import store_jobs
+
+TELLING: dict[str, Any] = {"clock": utc_now, "render_event": render_event}
+DONE = Done(video_url="https://provider.example/secret.mp4")
+
+
+@dataclass
+class World:
+    """A jobs database with one held job, and everything around it scripted."""
+
+    pool: Pool
+    work: SqlWork
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    provider: ScriptedProvider = field(default_factory=lambda: ScriptedProvider(answers=[DONE]))
+    media: ScriptedMedia = field(default_factory=ScriptedMedia)
+
+    async def claim(self) -> Claim:
+        """Takes the job over as another worker would: whatever lease there was is over, and the job is due."""
+        await self.sql("UPDATE work SET lease_until = '-infinity', due_at = now()")
+        [claim] = await self.work.claim(limit=1, lease_seconds=60)
+        return claim
+
+    async def sql(self, statement: str) -> list[dict[str, Any]]:
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(statement.encode())
+            return await cursor.fetchall() if cursor.description else []
+
+    async def job(self) -> Job:
+        return job_from_row((await self.sql("SELECT * FROM jobs"))[0])
+
+    async def state(self) -> str | None:
+        found = await self.sql("SELECT state FROM work")
+        return found[0]["state"] if found else None
+
+    async def begin(self, claim: Claim) -> Claim:
+        return await begin_attempt(
+            claim,
+            work=self.work,
+            ledger=self.ledger,
+            choose_route=lambda _: Route(name="ark", upstream_model="m"),
+            new_token=lambda: f"token-{claim.lease_no}",
+        )
+
+    async def submit(self, claim: Claim) -> Claim | None:
+        return await submit(
+            claim,
+            work=self.work,
+            providers={"live": {"ark": self.provider}},
+            callback_url=lambda _: None,
+            **TELLING,
+        )
+
+    async def recover(self, claim: Claim) -> None:
+        await recover(claim, work=self.work, providers={"live": {"ark": self.provider}}, **TELLING)
+
+    async def check(self, claim: Claim) -> Claim | None:
+        return await check(
+            claim, work=self.work, providers={"live": {"ark": self.provider}}, media=self.media, **TELLING
+        )
+
+    async def complete(self, claim: Claim) -> Claim | None:
+        return await complete(claim, work=self.work, ledger=self.ledger, **TELLING)
+
+    async def refund(self, claim: Claim) -> None:
+        await refund(claim, work=self.work, ledger=self.ledger, **TELLING)
+
+    async def submitted(self) -> None:
+        await self.submit(await self.begin(await self.claim()))
+
+    def walker(self) -> Walker:
+        steps = {
+            State.PENDING: self.begin,
+            State.SUBMITTING: self.recover,
+            State.PROCESSING: self.check,
+            State.STORED: self.complete,
+            State.FAILING: self.refund,
+        }
+        return Walker(work=self.work, steps=steps, submit=self.submit)
+
+
+async def open_world(pool: Pool, job: Job) -> World:
+    """Stores a job whose credits are held."""
+    made = World(pool=pool, work=SqlWork(pool))
+    await store_jobs(pool, job)
+    await made.ledger.hold(job.id, owner=job.owner, key_id="key_1", amount_micros=job.reserved_micros)
+    return made

@@ -1,0 +1,30 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from services.common.reservation import ReservedId
+from services.jobs.convert import nextapi, seedancee2
+from services.jobs.domain import Status
+from services.jobs.operations.reserved_job import find_reserved
+from tests.fakes.jobs import FakeJobs
+from tests.unit.jobs.samples import JOB, OWNER, a_job
+
+REPEATED = ReservedId(id=JOB.id, is_repeated=True)
+
+
+@pytest.mark.parametrize("status", Status)
+async def test_a_job_is_found_as_it_was_accepted_in_both_contracts(status: Status) -> None:
+    jobs = FakeJobs(jobs={JOB.id: a_job(status=status, started_at=datetime(2026, 6, 29, 10, 1, tzinfo=UTC))})
+
+    found = await find_reserved(REPEATED, owner=OWNER, jobs=jobs)
+
+    assert found
+    assert seedancee2.render_created(found) == seedancee2.render_created(JOB)
+    assert nextapi.render_created(found) == nextapi.render_created(JOB)
+
+
+async def test_a_first_run_looks_for_nothing() -> None:
+    jobs = FakeJobs(jobs={JOB.id: JOB})
+
+    assert await find_reserved(None, owner=OWNER, jobs=jobs) is None
+    assert await find_reserved(ReservedId(id=JOB.id, is_repeated=False), owner=OWNER, jobs=jobs) is None

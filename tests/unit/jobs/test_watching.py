@@ -1,0 +1,176 @@
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from services.common.errors import Reason, ServiceError
+from services.jobs.domain import Job, Status, stage
+from services.jobs.rpc.watching import BATCH_MAX, JobWatch, Sought, Watcher
+from tests.unit.jobs.samples import JOB, a_job
+
+TAKEN = a_job(status=Status.PROCESSING)
+ENDED = a_job(status=Status.FAILED, ended_at=datetime(2026, 6, 29, 11, tzinfo=UTC))
+SECONDS = 60.0
+"""More than any test takes."""
+
+
+@dataclass
+class FakeStages:
+    """Fulfils Stages with the jobs it is given, and notes what it was asked."""
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    asked: list[dict[str, int]] = field(default_factory=list)
+
+    async def moved(self, known: Mapping[str, int]) -> list[Job]:
+        self.asked.append(dict(known))
+        return [job for job_id, job in self.jobs.items() if job_id in known and stage(job) > known[job_id]]
+
+
+async def read_job() -> Job:
+    return JOB
+
+
+SOUGHT = Sought(job_id=JOB.id, account_id="acct_1", read=read_job)
+
+
+async def waiting(watch: JobWatch) -> "asyncio.Task[Job]":
+    """Returns a call that waits for the end of JOB by now."""
+    task = asyncio.create_task(watch.until_ended(SOUGHT, seconds=SECONDS))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_a_wait_ends_when_the_job_is_heard_to_have_ended() -> None:
+    watch = JobWatch(FakeStages({JOB.id: ENDED}))
+    task = await waiting(watch)
+
+    watch.hear([JOB.id])
+    await watch.read_news()
+
+    assert await task == ENDED
+
+
+async def test_a_wait_goes_on_when_the_job_has_only_moved() -> None:
+    stages = FakeStages({JOB.id: TAKEN})
+    watch = JobWatch(stages)
+    task = await waiting(watch)
+    watch.hear([JOB.id])
+    await watch.read_news()
+
+    assert not task.done()
+    stages.jobs[JOB.id] = ENDED
+    await watch.read_moved()
+    assert await task == ENDED
+
+
+async def test_all_who_wait_are_answered_by_one_read() -> None:
+    stages = FakeStages({JOB.id: ENDED})
+    watch = JobWatch(stages)
+    tasks = [await waiting(watch) for _ in range(50)]
+
+    watch.hear([JOB.id, JOB.id])
+    await watch.read_news()
+
+    assert await asyncio.gather(*tasks) == [ENDED] * 50
+    assert stages.asked == [{JOB.id: stage(JOB)}]
+
+
+async def test_what_nobody_waits_for_is_never_read() -> None:
+    stages = FakeStages({JOB.id: ENDED})
+    watch = JobWatch(stages)
+
+    watch.hear([JOB.id])
+    await watch.read_news()
+    await watch.read_moved()
+
+    assert stages.asked == []
+
+
+async def test_no_read_is_longer_than_a_batch() -> None:
+    stages = FakeStages()
+    watch = JobWatch(stages)
+    async with AsyncExitStack() as stack:
+        for number in range(BATCH_MAX + 1):
+            await stack.enter_async_context(watch.watching(replace(SOUGHT, job_id=f"vid_{number}")))
+
+        await watch.read_moved()
+
+    assert [len(known) for known in stages.asked] == [BATCH_MAX, 1]
+
+
+async def test_a_move_during_the_first_read_is_not_missed() -> None:
+    watch = JobWatch(FakeStages({JOB.id: ENDED}))
+
+    async def read_while_it_ends() -> Job:
+        watch.hear([JOB.id])
+        await watch.read_news()
+        return JOB
+
+    assert await watch.until_ended(replace(SOUGHT, read=read_while_it_ends), seconds=SECONDS) == ENDED
+
+
+async def test_a_wait_answers_with_the_state_when_its_time_is_up() -> None:
+    watch = JobWatch(FakeStages())
+
+    assert await watch.until_ended(SOUGHT, seconds=0.01) == JOB
+
+
+async def test_beyond_the_limit_a_wait_is_answered_at_once_and_a_stream_refused() -> None:
+    watch = JobWatch(FakeStages(), watchers_max=1)
+    task = await waiting(watch)
+
+    assert await watch.until_ended(SOUGHT, seconds=SECONDS) == JOB
+    with pytest.raises(ServiceError) as refused:
+        await watch.watching(SOUGHT).__aenter__()
+    assert refused.value.reason is Reason.UNAVAILABLE
+    assert int(refused.value.metadata["retry_after_seconds"]) > 0
+    task.cancel()
+
+
+async def test_one_account_leaves_room_for_the_others() -> None:
+    watch = JobWatch(FakeStages(), share_max=1)
+    async with watch.watching(SOUGHT):
+        with pytest.raises(ServiceError):
+            await watch.watching(SOUGHT).__aenter__()
+        async with watch.watching(replace(SOUGHT, account_id="acct_2")) as other:
+            assert other.job == JOB
+
+
+async def test_a_place_is_free_again_when_its_call_ends_however_it_ends() -> None:
+    watch = JobWatch(FakeStages(), watchers_max=1)
+
+    async def read_nothing() -> Job:
+        raise ServiceError(Reason.JOB_NOT_FOUND, "There is none.")
+
+    with pytest.raises(ServiceError):
+        await watch.until_ended(replace(SOUGHT, read=read_nothing), seconds=SECONDS)
+    task = await waiting(watch)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    async with watch.watching(SOUGHT) as watcher:
+        assert watcher.job == JOB
+
+
+async def test_a_process_that_stops_answers_all_who_wait_and_all_who_come() -> None:
+    watch = JobWatch(FakeStages())
+    task = await waiting(watch)
+
+    watch.release()
+
+    assert await task == JOB
+    assert await watch.until_ended(SOUGHT, seconds=SECONDS) == JOB
+    async with watch.watching(SOUGHT) as watcher:
+        assert watcher.is_released
+
+
+def test_an_older_job_never_replaces_a_newer_one() -> None:
+    watcher = Watcher()
+    watcher.show(ENDED)
+
+    watcher.show(TAKEN)
+
+    assert watcher.job == ENDED
