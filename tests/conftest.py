@@ -1,6 +1,7 @@
 """What tests share: one PostgreSQL cluster per session, and a fresh database of a service per test."""
 
 import itertools
+import os
 import shutil
 import socket
 import subprocess
@@ -32,6 +33,10 @@ NOT_DURABLE = ("-c", "fsync=off", "-c", "full_page_writes=off")
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 _numbers = itertools.count(1)
+PORTS_FIRST, PORTS_EACH = 12_000, 2_000
+"""Below those of stacks, and of the system's own choosing; a range for each process that shares the work."""
+_first_port = PORTS_FIRST + PORTS_EACH * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = itertools.cycle(range(_first_port, _first_port + PORTS_EACH))
 
 
 class StacksTogether(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -48,10 +53,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StacksTogeth
 
 
 def free_port() -> int:
-    """Returns a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Returns a loopback port that is free, and that neither an outgoing connection nor another stack will take."""
+    while True:
+        port = next(_ports)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @pytest.fixture(scope="session")

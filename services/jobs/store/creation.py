@@ -26,7 +26,8 @@ _NAMES = ", ".join(_COLUMNS)
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _ARRAYS = ", ".join(f"CAST(:{name} AS {jobs.c[name].type.compile(_DIALECT)}[])" for name in _COLUMNS)
 
-# Where anybody waits, or not all of an account's new jobs find room, they line up, to be let in by age. A job whose id is there already is a creation repeated under the id that was reserved for it.
+# Where anybody waits, or not all of an account's new jobs find room, they line up, to be let in by age. A job whose
+# id is there already is a creation repeated under the id that was reserved for it.
 CREATE = Query(
     text(f"""
     WITH asked AS (

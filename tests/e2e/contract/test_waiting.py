@@ -100,9 +100,7 @@ async def test_events_arrive_one_by_one_while_the_task_goes_on(stack: Stack, his
 
 
 async def test_a_nextapi_job_is_told_in_the_words_of_its_contract(stack: Stack) -> None:
-    account = Account(
-        **stack.answer("account", "create", "waits", "--contract", "nextapi", "--credits", "1000")
-    )
+    account = stack.create_account("waits", credits_each="1000", contract="nextapi")
     key = account.keys["live"]
     async with open_customer(stack.edge, key, seconds=90) as customer:
         created = (await customer.send("POST", NEXTAPI, NEXTAPI_BODY)).json

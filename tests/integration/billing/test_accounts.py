@@ -41,6 +41,7 @@ async def test_an_account_is_shown_with_what_it_has_in_each_environment(billing:
     [row] = await billing.rows("SELECT * FROM accounts")
     assert shown == account_pb2.Account(
         account_id=account,
+        rules=account_pb2.AccountRules(),
         name="Acme",
         contract="nextapi",
         created_at=f"{row['created_at']:%Y-%m-%dT%H:%M:%S}.{row['created_at'].microsecond // 1000:03}Z",
