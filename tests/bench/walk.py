@@ -76,16 +76,6 @@ class Customer:
 
 async def measure_walk(stack: Stack, account: Account) -> list[Row]:
     """Measures the stack as it is, with its worker and the instant simulator."""
-    rules = (
-        "account",
-        "rules",
-        account.account_id,
-        "--jobs-at-once",
-        str(2 * IN_FLIGHT),
-        "--reason",
-        "bench",
-    )
-    await asyncio.to_thread(stack.answer, *rules)
     headers = {"Authorization": f"Bearer {account.keys['live']}"}
     async with _receiving() as receiver, aiohttp.ClientSession(stack.edge, headers=headers) as client:
         customer = Customer(client, receiver)

@@ -27,7 +27,8 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _ARRAYS = ", ".join(f"CAST(:{name} AS {jobs.c[name].type.compile(_DIALECT)}[])" for name in _COLUMNS)
 
 # Where anybody waits, or not all of an account's new jobs find room, they line up, to be let in by age. A job whose
-# id is there already is a creation repeated under the id that was reserved for it.
+# id is there already is a creation repeated under the id that was reserved for it. Returns where some lined up although
+# not all places are taken. In a full account, whoever gives a place back lets the next one in.
 CREATE = Query(
     text(f"""
     WITH asked AS (
@@ -42,16 +43,20 @@ CREATE = Query(
                 AND caps.key_id = asked.key_id AND caps.jobs_max = asked.jobs_max
         )
         ON CONFLICT (account_id, environment, key_id) DO UPDATE SET jobs_max = excluded.jobs_max
-    ), crowded AS (
-        SELECT DISTINCT account_id, environment FROM asked
-        WHERE jobs_max - new_count < (
+    ), counted AS (
+        SELECT asked.*, (
             SELECT count(*) FROM (
                 SELECT FROM work
                 WHERE admitted_at IS NOT NULL AND work.account_id = asked.account_id
                     AND work.environment = asked.environment AND asked.key_id IN ('', work.key_id)
                 LIMIT jobs_max
             ) AS placed
-        ) OR {somebody_waits("asked")}
+        ) AS placed_count
+        FROM asked
+    ), crowded AS (
+        SELECT account_id, environment, bool_or(key_id = '' AND placed_count >= jobs_max) AS is_full
+        FROM counted GROUP BY account_id, environment
+        HAVING bool_or(jobs_max - new_count < placed_count) OR {somebody_waits("counted")}
     ), accepted AS (
         INSERT INTO jobs ({_NAMES})
         SELECT {_NAMES} FROM unnest({_ARRAYS}) AS new ({_NAMES})
@@ -66,7 +71,8 @@ CREATE = Query(
         FROM accepted LEFT JOIN crowded USING (account_id, environment)
         RETURNING account_id, environment, admitted_at
     )
-    SELECT DISTINCT account_id, environment FROM lined_up WHERE admitted_at IS NULL
+    SELECT DISTINCT account_id, environment
+    FROM lined_up JOIN crowded USING (account_id, environment) WHERE admitted_at IS NULL AND NOT is_full
     """)  # noqa: S608
 )
 

@@ -101,9 +101,9 @@ class SqlJobs:
         async with self._pool.connection() as connection:
             async with deciding(connection, owners_of(batch)):
                 cursor = await connection.execute(CREATE.sql, CREATE.bind(**creation_values(batch)))
-            crowded = await cursor.fetchall()
+            with_room = await cursor.fetchall()
         await asyncio.gather(
-            *(self._waiting.follow(owner["account_id"], owner["environment"]) for owner in crowded)
+            *(self._waiting.follow(owner["account_id"], owner["environment"]) for owner in with_room)
         )
         return [None] * len(batch)
 
