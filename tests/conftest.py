@@ -21,6 +21,9 @@ from xdist.scheduler import LoadScopeScheduling
 from services.common.migrate import migrate
 from services.devstack import postgres
 
+# Servers in this process run as they do in services, which do not leave gRPC's fork handlers out.
+os.environ.pop("GRPC_ENABLE_FORK_SUPPORT", None)
+
 MakeDatabase = Callable[[str], str]
 READY_TIMEOUT_SECONDS = 60
 STACKS = ("tests/e2e/edge", "tests/e2e", "tests/faults")
@@ -64,7 +67,8 @@ def free_port() -> int:
             return port
 
 
-@pytest.fixture(scope="session")
+# Started first of all: as root it is forked, which is safe only while gRPC does not run in this process.
+@pytest.fixture(scope="session", autouse=True)
 def postgres_port() -> Iterator[int]:
     """A real PostgreSQL cluster of this session, as `reelgate up` runs it."""
     folder = Path(tempfile.mkdtemp(prefix="reelgate-test-"))
