@@ -1,4 +1,6 @@
-"""The guard for addresses that customers supply: their text when they are given, and what is connected to later.
+"""The guard for addresses that others supply: their text when they are given, and what is connected to later.
+
+Every request that a process of ours makes goes through it, those to hosts of our own choosing too (`Origin`).
 
 The text proves little, because names resolve anew each time. What counts is the address of the socket, so every
 connection passes `check_address`, those to literal addresses included.
@@ -7,6 +9,7 @@ connection passes `check_address`, those to literal addresses included.
 import asyncio
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -26,9 +29,13 @@ URL_LENGTH_MAX = 2_048
 DNS_TIMEOUT_SECONDS = 5.0
 KEEPALIVE_SECONDS = 2.0
 REQUEST_TIMEOUT_SECONDS = 15.0
+TRUSTED_SECONDS = 60.0
+"""For so long a socket that the name of a trusted origin led to may be opened: more than any connect takes."""
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+Origin = tuple[str, int]
+"""A host and its port, as a client connects to them."""
 LookUp = Callable[[str, int], Awaitable[list[str]]]
 """Returns the addresses of a host name, at least one. Raises socket.gaierror; EAI_AGAIN when the fault may be ours."""
 
@@ -72,13 +79,19 @@ class ForbiddenUrlError(Exception):
         self.why = why
 
 
+class EncodedBodyError(aiohttp.ClientPayloadError):
+    """An answer that is compressed, although nobody asked for that. It was not read."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UrlPolicy:
-    """Where customers may point us."""
+    """Where others may point us."""
 
     private_targets_allowed: tuple[Network, ...] = ()
     """Blocks that are open, on every port, although they are private."""
     ports: tuple[int, ...] = (80, 443)
+    origins_trusted: frozenset[Origin] = frozenset()
+    """Chosen by our own settings: open wherever their names lead, on their port alone."""
 
     def allows_private(self, address: Address) -> bool:
         """Tells whether an address lies in a block that was opened."""
@@ -97,6 +110,23 @@ def parse_networks(blocks: str) -> tuple[Network, ...]:
 
 Networks = Annotated[tuple[Network, ...], BeforeValidator(parse_networks)]
 """A setting that lists blocks."""
+
+
+def origin_of(url: str) -> Origin:
+    """Returns what a client of an http or https address connects to. Raises ValueError."""
+    parsed = URL(url)
+    if parsed.scheme not in {"http", "https"} or not parsed.raw_host or not parsed.port:
+        raise ValueError(f"{url!r} is not an address such as https://files.example.com")
+    return parsed.raw_host, parsed.port
+
+
+def parse_origins(urls: str) -> frozenset[Origin]:
+    """Returns the origins of a comma-separated list such as `http://simulator:8080`. Raises ValueError."""
+    return frozenset(origin_of(url.strip()) for url in urls.split(",") if url.strip())
+
+
+Origins = Annotated[frozenset[Origin], BeforeValidator(parse_origins)]
+"""A setting that lists hosts with their ports."""
 
 
 def check_url(url: str, policy: UrlPolicy) -> None:
@@ -134,28 +164,36 @@ def check_address(address: Address, port: int, policy: UrlPolicy) -> None:
 
 @asynccontextmanager
 async def open_egress_session(
-    policy: UrlPolicy, *, connections_max: int, look_up: LookUp | None = None
+    policy: UrlPolicy,
+    *,
+    connections_max: int,
+    look_up: LookUp | None = None,
+    reads_encoded: bool = False,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Opens a client whose every connection goes to a checked address; a redirect is an error, never followed.
 
-    Requests raise ForbiddenUrlError, or aiohttp's own errors, for which a look-up's failure keeps its errno. Bodies
-    stay compressed, cookies and proxy variables are ignored.
+    Requests raise ForbiddenUrlError, or aiohttp's own errors, for which a look-up's failure keeps its errno. No body is
+    ever decompressed: one that is encoded is an EncodedBodyError, or `reads_encoded` as it came. Cookies and proxy
+    variables are ignored.
     """
     # As many as connections, so that no name waits behind others that resolve slowly.
     threads = ThreadPoolExecutor(connections_max, thread_name_prefix="dns")
+    trusted = _TrustedTargets(policy)
     connector = aiohttp.TCPConnector(
-        resolver=_CheckedResolver(policy, look_up or _system_look_up(threads)),
+        resolver=_CheckedResolver(policy, look_up or _system_look_up(threads), trusted),
         use_dns_cache=False,
-        socket_factory=_checked_socket_factory(policy),
+        socket_factory=_checked_socket_factory(policy, trusted),
         limit=connections_max,
         keepalive_timeout=KEEPALIVE_SECONDS,
     )
-    redirects = aiohttp.TraceConfig()
-    redirects.on_request_redirect.append(_refuse_redirect)
+    refusals = aiohttp.TraceConfig()
+    refusals.on_request_redirect.append(_refuse_redirect)
+    if not reads_encoded:
+        refusals.on_request_end.append(_refuse_encoded)
     try:
         async with aiohttp.ClientSession(
             connector=connector,
-            trace_configs=[redirects],
+            trace_configs=[refusals],
             timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
             auto_decompress=False,
             skip_auto_headers=("Accept-Encoding",),
@@ -210,12 +248,33 @@ def _is_special(address: Address) -> bool:
     return address not in _GLOBAL_V6 or any(address in network for network in _SPECIAL_V6)
 
 
-class _CheckedResolver(AbstractResolver):
-    """Refuses a name that `check_url` refuses, or any of whose addresses is forbidden."""
+class _TrustedTargets:
+    """Tells which sockets belong to trusted origins: those written as addresses, and those that names just led to."""
 
-    def __init__(self, policy: UrlPolicy, look_up: LookUp) -> None:
+    def __init__(self, policy: UrlPolicy) -> None:
+        self._origins = policy.origins_trusted
+        self._until: dict[tuple[Address, int], float] = {}
+
+    def names(self, host: str, port: int) -> bool:
+        return (host, port) in self._origins
+
+    def note(self, addresses: list[Address], port: int) -> None:
+        now = time.monotonic()
+        self._until = {target: until for target, until in self._until.items() if until > now}
+        self._until.update({(address, port): now + TRUSTED_SECONDS for address in addresses})
+
+    def holds(self, address: Address, port: int) -> bool:
+        is_noted = self._until.get((address, port), 0) > time.monotonic()
+        return is_noted or (str(address), port) in self._origins
+
+
+class _CheckedResolver(AbstractResolver):
+    """Refuses a name that `check_url` refuses, or any of whose addresses is forbidden; of trusted origins nothing."""
+
+    def __init__(self, policy: UrlPolicy, look_up: LookUp, trusted: _TrustedTargets) -> None:
         self._policy = policy
         self._look_up = look_up
+        self._trusted = trusted
 
     @override
     async def resolve(
@@ -224,14 +283,19 @@ class _CheckedResolver(AbstractResolver):
         port: int = 0,
         family: socket.AddressFamily = socket.AF_UNSPEC,
     ) -> list[ResolveResult]:
-        _check_host(host.removesuffix("."), port, self._policy)
+        is_trusted = self._trusted.names(host, port)
+        if not is_trusted:
+            _check_host(host.removesuffix("."), port, self._policy)
         try:
             async with asyncio.timeout(DNS_TIMEOUT_SECONDS):
                 found = [_parse_address(text) for text in await self._look_up(host, port)]
         except TimeoutError:
             raise socket.gaierror(socket.EAI_AGAIN, "name resolution timed out") from None
-        for address in found:
-            check_address(address, port, self._policy)
+        if is_trusted:
+            self._trusted.note(found, port)
+        else:
+            for address in found:
+                check_address(address, port, self._policy)
         return [
             ResolveResult(
                 hostname=host,
@@ -261,11 +325,13 @@ def _system_look_up(threads: ThreadPoolExecutor) -> LookUp:
     return look_up
 
 
-def _checked_socket_factory(policy: UrlPolicy) -> Callable[[Any], socket.socket]:
+def _checked_socket_factory(policy: UrlPolicy, trusted: _TrustedTargets) -> Callable[[Any], socket.socket]:
     # Literal hosts never reach a resolver, but every connection takes its socket from here.
     def open_socket(target: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
         family, kind, protocol, _, address = target
-        check_address(_parse_address(address[0]), address[1], policy)
+        target_address, port = _parse_address(address[0]), address[1]
+        if not trusted.holds(target_address, port):
+            check_address(target_address, port, policy)
         return socket.socket(family, kind, protocol)
 
     return open_socket
@@ -276,3 +342,12 @@ async def _refuse_redirect(
 ) -> None:
     redirect.response.close()
     raise ForbiddenUrlError("must not redirect")
+
+
+async def _refuse_encoded(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, end: aiohttp.TraceRequestEndParams
+) -> None:
+    encoding = end.response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        end.response.close()
+        raise EncodedBodyError(f"the body is encoded ({encoding[:20]!r}); only plain bodies are read")

@@ -9,10 +9,12 @@ from typing import Any
 
 import aiohttp
 
+from services.common.egress import ForbiddenUrlError, UrlPolicy, open_egress_session, origin_of
 from services.devstack.errors import StackError
 from services.devstack.video_request import VIDEOS_PATH
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
+CONNECTIONS_MAX = 4
 ANSWER_BYTES_MAX = 1024 * 1024
 VIDEO_BYTES_MAX = 2 * 1024**3
 CHUNK_BYTES = 256 * 1024
@@ -71,13 +73,15 @@ class Customer:
         """Streams a file to `target`, which appears only when it is whole."""
         draft = target.with_name(f"{target.name}.part")
         try:
-            async with self._session.get(url) as response:
+            async with self._session.get(url, timeout=TIMEOUT) as response:
                 if response.status != 200:
                     raise StackError(f"{url} answered {response.status}.")
                 with draft.open("wb") as file:
                     async for chunk in _bounded(response, VIDEO_BYTES_MAX):
                         file.write(chunk)
             draft.replace(target)
+        except ForbiddenUrlError as error:
+            raise StackError(f"Cannot save {url}: the address {error.why}.") from None
         except (aiohttp.ClientError, OSError) as error:
             raise StackError(
                 f"Cannot save {url} as {target}: {str(error) or type(error).__name__}."
@@ -87,7 +91,9 @@ class Customer:
 
     async def _call(self, method: str, url: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:
-            async with self._session.request(method, url, json=request, headers=self._headers) as response:
+            async with self._session.request(
+                method, url, json=request, headers=self._headers, timeout=TIMEOUT
+            ) as response:
                 body = b"".join([chunk async for chunk in _bounded(response, ANSWER_BYTES_MAX)])
         except (aiohttp.ClientError, OSError) as error:
             raise UnansweredError(f"{url} does not answer: {str(error) or type(error).__name__}.") from error
@@ -96,8 +102,15 @@ class Customer:
 
 @asynccontextmanager
 async def open_customer(*, target: str, key: str) -> AsyncIterator[Customer]:
-    """Opens a customer of the edge at `target`, such as `http://127.0.0.1:8080`."""
-    async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+    """Opens a customer of the edge at `target`, such as `http://127.0.0.1:8080`. Media elsewhere must be public.
+
+    Raises StackError when `target` is no address.
+    """
+    try:
+        policy = UrlPolicy(origins_trusted=frozenset({origin_of(target)}))
+    except ValueError as error:
+        raise StackError(f"{error}.") from None
+    async with open_egress_session(policy, connections_max=CONNECTIONS_MAX) as session:
         yield Customer(session, target=target, key=key)
 
 

@@ -3,12 +3,13 @@ from typing import Final
 
 import aiohttp
 
+from services.common.egress import UrlPolicy, open_egress_session, origin_of
 from services.edge.settings import EdgeSettings
 
 DRAIN_SECONDS_MAX: Final = 70.0
 """Longer than any request may take, streams excepted."""
 POLL_SECONDS: Final = 0.1
-CALL_SECONDS: Final = 2.0
+TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
 ACTIVE: Final = "http.edge.downstream_rq_active"
 
 
@@ -19,19 +20,21 @@ async def drain(settings: EdgeSettings) -> int:
     Returns how many are left after DRAIN_SECONDS_MAX: streams of events, whose listeners connect again.
     Raises aiohttp.ClientError when Envoy's admin address does not answer.
     """
-    timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
-    address = f"http://{settings.admin_address}"
-    async with aiohttp.ClientSession(address, timeout=timeout, raise_for_status=True) as admin:
-        (await admin.post("/healthcheck/fail")).release()
+    admin = f"http://{settings.admin_address}"
+    policy = UrlPolicy(origins_trusted=frozenset({origin_of(admin)}))
+    async with open_egress_session(policy, connections_max=1) as session:
+        async with session.post(f"{admin}/healthcheck/fail", timeout=TIMEOUT, raise_for_status=True):
+            pass
         await asyncio.sleep(settings.notice_seconds)
         for _ in range(int(DRAIN_SECONDS_MAX / POLL_SECONDS)):
-            if not await _active_requests(admin):
+            if not await _active_requests(session, admin):
                 return 0
             await asyncio.sleep(POLL_SECONDS)
-        return await _active_requests(admin)
+        return await _active_requests(session, admin)
 
 
-async def _active_requests(admin: aiohttp.ClientSession) -> int:
-    async with admin.get("/stats", params={"filter": f"^{ACTIVE}$", "format": "json"}) as answer:
+async def _active_requests(session: aiohttp.ClientSession, admin: str) -> int:
+    query = {"filter": f"^{ACTIVE}$", "format": "json"}
+    async with session.get(f"{admin}/stats", params=query, timeout=TIMEOUT, raise_for_status=True) as answer:
         found = await answer.json()
     return sum(int(stat["value"]) for stat in found["stats"])

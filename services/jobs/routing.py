@@ -2,6 +2,7 @@
 
 import aiohttp
 
+from services.common.egress import UrlPolicy, origin_of
 from services.jobs.catalogue import UpstreamNames
 from services.jobs.domain import Job, Route
 from services.jobs.ports import Providers
@@ -10,6 +11,12 @@ from services.upstream.providers.ark.adapter import ArkProvider
 
 LIVE, SIMULATOR = "ark", "simulator"
 """Names of routes."""
+
+
+def provider_policy(settings: JobsSettings) -> UrlPolicy:
+    """Returns where providers may be reached, and where they may say that a result lies."""
+    own = frozenset({origin_of(settings.ark_base_url), origin_of(settings.simulator_base_url)})
+    return UrlPolicy(origins_trusted=own | settings.result_origins_allowed)
 
 
 def providers_of(settings: JobsSettings, session: aiohttp.ClientSession) -> Providers:

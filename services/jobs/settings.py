@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 from yarl import URL
 
-from services.common.egress import Networks
+from services.common.egress import Networks, Origins, origin_of
 from services.common.settings import Address, ServiceSettings
 
 
@@ -48,8 +48,17 @@ class JobsSettings(ServiceSettings):
     """The simulator's API, which renders for the test environment."""
     simulator_api_key: SecretStr
     """The bearer that the simulator accepts."""
+    result_origins_allowed: Origins = frozenset()
+    """Comma-separated addresses such as `http://files.internal:9000`: hosts with their ports that results may be fetched
+    from although they are not public. Those of the providers' own base addresses always may."""
     private_targets_allowed: Networks = ()
     """Comma-separated CIDR blocks that customers' addresses may point to although they are not public."""
+
+    @field_validator("ark_base_url", "simulator_base_url")
+    @classmethod
+    def _has_an_origin(cls, url: str) -> str:
+        origin_of(url)
+        return url
 
     @field_validator("simulator_base_url")
     @classmethod

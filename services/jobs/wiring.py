@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from functools import partial
 
-import aiohttp
 from reelgate.admin.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from reelgate.admin.v1.job_admin_service_pb2_grpc import add_JobAdminServiceServicer_to_server
 from reelgate.admin.v1.verifier_service_pb2_grpc import add_VerifierServiceServicer_to_server
@@ -23,7 +22,7 @@ from services.common.boundary import errors_mapped, logged
 from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
-from services.common.egress import UrlPolicy, check_url
+from services.common.egress import UrlPolicy, check_url, open_egress_session, origin_of
 from services.common.idempotency import IDLE_SECONDS, idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id, new_token
@@ -37,6 +36,7 @@ from services.common.verification import keep_verifying
 from services.common.wakeup import Wakeups, open_wakeups
 from services.jobs.catalogue import load_catalogue
 from services.jobs.clients import (
+    RESULTS_AT_ONCE_MAX,
     HoldClient,
     IntakeClient,
     LedgerClient,
@@ -54,7 +54,7 @@ from services.jobs.operations.cancel_job import Canceller
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
 from services.jobs.operations.verify_jobs import verify_jobs
 from services.jobs.ports import Media, Prices, Providers, Work
-from services.jobs.routing import providers_of, route_of
+from services.jobs.routing import provider_policy, providers_of, route_of
 from services.jobs.rpc.access import (
     AUDIT_SERVICE,
     CALLBACK_SERVICE,
@@ -111,6 +111,8 @@ ADMIT_SECONDS = 1.0
 KEEP_WAITING_SECONDS = 5.0
 REFUNDS_SECONDS = 5.0
 MEDIA_THREADS = 2
+CALLS_MAX = 100
+"""Calls of providers, or of a moderation endpoint, at the same time."""
 SEED_MAX = 2**31 - 1
 
 
@@ -185,7 +187,7 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
             await enter(watch.running())
             let_go.append(watch.release)
             moderate = await enter(_moderating(settings))
-            session = await enter(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False))
+            session = await enter(open_egress_session(provider_policy(settings), connections_max=CALLS_MAX))
             canceller = _canceller(core, pool, providers=providers_of(settings, session))
             public_ports.append(_public_port(core, pool, keys, limiter, prices, moderate, watch, canceller))
         ports = (_internal_port(core, pool), *public_ports)
@@ -224,7 +226,8 @@ async def _moderating(settings: JobsSettings) -> AsyncIterator[Moderate]:
         yield partial(moderate_prompt, profiles=profiles, moderator=None)
         return
     api_key = settings.moderation_api_key
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
+    policy = UrlPolicy(origins_trusted=frozenset({origin_of(settings.moderation_url)}))
+    async with open_egress_session(policy, connections_max=CALLS_MAX) as session:
         moderator = ModerationClient(
             session=session,
             url=settings.moderation_url,
@@ -311,11 +314,13 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         webhooks = await enter(open_channel(settings.webhooks_target))
-        session = await enter(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False))
+        policy = provider_policy(settings)
+        session = await enter(open_egress_session(policy, connections_max=CALLS_MAX))
+        results = await enter(open_egress_session(policy, connections_max=RESULTS_AT_ONCE_MAX))
         executor = stack.enter_context(ThreadPoolExecutor(MEDIA_THREADS, thread_name_prefix="media"))
         media = MediaKeeper(
             store=MediaStore.open(settings.media_store_url, public_base_url=settings.media_base_url),
-            session=session,
+            session=results,
             limits=MediaLimits(),
             executor=executor,
         )

@@ -11,6 +11,7 @@ from typing import IO
 import aiohttp
 from yarl import URL
 
+from services.common.egress import EncodedBodyError, ForbiddenUrlError
 from services.media.errors import MediaError, MediaGoneError, MediaRejectedError, MediaUnavailableError
 from services.media.limits import MIB, MediaLimits
 
@@ -32,12 +33,19 @@ async def fetched(
 ) -> AsyncIterator[Fetched]:
     """Streams a link into a temporary file, which is gone afterwards. Sends no credential, follows no redirect.
 
+    `session` is guarded (`open_egress_session`), so that no link leads to a private address or unpacks anything.
     Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
     """
     link = _parse_link(url)
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         try:
             byte_count, sha256 = await _copy(link, file, session=session, limits=limits, executor=executor)
+        except ForbiddenUrlError as error:
+            raise MediaRejectedError(f"link {error.why}") from None
+        except EncodedBodyError as error:
+            raise MediaRejectedError(str(error)) from None
+        except aiohttp.InvalidURL:
+            raise MediaRejectedError("link is malformed") from None
         except (aiohttp.ClientError, OSError) as error:
             # The cause may quote the signed link, so only its kind is passed on.
             raise MediaUnavailableError(f"fetch failed: {type(error).__name__}") from None

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from services.common.egress import ForbiddenUrlError
 from services.simulator.scenarios import Callbacks
 from services.simulator.tasks import Status, Task
 from services.simulator.wire import Links, render_task
@@ -89,7 +90,7 @@ class Announcer:
                 allow_redirects=False,
             ) as response:
                 return 200 <= response.status < 300
-        except (ClientError, TimeoutError, OSError, ValueError):
+        except (ClientError, ForbiddenUrlError, TimeoutError, OSError, ValueError):
             return False
 
     def _forget(self, task_id: str, delivery: asyncio.Task[None]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiohttp import ClientSession, TCPConnector, web
+from aiohttp import web
 
 from services.common.egress import UrlPolicy, open_egress_session
 from services.simulator.announcer import Announcer
@@ -58,10 +58,10 @@ async def serve_simulator(
         stack.callback(tasks.close)
         secret = settings.api_key.get_secret_value()
         links = Links((settings.public_url or url).rstrip("/"), secret=secret)
-        session = await stack.enter_async_context(
-            ClientSession(connector=TCPConnector(limit=OUTGOING_CONNECTIONS_MAX))
-        )
         policy = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
+        session = await stack.enter_async_context(
+            open_egress_session(policy, connections_max=OUTGOING_CONNECTIONS_MAX, reads_encoded=True)
+        )
         images = await stack.enter_async_context(
             open_egress_session(policy, connections_max=OUTGOING_CONNECTIONS_MAX)
         )

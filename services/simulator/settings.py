@@ -45,4 +45,5 @@ class SimulatorSettings(Settings):
     creates_per_minute_max: int = Field(default=0, ge=0)
     """More are answered 429; 0 is no limit."""
     private_targets_allowed: Networks = ()
-    """Comma-separated CIDR blocks that reference images may be fetched from although they are not public."""
+    """Comma-separated CIDR blocks that reference images may be fetched from, and callbacks sent to, although they are
+    not public."""

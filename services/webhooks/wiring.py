@@ -116,7 +116,10 @@ async def _dispatching(
     )
     forget = SqlIdempotencyKeys(pool).forget_expired
     forgetting = repeat(forget, name="idempotency", idle_seconds=IDLE_SECONDS)
-    async with open_egress_session(_policy(settings), connections_max=DELIVERIES_MAX) as session:
+    # What a receiver answers is noted as it came, so it may be encoded.
+    async with open_egress_session(
+        _policy(settings), connections_max=DELIVERIES_MAX, reads_encoded=True
+    ) as session:
         dispatcher = Dispatcher(
             deliveries=SqlDeliveries(pool),
             attempt=partial(

@@ -25,7 +25,8 @@ Json = dict[str, Any]
 
 
 def settings(**changes: Any) -> SimulatorSettings:
-    return SimulatorSettings(**({"api_key": API_KEY, "mode": Mode.INSTANT} | changes))
+    defaults = {"api_key": API_KEY, "mode": Mode.INSTANT, "private_targets_allowed": "127.0.0.0/8"}
+    return SimulatorSettings(**(defaults | changes))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def _answering(address: str) -> LookUp:
 
 @asynccontextmanager
 async def _session(policy: UrlPolicy, look_up: LookUp | None = None) -> AsyncIterator[aiohttp.ClientSession]:
-    async with open_egress_session(policy, connections_max=4, look_up=look_up) as session:
+    async with open_egress_session(policy, connections_max=4, look_up=look_up, reads_encoded=True) as session:
         yield session
 
 
