@@ -1,20 +1,25 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/.ready
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
 
-.PHONY: help setup up down test lint fmt gen check-gen bench lock
+.PHONY: help setup up down test test-pythons check-newcomer lint fmt gen check-gen bench lock upgrade
 
 help: ## List these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make .venv with everything pinned in requirements.lock
 
+# uv installs in a fraction of pip's time; pip brings it, and does the rest itself where only pip knows the way to an index.
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else \
+		"Reelgate runs on Python 3.11 to 3.14, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r <(sed -n '/^uv==/,/[^\]$$/p' requirements.lock)
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock || \
+		$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -26,6 +31,12 @@ down: setup ## Stop a system that runs detached
 
 test: setup ## Run all tests
 	$(BIN)/pytest -q -n 2 --dist loadscope --no-loadscope-reorder
+
+test-pythons: setup ## Try every other Python here: unit and contract tests, and one video from set-up to MP4
+	$(BIN)/python -m tests.newcomer.pythons
+
+check-newcomer: setup ## Do what the README says in a fresh clone; FRESH=1 downloads everything anew
+	$(BIN)/python -m tests.newcomer.first_video $(if $(FRESH),--fresh)
 
 lint: setup ## Check style, types, import contracts and protos
 	$(BIN)/ruff check .
@@ -51,6 +62,11 @@ check-gen: setup ## Fail if what is generated differs from what is committed
 bench: setup ## Measure speed; writes build/bench.json
 	$(BIN)/python -m tests.bench
 
-lock: setup ## Pin the newest allowed versions in requirements.lock
-	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
+LOCK = $(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
+
+lock: setup ## Pin what pyproject.toml asks for in requirements.lock, and leave the other pins alone
+	$(LOCK)
+
+upgrade: setup ## Pin the newest allowed versions in requirements.lock
+	$(LOCK) --upgrade
