@@ -8,8 +8,8 @@ from services.common.settings import Address, ServiceSettings
 class BillingSettings(ServiceSettings):
     """What a billing process needs to know."""
 
-    internal_address: Address = "0.0.0.0:7101"
-    """Where other services, operators and health probes are served."""
+    internal_address: Address = "127.0.0.1:7101"
+    """Where other services are served."""
     public_address: Address = "0.0.0.0:7001"
     """Where customers' methods are served."""
     prices_file: Path = Path(__file__).parent / "prices.yaml"

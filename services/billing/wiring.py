@@ -46,11 +46,20 @@ from services.common.database import open_pool
 from services.common.ids import new_id
 from services.common.limits import Limiter, limited
 from services.common.loop import running
-from services.common.serve import Port, serve
+from services.common.serve import Port, health_port, serve
 from services.common.validation import validated
 from services.common.verification import keep_verifying
 
 PUBLIC_SERVICE = "reelgate.billing.v1.BillingService"
+LEDGER_SERVICE = "reelgate.internal.ledger.v1.LedgerService"
+KEY_SERVICE = "reelgate.internal.keys.v1.KeyService"
+LIMIT_SERVICE = "reelgate.internal.limits.v1.LimitService"
+PRICE_SERVICE = "reelgate.internal.prices.v1.PriceService"
+ACCOUNT_SERVICE = "reelgate.admin.v1.AccountService"
+KEY_ADMIN_SERVICE = "reelgate.admin.v1.KeyAdminService"
+AUDIT_SERVICE = "reelgate.admin.v1.AuditService"
+VERIFIER_SERVICE = "reelgate.admin.v1.VerifierService"
+PRICE_ADMIN_SERVICE = "reelgate.admin.v1.PriceAdminService"
 ACCESS = {PUBLIC_SERVICE: frozenset({"seedancee2", "nextapi"})}
 
 
@@ -60,6 +69,8 @@ class Running:
 
     public_address: str
     internal_address: str
+    admin_address: str
+    health_address: str
 
 
 @asynccontextmanager
@@ -78,21 +89,27 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
         limiter = Limiter(partial(lease_calls, limits=limits), holder=new_id("holder"))
         await stack.enter_async_context(limiter.running())
         internal = _internal_port(
+            settings, holds=holds, accounts=accounts, keys=keys, prices=prices, limits=limits
+        )
+        admin = _admin_port(
             settings,
-            holds=holds,
             accounts=accounts,
             keys=keys,
             prices=prices,
             statements=SqlStatements(pool),
             audit_log=SqlAuditLog(pool),
             books=books,
-            limits=limits,
         )
         public = _public_port(settings, accounts=accounts, keys=keys, limiter=limiter)
-        internal_address, public_address = await stack.enter_async_context(
-            serve(internal, public, notice_seconds=settings.notice_seconds)
+        ports = (public, internal, admin, health_port(settings.health_address))
+        addresses = await stack.enter_async_context(serve(*ports, notice_seconds=settings.notice_seconds))
+        public_address, internal_address, admin_address, health_address = addresses
+        yield Running(
+            public_address=public_address,
+            internal_address=internal_address,
+            admin_address=admin_address,
+            health_address=health_address,
         )
-        yield Running(public_address=public_address, internal_address=internal_address)
 
 
 def _internal_port(
@@ -102,38 +119,51 @@ def _internal_port(
     accounts: Accounts,
     keys: Keys,
     prices: Prices,
-    statements: Statements,
-    audit_log: AuditLog,
-    books: Books,
     limits: CallLimits,
 ) -> Port:
     ledger = LedgerServicer(holds=holds, accounts=accounts)
     key = KeyServicer(keys=keys)
+    limit = LimitServicer(limits=limits)
+    price = PriceServicer(prices=prices)
+    return Port(
+        address=settings.internal_address,
+        services=(
+            (LEDGER_SERVICE, partial(add_LedgerServiceServicer_to_server, ledger)),
+            (KEY_SERVICE, partial(add_KeyServiceServicer_to_server, key)),
+            (LIMIT_SERVICE, partial(add_LimitServiceServicer_to_server, limit)),
+            (PRICE_SERVICE, partial(add_PriceServiceServicer_to_server, price)),
+        ),
+        layers=(logged, errors_mapped, validated),
+        reflection=settings.reflection,
+    )
+
+
+def _admin_port(
+    settings: BillingSettings,
+    *,
+    accounts: Accounts,
+    keys: Keys,
+    prices: Prices,
+    statements: Statements,
+    audit_log: AuditLog,
+    books: Books,
+) -> Port:
     account = AccountServicer(accounts=accounts, statements=statements)
     key_admin = KeyAdminServicer(accounts=accounts, keys=keys)
     audit = AuditServicer(audit_log=audit_log)
     verifier = VerifierServicer(books=books)
-    limit = LimitServicer(limits=limits)
     price = PriceServicer(prices=prices)
     price_admin = PriceAdminServicer(prices=prices)
     return Port(
-        address=settings.internal_address,
+        address=settings.admin_address,
         services=(
-            (
-                "reelgate.internal.ledger.v1.LedgerService",
-                partial(add_LedgerServiceServicer_to_server, ledger),
-            ),
-            ("reelgate.internal.keys.v1.KeyService", partial(add_KeyServiceServicer_to_server, key)),
-            ("reelgate.internal.limits.v1.LimitService", partial(add_LimitServiceServicer_to_server, limit)),
-            ("reelgate.admin.v1.AccountService", partial(add_AccountServiceServicer_to_server, account)),
-            ("reelgate.admin.v1.KeyAdminService", partial(add_KeyAdminServiceServicer_to_server, key_admin)),
-            ("reelgate.admin.v1.AuditService", partial(add_AuditServiceServicer_to_server, audit)),
-            ("reelgate.admin.v1.VerifierService", partial(add_VerifierServiceServicer_to_server, verifier)),
-            ("reelgate.internal.prices.v1.PriceService", partial(add_PriceServiceServicer_to_server, price)),
-            (
-                "reelgate.admin.v1.PriceAdminService",
-                partial(add_PriceAdminServiceServicer_to_server, price_admin),
-            ),
+            (ACCOUNT_SERVICE, partial(add_AccountServiceServicer_to_server, account)),
+            (KEY_ADMIN_SERVICE, partial(add_KeyAdminServiceServicer_to_server, key_admin)),
+            (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
+            (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier)),
+            (PRICE_ADMIN_SERVICE, partial(add_PriceAdminServiceServicer_to_server, price_admin)),
+            # Operators read the prices that they set.
+            (PRICE_SERVICE, partial(add_PriceServiceServicer_to_server, price)),
         ),
         layers=(logged, errors_mapped, validated),
         reflection=settings.reflection,

@@ -50,6 +50,11 @@ class Port:
     """Calls at the same time, those that only wait included."""
 
 
+def health_port(address: str) -> Port:
+    """Returns a port that serves nothing but health: for probes, which show no certificate. Serve it last."""
+    return Port(address=address, services=(), layers=())
+
+
 @asynccontextmanager
 async def serve(
     *ports: Port, notice_seconds: float = 0.0, let_go: Sequence[Callable[[], None]] = ()

@@ -22,8 +22,10 @@ class ServiceSettings(Settings):
 
     database_url: str
     """`postgresql://…`, the service's own database."""
-    internal_address: Address
-    """Where other services, operators and health probes are served."""
+    admin_address: Address = "127.0.0.1:7201"
+    """Where operators' methods are served."""
+    health_address: Address = "127.0.0.1:7301"
+    """Where health probes are answered, and nothing else."""
     reflection: bool = False
     """Whether gRPC reflection is served."""
     notice_seconds: float = Field(default=0.0, ge=0, le=60)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from services.devstack.admin.records import Note
+from services.devstack.admin.target import AdminTarget
 from services.devstack.credit_amounts import parse_credits
 from services.devstack.durations import parse_duration
 from services.devstack.state import require_running
@@ -39,7 +40,7 @@ def _address(service: str) -> object:
         f"--{service}",
         envvar=f"REELGATE_{service.upper()}",
         metavar="HOST:PORT",
-        help=f"Internal port of {service}, where it is not the local stack's.",
+        help=f"Admin port of {service}, where it is not the local stack's.",
     )
 
 
@@ -89,9 +90,9 @@ def note(actor: str | None, reason: str) -> Note:
     return Note(actor=actor or _login_name(), reason=reason)
 
 
-def internal_address(given: str | None, *, service: str, root: Path) -> str:
-    """Returns the given address, or that of the local stack. Raises StackError when there is neither."""
-    return given or require_running(root).grpc[service]["internal"]
+def admin_target(given: str | None, *, service: str, root: Path) -> AdminTarget:
+    """Returns the given service, or that of the local stack. Raises StackError when there is neither."""
+    return AdminTarget(address=given or require_running(root).grpc[service]["admin"])
 
 
 def command_group(text: str) -> typer.Typer:

@@ -22,10 +22,15 @@ class Ports:
     simulator: int
     billing_public: int
     billing_internal: int
+    billing_admin: int
+    billing_health: int
     webhooks_public: int
     webhooks_internal: int
+    webhooks_admin: int
+    webhooks_health: int
     jobs_public: int
-    jobs_internal: int
+    jobs_admin: int
+    jobs_health: int
 
 
 def choose_ports(edge: int) -> Ports:

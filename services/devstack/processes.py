@@ -64,14 +64,19 @@ def process_specs(settings: StackSettings) -> dict[str, ProcessSpec]:
 
 
 def grpc_addresses(ports: Ports) -> dict[str, dict[str, str]]:
-    """Returns `host:port` of the public and internal ports, by service."""
+    """Returns `host:port` of the public, internal and admin ports, by service."""
     return {
-        "billing": {"public": _local(ports.billing_public), "internal": _local(ports.billing_internal)},
+        "billing": {
+            "public": _local(ports.billing_public),
+            "internal": _local(ports.billing_internal),
+            "admin": _local(ports.billing_admin),
+        },
         "webhooks": {
             "public": _local(ports.webhooks_public),
             "internal": _local(ports.webhooks_internal),
+            "admin": _local(ports.webhooks_admin),
         },
-        "jobs": {"public": _local(ports.jobs_public), "internal": _local(ports.jobs_internal)},
+        "jobs": {"public": _local(ports.jobs_public), "admin": _local(ports.jobs_admin)},
     }
 
 
@@ -148,8 +153,10 @@ def _billing(settings: StackSettings) -> ProcessSpec:
         environment={
             "BILLING_PUBLIC_ADDRESS": _local(ports.billing_public),
             "BILLING_INTERNAL_ADDRESS": _local(ports.billing_internal),
+            "BILLING_ADMIN_ADDRESS": _local(ports.billing_admin),
+            "BILLING_HEALTH_ADDRESS": _local(ports.billing_health),
         },
-        port=ports.billing_internal,
+        port=ports.billing_health,
     )
 
 
@@ -161,11 +168,13 @@ def _webhooks(settings: StackSettings) -> ProcessSpec:
         environment={
             "WEBHOOKS_PUBLIC_ADDRESS": _local(ports.webhooks_public),
             "WEBHOOKS_INTERNAL_ADDRESS": _local(ports.webhooks_internal),
+            "WEBHOOKS_ADMIN_ADDRESS": _local(ports.webhooks_admin),
+            "WEBHOOKS_HEALTH_ADDRESS": _local(ports.webhooks_health),
             "WEBHOOKS_BILLING_TARGET": _local(ports.billing_internal),
             "WEBHOOKS_SECRET_KEY_FILE": str(settings.folder.webhooks_secret_key),
             "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,
         },
-        port=ports.webhooks_internal,
+        port=ports.webhooks_health,
     )
 
 
@@ -176,7 +185,8 @@ def _jobs(settings: StackSettings) -> ProcessSpec:
         settings,
         environment={
             "JOBS_PUBLIC_ADDRESS": _local(ports.jobs_public),
-            "JOBS_INTERNAL_ADDRESS": _local(ports.jobs_internal),
+            "JOBS_ADMIN_ADDRESS": _local(ports.jobs_admin),
+            "JOBS_HEALTH_ADDRESS": _local(ports.jobs_health),
             "JOBS_BILLING_TARGET": _local(ports.billing_internal),
             "JOBS_WEBHOOKS_TARGET": _local(ports.webhooks_internal),
             "JOBS_MEDIA_STORE_URL": str(settings.folder.media),
@@ -186,7 +196,7 @@ def _jobs(settings: StackSettings) -> ProcessSpec:
             "JOBS_SIMULATOR_API_KEY_FILE": str(settings.folder.simulator_api_key),
             "JOBS_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,
         },
-        port=ports.jobs_internal,
+        port=ports.jobs_health,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from services.devstack import demo, postgres
 from services.devstack.admin.accounts import create_account
 from services.devstack.admin.records import Note
+from services.devstack.admin.target import AdminTarget
 from services.devstack.credit_amounts import MICROS_PER_CREDIT
 from services.devstack.errors import StackError
 from services.devstack.folder import StackFolder
@@ -142,8 +143,8 @@ class _Stack:
             contract=demo.CONTRACT,
             credits_micros=demo.CREDITS * MICROS_PER_CREDIT,
             note=Note(actor="reelgate up", reason="demo account"),
-            billing=grpc["billing"]["internal"],
-            webhooks=grpc["webhooks"]["internal"],
+            billing=AdminTarget(address=grpc["billing"]["admin"]),
+            webhooks=AdminTarget(address=grpc["webhooks"]["admin"]),
         )
         demo.write_demo_account(self._folder.demo_account, account)
 

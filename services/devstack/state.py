@@ -39,7 +39,7 @@ class StackState:
     """Whether every process answers and the demo account exists."""
     edge: str
     grpc: Mapping[str, Mapping[str, str]]
-    """`host:port` of the `public` and `internal` ports, by service."""
+    """`host:port` of the `public`, `internal` and `admin` ports, by service."""
     database: Mapping[str, str]
     """Database addresses by service."""
     processes: Sequence[ProcessState]

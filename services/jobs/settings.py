@@ -13,8 +13,6 @@ from services.common.settings import Address, ServiceSettings
 class JobsSettings(ServiceSettings):
     """What a jobs process needs to know."""
 
-    internal_address: Address = "0.0.0.0:7101"
-    """Where operators' methods and health probes are served."""
     public_address: Address = "0.0.0.0:7001"
     """Where customers' methods are served."""
     billing_target: Address

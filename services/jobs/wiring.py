@@ -30,7 +30,7 @@ from services.common.key_client import KeyClient
 from services.common.limit_client import LimitClient
 from services.common.limits import Limiter, limited
 from services.common.loop import repeat, running
-from services.common.serve import CONCURRENT_CALLS_MAX, Port, serve
+from services.common.serve import CONCURRENT_CALLS_MAX, Port, health_port, serve
 from services.common.validation import validated
 from services.common.verification import keep_verifying
 from services.common.wakeup import Wakeups, open_wakeups
@@ -128,7 +128,8 @@ class Role(Flag):
 class Running:
     """Where a running process answers, as `host:port`."""
 
-    internal_address: str
+    admin_address: str
+    health_address: str
     public_address: str | None
 
 
@@ -190,14 +191,18 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
             session = await enter(open_egress_session(provider_policy(settings), connections_max=CALLS_MAX))
             canceller = _canceller(core, pool, providers=providers_of(settings, session))
             public_ports.append(_public_port(core, pool, keys, limiter, prices, moderate, watch, canceller))
-        ports = (_internal_port(core, pool), *public_ports)
-        internal_address, *public = await enter(
+        ports = (*public_ports, _admin_port(core, pool), health_port(settings.health_address))
+        *public, admin_address, health_address = await enter(
             serve(*ports, notice_seconds=settings.notice_seconds, let_go=let_go)
         )
-        yield Running(internal_address=internal_address, public_address=public[0] if public else None)
+        yield Running(
+            admin_address=admin_address,
+            health_address=health_address,
+            public_address=public[0] if public else None,
+        )
 
 
-def _internal_port(core: _Core, pool: Pool) -> Port:
+def _admin_port(core: _Core, pool: Pool) -> Port:
     settings = core.settings
     job_admin = JobAdminServicer(
         controls=SqlControls(pool),
@@ -208,7 +213,7 @@ def _internal_port(core: _Core, pool: Pool) -> Port:
     audit = AuditServicer(audit=SqlAudit(pool))
     verifier = VerifierServicer(records=SqlRecords(pool), holds=core.holds)
     return Port(
-        address=settings.internal_address,
+        address=settings.admin_address,
         services=(
             (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin)),
             (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),

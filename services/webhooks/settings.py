@@ -17,8 +17,8 @@ def _fernet_key(key: SecretStr) -> SecretStr:
 class WebhooksSettings(ServiceSettings):
     """What a webhooks process needs to know."""
 
-    internal_address: Address = "0.0.0.0:7101"
-    """Where other services, operators and health probes are served."""
+    internal_address: Address = "127.0.0.1:7101"
+    """Where other services are served."""
     public_address: Address = "0.0.0.0:7001"
     """Where customers' methods are served."""
     billing_target: Address

@@ -1,6 +1,6 @@
 """Builds a webhooks process: opens everything in order and closes it in reverse."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import Flag, auto
@@ -25,7 +25,7 @@ from services.common.key_client import KeyClient
 from services.common.limit_client import LimitClient
 from services.common.limits import Limiter, limited
 from services.common.loop import repeat, running
-from services.common.serve import AddServicer, Port, serve
+from services.common.serve import Port, health_port, serve
 from services.common.validation import validated
 from services.common.wakeup import Wakeups, open_wakeups
 from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, HttpReceivers
@@ -48,6 +48,8 @@ from services.webhooks.store.secrets import SqlSigningSecrets
 from services.webhooks.workers.dispatcher import DELIVERIES_MAX, Dispatcher
 
 PUBLIC_SERVICE = "reelgate.webhooks.v1.WebhooksService"
+INTAKE_SERVICE = "reelgate.internal.intake.v1.IntakeService"
+SIGNING_SERVICE = "reelgate.admin.v1.SigningSecretService"
 ACCESS = {PUBLIC_SERVICE: frozenset({"seedancee2", "nextapi"})}
 REDELIVERY_SECONDS = 1.0
 CHANNEL = "deliveries"
@@ -68,7 +70,9 @@ class Role(Flag):
 class Running:
     """Where a running process answers, as `host:port`. Without the API that is its health only."""
 
-    internal_address: str
+    health_address: str
+    internal_address: str | None
+    admin_address: str | None
     public_address: str | None
 
 
@@ -85,23 +89,27 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
         if Role.DISPATCHER in role:
             await stack.enter_async_context(_dispatching(settings, pool, wakeups=wakeups, secrets=secrets))
         ring = _ring(wakeups, role)
-        internal = Port(
-            address=settings.internal_address,
-            services=_services(pool, ring=ring, secrets=secrets) if Role.API in role else (),
-            layers=(logged, errors_mapped, validated),
-            reflection=settings.reflection,
-        )
-        ports = [internal]
+        ports = []
         if Role.API in role:
             billing = await stack.enter_async_context(open_channel(settings.billing_target))
             keys = KeyCache(KeyClient(billing).look_up)
             limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
             await stack.enter_async_context(limiter.running())
-            ports.append(_public_port(settings, pool, fernet=fernet, ring=ring, keys=keys, limiter=limiter))
-        internal_address, *public = await stack.enter_async_context(
-            serve(*ports, notice_seconds=settings.notice_seconds)
+            ports = [
+                _public_port(settings, pool, fernet=fernet, ring=ring, keys=keys, limiter=limiter),
+                _internal_port(settings, pool, ring=ring),
+                _admin_port(settings, secrets=secrets),
+            ]
+        *served, health_address = await stack.enter_async_context(
+            serve(*ports, health_port(settings.health_address), notice_seconds=settings.notice_seconds)
         )
-        yield Running(internal_address=internal_address, public_address=public[0] if public else None)
+        public_address, internal_address, admin_address = served or (None, None, None)
+        yield Running(
+            health_address=health_address,
+            internal_address=internal_address,
+            admin_address=admin_address,
+            public_address=public_address,
+        )
 
 
 @asynccontextmanager
@@ -182,15 +190,21 @@ def _ring(wakeups: Wakeups, role: Role) -> Callable[[], None]:
     return partial(wakeups.ring, CHANNEL)
 
 
-def _services(
-    pool: Pool, *, ring: Callable[[], None], secrets: SigningSecrets
-) -> Sequence[tuple[str, AddServicer]]:
+def _internal_port(settings: WebhooksSettings, pool: Pool, *, ring: Callable[[], None]) -> Port:
     intake = IntakeServicer(events=SqlEvents(pool), ring=ring)
+    return Port(
+        address=settings.internal_address,
+        services=((INTAKE_SERVICE, partial(add_IntakeServiceServicer_to_server, intake)),),
+        layers=(logged, errors_mapped, validated),
+        reflection=settings.reflection,
+    )
+
+
+def _admin_port(settings: WebhooksSettings, *, secrets: SigningSecrets) -> Port:
     signing = SigningSecretServicer(secrets=secrets, random_bytes=token_bytes)
-    return (
-        ("reelgate.internal.intake.v1.IntakeService", partial(add_IntakeServiceServicer_to_server, intake)),
-        (
-            "reelgate.admin.v1.SigningSecretService",
-            partial(add_SigningSecretServiceServicer_to_server, signing),
-        ),
+    return Port(
+        address=settings.admin_address,
+        services=((SIGNING_SERVICE, partial(add_SigningSecretServiceServicer_to_server, signing)),),
+        layers=(logged, errors_mapped, validated),
+        reflection=settings.reflection,
     )

@@ -47,7 +47,7 @@ async def measure_ledger(stack: Stack) -> list[Row]:
     """
     status = stack.status()
     address, url = status["grpc"]["billing"]["internal"], status["database"]["billing"]
-    payers = await _payers(address)
+    payers = await _payers(status["grpc"]["billing"]["admin"])
     numbers = itertools.count()
     hot, spread = _holds(payers[:1], numbers), _holds(payers, numbers)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,6 @@ import psycopg
 from cryptography.fernet import Fernet
 from reelgate.internal.intake.v1.event_pb2 import Event
 
-from services.common.client import open_channel
 from services.common.ids import new_id
 from services.common.loop import REST_SECONDS
 from services.common.migrate import migrate
@@ -21,7 +20,7 @@ from services.webhooks.store.deliveries import OWNER_LOCK_CLASS
 from tests.bench.processes import start
 from tests.bench.receiver import Received, first_arrivals
 from tests.conftest import free_port
-from tests.integration.webhooks.service import Client
+from tests.integration.webhooks.service import Client, open_client_of
 
 ACCOUNT = "acct_bench"
 START_SECONDS = 30.0
@@ -72,8 +71,7 @@ class Webhooks:
 
     async def start_dispatcher(self, opened: AsyncExitStack) -> tuple[int, asyncio.subprocess.Process]:
         """Starts one more process that delivers. Returns the number it claims under besides."""
-        address = f"127.0.0.1:{free_port()}"
-        environment = self.environment | {"WEBHOOKS_INTERNAL_ADDRESS": address}
+        environment = self.environment | {"WEBHOOKS_HEALTH_ADDRESS": "127.0.0.1:0"}
         others = await self._owners()
         process = await start(opened, "services.webhooks", "dispatcher", environment=environment)
         async with asyncio.timeout(START_SECONDS):
@@ -134,19 +132,21 @@ async def open_webhooks(status: dict[str, Any], *, database: str, role: str) -> 
     await asyncio.to_thread(postgres.ensure_database, port, database)
     url = postgres.database_url(port, database)
     await asyncio.to_thread(migrate, url, service="webhooks")
-    address = f"127.0.0.1:{free_port()}"
+    internal, admin, health = (f"127.0.0.1:{free_port()}" for _ in range(3))
     environment = {
         "WEBHOOKS_DATABASE_URL": url,
         "WEBHOOKS_PUBLIC_ADDRESS": "127.0.0.1:0",
-        "WEBHOOKS_INTERNAL_ADDRESS": address,
+        "WEBHOOKS_INTERNAL_ADDRESS": internal,
+        "WEBHOOKS_ADMIN_ADDRESS": admin,
+        "WEBHOOKS_HEALTH_ADDRESS": health,
         "WEBHOOKS_BILLING_TARGET": status["grpc"]["billing"]["internal"],
         "WEBHOOKS_SECRET_KEY": Fernet.generate_key().decode(),
         "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": "127.0.0.0/8",
     }
     async with AsyncExitStack() as opened:
         await start(opened, "services.webhooks", role, environment=environment)
-        await _serving(address)
-        client = Client(await opened.enter_async_context(open_channel(address)))
+        await _serving(health)
+        client = await opened.enter_async_context(open_client_of(internal, admin))
         secret = await client.ensure_secret(ACCOUNT)
         yield Webhooks(client=client, database_url=url, secret=secret, environment=environment)
 

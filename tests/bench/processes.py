@@ -35,7 +35,8 @@ async def start_api(opened: AsyncExitStack, status: dict[str, Any], *, database:
     settings = {
         "JOBS_DATABASE_URL": url,
         "JOBS_PUBLIC_ADDRESS": address,
-        "JOBS_INTERNAL_ADDRESS": "127.0.0.1:0",
+        "JOBS_ADMIN_ADDRESS": "127.0.0.1:0",
+        "JOBS_HEALTH_ADDRESS": "127.0.0.1:0",
         "JOBS_BILLING_TARGET": status["grpc"]["billing"]["internal"],
         "JOBS_WEBHOOKS_TARGET": status["grpc"]["webhooks"]["internal"],
         "JOBS_MEDIA_STORE_URL": "unused",

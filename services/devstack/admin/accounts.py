@@ -24,6 +24,7 @@ from services.devstack.admin.records import (
     Note,
     Spending,
 )
+from services.devstack.admin.target import AdminTarget
 from services.devstack.admin.wire import to_limits_message, to_note_message, to_record, to_spending
 
 
@@ -34,8 +35,8 @@ async def create_account(
     credits_micros: int,
     calls_per_minute: int | None = None,
     note: Note,
-    billing: str,
-    webhooks: str,
+    billing: AdminTarget,
+    webhooks: AdminTarget,
 ) -> NewAccount:
     """Opens an account with a key, and `credits_micros` if more than 0, in each environment. Raises ServiceError.
 
@@ -74,7 +75,7 @@ async def create_account(
     return NewAccount(account_id=account.account_id, keys=keys, webhook_secret=signing.secret)
 
 
-async def get_account(account_id: str, *, billing: str) -> Account:
+async def get_account(account_id: str, *, billing: AdminTarget) -> Account:
     """Returns one account. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         got = await account_service_pb2_grpc.AccountServiceStub(channel).GetAccount(
@@ -83,7 +84,9 @@ async def get_account(account_id: str, *, billing: str) -> Account:
     return _account(got.account)
 
 
-async def list_accounts(*, before_id: str | None, accounts_max: int, billing: str) -> Sequence[Account]:
+async def list_accounts(
+    *, before_id: str | None, accounts_max: int, billing: AdminTarget
+) -> Sequence[Account]:
     """Returns accounts, newest first, from the one before `before_id` on. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         listed = await account_service_pb2_grpc.AccountServiceStub(channel).ListAccounts(
@@ -93,7 +96,7 @@ async def list_accounts(*, before_id: str | None, accounts_max: int, billing: st
     return [_account(account) for account in listed.accounts]
 
 
-async def suspend_account(account_id: str, *, note: Note, billing: str) -> Account:
+async def suspend_account(account_id: str, *, note: Note, billing: AdminTarget) -> Account:
     """Stops every key of an account from working. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         suspended = await account_service_pb2_grpc.AccountServiceStub(channel).SuspendAccount(
@@ -103,7 +106,7 @@ async def suspend_account(account_id: str, *, note: Note, billing: str) -> Accou
     return _account(suspended.account)
 
 
-async def resume_account(account_id: str, *, note: Note, billing: str) -> Account:
+async def resume_account(account_id: str, *, note: Note, billing: AdminTarget) -> Account:
     """Lets the keys of a suspended account work again. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         resumed = await account_service_pb2_grpc.AccountServiceStub(channel).ResumeAccount(
@@ -114,7 +117,7 @@ async def resume_account(account_id: str, *, note: Note, billing: str) -> Accoun
 
 
 async def change_account_limits(
-    account_id: str, *, environment: str, change: Callable[[Limits], Limits], note: Note, billing: str
+    account_id: str, *, environment: str, change: Callable[[Limits], Limits], note: Note, billing: AdminTarget
 ) -> Spending:
     """Replaces the limits of an account by what `change` makes of them. Raises ServiceError."""
     account = await get_account(account_id, billing=billing)
@@ -133,7 +136,7 @@ async def change_account_limits(
 
 
 async def set_account_rules(
-    account_id: str, *, rules: AccountRules, note: Note, billing: str
+    account_id: str, *, rules: AccountRules, note: Note, billing: AdminTarget
 ) -> AccountRules:
     """Replaces how an account may be used. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:

@@ -10,11 +10,12 @@ from reelgate.admin.v1 import audit_service_pb2, audit_service_pb2_grpc
 
 from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import AuditEntry
+from services.devstack.admin.target import AdminTarget
 from services.devstack.admin.wire import to_record
 
 
 async def list_audit_entries(
-    *, subject_id: str | None, entries_max: int, targets: Mapping[str, str]
+    *, subject_id: str | None, entries_max: int, targets: Mapping[str, AdminTarget]
 ) -> Sequence[AuditEntry]:
     """Returns the newest changes of all services, newest first; `targets` are their addresses. Raises ServiceError."""
     lists = await asyncio.gather(
@@ -28,7 +29,7 @@ async def list_audit_entries(
 
 
 async def _of_service(
-    service: str, target: str, *, subject_id: str | None, entries_max: int
+    service: str, target: AdminTarget, *, subject_id: str | None, entries_max: int
 ) -> list[AuditEntry]:
     async with open_admin_channel(target) as channel:
         listed = await audit_service_pb2_grpc.AuditServiceStub(channel).ListAuditEntries(

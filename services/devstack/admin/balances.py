@@ -7,13 +7,14 @@ from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc
 from services.common.ids import new_id
 from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import Note, StatementLine
+from services.devstack.admin.target import AdminTarget
 from services.devstack.admin.wire import to_note_message, to_record
 
 STATEMENT_PAGE_LINES = 1_000
 
 
 async def grant_credits(
-    account_id: str, *, environment: str, amount_micros: int, note: Note, billing: str
+    account_id: str, *, environment: str, amount_micros: int, note: Note, billing: AdminTarget
 ) -> int:
     """Adds credits once. Returns what can be spent now, in micro-credits. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
@@ -31,7 +32,7 @@ async def grant_credits(
 
 
 async def correct_balance(
-    account_id: str, *, environment: str, amount_micros: int, note: Note, billing: str
+    account_id: str, *, environment: str, amount_micros: int, note: Note, billing: AdminTarget
 ) -> int:
     """Adds or, when negative, takes credits once. Returns what can be spent now, in micro-credits. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
@@ -49,7 +50,7 @@ async def correct_balance(
 
 
 async def statement(
-    account_id: str, *, environment: str, start: str | None, end: str | None, billing: str
+    account_id: str, *, environment: str, start: str | None, end: str | None, billing: AdminTarget
 ) -> AsyncIterator[StatementLine]:
     """Yields what moved a balance, oldest first, fetched part by part. Raises ServiceError."""
     after_version: int | None = 0

@@ -7,11 +7,12 @@ from reelgate.admin.v1 import job_admin_service_pb2, job_admin_service_pb2_grpc
 from services.common.ids import new_id
 from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import Note, UnfinishedJob
+from services.devstack.admin.target import AdminTarget
 from services.devstack.admin.wire import to_note_message, to_record
 
 
 async def list_unfinished_jobs(
-    *, state: str | None, age_seconds_min: int | None, jobs_max: int, jobs: str
+    *, state: str | None, age_seconds_min: int | None, jobs_max: int, jobs: AdminTarget
 ) -> Sequence[UnfinishedJob]:
     """Returns jobs that have not ended, those longest in their state first. Raises ServiceError."""
     async with open_admin_channel(jobs) as channel:
@@ -24,7 +25,7 @@ async def list_unfinished_jobs(
     return [to_record(UnfinishedJob, job) for job in listed.jobs]
 
 
-async def fail_job(job_id: str, *, note: Note, jobs: str) -> None:
+async def fail_job(job_id: str, *, note: Note, jobs: AdminTarget) -> None:
     """Gives an unfinished job up. Raises ServiceError."""
     async with open_admin_channel(jobs) as channel:
         await job_admin_service_pb2_grpc.JobAdminServiceStub(channel).FailJob(
@@ -33,7 +34,7 @@ async def fail_job(job_id: str, *, note: Note, jobs: str) -> None:
         )
 
 
-async def recheck_job(job_id: str, *, note: Note, jobs: str) -> None:
+async def recheck_job(job_id: str, *, note: Note, jobs: AdminTarget) -> None:
     """Makes an unfinished job due at once. Raises ServiceError."""
     async with open_admin_channel(jobs) as channel:
         await job_admin_service_pb2_grpc.JobAdminServiceStub(channel).RecheckJob(
@@ -42,7 +43,7 @@ async def recheck_job(job_id: str, *, note: Note, jobs: str) -> None:
         )
 
 
-async def refund_job(job_id: str, *, amount_micros: int | None, note: Note, jobs: str) -> int:
+async def refund_job(job_id: str, *, amount_micros: int | None, note: Note, jobs: AdminTarget) -> int:
     """Gives credits back for a completed job: all that are left, or `amount_micros`. Returns how many. Raises ServiceError."""
     async with open_admin_channel(jobs) as channel:
         refunded = await job_admin_service_pb2_grpc.JobAdminServiceStub(channel).RefundJob(

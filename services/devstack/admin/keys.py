@@ -6,10 +6,11 @@ from reelgate.admin.v1 import key_admin_service_pb2, key_admin_service_pb2_grpc
 
 from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import Key, KeyRules, Limits, NewKey, Note
+from services.devstack.admin.target import AdminTarget
 from services.devstack.admin.wire import to_limits_message, to_note_message, to_record, to_spending
 
 
-async def create_key(account_id: str, *, environment: str, note: Note, billing: str) -> NewKey:
+async def create_key(account_id: str, *, environment: str, note: Note, billing: AdminTarget) -> NewKey:
     """Issues a key. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         created = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).CreateKey(
@@ -21,7 +22,7 @@ async def create_key(account_id: str, *, environment: str, note: Note, billing: 
     return to_record(NewKey, created.key, secret=created.secret)
 
 
-async def list_keys(account_id: str, *, billing: str) -> Sequence[Key]:
+async def list_keys(account_id: str, *, billing: AdminTarget) -> Sequence[Key]:
     """Returns the keys of an account, newest first. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         listed = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).ListKeys(
@@ -31,7 +32,7 @@ async def list_keys(account_id: str, *, billing: str) -> Sequence[Key]:
     return [_key(key) for key in listed.keys]
 
 
-async def disable_key(key_id: str, *, note: Note, billing: str) -> Key:
+async def disable_key(key_id: str, *, note: Note, billing: AdminTarget) -> Key:
     """Stops a key from working. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         disabled = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).DisableKey(
@@ -41,7 +42,7 @@ async def disable_key(key_id: str, *, note: Note, billing: str) -> Key:
     return _key(disabled.key)
 
 
-async def rotate_key(key_id: str, *, overlap_seconds: int, note: Note, billing: str) -> NewKey:
+async def rotate_key(key_id: str, *, overlap_seconds: int, note: Note, billing: AdminTarget) -> NewKey:
     """Gives a key a new secret; the one before goes on working for `overlap_seconds`. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         rotated = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).RotateKey(
@@ -53,7 +54,7 @@ async def rotate_key(key_id: str, *, overlap_seconds: int, note: Note, billing: 
     return to_record(NewKey, rotated.key, secret=rotated.secret)
 
 
-async def set_key_limits(key_id: str, *, limits: Limits, note: Note, billing: str) -> Key:
+async def set_key_limits(key_id: str, *, limits: Limits, note: Note, billing: AdminTarget) -> Key:
     """Replaces what a key may spend. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         limited = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).SetKeyLimits(
@@ -65,7 +66,7 @@ async def set_key_limits(key_id: str, *, limits: Limits, note: Note, billing: st
     return _key(limited.key)
 
 
-async def set_key_models(key_id: str, *, models: Sequence[str], note: Note, billing: str) -> Key:
+async def set_key_models(key_id: str, *, models: Sequence[str], note: Note, billing: AdminTarget) -> Key:
     """Replaces which models a key may use; none means all. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         bounded = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).SetKeyModels(
@@ -77,7 +78,7 @@ async def set_key_models(key_id: str, *, models: Sequence[str], note: Note, bill
     return _key(bounded.key)
 
 
-async def set_key_rules(key_id: str, *, rules: KeyRules, note: Note, billing: str) -> Key:
+async def set_key_rules(key_id: str, *, rules: KeyRules, note: Note, billing: AdminTarget) -> Key:
     """Replaces how a key may be used. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         ruled = await key_admin_service_pb2_grpc.KeyAdminServiceStub(channel).SetKeyRules(

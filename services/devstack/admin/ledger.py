@@ -7,6 +7,7 @@ from reelgate.admin.v1 import verifier_service_pb2, verifier_service_pb2_grpc
 
 from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import Finding
+from services.devstack.admin.target import AdminTarget
 from services.devstack.admin.wire import to_record
 
 PART_TIMEOUT_SECONDS = 60.0
@@ -21,7 +22,7 @@ class CheckedPart:
     checked_count: int
 
 
-async def verify(targets: Mapping[str, str]) -> AsyncIterator[CheckedPart]:
+async def verify(targets: Mapping[str, AdminTarget]) -> AsyncIterator[CheckedPart]:
     """Yields part after part until all books of the services at `targets` are checked. Raises ServiceError."""
     for service, target in targets.items():
         async with open_admin_channel(target) as channel:

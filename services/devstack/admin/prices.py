@@ -9,13 +9,14 @@ from reelgate.internal.prices.v1 import price_pb2, price_service_pb2, price_serv
 from services.common.clock import rfc3339
 from services.devstack.admin.channel import open_admin_channel
 from services.devstack.admin.records import Note, Price, PriceVersion
+from services.devstack.admin.target import AdminTarget
 from services.devstack.admin.wire import to_note_message, to_record
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def set_prices(
-    version: str, *, prices: Sequence[Price], valid_from: str | None, note: Note, billing: str
+    version: str, *, prices: Sequence[Price], valid_from: str | None, note: Note, billing: AdminTarget
 ) -> PriceVersion:
     """Adds a version of prices, that holds from `valid_from` on or from now. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
@@ -31,7 +32,7 @@ async def set_prices(
     return _version(answer.version)
 
 
-async def list_prices(*, billing: str) -> Sequence[PriceVersion]:
+async def list_prices(*, billing: AdminTarget) -> Sequence[PriceVersion]:
     """Returns the versions that hold or will hold for anything, oldest first. Raises ServiceError."""
     async with open_admin_channel(billing) as channel:
         listed = await price_service_pb2_grpc.PriceServiceStub(channel).ListPrices(

@@ -31,8 +31,8 @@ from services.devstack.options import (
     Reason,
     SpendLimit,
     Webhooks,
+    admin_target,
     command_group,
-    internal_address,
     micros,
     note,
 )
@@ -73,8 +73,8 @@ def create_account(
             credits_micros=credits_micros,
             calls_per_minute=calls_per_minute,
             note=note(actor, reason),
-            billing=internal_address(billing, service="billing", root=data),
-            webhooks=internal_address(webhooks, service="webhooks", root=data),
+            billing=admin_target(billing, service="billing", root=data),
+            webhooks=admin_target(webhooks, service="webhooks", root=data),
         )
     )
     if as_json:
@@ -93,7 +93,7 @@ def show_account(
     """Show what an account has, may spend, and has spent."""
     from services.devstack.admin import accounts
 
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     _print_account(asyncio.run(accounts.get_account(account_id, billing=target)), as_json=as_json)
 
 
@@ -110,7 +110,7 @@ def list_accounts(
     """Show accounts, newest first."""
     from services.devstack.admin import accounts
 
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     listed = asyncio.run(accounts.list_accounts(before_id=before, accounts_max=limit, billing=target))
     if as_json:
         print_json(listed)
@@ -130,7 +130,7 @@ def suspend_account(
     """Stop every key of an account from working, within 5 seconds. What is being made goes on."""
     from services.devstack.admin import accounts
 
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     account = asyncio.run(accounts.suspend_account(account_id, note=note(actor, reason), billing=target))
     _print_account(account, as_json=as_json)
 
@@ -147,7 +147,7 @@ def resume_account(
     """Let the keys of a suspended account work again."""
     from services.devstack.admin import accounts
 
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     account = asyncio.run(accounts.resume_account(account_id, note=note(actor, reason), billing=target))
     _print_account(account, as_json=as_json)
 
@@ -180,7 +180,7 @@ def limit_account(
             environment=environment.value,
             change=change,
             note=note(actor, reason),
-            billing=internal_address(billing, service="billing", root=data),
+            billing=admin_target(billing, service="billing", root=data),
         )
     )
     if as_json:
@@ -207,7 +207,7 @@ def rule_account(
     from services.devstack.admin import accounts
 
     rules = AccountRules(jobs_at_once=jobs_at_once, moderation_profile=moderation_profile)
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     ruled = asyncio.run(
         accounts.set_account_rules(account_id, rules=rules, note=note(actor, reason), billing=target)
     )

@@ -14,8 +14,8 @@ from services.devstack.options import (
     Data,
     Jobs,
     Limit,
+    admin_target,
     command_group,
-    internal_address,
 )
 from services.devstack.printing import print_json, print_table
 
@@ -38,8 +38,8 @@ def list_entries(
     from services.devstack.admin.audit import list_audit_entries
 
     targets = {
-        "billing": internal_address(billing, service="billing", root=data),
-        "jobs": internal_address(jobs, service="jobs", root=data),
+        "billing": admin_target(billing, service="billing", root=data),
+        "jobs": admin_target(jobs, service="jobs", root=data),
     }
     entries = asyncio.run(list_audit_entries(subject_id=subject, entries_max=limit, targets=targets))
     if as_json:

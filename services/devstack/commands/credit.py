@@ -15,8 +15,8 @@ from services.devstack.options import (
     Data,
     Environment,
     Reason,
+    admin_target,
     command_group,
-    internal_address,
     micros,
     note,
 )
@@ -49,7 +49,7 @@ def grant_credits(
             environment=environment.value,
             amount_micros=amount_micros,
             note=note(actor, reason),
-            billing=internal_address(billing, service="billing", root=data),
+            billing=admin_target(billing, service="billing", root=data),
         )
     )
     _print_available(account_id, environment, available_micros, as_json=as_json)
@@ -82,7 +82,7 @@ def correct_balance(
             environment=environment.value,
             amount_micros=(add_micros or 0) - (take_micros or 0),
             note=note(actor, reason),
-            billing=internal_address(billing, service="billing", root=data),
+            billing=admin_target(billing, service="billing", root=data),
         )
     )
     _print_available(account_id, environment, available_micros, as_json=as_json)

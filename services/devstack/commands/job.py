@@ -17,8 +17,8 @@ from services.devstack.options import (
     Jobs,
     Limit,
     Reason,
+    admin_target,
     command_group,
-    internal_address,
     micros,
     note,
     seconds,
@@ -61,7 +61,7 @@ def list_jobs(
     """Show jobs that have not ended, those longest in their state first."""
     from services.devstack.admin.jobs import list_unfinished_jobs
 
-    target = internal_address(jobs, service="jobs", root=data)
+    target = admin_target(jobs, service="jobs", root=data)
     listed = asyncio.run(
         list_unfinished_jobs(state=state, age_seconds_min=age_seconds, jobs_max=limit, jobs=target)
     )
@@ -98,7 +98,7 @@ def fail_job(
     """Give a job up: it fails, its credits go back, and what is still rendered is dropped."""
     from services.devstack.admin import jobs as admin
 
-    target = internal_address(jobs, service="jobs", root=data)
+    target = admin_target(jobs, service="jobs", root=data)
     asyncio.run(admin.fail_job(job_id, note=note(actor, reason), jobs=target))
     if as_json:
         print_json({"job_id": job_id})
@@ -118,7 +118,7 @@ def recheck_job(
     """Ask the provider of a job again, now."""
     from services.devstack.admin import jobs as admin
 
-    target = internal_address(jobs, service="jobs", root=data)
+    target = admin_target(jobs, service="jobs", root=data)
     asyncio.run(admin.recheck_job(job_id, note=note(actor, reason), jobs=target))
     if as_json:
         print_json({"job_id": job_id})
@@ -147,7 +147,7 @@ def refund_job(
     """Give credits back for a completed job. Usage shows them as refunded."""
     from services.devstack.admin import jobs as admin
 
-    target = internal_address(jobs, service="jobs", root=data)
+    target = admin_target(jobs, service="jobs", root=data)
     refunded_micros = asyncio.run(
         admin.refund_job(job_id, amount_micros=amount_micros, note=note(actor, reason), jobs=target)
     )

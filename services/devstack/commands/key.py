@@ -27,8 +27,8 @@ from services.devstack.options import (
     KeyId,
     Reason,
     SpendLimit,
+    admin_target,
     command_group,
-    internal_address,
     note,
     seconds,
 )
@@ -57,7 +57,7 @@ def create_key(
     """Issue a key. It is shown only now."""
     from services.devstack.admin import keys
 
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     key = asyncio.run(
         keys.create_key(account_id, environment=environment.value, note=note(actor, reason), billing=target)
     )
@@ -74,7 +74,7 @@ def list_keys(
     """Show the keys of an account, newest first, without their secrets."""
     from services.devstack.admin import keys
 
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     listed = asyncio.run(keys.list_keys(account_id, billing=target))
     if as_json:
         print_json(listed)
@@ -94,7 +94,7 @@ def disable_key(
     """Stop a key from working, everywhere within 5 seconds."""
     from services.devstack.admin import keys
 
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     key = asyncio.run(keys.disable_key(key_id, note=note(actor, reason), billing=target))
     if as_json:
         print_json(key)
@@ -123,7 +123,7 @@ def rotate_key(
     """Give a key a new secret, which is shown only now. Its limits and models stay."""
     from services.devstack.admin import keys
 
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     key = asyncio.run(
         keys.rotate_key(key_id, overlap_seconds=overlap_seconds, note=note(actor, reason), billing=target)
     )
@@ -153,7 +153,7 @@ def limit_key(
     limits = Limits(
         per_job_micros=per_job.micros, per_day_micros=per_day.micros, per_month_micros=per_month.micros
     )
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     key = asyncio.run(keys.set_key_limits(key_id, limits=limits, note=note(actor, reason), billing=target))
     _print_key(key, as_json=as_json)
 
@@ -176,7 +176,7 @@ def choose_models(
         raise typer.BadParameter("give either models or --all")
     from services.devstack.admin import keys
 
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     key = asyncio.run(
         keys.set_key_models(key_id, models=models or (), note=note(actor, reason), billing=target)
     )
@@ -212,7 +212,7 @@ def rule_key(
         jobs_at_once=jobs_at_once,
         moderation_profiles=moderation_profiles or (),
     )
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     key = asyncio.run(keys.set_key_rules(key_id, rules=rules, note=note(actor, reason), billing=target))
     _print_key(key, as_json=as_json)
 

@@ -17,8 +17,8 @@ from services.devstack.options import (
     Data,
     Environment,
     Reason,
+    admin_target,
     command_group,
-    internal_address,
     micros,
     note,
 )
@@ -60,7 +60,7 @@ def set_price(
         )
         for place in environment
     ]
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     setting = prices.set_prices(
         version, prices=wanted, valid_from=valid_from, note=note(actor, reason), billing=target
     )
@@ -84,7 +84,7 @@ def load_prices(
     from services.devstack.price_file import read_price_file
 
     wanted = read_price_file(file)
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     setting = prices.set_prices(
         wanted.version, prices=wanted.prices, valid_from=valid_from, note=note(actor, reason), billing=target
     )
@@ -96,7 +96,7 @@ def list_prices(billing: Billing = None, data: Data = DATA_DEFAULT, as_json: AsJ
     """Show the versions that hold or will hold for anything, oldest first."""
     from services.devstack.admin import prices
 
-    target = internal_address(billing, service="billing", root=data)
+    target = admin_target(billing, service="billing", root=data)
     _print_versions(asyncio.run(prices.list_prices(billing=target)), as_json=as_json)
 
 

@@ -19,7 +19,7 @@ from services.devstack.options import (
     Billing,
     Data,
     Environment,
-    internal_address,
+    admin_target,
 )
 from services.devstack.printing import print_columns, print_json_array
 
@@ -69,7 +69,7 @@ def show_statement(
         environment=environment.value,
         start=_moment(start, DAY_BEGIN),
         end=_moment(end, DAY_END),
-        billing=internal_address(billing, service="billing", root=data),
+        billing=admin_target(billing, service="billing", root=data),
     )
     asyncio.run(PRINTED[form](lines))
 

@@ -76,9 +76,9 @@ def test_status_tells_where_everything_is(stack: Stack) -> None:
     assert status["ready"] is True
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", status["edge"])
     assert {name: set(ports) for name, ports in status["grpc"].items()} == {
-        "billing": {"public", "internal"},
-        "webhooks": {"public", "internal"},
-        "jobs": {"public", "internal"},
+        "billing": {"public", "internal", "admin"},
+        "webhooks": {"public", "internal", "admin"},
+        "jobs": {"public", "admin"},
     }
     assert set(status["database"]) == {"billing", "webhooks", "jobs"}
     assert {entry["name"] for entry in status["processes"]} == NAMES

@@ -37,7 +37,13 @@ NOTE = audit_pb2.AuditNote(actor="tests", reason="welcome")
 def settings_for(database_url: str, **changes: Any) -> BillingSettings:
     return BillingSettings(
         database_url=database_url,
-        **{"public_address": "127.0.0.1:0", "internal_address": "127.0.0.1:0", **changes},
+        **{
+            "public_address": "127.0.0.1:0",
+            "internal_address": "127.0.0.1:0",
+            "admin_address": "127.0.0.1:0",
+            "health_address": "127.0.0.1:0",
+            **changes,
+        },
     )
 
 
@@ -187,16 +193,17 @@ class Billing:
 async def running_billing(database_url: str, **changes: Any) -> AsyncIterator[Billing]:
     async with (
         open_billing(settings_for(database_url, **changes)) as running,
-        open_channel(running.internal_address) as channel,
+        open_channel(running.internal_address) as internal,
+        open_channel(running.admin_address) as admin,
     ):
         async with asyncio.timeout(READY_TIMEOUT_SECONDS):
-            await channel.channel_ready()
+            await internal.channel_ready()
         yield Billing(
             running=running,
             database_url=database_url,
-            ledger=ledger_service_pb2_grpc.LedgerServiceStub(channel),
-            accounts=account_service_pb2_grpc.AccountServiceStub(channel),
-            key_admin=key_admin_service_pb2_grpc.KeyAdminServiceStub(channel),
-            keys=key_service_pb2_grpc.KeyServiceStub(channel),
-            audit=audit_service_pb2_grpc.AuditServiceStub(channel),
+            ledger=ledger_service_pb2_grpc.LedgerServiceStub(internal),
+            accounts=account_service_pb2_grpc.AccountServiceStub(admin),
+            key_admin=key_admin_service_pb2_grpc.KeyAdminServiceStub(admin),
+            keys=key_service_pb2_grpc.KeyServiceStub(internal),
+            audit=audit_service_pb2_grpc.AuditServiceStub(admin),
         )

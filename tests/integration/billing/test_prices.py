@@ -94,7 +94,7 @@ FROM_FILE = ("billing", FILE_VERSION, "first start with prices.yaml", FILE_PRICE
 
 @pytest.fixture
 async def shop(billing: Billing) -> AsyncIterator[Shop]:
-    async with open_channel(billing.running.internal_address) as channel:
+    async with open_channel(billing.running.admin_address) as channel:
         yield Shop(
             billing=billing,
             admin=price_admin_service_pb2_grpc.PriceAdminServiceStub(channel),

@@ -34,15 +34,17 @@ def _start(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
 
 
 async def test_a_process_serves_and_stops_gracefully_when_told_to(make_database: MakeDatabase) -> None:
-    internal_address = f"127.0.0.1:{free_port()}"
+    admin_address = f"127.0.0.1:{free_port()}"
     process = _start(
         "api",
         BILLING_DATABASE_URL=make_database("billing"),
         BILLING_PUBLIC_ADDRESS="127.0.0.1:0",
-        BILLING_INTERNAL_ADDRESS=internal_address,
+        BILLING_INTERNAL_ADDRESS="127.0.0.1:0",
+        BILLING_ADMIN_ADDRESS=admin_address,
+        BILLING_HEALTH_ADDRESS="127.0.0.1:0",
     )
     try:
-        async with grpc.aio.insecure_channel(internal_address) as channel:
+        async with grpc.aio.insecure_channel(admin_address) as channel:
             created = await account_service_pb2_grpc.AccountServiceStub(channel).CreateAccount(
                 account_service_pb2.CreateAccountRequest(name="Acme", contract="nextapi", audit=NOTE),
                 wait_for_ready=True,

@@ -406,7 +406,7 @@ async def test_operators_go_from_page_to_page_and_are_refused_elsewhere(ledger: 
 
     async with (
         running_billing(ledger.url) as billing,
-        open_channel(billing.running.internal_address) as channel,
+        open_channel(billing.running.admin_address) as channel,
     ):
         verifier, cursor = VerifierServiceStub(channel), None
         while not answers or cursor:

@@ -84,7 +84,8 @@ async def plant(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Pl
         url = make_database("jobs")
         settings = JobsSettings(
             database_url=url,
-            internal_address="127.0.0.1:0",
+            admin_address="127.0.0.1:0",
+            health_address="127.0.0.1:0",
             public_address="127.0.0.1:0",
             billing_target=billing.running.internal_address,
             webhooks_target=billing.running.internal_address,

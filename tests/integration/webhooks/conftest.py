@@ -16,6 +16,8 @@ def settings(make_database: MakeDatabase) -> WebhooksSettings:
             "database_url": make_database("webhooks"),
             "internal_address": "127.0.0.1:0",
             "public_address": "127.0.0.1:0",
+            "admin_address": "127.0.0.1:0",
+            "health_address": "127.0.0.1:0",
             "billing_target": "127.0.0.1:1",
             "secret_key": Fernet.generate_key().decode(),
             "private_targets_allowed": "127.0.0.0/8",

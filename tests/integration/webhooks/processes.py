@@ -22,7 +22,7 @@ async def dispatcher_process(settings: WebhooksSettings) -> AsyncIterator[asynci
         **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
         "WEBHOOKS_DATABASE_URL": settings.database_url,
-        "WEBHOOKS_INTERNAL_ADDRESS": address,
+        "WEBHOOKS_HEALTH_ADDRESS": address,
         "WEBHOOKS_BILLING_TARGET": settings.billing_target,
         "WEBHOOKS_SECRET_KEY": settings.secret_key.get_secret_value(),
         "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": "127.0.0.0/8",

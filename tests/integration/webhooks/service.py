@@ -24,9 +24,9 @@ SHOWS_SECONDS = 60.0
 class Client:
     """The other services' and the operator's side."""
 
-    def __init__(self, channel: Any) -> None:
-        self._intake = IntakeServiceStub(channel)
-        self._secrets = SigningSecretServiceStub(channel)
+    def __init__(self, *, internal: Any, admin: Any) -> None:
+        self._intake = IntakeServiceStub(internal)
+        self._secrets = SigningSecretServiceStub(admin)
 
     async def accept(self, *events: Event) -> int:
         response = await self._intake.AcceptEvents(AcceptEventsRequest(events=events), timeout=CALL_SECONDS)
@@ -73,9 +73,15 @@ class Database:
 async def open_client(settings: WebhooksSettings, *, role: Role = Role.ALL) -> AsyncIterator[Client]:
     async with (
         open_webhooks(settings, role=role) as running,
-        open_channel(running.internal_address) as channel,
+        open_client_of(str(running.internal_address), str(running.admin_address)) as client,
     ):
-        yield Client(channel)
+        yield client
+
+
+@asynccontextmanager
+async def open_client_of(internal_address: str, admin_address: str) -> AsyncIterator[Client]:
+    async with open_channel(internal_address) as internal, open_channel(admin_address) as admin:
+        yield Client(internal=internal, admin=admin)
 
 
 def event(job: str, sequence: int = 1, **changes: Any) -> Event:

@@ -79,6 +79,7 @@ async def api_address(settings: WebhooksSettings, log: Log, *, is_apart: bool) -
         running_api = await stack.enter_async_context(open_webhooks(settings, role=role))
         if is_apart:
             await stack.enter_async_context(open_webhooks(settings, role=Role.DISPATCHER))
+        assert running_api.internal_address is not None
         yield running_api.internal_address
 
 
@@ -121,7 +122,7 @@ async def test_events_that_come_together_share_their_statements(
     log: Log, api_address: str, receiver: Receiver
 ) -> None:
     async with open_channel(api_address) as channel:
-        await Client(channel).accept(
+        await Client(internal=channel, admin=channel).accept(
             *(
                 event(f"vid_{n}", account_id=f"acct_{n % 10}", target_url=receiver.url)
                 for n in range(TOGETHER)

@@ -46,16 +46,16 @@ def test_every_problem_of_the_settings_is_told_on_a_line_of_its_own(
         process,
         BILLING_TYPO="1",
         BILLING_REFLECTION="maybe",
-        BILLING_INTERNAL_ADDRESS="here",
+        BILLING_ADMIN_ADDRESS="here",
         BILLING_CONNECTIONS_MAX="0",
         HOME="/",
     )
 
     assert code == 2
     assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "BILLING_ADMIN_ADDRESS",
         "BILLING_CONNECTIONS_MAX",
         "BILLING_DATABASE_URL",
-        "BILLING_INTERNAL_ADDRESS",
         "BILLING_REFLECTION",
         "BILLING_TYPO",
     ]

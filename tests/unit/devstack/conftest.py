@@ -16,10 +16,15 @@ def settings(tmp_path: Path) -> StackSettings:
         simulator=3,
         billing_public=4,
         billing_internal=5,
-        webhooks_public=9,
-        webhooks_internal=6,
-        jobs_public=7,
-        jobs_internal=8,
+        billing_admin=6,
+        billing_health=7,
+        webhooks_public=8,
+        webhooks_internal=9,
+        webhooks_admin=10,
+        webhooks_health=11,
+        jobs_public=12,
+        jobs_admin=13,
+        jobs_health=14,
     )
     folder = StackFolder(tmp_path)
     folder.prepare()
