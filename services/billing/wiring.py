@@ -42,11 +42,12 @@ from services.billing.store.verification import SqlBooks
 from services.billing.workers import sweep_expired
 from services.common.authentication import KeyCache, authenticated
 from services.common.boundary import errors_mapped, logged
+from services.common.bounds import bounded
 from services.common.database import open_pool
 from services.common.ids import new_id
 from services.common.limits import Limiter, limited
 from services.common.loop import running
-from services.common.serve import Port, health_port, serve
+from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
 from services.common.validation import validated
 from services.common.verification import keep_verifying
 
@@ -133,7 +134,7 @@ def _internal_port(
             (LIMIT_SERVICE, partial(add_LimitServiceServicer_to_server, limit)),
             (PRICE_SERVICE, partial(add_PriceServiceServicer_to_server, price)),
         ),
-        layers=(logged, errors_mapped, validated),
+        layers=(logged, errors_mapped, bounded, validated),
         reflection=settings.reflection,
     )
 
@@ -165,7 +166,7 @@ def _admin_port(
             # Operators read the prices that they set.
             (PRICE_SERVICE, partial(add_PriceServiceServicer_to_server, price)),
         ),
-        layers=(logged, errors_mapped, validated),
+        layers=(logged, errors_mapped, bounded, validated),
         reflection=settings.reflection,
     )
 
@@ -174,12 +175,14 @@ def _public_port(settings: BillingSettings, *, accounts: Accounts, keys: Keys, l
     billing = BillingServicer(accounts=accounts)
     return Port(
         address=settings.public_address,
+        request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
         services=((PUBLIC_SERVICE, partial(add_BillingServiceServicer_to_server, billing)),),
         layers=(
             logged,
             errors_mapped,
             authenticated(KeyCache(keys.find), ACCESS),
             limited(limiter, ACCESS),
+            bounded,
             validated,
         ),
         reflection=settings.reflection,

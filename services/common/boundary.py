@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, cast
 
 import grpc
@@ -43,8 +44,11 @@ def answer_header(name: str, value: str) -> None:
     _answer_headers.get()[name] = value
 
 
-class Undecodable:
-    """Stands for a request whose bytes are not a message of the method's type."""
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands for a request that was not read: the layer `bounded` refuses it, once it is known who sent it."""
+
+    why: str
 
 
 class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
@@ -53,8 +57,9 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     Of a stream the layers surround the way to its first message; what fails later ends the stream.
     """
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer], *, request_bytes_max: int) -> None:
         self._layers = tuple(layers)
+        self._request_bytes_max = request_bytes_max
         self._handlers: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -79,7 +84,9 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         for layer in reversed(self._layers):
             behavior = layer(method, behavior)
         coders = {
-            "request_deserializer": _tolerant(cast("Deserializer", handler.request_deserializer)),
+            "request_deserializer": _tolerant(
+                cast("Deserializer", handler.request_deserializer), bytes_max=self._request_bytes_max
+            ),
             "response_serializer": _unless_bytes(cast("Serializer", handler.response_serializer)),
         }
         if streams:
@@ -111,12 +118,18 @@ def _unless_bytes(serialize: Serializer) -> Callable[[Message | bytes], bytes]:
     return lambda answer: answer if isinstance(answer, bytes) else serialize(answer)
 
 
-def _tolerant(deserialize: Deserializer) -> Callable[[bytes], Message | Undecodable]:
-    def read(data: bytes) -> Message | Undecodable:
+def _tolerant(deserialize: Deserializer, *, bytes_max: int) -> Callable[[bytes], Message | Unreadable]:
+    def read(data: bytes) -> Message | Unreadable:
+        if len(data) > bytes_max:
+            return Unreadable(
+                f"The request is too large: as a message it may have {bytes_max // 1024} KiB. Send less."
+            )
         try:
             return deserialize(data)
         except DecodeError:
-            return Undecodable()
+            return Unreadable(
+                "The request is not valid: every text must be UTF-8, and objects at most 5 levels deep."
+            )
 
     return read
 
@@ -153,10 +166,6 @@ def errors_mapped(method: str, inside: Behavior) -> Behavior:
         if of_nextapi:
             contract.set("nextapi")
         try:
-            if isinstance(request, Undecodable):
-                raise ServiceError(
-                    Reason.INVALID_FIELD, "The request is not valid: every text must be UTF-8."
-                )
             answer = await inside(request, context)
         except ServiceError as error:
             await _abort(context, error)

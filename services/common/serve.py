@@ -17,13 +17,15 @@ from services.common.boundary import Boundary, Layer
 log = logging.getLogger(__name__)
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+PUBLIC_REQUEST_BYTES_MAX = 512 * 1024
+UNREAD_BYTES_MAX = 4 * PUBLIC_REQUEST_BYTES_MAX
+"""What a public port receives, though it reads less: 256 KiB of JSON may become so much, and be refused in words."""
 METADATA_BYTES_MAX = 32 * 1024
 CONCURRENT_CALLS_MAX = 2_000
 DRAIN_SECONDS = 5.0
 OPEN_SERVICES = (health.SERVICE_NAME, reflection.SERVICE_NAME)
 
 _SERVER_OPTIONS = (
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.absolute_max_metadata_size", 2 * METADATA_BYTES_MAX),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -48,6 +50,8 @@ class Port:
     reflection: bool = False
     calls_max: int = CONCURRENT_CALLS_MAX
     """Calls at the same time, those that only wait included."""
+    request_bytes_max: int = MESSAGE_BYTES_MAX
+    """Larger requests are refused unread."""
 
 
 def health_port(address: str) -> Port:
@@ -85,9 +89,10 @@ async def serve(
 
 
 def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
+    received_bytes_max = max(port.request_bytes_max, UNREAD_BYTES_MAX)
     server = aio.server(
-        interceptors=[Boundary(port.layers)],
-        options=_SERVER_OPTIONS,
+        interceptors=[Boundary(port.layers, request_bytes_max=port.request_bytes_max)],
+        options=(*_SERVER_OPTIONS, ("grpc.max_receive_message_length", received_bytes_max)),
         maximum_concurrent_rpcs=port.calls_max,
     )
     for _, add in port.services:

@@ -34,7 +34,7 @@ def _refuse_strange(message: Message, path: str) -> None:
         raise invalid_field(f"number {unknown.field_number} of {where}", "is not known; remove it")
     for field, value in message.ListFields():
         name = f"{path}.{field.name}" if path else field.name
-        if field.type == field.TYPE_STRING and "\0" in "".join(value):
+        if field.type == field.TYPE_STRING and "\0" in (value if isinstance(value, str) else "".join(value)):
             # PostgreSQL stores no text that contains one.
             raise invalid_field(name, "must not contain NUL characters")
         if field.message_type is not None and field.message_type.full_name.startswith(_OURS):

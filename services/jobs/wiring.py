@@ -19,6 +19,7 @@ from reelgate.video.v1.video_service_pb2_grpc import add_VideoServiceServicer_to
 
 from services.common.authentication import KeyCache, authenticated
 from services.common.boundary import errors_mapped, logged
+from services.common.bounds import bounded
 from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
@@ -30,7 +31,7 @@ from services.common.key_client import KeyClient
 from services.common.limit_client import LimitClient
 from services.common.limits import Limiter, limited
 from services.common.loop import repeat, running
-from services.common.serve import CONCURRENT_CALLS_MAX, Port, health_port, serve
+from services.common.serve import CONCURRENT_CALLS_MAX, PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
 from services.common.validation import validated
 from services.common.verification import keep_verifying
 from services.common.wakeup import Wakeups, open_wakeups
@@ -219,7 +220,7 @@ def _admin_port(core: _Core, pool: Pool) -> Port:
             (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
             (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier)),
         ),
-        layers=(logged, errors_mapped, validated),
+        layers=(logged, errors_mapped, bounded, validated),
         reflection=settings.reflection,
     )
 
@@ -293,6 +294,7 @@ def _public_port(
     )
     return Port(
         address=settings.public_address,
+        request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
         services=(
             (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, VideoServicer(needs))),
             (JOB_SERVICE, partial(add_JobServiceServicer_to_server, JobServicer(needs))),
@@ -305,6 +307,7 @@ def _public_port(
             errors_mapped,
             authenticated(keys, PUBLIC_ACCESS),
             limited(limiter, PUBLIC_ACCESS),
+            bounded,
             idempotent(SqlIdempotencyKeys(pool), PUBLIC_ACCESS),
             validated,
         ),

@@ -14,6 +14,7 @@ from reelgate.webhooks.v1.webhooks_service_pb2_grpc import add_WebhooksServiceSe
 
 from services.common.authentication import KeyCache, authenticated
 from services.common.boundary import errors_mapped, logged
+from services.common.bounds import bounded
 from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
@@ -25,7 +26,7 @@ from services.common.key_client import KeyClient
 from services.common.limit_client import LimitClient
 from services.common.limits import Limiter, limited
 from services.common.loop import repeat, running
-from services.common.serve import Port, health_port, serve
+from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
 from services.common.validation import validated
 from services.common.wakeup import Wakeups, open_wakeups
 from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, HttpReceivers
@@ -169,12 +170,14 @@ def _public_port(
     webhooks = WebhooksServicer(needs)
     return Port(
         address=settings.public_address,
+        request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
         services=((PUBLIC_SERVICE, partial(add_WebhooksServiceServicer_to_server, webhooks)),),
         layers=(
             logged,
             errors_mapped,
             authenticated(keys, ACCESS),
             limited(limiter, ACCESS),
+            bounded,
             # The answer to a registration holds the endpoint's secret.
             idempotent(SqlIdempotencyKeys(pool, seal=fernet.encrypt, unseal=fernet.decrypt), ACCESS),
             validated,
@@ -195,7 +198,7 @@ def _internal_port(settings: WebhooksSettings, pool: Pool, *, ring: Callable[[],
     return Port(
         address=settings.internal_address,
         services=((INTAKE_SERVICE, partial(add_IntakeServiceServicer_to_server, intake)),),
-        layers=(logged, errors_mapped, validated),
+        layers=(logged, errors_mapped, bounded, validated),
         reflection=settings.reflection,
     )
 
@@ -205,6 +208,6 @@ def _admin_port(settings: WebhooksSettings, *, secrets: SigningSecrets) -> Port:
     return Port(
         address=settings.admin_address,
         services=((SIGNING_SERVICE, partial(add_SigningSecretServiceServicer_to_server, signing)),),
-        layers=(logged, errors_mapped, validated),
+        layers=(logged, errors_mapped, bounded, validated),
         reflection=settings.reflection,
     )

@@ -11,6 +11,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest
 from reelgate.video.v1 import video_pb2
 
+from services.common.bounds import OBJECT_JSON_BYTES_MAX
 from services.common.egress import ForbiddenUrlError
 from services.common.errors import invalid_field
 from services.jobs.domain import MICROS_PER_CREDIT, FieldName, NewVideo, VideoInput
@@ -19,8 +20,6 @@ from services.jobs.operations.get_video import job_not_found
 CheckUrl = Callable[[str], None]
 """Raises ForbiddenUrlError for an address that nobody may be sent to."""
 
-METADATA_BYTES_MAX = 16 * 1024
-METADATA_DEPTH_MAX = 5
 DURATION_SECONDS_DEFAULT = 5
 RESOLUTION_DEFAULT = "720p"
 ASPECT_RATIO_DEFAULT = "16:9"
@@ -170,21 +169,20 @@ def _urls(sent: SentVideo) -> Iterator[tuple[str, str]]:
 
 
 def _metadata_json(sent: Struct) -> str:
-    text = compact_json(_fields(sent, 1))
+    """Returns metadata as JSON. The layer `bounded` has let it through, so that it is neither deep nor long."""
+    text = compact_json(_fields(sent))
     byte_count = len(text.encode())
-    if byte_count > METADATA_BYTES_MAX:
-        rule = f"must be at most {METADATA_BYTES_MAX} bytes of JSON; it had {byte_count}"
+    if byte_count > OBJECT_JSON_BYTES_MAX:
+        rule = f"must be at most {OBJECT_JSON_BYTES_MAX} bytes of JSON; it had {byte_count}"
         raise invalid_field("metadata", rule)
     return text
 
 
-def _fields(sent: Struct, depth: int) -> dict[str, Any]:
-    if depth > METADATA_DEPTH_MAX:
-        raise invalid_field("metadata", f"must be at most {METADATA_DEPTH_MAX} levels deep")
-    return {name: _value(value, depth) for name, value in sent.fields.items()}
+def _fields(sent: Struct) -> dict[str, Any]:
+    return {name: _value(value) for name, value in sent.fields.items()}
 
 
-def _value(sent: Value, depth: int) -> Any:
+def _value(sent: Value) -> Any:
     kind = sent.WhichOneof("kind")
     if kind == "string_value":
         return sent.string_value
@@ -193,11 +191,9 @@ def _value(sent: Value, depth: int) -> Any:
     if kind == "bool_value":
         return sent.bool_value
     if kind == "struct_value":
-        return _fields(sent.struct_value, depth + 1)
+        return _fields(sent.struct_value)
     if kind == "list_value":
-        if depth == METADATA_DEPTH_MAX:
-            raise invalid_field("metadata", f"must be at most {METADATA_DEPTH_MAX} levels deep")
-        return [_value(value, depth + 1) for value in sent.list_value.values]
+        return [_value(value) for value in sent.list_value.values]
     return None
 
 

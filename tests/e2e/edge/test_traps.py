@@ -177,7 +177,9 @@ async def test_trap_6_headers_over_8_kib_are_refused(edge: RunningEdge, upstream
 async def test_trap_7_bad_utf_8_in_a_query_is_a_clean_refusal(edge: RunningEdge, upstream: Upstream) -> None:
     answer = await send(edge, "GET", f"{VIDEOS}?after=%ff")
 
-    assert_refused(answer, 400, "The request is not valid: every text must be UTF-8.")
+    assert_refused(
+        answer, 400, "The request is not valid: every text must be UTF-8, and objects at most 5 levels deep."
+    )
 
 
 async def test_trap_8_json_is_printed_as_the_contract_shows_it(edge: RunningEdge, upstream: Upstream) -> None:

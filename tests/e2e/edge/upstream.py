@@ -19,6 +19,7 @@ from reelgate.video.v1 import video_service_pb2, video_service_pb2_grpc
 from typing_extensions import override
 
 from services.common.boundary import errors_mapped, metadata_of
+from services.common.bounds import bounded
 from services.common.serve import Port, serve
 from services.common.validation import validated
 
@@ -161,7 +162,7 @@ async def serving_upstream(address: str = "127.0.0.1:0") -> AsyncIterator[Upstre
     """Serves it with the layers that shape a refusal. Its `target` is the address that was bound."""
     upstream = Upstream()
     services = [(name, partial(add, upstream)) for name, add in ADDED_BY.items()]
-    async with serve(Port(address=address, services=services, layers=(errors_mapped, validated))) as [
-        upstream.target
-    ]:
+    async with serve(
+        Port(address=address, services=services, layers=(errors_mapped, bounded, validated))
+    ) as [upstream.target]:
         yield upstream

@@ -23,6 +23,7 @@ from reelgate.video.v1.video_service_pb2_grpc import (
 
 from services.common.authentication import KEY_PREFIXES, Caller, KeyCache, authenticated, key_checksum
 from services.common.boundary import errors_mapped, logged
+from services.common.bounds import bounded
 from services.common.database import Pool, open_pool
 from services.common.idempotency import idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
@@ -185,6 +186,7 @@ async def running_service(
                     logged,
                     errors_mapped,
                     authenticated(KeyCache(look_up), ACCESS),
+                    bounded,
                     idempotent(SqlIdempotencyKeys(pool), ACCESS),
                 ),
             )

@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 
 from services.common.boundary import errors_mapped, logged, request_id
+from services.common.bounds import bounded
 from services.common.client import CALL_TIMEOUT_SECONDS, open_channel
 from services.common.errors import Reason, ServiceError
 from services.common.serve import Port, serve
@@ -49,7 +50,7 @@ def _port(servicer: Servicer) -> Port:
     return Port(
         address="127.0.0.1:0",
         services=((SERVICE, partial(key_service_pb2_grpc.add_KeyServiceServicer_to_server, servicer)),),
-        layers=(logged, errors_mapped),
+        layers=(logged, errors_mapped, bounded),
     )
 
 

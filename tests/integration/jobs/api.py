@@ -31,11 +31,12 @@ from services.common.authentication import (
     key_checksum,
 )
 from services.common.boundary import errors_mapped, logged
+from services.common.bounds import bounded
 from services.common.clock import utc_now
 from services.common.database import Pool
 from services.common.egress import UrlPolicy, check_url
 from services.common.ids import new_id
-from services.common.serve import Port, serve
+from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, serve
 from services.common.validation import validated
 from services.jobs.convert.events import render_event
 from services.jobs.domain import CAPS_DEFAULT, Caps
@@ -235,7 +236,8 @@ async def running_api(
             (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
             (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
         ],
-        layers=(logged, errors_mapped, authenticated(KeyCache(look_up), PUBLIC_ACCESS), validated),
+        layers=(logged, errors_mapped, authenticated(KeyCache(look_up), PUBLIC_ACCESS), bounded, validated),
+        request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
     )
     async with (
         serve(port) as [address],

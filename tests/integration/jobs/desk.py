@@ -15,6 +15,7 @@ from reelgate.admin.v1.job_admin_service_pb2_grpc import (
 )
 
 from services.common.boundary import errors_mapped, logged
+from services.common.bounds import bounded
 from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool
@@ -151,7 +152,7 @@ async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
             (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin)),
             (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
         ],
-        layers=(logged, errors_mapped, validated),
+        layers=(logged, errors_mapped, bounded, validated),
     )
     async with serve(port) as [address], open_channel(address) as channel:
         made.jobs, made.audit = JobAdminServiceStub(channel), AuditServiceStub(channel)

@@ -17,6 +17,7 @@ from reelgate.admin.v1.verifier_service_pb2_grpc import (
 )
 
 from services.common.boundary import errors_mapped
+from services.common.bounds import bounded
 from services.common.client import open_channel
 from services.common.errors import Reason, ServiceError
 from services.common.ids import new_id
@@ -268,7 +269,7 @@ async def test_operators_get_the_first_page_and_are_refused_a_strange_one(books:
     port = Port(
         address="127.0.0.1:0",
         services=((VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, servicer)),),
-        layers=(errors_mapped, validated),
+        layers=(errors_mapped, bounded, validated),
     )
     await books.accept(await books.billing.account(credits_live=1), new_id("vid"))
 

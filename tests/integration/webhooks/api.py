@@ -19,6 +19,7 @@ from reelgate.webhooks.v1.webhooks_service_pb2_grpc import (
 
 from services.common.authentication import KEY_PREFIXES, Caller, KeyCache, authenticated, key_checksum
 from services.common.boundary import errors_mapped, logged
+from services.common.bounds import bounded
 from services.common.clock import utc_now
 from services.common.database import open_pool
 from services.common.egress import UrlPolicy, check_url
@@ -129,6 +130,7 @@ async def running_api(settings: WebhooksSettings) -> AsyncIterator[Api]:
                 logged,
                 errors_mapped,
                 authenticated(KeyCache(look_up), ACCESS),
+                bounded,
                 idempotent(keys, ACCESS),
                 validated,
             ),

@@ -10,11 +10,12 @@ from google.protobuf.json_format import ParseDict
 from reelgate.usage.v1.usage_service_pb2 import GetUsageRequest
 from reelgate.video.v1.video_service_pb2 import CreateVideoRequest, EstimateVideoRequest, ListVideosRequest
 
+from services.common.bounds import OBJECT_JSON_BYTES_MAX
 from services.common.egress import UrlPolicy, check_url
 from services.common.errors import Reason, ServiceError
 from services.jobs.convert import seedancee2
 from services.jobs.convert.seedancee2 import parse_list_videos, parse_new_video
-from services.jobs.convert.shared import METADATA_BYTES_MAX, parse_job_id
+from services.jobs.convert.shared import parse_job_id
 from services.jobs.convert.usage import parse_get_usage
 from services.jobs.domain import (
     NewVideo,
@@ -255,21 +256,12 @@ def test_metadata_becomes_compact_json(metadata: dict[str, Any], kept: str) -> N
     assert metadata_json(metadata) == kept
 
 
-@pytest.mark.parametrize(
-    "metadata",
-    [{"a": {"b": {"c": {"d": {"e": {}}}}}}, {"a": [[[[[]]]]]}, {"a": {"b": [{"c": {"d": {"e": 1}}}]}}],
-)
-def test_metadata_that_is_too_deep_is_refused(metadata: dict[str, Any]) -> None:
-    with pytest.raises(ServiceError, match=r"^Field metadata must be at most 5 levels deep\.$"):
-        metadata_json(metadata)
-
-
 def test_metadata_is_measured_in_bytes_of_compact_json() -> None:
     overhead = len('{"a":""}')
-    fits = {"a": "é" * ((METADATA_BYTES_MAX - overhead) // 2)}
+    fits = {"a": "é" * ((OBJECT_JSON_BYTES_MAX - overhead) // 2)}
     too_large = {"a": fits["a"] + "x"}
 
-    assert len((metadata_json(fits) or "").encode()) == METADATA_BYTES_MAX
+    assert len((metadata_json(fits) or "").encode()) == OBJECT_JSON_BYTES_MAX
     with pytest.raises(
         ServiceError, match=r"^Field metadata must be at most 16384 bytes of JSON; it had 16385\.$"
     ):
