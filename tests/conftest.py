@@ -25,6 +25,8 @@ from services.devstack import postgres
 os.environ.pop("GRPC_ENABLE_FORK_SUPPORT", None)
 
 MakeDatabase = Callable[[str], str]
+KEY_SECRET = "of-the-tests-and-nobody-elses-0123"
+"""What API keys are signed with."""
 READY_TIMEOUT_SECONDS = 60
 STACKS = ("tests/e2e/edge", "tests/e2e", "tests/faults")
 """Folders whose tests share a stack, or an edge, and so run in one process, in their order."""

@@ -150,7 +150,7 @@ def _admin_port(
     books: Books,
 ) -> Port:
     account = AccountServicer(accounts=accounts, statements=statements)
-    key_admin = KeyAdminServicer(accounts=accounts, keys=keys)
+    key_admin = KeyAdminServicer(accounts=accounts, keys=keys, forms=settings.key_forms)
     audit = AuditServicer(audit_log=audit_log)
     verifier = VerifierServicer(books=books)
     price = PriceServicer(prices=prices)
@@ -180,7 +180,7 @@ def _public_port(settings: BillingSettings, *, accounts: Accounts, keys: Keys, l
         layers=(
             logged,
             errors_mapped,
-            authenticated(KeyCache(keys.find), ACCESS),
+            authenticated(KeyCache(keys.find, forms=settings.key_forms), ACCESS),
             limited(limiter, ACCESS),
             bounded,
             validated,

@@ -3,33 +3,30 @@
 import asyncio
 import hashlib
 import time
-import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from grpc.aio import ServicerContext
 
+from services.common.allowance import Allowance
 from services.common.boundary import Behavior, Layer, contract, metadata_of
 from services.common.errors import Reason, ServiceError
+from services.common.key_forms import KeyForm, KeyForms
 
 CACHE_SECONDS = 4.0
 CACHE_ENTRIES_MAX = 20_000
 OUTAGE_SECONDS_MAX = 300.0
 """So long business keys go on working while billing does not answer."""
 OUTAGE_RETRY_SECONDS = 1.0
-KEY_LENGTH_MAX = 128
-KEY_PREFIXES = {
-    ("seedancee2", "live"): "sk_seedancee2_live_",
-    ("seedancee2", "test"): "sk_seedancee2_test_",
-    ("nextapi", "live"): "nxa_live_sk_",
-    ("nextapi", "test"): "nxa_test_sk_",
-}
+REFUSALS_MAX = 20_000
+"""Remembered apart from the keys that work, which no number of refusals displaces."""
+STRANGERS_AT_ONCE_MAX = 1_000
+STRANGERS_PER_SECOND_MAX = 200
+"""Look-ups that find nobody, of keys that anybody could have made up. Those that find somebody do not count."""
 ENVIRONMENT_HEADER = "x-nextapi-environment"
-RANDOM_LENGTH = 32
-CHECKSUM_LENGTH = 8
 
 OPEN_TO_ALL = frozenset[str]()
 """Access of a service that needs no key."""
@@ -71,35 +68,17 @@ def caller() -> Caller:
     return _caller.get()
 
 
-def key_checksum(body: str) -> str:
-    """Returns the last 8 characters of a key: the CRC-32 of all before, in hexadecimal."""
-    return f"{zlib.crc32(body.encode()):08x}"
-
-
-def is_well_formed(key: str) -> bool:
-    """Tells whether a key could be one of ours, so that a mistyped one is refused without a look-up."""
-    if len(key) > KEY_LENGTH_MAX or not key.isascii():
-        return False
-    for prefix in KEY_PREFIXES.values():
-        if key.startswith(prefix):
-            body, checksum = key[:-CHECKSUM_LENGTH], key[-CHECKSUM_LENGTH:]
-            whole = len(prefix) + RANDOM_LENGTH + CHECKSUM_LENGTH
-            return len(key) == whole and key_checksum(body) == checksum
-    return False
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """What billing said of a key."""
+    """What billing said of a key that works."""
 
-    caller: Caller | None
+    caller: Caller
     told_at: float
     fresh_until: float
 
     def outlasts(self, now: float) -> bool:
         """Tells whether it holds while billing does not answer."""
-        may_outlast = self.caller is not None and self.caller.kind == "business"
-        return may_outlast and now < self.told_at + OUTAGE_SECONDS_MAX
+        return self.caller.kind == "business" and now < self.told_at + OUTAGE_SECONDS_MAX
 
 
 class KeyCache:
@@ -107,33 +86,62 @@ class KeyCache:
 
     A key that is disabled therefore stops working in every process within 5 seconds. While billing does not
     answer, business keys that are known go on working for OUTAGE_SECONDS_MAX.
+
+    Whoever makes keys up costs a hash each: without the secret they have the older form, and of those that are not
+    known so many are looked up as an Allowance lets. Keys of the signed form never wait for it.
     """
 
-    def __init__(self, look_up: LookUp, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        look_up: LookUp,
+        *,
+        forms: KeyForms | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._look_up = look_up
+        self._forms = forms or KeyForms()
         self._monotonic = monotonic
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._refused: OrderedDict[bytes, float] = OrderedDict()
+        """Until when they are."""
         self._asking: dict[bytes, asyncio.Task[Caller | None]] = {}
+        self._strangers = Allowance(
+            most=STRANGERS_AT_ONCE_MAX, per_second=STRANGERS_PER_SECOND_MAX, monotonic=monotonic
+        )
 
     async def find(self, key: str) -> Caller | None:
-        """Returns whom the key belongs to. Raises what the look-up raises; failures are not remembered."""
+        """Returns whom the key belongs to. Raises what the look-up raises; failures are not remembered.
+
+        Refuses a key of the older form with UNAVAILABLE while too many of them are unknown.
+        """
+        form = self._forms.form_of(key)
+        if form is None:
+            return None
         digest = hashlib.sha256(key.encode()).digest()
+        now = self._monotonic()
         known = self._known.get(digest)
-        if known is not None and known.fresh_until > self._monotonic():
+        if known is not None and known.fresh_until > now:
             return known.caller
+        if self._refused.get(digest, now) > now:
+            return None
         task = self._asking.get(digest)
         if task is None:
-            task = asyncio.create_task(self._ask(digest))
+            is_stranger = form is KeyForm.OLDER and known is None
+            if is_stranger and not self._strangers.take():
+                raise ServiceError(
+                    Reason.UNAVAILABLE,
+                    "This API key cannot be checked right now. Try again in a second.",
+                    retry_after_seconds="1",
+                )
+            task = asyncio.create_task(self._ask(digest, is_stranger=is_stranger))
             self._asking[digest] = task
         return await asyncio.shield(task)
 
-    async def _ask(self, digest: bytes) -> Caller | None:
+    async def _ask(self, digest: bytes, *, is_stranger: bool) -> Caller | None:
         try:
-            asked_at = self._monotonic()
-            found = await self._found(digest, asked_at)
-            self._known.move_to_end(digest)
-            if len(self._known) > CACHE_ENTRIES_MAX:
-                self._known.popitem(last=False)
+            found = await self._found(digest, self._monotonic())
+            if found is not None and is_stranger:
+                self._strangers.give_back()
             return found
         finally:
             del self._asking[digest]
@@ -145,10 +153,32 @@ class KeyCache:
             known = self._known.get(digest)
             if error.reason not in _OUTAGE or known is None or not known.outlasts(asked_at):
                 raise
-            self._known[digest] = replace(known, fresh_until=self._monotonic() + OUTAGE_RETRY_SECONDS)
+            self._know(digest, replace(known, fresh_until=self._monotonic() + OUTAGE_RETRY_SECONDS))
             return known.caller
-        self._known[digest] = _Known(caller=found, told_at=asked_at, fresh_until=asked_at + CACHE_SECONDS)
+        fresh_until = asked_at + CACHE_SECONDS
+        if found is None:
+            self._known.pop(digest, None)
+            _remember(self._refused, digest, fresh_until, entries_max=REFUSALS_MAX)
+        else:
+            self._know(digest, _Known(caller=found, told_at=asked_at, fresh_until=fresh_until))
         return found
+
+    def _know(self, digest: bytes, known: _Known) -> None:
+        self._refused.pop(digest, None)
+        _remember(self._known, digest, known, entries_max=CACHE_ENTRIES_MAX)
+
+
+Remembered = TypeVar("Remembered")
+
+
+def _remember(
+    cache: OrderedDict[bytes, Remembered], digest: bytes, value: Remembered, *, entries_max: int
+) -> None:
+    """Puts an entry last, and drops the first one when there are too many."""
+    cache[digest] = value
+    cache.move_to_end(digest)
+    if len(cache) > entries_max:
+        cache.popitem(last=False)
 
 
 def authenticated(keys: KeyCache, access: Mapping[str, frozenset[str]]) -> Layer:
@@ -166,7 +196,7 @@ def authenticated(keys: KeyCache, access: Mapping[str, frozenset[str]]) -> Layer
         async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
             metadata = metadata_of(context)
             key = presented_key(metadata)
-            found = await keys.find(key) if is_well_formed(key) else None
+            found = await keys.find(key)
             if found is None or found.contract not in contracts:
                 raise ServiceError(Reason.KEY_INVALID, "API key is missing, invalid, or disabled.")
             _caller.set(found)

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
+
+from services.common.key_forms import KeyForms
 
 
 class Settings(BaseModel):
@@ -17,6 +27,20 @@ Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+:\d{1,5}$")]
 """`host:port`. To listen on port 0 takes a free one."""
 
 
+SECRET_LENGTH_MIN = 32
+
+
+def _secrets(text: object) -> object:
+    return tuple(text.split(",")) if isinstance(text, str) else text
+
+
+KeySecrets = Annotated[
+    tuple[Annotated[SecretStr, Field(min_length=SECRET_LENGTH_MIN)], ...],
+    BeforeValidator(_secrets),
+    Field(min_length=1),
+]
+
+
 class ServiceSettings(Settings):
     """What every process of every service needs to know."""
 
@@ -26,12 +50,21 @@ class ServiceSettings(Settings):
     """Where operators' methods are served."""
     health_address: Address = "127.0.0.1:7301"
     """Where health probes are answered, and nothing else."""
+    key_checksum_secrets: KeySecrets
+    """What API keys are signed with, so that forged ones are refused at no cost: the same in every service, at least 32
+    characters. To change it, put the new one in front, separated by a comma, and keep the old one for as long as keys
+    that it signed are in use."""
     reflection: bool = False
     """Whether gRPC reflection is served."""
     notice_seconds: float = Field(default=0.0, ge=0, le=60)
     """How long to go on serving after reporting NOT_SERVING, so that balancers notice."""
     connections_max: int = Field(default=20, ge=2, le=200)
     """Database connections of each role of this process, at most."""
+
+    @property
+    def key_forms(self) -> KeyForms:
+        """What tells keys of ours from forged ones."""
+        return KeyForms([secret.get_secret_value() for secret in self.key_checksum_secrets])
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -61,6 +61,11 @@ class StackFolder:
         return self.secrets / "webhooks_secret_key"
 
     @property
+    def key_checksum_secrets(self) -> Path:
+        """What API keys are signed with."""
+        return self.secrets / "key_checksum_secrets"
+
+    @property
     def simulator_api_key(self) -> Path:
         """What jobs shows to the simulator."""
         return self.secrets / "simulator_api_key"
@@ -78,6 +83,7 @@ class StackFolder:
         for log in self.logs.glob("*.log"):
             os.truncate(log, 0)
         _make_once(self.webhooks_secret_key, lambda: urlsafe_b64encode(os.urandom(32)).decode())
+        _make_once(self.key_checksum_secrets, new_token)
         _make_once(self.simulator_api_key, new_token)
 
     def keep_upload(self, source: Path) -> str:

@@ -204,6 +204,7 @@ def _service(name: str, settings: StackSettings, *, environment: Mapping[str, st
     prefix = f"{name.upper()}_"
     common = {
         f"{prefix}DATABASE_URL": database_addresses(settings.ports)[name],
+        f"{prefix}KEY_CHECKSUM_SECRETS_FILE": str(settings.folder.key_checksum_secrets),
         f"{prefix}REFLECTION": "true",
     }
     return _python(

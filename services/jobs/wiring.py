@@ -180,7 +180,7 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
             await enter(_working(core, pool))
         if Role.API in role:
             pool = await enter(core.open_pool("jobs-api"))
-            keys = KeyCache(KeyClient(billing).look_up)
+            keys = KeyCache(KeyClient(billing).look_up, forms=settings.key_forms)
             limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
             await enter(limiter.running())
             prices = PriceCache(PriceClient(billing).fetch)

@@ -93,7 +93,7 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
         ports = []
         if Role.API in role:
             billing = await stack.enter_async_context(open_channel(settings.billing_target))
-            keys = KeyCache(KeyClient(billing).look_up)
+            keys = KeyCache(KeyClient(billing).look_up, forms=settings.key_forms)
             limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
             await stack.enter_async_context(limiter.running())
             ports = [

@@ -113,7 +113,7 @@ async def _round(requests: Requests, *, connections: int, seconds: float) -> Rou
 async def _targets(stack: Stack, account: Account) -> AsyncIterator[Requests]:
     status = stack.status()
     async with AsyncExitStack() as opened:
-        api, database_url = await start_api(opened, status, database=DATABASE)
+        api, database_url = await start_api(opened, stack, database=DATABASE)
         real = await opened.enter_async_context(open_edge(status, api))
         poll_answer, job_ids = await _completed_jobs(real, account, database_url)
         echo = f"127.0.0.1:{free_port()}"

@@ -15,11 +15,13 @@ from services.common.ids import new_id
 from services.common.loop import REST_SECONDS
 from services.common.migrate import migrate
 from services.devstack import postgres, readiness
+from services.devstack.folder import StackFolder
 from services.jobs.steps.hand_over_events import EVENTS_MAX
 from services.webhooks.store.deliveries import OWNER_LOCK_CLASS
 from tests.bench.processes import start
 from tests.bench.receiver import Received, first_arrivals
 from tests.conftest import free_port
+from tests.e2e.local_stack import Stack
 from tests.integration.webhooks.service import Client, open_client_of
 
 ACCOUNT = "acct_bench"
@@ -126,8 +128,9 @@ class Webhooks:
 
 
 @asynccontextmanager
-async def open_webhooks(status: dict[str, Any], *, database: str, role: str) -> AsyncIterator[Webhooks]:
+async def open_webhooks(stack: Stack, *, database: str, role: str) -> AsyncIterator[Webhooks]:
     """Starts a process on the stack's PostgreSQL. It serves by then."""
+    status = stack.status()
     port = int(status["database"]["webhooks"].rsplit(":", 1)[1].split("/")[0])
     await asyncio.to_thread(postgres.ensure_database, port, database)
     url = postgres.database_url(port, database)
@@ -135,6 +138,7 @@ async def open_webhooks(status: dict[str, Any], *, database: str, role: str) -> 
     internal, admin, health = (f"127.0.0.1:{free_port()}" for _ in range(3))
     environment = {
         "WEBHOOKS_DATABASE_URL": url,
+        "WEBHOOKS_KEY_CHECKSUM_SECRETS_FILE": str(StackFolder(stack.folder).key_checksum_secrets),
         "WEBHOOKS_PUBLIC_ADDRESS": "127.0.0.1:0",
         "WEBHOOKS_INTERNAL_ADDRESS": internal,
         "WEBHOOKS_ADMIN_ADDRESS": admin,

@@ -9,8 +9,10 @@ from typing import Any
 
 from services.common.migrate import migrate
 from services.devstack import postgres
+from services.devstack.folder import StackFolder
 from tests.conftest import free_port
 from tests.e2e.edge_process import running_edge
+from tests.e2e.local_stack import Stack
 
 
 @asynccontextmanager
@@ -25,8 +27,9 @@ async def open_edge(status: dict[str, Any], jobs_target: str) -> AsyncIterator[s
         yield edge.address
 
 
-async def start_api(opened: AsyncExitStack, status: dict[str, Any], *, database: str) -> tuple[str, str]:
+async def start_api(opened: AsyncExitStack, stack: Stack, *, database: str) -> tuple[str, str]:
     """Starts a jobs api process, without a worker, on a database of its own. Returns its address and database."""
+    status = stack.status()
     port = int(status["database"]["jobs"].rsplit(":", 1)[1].split("/")[0])
     await asyncio.to_thread(postgres.ensure_database, port, database)
     url = postgres.database_url(port, database)
@@ -34,6 +37,7 @@ async def start_api(opened: AsyncExitStack, status: dict[str, Any], *, database:
     address = f"127.0.0.1:{free_port()}"
     settings = {
         "JOBS_DATABASE_URL": url,
+        "JOBS_KEY_CHECKSUM_SECRETS_FILE": str(StackFolder(stack.folder).key_checksum_secrets),
         "JOBS_PUBLIC_ADDRESS": address,
         "JOBS_ADMIN_ADDRESS": "127.0.0.1:0",
         "JOBS_HEALTH_ADDRESS": "127.0.0.1:0",

@@ -60,7 +60,7 @@ async def measure_usage(stack: Stack) -> list[Row]:
     accounts = {count: stack.create_account(f"usage {count}") for count in (SHORT, LONG)}
     async with AsyncExitStack() as opened:
         status = stack.status()
-        api, database_url = await start_api(opened, status, database=DATABASE)
+        api, database_url = await start_api(opened, stack, database=DATABASE)
         await asyncio.to_thread(_fill, database_url, accounts)
         edge = await opened.enter_async_context(open_edge(status, api))
         for count, account in accounts.items():

@@ -71,7 +71,7 @@ async def measure_waiting(stack: Stack) -> list[Row]:
     """Measures a jobs api process of its own behind an edge, and ends the jobs itself, as a worker elsewhere would."""
     async with AsyncExitStack() as opened:
         status = stack.status()
-        api, database_url = await start_api(opened, status, database=DATABASE)
+        api, database_url = await start_api(opened, stack, database=DATABASE)
         accounts = [
             await asyncio.to_thread(stack.create_account, f"waits {number}") for number in range(ACCOUNTS)
         ]

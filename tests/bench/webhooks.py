@@ -29,7 +29,7 @@ SAMPLE_SECONDS = 0.25
 
 async def measure_webhooks(stack: Stack) -> list[Row]:
     """Measures webhooks processes of its own on the stack's PostgreSQL. All events are one account's."""
-    opened = partial(open_webhooks, stack.status())
+    opened = partial(open_webhooks, stack)
     async with running_receiver(ports=2) as receiver:
         async with opened(database="webhooks_bench", role="all") as webhooks:
             await _warm(webhooks, receiver)

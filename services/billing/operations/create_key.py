@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from services.billing.domain import AuditNote, Key, NewKey, account_not_found
 from services.billing.ports import Accounts, Keys
-from services.common.authentication import KEY_PREFIXES, RANDOM_LENGTH, key_checksum
 from services.common.ids import new_id
+from services.common.key_forms import KEY_PREFIXES, RANDOM_LENGTH, KeyForms
 
 ALPHABET = string.ascii_letters + string.digits
 HINT_ENDING_LENGTH = 4
@@ -22,7 +22,7 @@ class Secret(NamedTuple):
 
 
 async def create_key(
-    *, account_id: str, environment: str, note: AuditNote, accounts: Accounts, keys: Keys
+    *, account_id: str, environment: str, note: AuditNote, accounts: Accounts, keys: Keys, forms: KeyForms
 ) -> tuple[str, Key]:
     """Issues a key and returns it whole, this once. Each call issues another one.
 
@@ -31,7 +31,7 @@ async def create_key(
     contract = await accounts.contract(account_id)
     if contract is None:
         raise account_not_found(account_id)
-    secret = draw_secret(contract, environment)
+    secret = draw_secret(contract, environment, forms=forms)
     new = NewKey(
         key_id=new_id("key"),
         account_id=account_id,
@@ -42,11 +42,13 @@ async def create_key(
     return secret.whole, await keys.add(new, note=note)
 
 
-def draw_secret(contract: str, environment: str, *, choose: Callable[[str], str] = secrets.choice) -> Secret:
-    """Returns a key in the form of its contract and environment: prefix, random part and checksum."""
+def draw_secret(
+    contract: str, environment: str, *, forms: KeyForms, choose: Callable[[str], str] = secrets.choice
+) -> Secret:
+    """Returns a key in the form of its contract and environment: prefix, random part and signed checksum."""
     prefix = KEY_PREFIXES[contract, environment]
     body = prefix + "".join(choose(ALPHABET) for _ in range(RANDOM_LENGTH))
-    whole = body + key_checksum(body)
+    whole = forms.complete(body)
     return Secret(
         whole=whole,
         sha256=hashlib.sha256(whole.encode()).digest(),

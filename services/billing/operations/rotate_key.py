@@ -2,10 +2,11 @@ from services.billing.domain import AuditNote, Key, key_not_found
 from services.billing.operations.create_key import draw_secret
 from services.billing.ports import Accounts, Keys
 from services.common.errors import Reason, ServiceError
+from services.common.key_forms import KeyForms
 
 
 async def rotate_key(
-    key_id: str, *, overlap_seconds: int, note: AuditNote, accounts: Accounts, keys: Keys
+    key_id: str, *, overlap_seconds: int, note: AuditNote, accounts: Accounts, keys: Keys, forms: KeyForms
 ) -> tuple[str, Key]:
     """Gives a key a new secret and returns it whole, this once. Each call gives it another one.
 
@@ -17,7 +18,7 @@ async def rotate_key(
         raise key_not_found(key_id)
     contract = await accounts.contract(key.account_id)
     assert contract is not None, "no account is ever deleted"
-    secret = draw_secret(contract, key.environment)
+    secret = draw_secret(contract, key.environment, forms=forms)
     rotated = await keys.rotate(
         key_id, sha256=secret.sha256, hint=secret.hint, overlap_seconds=overlap_seconds, note=note
     )

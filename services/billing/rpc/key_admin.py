@@ -15,6 +15,7 @@ from services.billing.operations.set_key_limits import set_key_limits
 from services.billing.operations.set_key_models import set_key_models
 from services.billing.operations.set_key_rules import set_key_rules
 from services.billing.ports import Accounts, Keys
+from services.common.key_forms import KeyForms
 
 Context = ServicerContext[Any, Any]
 
@@ -22,9 +23,10 @@ Context = ServicerContext[Any, Any]
 class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
     """API keys, for operators."""
 
-    def __init__(self, *, accounts: Accounts, keys: Keys) -> None:
+    def __init__(self, *, accounts: Accounts, keys: Keys, forms: KeyForms) -> None:
         self._accounts = accounts
         self._keys = keys
+        self._forms = forms
 
     @override
     async def CreateKey(
@@ -36,6 +38,7 @@ class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
             note=parse_note(request.audit),
             accounts=self._accounts,
             keys=self._keys,
+            forms=self._forms,
         )
         return key_admin_service_pb2.CreateKeyResponse(secret=secret, key=render_key(key))
 
@@ -63,6 +66,7 @@ class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
             note=parse_note(request.audit),
             accounts=self._accounts,
             keys=self._keys,
+            forms=self._forms,
         )
         return key_admin_service_pb2.RotateKeyResponse(secret=secret, key=render_key(key))
 

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from reelgate.internal.ledger.v1 import ledger_service_pb2, ledger_service_pb2_grpc
 from reelgate.video.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 
-from services.common.authentication import KEY_PREFIXES, RANDOM_LENGTH, key_checksum
+from services.common.key_forms import KEY_PREFIXES, RANDOM_LENGTH, older_checksum
 from tests.e2e.contract.conftest import History, path_of
 from tests.e2e.customer import VIDEOS, open_customer
 from tests.e2e.edge.client import Answer, assert_refused
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 REVOCATION_SECONDS_MAX = 5.0
 CALL_SECONDS_MAX = 10.0
 BODY = KEY_PREFIXES["seedancee2", "live"] + "0" * RANDOM_LENGTH
-UNKNOWN_KEY = BODY + key_checksum(BODY)
+UNKNOWN_KEY = BODY + older_checksum(BODY)
 """Well formed, and nobody's."""
 ENDPOINTS = (VIDEOS, f"{VIDEOS}/vid_1", "/v1/models", "/v1/models/pro", "/v1/usage", "/v1/balance")
 

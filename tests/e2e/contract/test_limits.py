@@ -71,7 +71,7 @@ async def test_two_jobs_processes_behind_two_edges_let_through_no_more_than_one(
     async with AsyncExitStack() as opened:
         enter = opened.enter_async_context
         database = status["database"]["jobs"].rpartition("/")[2]
-        second_api, _ = await start_api(opened, status, database=database)
+        second_api, _ = await start_api(opened, stack, database=database)
         second_edge = f"http://{await enter(open_edge(status, second_api))}"
         customers = [
             await enter(open_customer(edge, account.keys["live"])) for edge in (stack.edge, second_edge)

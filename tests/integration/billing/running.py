@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from pydantic import SecretStr
 from reelgate.admin.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
@@ -27,6 +28,7 @@ from services.billing.wiring import Running, open_billing
 from services.billing.workers import run_once
 from services.common.client import open_channel
 from services.common.database import open_pool
+from tests.conftest import KEY_SECRET
 
 CREDIT = 1_000_000
 HOLD_SECONDS = 3600
@@ -37,6 +39,7 @@ NOTE = audit_pb2.AuditNote(actor="tests", reason="welcome")
 def settings_for(database_url: str, **changes: Any) -> BillingSettings:
     return BillingSettings(
         database_url=database_url,
+        key_checksum_secrets=(SecretStr(KEY_SECRET),),
         **{
             "public_address": "127.0.0.1:0",
             "internal_address": "127.0.0.1:0",

@@ -10,9 +10,14 @@ from reelgate.admin.v1 import key_admin_service_pb2
 from reelgate.internal.keys.v1 import key_service_pb2
 
 from services.billing.store.keys import _FIND_KEY, SqlKeys
-from services.common.authentication import CACHE_SECONDS, KEY_PREFIXES, KeyCache, is_well_formed
+from services.common.authentication import (
+    CACHE_SECONDS,
+    KeyCache,
+)
 from services.common.database import open_pool
 from services.common.errors import Reason, ServiceError
+from services.common.key_forms import KEY_PREFIXES, KeyForm, KeyForms
+from tests.conftest import KEY_SECRET
 from tests.integration.billing.running import NOTE, Billing
 
 
@@ -57,7 +62,7 @@ async def test_a_new_key_has_the_form_of_its_contract_and_is_found_by_its_hash(
 
     created = await billing.new_key(account, environment)
 
-    assert is_well_formed(created.secret)
+    assert KeyForms([KEY_SECRET]).form_of(created.secret) is KeyForm.SIGNED
     assert created.secret.startswith(KEY_PREFIXES[contract, environment])
     assert created.key.hint == f"{KEY_PREFIXES[contract, environment]}…{created.secret[-4:]}"
     assert created.key.environment == environment
@@ -124,7 +129,7 @@ async def test_a_rotated_key_is_the_same_key_with_another_secret(billing: Billin
 
     rotated = await _rotate(billing, created.key.key_id)
 
-    assert is_well_formed(rotated.secret)
+    assert KeyForms([KEY_SECRET]).form_of(rotated.secret) is KeyForm.SIGNED
     assert rotated.secret != created.secret
     assert rotated.key.hint.endswith(rotated.secret[-4:])
     assert rotated.key.HasField("previous_until")
@@ -293,7 +298,7 @@ async def test_a_disabled_key_stops_working_within_the_time_of_the_cache(billing
     created = await billing.new_key(await billing.account())
     seconds = 1000.0
     async with open_pool(billing.database_url, name="keys", connections_max=1) as pool:
-        cache = KeyCache(SqlKeys(pool).find, monotonic=lambda: seconds)
+        cache = KeyCache(SqlKeys(pool).find, forms=KeyForms([KEY_SECRET]), monotonic=lambda: seconds)
         before = await cache.find(created.secret)
         await _disable(billing, created.key.key_id)
 

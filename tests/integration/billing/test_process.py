@@ -16,7 +16,7 @@ from services.billing.settings import BillingSettings
 from services.billing.tables import metadata
 from services.common.process import run_service
 from services.devstack import postgres
-from tests.conftest import MakeDatabase, free_port
+from tests.conftest import KEY_SECRET, MakeDatabase, free_port
 from tests.integration.billing.running import NOTE
 
 STOP_SECONDS_MAX = 10
@@ -38,6 +38,7 @@ async def test_a_process_serves_and_stops_gracefully_when_told_to(make_database:
     process = _start(
         "api",
         BILLING_DATABASE_URL=make_database("billing"),
+        BILLING_KEY_CHECKSUM_SECRETS=KEY_SECRET,
         BILLING_PUBLIC_ADDRESS="127.0.0.1:0",
         BILLING_INTERNAL_ADDRESS="127.0.0.1:0",
         BILLING_ADMIN_ADDRESS=admin_address,
@@ -71,7 +72,7 @@ def test_migrate_brings_an_empty_database_to_the_tables_that_statements_name(pos
             kind=BillingSettings,
             processes=PROCESSES,
             arguments=["migrate"],
-            environment={"BILLING_DATABASE_URL": url},
+            environment={"BILLING_DATABASE_URL": url, "BILLING_KEY_CHECKSUM_SECRETS": KEY_SECRET},
         )
         for _ in range(2)
     ]

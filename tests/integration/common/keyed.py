@@ -21,12 +21,17 @@ from reelgate.video.v1.video_service_pb2_grpc import (
     add_VideoServiceServicer_to_server,
 )
 
-from services.common.authentication import KEY_PREFIXES, Caller, KeyCache, authenticated, key_checksum
+from services.common.authentication import (
+    Caller,
+    KeyCache,
+    authenticated,
+)
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.database import Pool, open_pool
 from services.common.idempotency import idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
+from services.common.key_forms import KEY_PREFIXES, older_checksum
 from services.common.reservation import Reservation, reservation
 from services.common.serve import Port, serve
 
@@ -99,7 +104,7 @@ class Answer:
 def api_key(number: int = 1) -> str:
     """Returns a key that the service knows."""
     body = KEY_PREFIXES["seedancee2", "live"] + f"{number:032d}"
-    return body + key_checksum(body)
+    return body + older_checksum(body)
 
 
 def a_caller(account_id: str, key_id: str) -> Caller:

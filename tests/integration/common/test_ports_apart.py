@@ -15,7 +15,7 @@ from services.edge.settings import EdgeSettings
 from services.jobs.settings import JobsSettings
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import open_webhooks
-from tests.conftest import MakeDatabase
+from tests.conftest import KEY_SECRET, MakeDatabase
 from tests.integration.billing.running import running_billing
 
 FREE = "127.0.0.1:0"
@@ -40,6 +40,7 @@ async def doors(make_database: MakeDatabase) -> AsyncIterator[dict[Door, str]]:
         billing = (await stack.enter_async_context(running_billing(make_database("billing")))).running
         settings = WebhooksSettings(
             database_url=make_database("webhooks"),
+            key_checksum_secrets=(SecretStr(KEY_SECRET),),
             public_address=FREE,
             internal_address=FREE,
             admin_address=FREE,

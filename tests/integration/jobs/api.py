@@ -24,11 +24,9 @@ from reelgate.usage.v1.usage_service_pb2_grpc import UsageServiceStub, add_Usage
 from reelgate.video.v1.video_service_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 
 from services.common.authentication import (
-    KEY_PREFIXES,
     Caller,
     KeyCache,
     authenticated,
-    key_checksum,
 )
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
@@ -36,6 +34,7 @@ from services.common.clock import utc_now
 from services.common.database import Pool
 from services.common.egress import UrlPolicy, check_url
 from services.common.ids import new_id
+from services.common.key_forms import KEY_PREFIXES, older_checksum
 from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, serve
 from services.common.validation import validated
 from services.jobs.convert.events import render_event
@@ -131,7 +130,7 @@ class Api:
     ) -> str:
         """Returns a new key of an account that has plenty of credits."""
         body = KEY_PREFIXES[contract, environment] + f"{next(self._numbers):032d}"
-        key = body + key_checksum(body)
+        key = body + older_checksum(body)
         self.callers[sha256(key.encode()).digest()] = Caller(
             key_id=f"key_{len(self.callers)}",
             account_id=account_id,

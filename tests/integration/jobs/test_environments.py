@@ -30,7 +30,7 @@ from services.jobs.wiring import open_jobs
 from services.simulator.scenarios import SCENARIOS
 from services.simulator.server import serve_simulator
 from services.simulator.settings import Mode, SimulatorSettings
-from tests.conftest import MakeDatabase
+from tests.conftest import KEY_SECRET, MakeDatabase
 from tests.fakes.ark_server import ArkServer, Reply
 from tests.fakes.upstream import ScriptedMedia, ScriptedProvider
 from tests.integration.billing.running import Billing, running_billing
@@ -86,6 +86,7 @@ async def plant(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Pl
             database_url=url,
             admin_address="127.0.0.1:0",
             health_address="127.0.0.1:0",
+            key_checksum_secrets=(SecretStr(KEY_SECRET),),
             public_address="127.0.0.1:0",
             billing_target=billing.running.internal_address,
             webhooks_target=billing.running.internal_address,

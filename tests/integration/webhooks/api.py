@@ -17,7 +17,11 @@ from reelgate.webhooks.v1.webhooks_service_pb2_grpc import (
     add_WebhooksServiceServicer_to_server,
 )
 
-from services.common.authentication import KEY_PREFIXES, Caller, KeyCache, authenticated, key_checksum
+from services.common.authentication import (
+    Caller,
+    KeyCache,
+    authenticated,
+)
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.clock import utc_now
@@ -26,6 +30,7 @@ from services.common.egress import UrlPolicy, check_url
 from services.common.idempotency import idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id
+from services.common.key_forms import KEY_PREFIXES, older_checksum
 from services.common.serve import Port, serve
 from services.common.validation import validated
 from services.webhooks.rpc.webhooks import Needs, WebhooksServicer
@@ -66,7 +71,7 @@ class Api:
         self, account_id: str = "acct_1", *, contract: str = "seedancee2", environment: str = "live"
     ) -> str:
         body = KEY_PREFIXES[contract, environment] + f"{len(self.callers):032d}"
-        key = body + key_checksum(body)
+        key = body + older_checksum(body)
         self.callers[sha256(key.encode()).digest()] = Caller(
             key_id=f"key_{len(self.callers)}",
             account_id=account_id,

@@ -4,7 +4,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from services.webhooks.settings import WebhooksSettings
-from tests.conftest import MakeDatabase
+from tests.conftest import KEY_SECRET, MakeDatabase
 from tests.integration.webhooks.receiver import Receiver, open_receiver
 from tests.integration.webhooks.service import Database
 
@@ -14,6 +14,7 @@ def settings(make_database: MakeDatabase) -> WebhooksSettings:
     return WebhooksSettings.model_validate(
         {
             "database_url": make_database("webhooks"),
+            "key_checksum_secrets": KEY_SECRET,
             "internal_address": "127.0.0.1:0",
             "public_address": "127.0.0.1:0",
             "admin_address": "127.0.0.1:0",

@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.common.client import open_channel
 from services.webhooks.settings import WebhooksSettings
-from tests.conftest import free_port
+from tests.conftest import KEY_SECRET, free_port
 
 START_SECONDS = 30.0
 
@@ -23,6 +23,7 @@ async def dispatcher_process(settings: WebhooksSettings) -> AsyncIterator[asynci
         "PYTHONPATH": os.pathsep.join(sys.path),
         "WEBHOOKS_DATABASE_URL": settings.database_url,
         "WEBHOOKS_HEALTH_ADDRESS": address,
+        "WEBHOOKS_KEY_CHECKSUM_SECRETS": KEY_SECRET,
         "WEBHOOKS_BILLING_TARGET": settings.billing_target,
         "WEBHOOKS_SECRET_KEY": settings.secret_key.get_secret_value(),
         "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": "127.0.0.0/8",

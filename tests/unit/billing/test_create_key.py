@@ -7,8 +7,9 @@ import pytest
 from services.billing.domain import AuditNote, Key, KeyRules, NewKey, Spending, SpendLimits
 from services.billing.operations.create_key import ALPHABET, create_key, draw_secret
 from services.billing.ports import Accounts, Keys
-from services.common.authentication import KEY_PREFIXES, is_well_formed
+from services.common.key_forms import KEY_PREFIXES, KeyForm, KeyForms
 
+FORMS = KeyForms(["a secret of the tests"])
 NOTE = AuditNote(actor="tests", reason="welcome")
 
 
@@ -48,22 +49,23 @@ async def _create(keys: KeptKeys) -> tuple[str, Key]:
         note=NOTE,
         accounts=cast("Accounts", OneAccount()),
         keys=cast("Keys", keys),
+        forms=FORMS,
     )
 
 
 def test_a_key_is_prefix_random_part_and_checksum() -> None:
     characters = iter("abcdefghijklmnopqrstuvwxyz012345")
 
-    secret = draw_secret("nextapi", "test", choose=lambda _: next(characters))
+    secret = draw_secret("nextapi", "test", forms=FORMS, choose=lambda _: next(characters))
 
-    assert secret.whole == "nxa_test_sk_abcdefghijklmnopqrstuvwxyz012345fa64c445"
+    assert secret.whole == "nxa_test_sk_abcdefghijklmnopqrstuvwxyz0123457f12922b18e74595"
     assert secret.sha256 == hashlib.sha256(secret.whole.encode()).digest()
-    assert secret.hint == "nxa_test_sk_…c445"
+    assert secret.hint == "nxa_test_sk_…4595"
 
 
 @pytest.mark.parametrize(("contract", "environment"), KEY_PREFIXES)
-def test_a_key_of_every_contract_and_environment_is_well_formed(contract: str, environment: str) -> None:
-    assert is_well_formed(draw_secret(contract, environment).whole)
+def test_a_key_of_every_contract_and_environment_is_signed(contract: str, environment: str) -> None:
+    assert FORMS.form_of(draw_secret(contract, environment, forms=FORMS).whole) is KeyForm.SIGNED
 
 
 async def test_only_the_hash_of_a_key_is_stored() -> None:

@@ -12,7 +12,6 @@ from reelgate.billing.v1 import billing_service_pb2
 from services.common import authentication
 from services.common.authentication import (
     CACHE_SECONDS,
-    KEY_PREFIXES,
     OPEN_TO_ALL,
     OUTAGE_RETRY_SECONDS,
     OUTAGE_SECONDS_MAX,
@@ -20,11 +19,10 @@ from services.common.authentication import (
     KeyCache,
     authenticated,
     caller,
-    is_well_formed,
-    key_checksum,
     presented_key,
 )
 from services.common.errors import Reason, ServiceError
+from services.common.key_forms import KEY_PREFIXES, KeyForm, KeyForms, older_checksum
 
 ACME = Caller(key_id="key_1", account_id="acct_1", environment="live", contract="seedancee2")
 METHOD = "/reelgate.billing.v1.BillingService/GetBalance"
@@ -32,7 +30,7 @@ METHOD = "/reelgate.billing.v1.BillingService/GetBalance"
 
 def key(prefix: str = "sk_seedancee2_live_", fill: str = "A") -> str:
     body = prefix + fill * 32
-    return body + key_checksum(body)
+    return body + older_checksum(body)
 
 
 class Keys:
@@ -79,7 +77,7 @@ class Call:
 
 @pytest.mark.parametrize("prefix", KEY_PREFIXES.values())
 def test_a_key_with_its_checksum_is_well_formed(prefix: str) -> None:
-    assert is_well_formed(key(prefix))
+    assert KeyForms().form_of(key(prefix)) is KeyForm.OLDER
 
 
 @pytest.mark.parametrize(
@@ -96,7 +94,7 @@ def test_a_key_with_its_checksum_is_well_formed(prefix: str) -> None:
     ],
 )
 def test_a_mistyped_key_is_not_well_formed(mistyped: str) -> None:
-    assert not is_well_formed(mistyped)
+    assert KeyForms().form_of(mistyped) is None
 
 
 @pytest.mark.parametrize(
@@ -256,9 +254,15 @@ async def test_what_billing_answers_wrongly_is_no_outage() -> None:
         await cache.find(key())
 
 
-async def test_the_cache_forgets_the_oldest_when_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "CACHE_ENTRIES_MAX", 2)
-    keys = Keys()
+@pytest.mark.parametrize(
+    ("cache_max", "known"),
+    [("CACHE_ENTRIES_MAX", "ABC"), ("REFUSALS_MAX", "")],
+)
+async def test_a_cache_forgets_the_oldest_when_it_is_full(
+    monkeypatch: pytest.MonkeyPatch, cache_max: str, known: str
+) -> None:
+    monkeypatch.setattr(authentication, cache_max, 2)
+    keys = Keys(*(key(fill=fill) for fill in known))
     cache = KeyCache(keys.look_up)
     for fill in "ABC":
         await cache.find(key(fill=fill))

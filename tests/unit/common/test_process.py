@@ -56,6 +56,7 @@ def test_every_problem_of_the_settings_is_told_on_a_line_of_its_own(
         "BILLING_ADMIN_ADDRESS",
         "BILLING_CONNECTIONS_MAX",
         "BILLING_DATABASE_URL",
+        "BILLING_KEY_CHECKSUM_SECRETS",
         "BILLING_REFLECTION",
         "BILLING_TYPO",
     ]

@@ -6,9 +6,11 @@ import pytest
 
 from services.common.settings import SettingsError, load_settings
 from services.jobs.settings import JobsSettings
+from tests.conftest import KEY_SECRET
 
 REQUIRED = {
     "JOBS_DATABASE_URL": "postgresql://db/jobs",
+    "JOBS_KEY_CHECKSUM_SECRETS": KEY_SECRET,
     "JOBS_BILLING_TARGET": "billing:7101",
     "JOBS_WEBHOOKS_TARGET": "webhooks:7101",
     "JOBS_MEDIA_STORE_URL": "/media",

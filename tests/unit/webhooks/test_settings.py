@@ -5,10 +5,12 @@ import pytest
 from services.common.settings import SettingsError, load_settings
 from services.webhooks.__main__ import main
 from services.webhooks.settings import WebhooksSettings
+from tests.conftest import KEY_SECRET
 
 ENVIRONMENT = {
     "WEBHOOKS_DATABASE_URL": "postgresql://localhost/webhooks",
     "WEBHOOKS_INTERNAL_ADDRESS": "127.0.0.1:0",
+    "WEBHOOKS_KEY_CHECKSUM_SECRETS": KEY_SECRET,
     "WEBHOOKS_BILLING_TARGET": "127.0.0.1:1",
     "WEBHOOKS_SECRET_KEY": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
 }

@@ -1,0 +1,63 @@
+"""The forms of API keys: what a key tells of itself, without asking anybody."""
+
+import hmac
+import zlib
+from collections.abc import Sequence
+from enum import Enum
+
+KEY_LENGTH_MAX = 128
+KEY_PREFIXES = {
+    ("seedancee2", "live"): "sk_seedancee2_live_",
+    ("seedancee2", "test"): "sk_seedancee2_test_",
+    ("nextapi", "live"): "nxa_live_sk_",
+    ("nextapi", "test"): "nxa_test_sk_",
+}
+RANDOM_LENGTH = 32
+CHECKSUM_LENGTH = 16
+"""Of the signed form, in hexadecimal digits."""
+OLDER_CHECKSUM_LENGTH = 8
+
+
+class KeyForm(Enum):
+    """What stands behind the random part of a key."""
+
+    SIGNED = "signed"
+    """A truncated HMAC with a secret of ours: nobody else makes such a key."""
+    OLDER = "older"
+    """A CRC-32, which keys had before: it finds mistypes, but anybody can make one."""
+
+
+class KeyForms:
+    """Tells forms apart, and completes new keys.
+
+    The first of the secrets signs, and any of them is accepted. Without one only the older form is.
+    """
+
+    def __init__(self, secrets: Sequence[str] = ()) -> None:
+        self._secrets = [secret.encode() for secret in secrets]
+
+    def complete(self, body: str) -> str:
+        """Returns a whole key of the signed form: prefix and random part, then their checksum."""
+        return body + _signature(self._secrets[0], body)
+
+    def form_of(self, key: str) -> KeyForm | None:
+        """Returns the form a key has, or None if it is mistyped or made up. Costs a hash for each secret at most."""
+        if len(key) > KEY_LENGTH_MAX or not key.isascii():
+            return None
+        prefix = next((prefix for prefix in KEY_PREFIXES.values() if key.startswith(prefix)), None)
+        if prefix is None:
+            return None
+        body, checksum = key[: len(prefix) + RANDOM_LENGTH], key[len(prefix) + RANDOM_LENGTH :]
+        if len(checksum) == OLDER_CHECKSUM_LENGTH:
+            return KeyForm.OLDER if checksum == older_checksum(body) else None
+        is_ours = any(hmac.compare_digest(_signature(secret, body), checksum) for secret in self._secrets)
+        return KeyForm.SIGNED if is_ours else None
+
+
+def older_checksum(body: str) -> str:
+    """Returns what a key of the older form ends with: the CRC-32 of all before, in 8 hexadecimal digits."""
+    return f"{zlib.crc32(body.encode()):08x}"
+
+
+def _signature(secret: bytes, body: str) -> str:
+    return hmac.digest(secret, body.encode(), "sha256").hex()[:CHECKSUM_LENGTH]
