@@ -44,6 +44,7 @@ from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnava
 from services.media.keep import keep
 from services.media.limits import MediaLimits
 from services.media.names import media_names
+from services.media.prober import Prober
 from services.media.store import MediaStore
 
 log = logging.getLogger(__name__)
@@ -299,10 +300,17 @@ class MediaKeeper:
     """The port Media: results are fetched, checked and put into the store, a few at a time."""
 
     def __init__(
-        self, *, store: MediaStore, session: aiohttp.ClientSession, limits: MediaLimits, executor: Executor
+        self,
+        *,
+        store: MediaStore,
+        session: aiohttp.ClientSession,
+        prober: Prober,
+        limits: MediaLimits,
+        executor: Executor,
     ) -> None:
         self._store = store
         self._session = session
+        self._prober = prober
         self._limits = limits
         self._executor = executor
         self._room = asyncio.Semaphore(RESULTS_AT_ONCE_MAX)
@@ -320,6 +328,7 @@ class MediaKeeper:
                     want_last_frame=job.input.return_last_frame,
                     store=self._store,
                     session=self._session,
+                    prober=self._prober,
                     limits=self._limits,
                     executor=self._executor,
                 )

@@ -100,6 +100,7 @@ from services.jobs.store.withdrawals import SqlWithdrawals
 from services.jobs.store.work import SqlWork
 from services.jobs.workers import Step, Walker
 from services.media.limits import MediaLimits
+from services.media.prober import Prober
 from services.media.store import MediaStore
 from services.upstream.providers.ark.wire import parse_callback
 
@@ -112,6 +113,7 @@ ADMIT_SECONDS = 1.0
 KEEP_WAITING_SECONDS = 5.0
 REFUNDS_SECONDS = 5.0
 MEDIA_THREADS = 2
+PROBES_AT_ONCE_MAX = 2
 CALLS_MAX = 100
 """Calls of providers, or of a moderation endpoint, at the same time."""
 SEED_MAX = 2**31 - 1
@@ -326,10 +328,14 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
         session = await enter(open_egress_session(policy, connections_max=CALLS_MAX))
         results = await enter(open_egress_session(policy, connections_max=RESULTS_AT_ONCE_MAX))
         executor = stack.enter_context(ThreadPoolExecutor(MEDIA_THREADS, thread_name_prefix="media"))
+        limits = MediaLimits()
+        prober = Prober(limits=limits, processes_max=PROBES_AT_ONCE_MAX)
+        await enter(prober.running())
         media = MediaKeeper(
             store=MediaStore.open(settings.media_store_url, public_base_url=settings.media_base_url),
             session=results,
-            limits=MediaLimits(),
+            prober=prober,
+            limits=limits,
             executor=executor,
         )
         relay = partial(hand_over_events, outbox=SqlOutbox(pool), intake=IntakeClient(webhooks))

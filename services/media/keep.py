@@ -1,4 +1,3 @@
-import asyncio
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +7,7 @@ import aiohttp
 from services.media.fetch import fetched
 from services.media.limits import MediaLimits
 from services.media.names import MediaNames
-from services.media.probe import probe
+from services.media.prober import Prober
 from services.media.store import MediaStore
 
 VIDEO_TYPE = "video/mp4"
@@ -37,17 +36,17 @@ async def keep(
     want_last_frame: bool,
     store: MediaStore,
     session: aiohttp.ClientSession,
+    prober: Prober,
     limits: MediaLimits,
     executor: Executor | None = None,
 ) -> Kept:
     """Copies a provider's result into the store once it has proved to be a video. May be repeated at any time.
 
     The video is stored last: where it exists, everything exists. `executor` (the loop's own if None) is where
-    files are written and decoded. Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
+    files are written. Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
     """
     async with fetched(source_url, session=session, limits=limits, executor=executor) as file:
-        look = partial(probe, file.path, want_last_frame=want_last_frame, limits=limits)
-        probed = await asyncio.get_running_loop().run_in_executor(executor, look)
+        probed = await prober.probe(file.path, want_last_frame=want_last_frame)
         put = partial(store.put, timeout_seconds=limits.store_timeout_seconds)
         await put(names.poster, probed.poster_jpeg, media_type=PICTURE_TYPE)
         if probed.last_frame_jpeg is not None:

@@ -16,3 +16,8 @@ class MediaLimits:
     sample_count_max: int = 100_000
     """Over all streams of one file: a minute of 120 frames and 94 audio packets a second is an eighth of it."""
     decode_timeout_seconds: float = 60.0
+    probe_timeout_seconds: float = 120.0
+    """Of the clock on the wall, for all that is done with a file: more than its CPU time, so that a busy host does no harm."""
+    probe_cpu_seconds_max: int = 60
+    probe_memory_max: int = 1024 * MIB
+    """Of addresses. The largest frames with the most references that H.264 allows take half of it."""

@@ -1,17 +1,17 @@
 import io
+import os
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image
+from PIL import Image, JpegImagePlugin  # noqa: F401  loaded now, because later no file can be opened
 
 from services.media.errors import MediaRejectedError
 from services.media.limits import MediaLimits
+from services.media.probed import Probed
 
 POSTER_SIDE_MAX = 1280
 JPEG_QUALITY = 85
@@ -19,27 +19,14 @@ BRAND_PREFIXES = (b"iso", b"mp4", b"avc1", b"M4V", b"dash", b"cmf")
 CODECS = ("h264", "hevc")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Probed:
-    """What a file really is, and pictures of it. `duration_seconds` is that of the video stream."""
-
-    container: str
-    codec: str
-    duration_seconds: float
-    width: int
-    height: int
-    poster_jpeg: bytes
-    last_frame_jpeg: bytes | None
-
-
-def probe(path: Path, *, want_last_frame: bool, limits: MediaLimits) -> Probed:
-    """Proves that a file is a complete MP4 whose video can be decoded. Blocks: run it in a worker thread.
+def probe(file: int, *, want_last_frame: bool, limits: MediaLimits) -> Probed:
+    """Proves that an open file is a complete MP4 whose video can be decoded. Belongs into a process apart (`Prober`).
 
     Pixel count, duration and number of samples are checked before anything is decoded. Raises MediaRejectedError.
     """
-    _require_mp4(path)
+    _require_mp4(file)
     try:
-        with _opened(path, limits=limits) as container:
+        with _opened(file, limits=limits) as container:
             stream = _bounded_video(container, limits=limits)
             _require_whole(container, limits=limits)
             return _looked_at(container, stream, want_last_frame=want_last_frame, limits=limits)
@@ -47,25 +34,25 @@ def probe(path: Path, *, want_last_frame: bool, limits: MediaLimits) -> Probed:
         raise MediaRejectedError(f"undecodable: {type(error).__name__}") from error
 
 
-def _require_mp4(path: Path) -> None:
-    with path.open("rb") as file:
-        head = file.read(12)
+def _require_mp4(file: int) -> None:
+    head = os.pread(file, 12, 0)
     if head[4:8] != b"ftyp":
         raise MediaRejectedError("not an MP4 file: no ftyp box")
     if not head[8:12].startswith(BRAND_PREFIXES):
         raise MediaRejectedError(f"not an MP4 file: brand {head[8:12]!r}")
 
 
-def _opened(path: Path, *, limits: MediaLimits) -> InputContainer:
+def _opened(file: int, *, limits: MediaLimits) -> InputContainer:
     # The demuxer is named, so that no bytes can choose one that opens other files or addresses.
     # skip_frame keeps the stream analysis from decoding; it does not reach our own decoder.
     options = {
         "codec_whitelist": ",".join(CODECS),
         "max_pixels": str(limits.pixel_count_max),
-        "protocol_whitelist": "file",
+        "fd": str(file),
+        "protocol_whitelist": "fd",
         "skip_frame": "all",
     }
-    return av.open(str(path), format="mov", options=options, metadata_errors="ignore")
+    return av.open("fd:", format="mov", options=options, metadata_errors="ignore")
 
 
 def _bounded_video(container: InputContainer, *, limits: MediaLimits) -> VideoStream:

@@ -19,7 +19,7 @@ from services.media.errors import (
 from services.media.keep import Kept, keep
 from services.media.limits import MediaLimits
 from services.media.names import media_names
-from services.media.probe import probe
+from services.media.prober import Prober
 from services.media.store import MediaStore
 from tests.fakes.ark_server import ArkServer, Fault, Reply
 from tests.unit.media.clips import make_clip, shows_frame
@@ -36,6 +36,7 @@ class Place:
     folder: Path
     scratch: Path
     session: aiohttp.ClientSession
+    prober: Prober
     video: bytes
 
     async def keep(
@@ -52,6 +53,7 @@ class Place:
             want_last_frame=want_last_frame,
             store=MediaStore.open(str(self.folder), public_base_url="https://media.example"),
             session=self.session,
+            prober=self.prober,
             limits=limits,
         )
 
@@ -69,8 +71,16 @@ async def place(video: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    async with ArkServer() as host, aiohttp.ClientSession() as session:
-        yield Place(host=host, folder=tmp_path / "media", scratch=scratch, session=session, video=video)
+    prober = Prober(limits=LIMITS, processes_max=1)
+    async with ArkServer() as host, aiohttp.ClientSession() as session, prober.running():
+        yield Place(
+            host=host,
+            folder=tmp_path / "media",
+            scratch=scratch,
+            session=session,
+            prober=prober,
+            video=video,
+        )
     assert list(scratch.iterdir()) == []
 
 
@@ -221,6 +231,7 @@ async def test_link_of_another_kind_is_never_opened(place: Place, url: str) -> N
             want_last_frame=False,
             store=MediaStore.open(str(place.folder), public_base_url="https://media.example"),
             session=place.session,
+            prober=place.prober,
             limits=LIMITS,
         )
 
@@ -239,7 +250,7 @@ async def test_stored_video_implies_its_pictures(place: Place) -> None:
 async def test_stored_video_proves_to_be_one(place: Place) -> None:
     kept = await place.keep(Reply(body=place.video))
 
-    probed = probe(place.folder / NAMES.video, want_last_frame=False, limits=LIMITS)
+    probed = await place.prober.probe(place.folder / NAMES.video, want_last_frame=False)
 
     assert (probed.width, probed.height, probed.duration_seconds) == (
         kept.width,

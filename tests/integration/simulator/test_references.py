@@ -118,7 +118,7 @@ async def test_an_image_is_fetched_from_no_private_address_unless_it_is_opened(
     session: ClientSession, images: str, tmp_path: Path
 ) -> None:
     async with serve_simulator(
-        settings(folder=tmp_path, mode=Mode.RENDER, private_targets_allowed=())
+        settings(folder=tmp_path, mode=Mode.RENDER, private_targets_allowed="")
     ) as running:
         media = [image(f"{images}/red.png", "reference_image")]
         task = await Caller(session, running.url).succeeded(media=media)

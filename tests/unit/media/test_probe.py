@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from services.media import probe as probing
 from services.media.errors import MediaRejectedError
 from services.media.limits import MediaLimits
-from services.media.probe import POSTER_SIDE_MAX, probe
+from services.media.probe import POSTER_SIDE_MAX
+from services.media.probed import Probed
 from tests.unit.media.clips import make_clip, make_sound, shows_frame
 
 LIMITS = MediaLimits()
+
+
+def probe(path: Path, *, want_last_frame: bool, limits: MediaLimits) -> Probed:
+    with path.open("rb") as file:
+        return probing.probe(file.fileno(), want_last_frame=want_last_frame, limits=limits)
 
 
 def rejection(path: Path, *, want_last_frame: bool = False, limits: MediaLimits = LIMITS) -> str:

@@ -1,0 +1,70 @@
+"""What is asked of a probing process, and what it answers: plain JSON and bytes, because the answer is not trusted."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from services.media.errors import MediaRejectedError
+from services.media.limits import MediaLimits
+
+HEAD_END = b"\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """What a file really is, and pictures of it. `duration_seconds` is that of the video stream."""
+
+    container: str
+    codec: str
+    duration_seconds: float
+    width: int
+    height: int
+    poster_jpeg: bytes
+    last_frame_jpeg: bytes | None
+
+
+def render_question(*, want_last_frame: bool, limits: MediaLimits) -> bytes:
+    """Returns what parse_question understands."""
+    return json.dumps({"want_last_frame": want_last_frame, "limits": asdict(limits)}).encode()
+
+
+def parse_question(question: bytes) -> tuple[bool, MediaLimits]:
+    """Returns whether the last frame is wanted, and the limits."""
+    asked = json.loads(question)
+    return asked["want_last_frame"], MediaLimits(**asked["limits"])
+
+
+def render_answer(answer: Probed | MediaRejectedError) -> bytes:
+    """Returns what parse_answer understands: a line of JSON, then the pictures one after another."""
+    if isinstance(answer, MediaRejectedError):
+        return json.dumps({"rejected": answer.detail}).encode() + HEAD_END
+    last = answer.last_frame_jpeg
+    facts = {name: value for name, value in vars(answer).items() if not name.endswith("_jpeg")}
+    head = {**facts, "poster_bytes": len(answer.poster_jpeg), "has_last_frame": last is not None}
+    return json.dumps(head).encode() + HEAD_END + answer.poster_jpeg + (last or b"")
+
+
+def parse_answer(answer: bytes) -> Probed:
+    """Returns what a file is. Raises MediaRejectedError: for what the answer says, or because it is none."""
+    line, _, pictures = answer.partition(HEAD_END)
+    try:
+        head = json.loads(line)
+        if "rejected" in head:
+            raise MediaRejectedError(str(head["rejected"]))
+        return _probed(head, pictures)
+    except (ValueError, LookupError, TypeError) as error:
+        raise MediaRejectedError("undecodable: the decoder gave no answer") from error
+
+
+def _probed(head: Mapping[str, Any], pictures: bytes) -> Probed:
+    poster_bytes = int(head["poster_bytes"])
+    return Probed(
+        container=str(head["container"]),
+        codec=str(head["codec"]),
+        duration_seconds=float(head["duration_seconds"]),
+        width=int(head["width"]),
+        height=int(head["height"]),
+        poster_jpeg=pictures[:poster_bytes],
+        last_frame_jpeg=pictures[poster_bytes:] if head["has_last_frame"] is True else None,
+    )

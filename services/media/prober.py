@@ -1,0 +1,173 @@
+"""Files are looked at in processes apart: whatever a file does to its decoder, it does there."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from services.media.errors import MediaRejectedError, MediaUnavailableError
+from services.media.limits import MIB, MediaLimits
+from services.media.probed import Probed, parse_answer, render_question
+
+COMMAND = (sys.executable, "-I", "-m", "services.media.probe_process")
+ANSWER_BYTES_MAX = 64 * MIB
+"""A poster and the largest frame as pictures are a tenth of it."""
+LINE_BYTES_MAX = 4_096
+BLOCK_BYTES = 256 * 1024
+START_SECONDS_MAX = 60.0
+STOP_SECONDS = 1.0
+MARGIN_SECONDS = 30.0
+"""So much later than it promised, a process is no longer believed to answer."""
+
+
+class Prober:
+    """Says what files are, a few at a time. A file that harms its process is rejected; nothing else suffers."""
+
+    def __init__(self, *, limits: MediaLimits, processes_max: int, command: Sequence[str] = COMMAND) -> None:
+        self._limits = limits
+        self._command = command
+        self._processes_max = processes_max
+        self._room = asyncio.Semaphore(processes_max)
+        self._idle: list[_Process] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Has its processes ready soon, and ends them with the block."""
+        starting = [asyncio.create_task(self._start_ahead()) for _ in range(self._processes_max)]
+        try:
+            yield
+        finally:
+            for task in starting:
+                task.cancel()
+            await asyncio.gather(*starting, return_exceptions=True)
+            await asyncio.gather(*(process.stop() for process in self._idle))
+            self._idle.clear()
+
+    async def probe(self, path: Path, *, want_last_frame: bool) -> Probed:
+        """Returns what a file is. Raises MediaRejectedError, or MediaUnavailableError when nobody could look."""
+        async with self._room:
+            process = self._idle.pop() if self._idle else await _started(self._command)
+            is_well = False
+            try:
+                answer = await process.ask(path, want_last_frame=want_last_frame, limits=self._limits)
+                is_well = True
+            finally:
+                if is_well:
+                    self._idle.append(process)
+                else:
+                    process.kill()
+        return _read(*answer)
+
+    async def _start_ahead(self) -> None:
+        # Should it fail, the first file finds out, and says so.
+        with suppress(MediaUnavailableError):
+            async with self._room:
+                self._idle.append(await _started(self._command))
+
+
+class _Process:
+    def __init__(self, process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
+        self._process = process
+        self._control = control
+
+    async def ready(self) -> None:
+        """Raises MediaUnavailableError when it ends, or takes forever, before it is ready."""
+        try:
+            async with asyncio.timeout(START_SECONDS_MAX):
+                is_ready = bool(await self._receive())
+        except (TimeoutError, OSError):
+            is_ready = False
+        if not is_ready:
+            raise MediaUnavailableError("probing process did not start")
+
+    async def ask(
+        self, path: Path, *, want_last_frame: bool, limits: MediaLimits
+    ) -> tuple[bytes, dict[str, Any]]:
+        """Returns what was answered, and how the answering ended. Raises MediaUnavailableError when it is gone."""
+        try:
+            async with asyncio.timeout(limits.probe_timeout_seconds + MARGIN_SECONDS):
+                with self._send(
+                    path, render_question(want_last_frame=want_last_frame, limits=limits)
+                ) as ours:
+                    answer = await _read_all(ours)
+                ending = json.loads(await self._receive())
+        except (TimeoutError, OSError, ValueError) as error:
+            raise MediaUnavailableError(f"probing process failed: {type(error).__name__}") from error
+        if "failed" in ending:
+            raise MediaUnavailableError(f"probing process failed: {ending['failed']}")
+        return answer, ending
+
+    async def stop(self) -> None:
+        """Ends it: it does so by itself once nobody can ask it any more."""
+        self._control.close()
+        with suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self._process.wait, STOP_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends it at once, and whatever it is looking at."""
+        self._control.close()
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def _send(self, path: Path, question: bytes) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs, path.open("rb") as file:
+                socket.send_fds(self._control, [question], [file.fileno(), theirs.fileno()])
+        except OSError:
+            ours.close()
+            raise
+        ours.setblocking(False)
+        return ours
+
+    async def _receive(self) -> bytes:
+        return await asyncio.get_running_loop().sock_recv(self._control, LINE_BYTES_MAX)
+
+
+async def _started(command: Sequence[str]) -> _Process:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with theirs:
+        try:
+            # No `user` and no `preexec_fn`: they would fork this process, which gRPC does not survive.
+            started = subprocess.Popen(  # noqa: ASYNC220, S603  it returns once the program is loaded
+                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={}, cwd="/",
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            ours.close()
+            raise MediaUnavailableError(f"probing process did not start: {error.strerror}") from error
+    process = _Process(started, ours)
+    try:
+        await process.ready()
+    except BaseException:
+        process.kill()
+        raise
+    return process
+
+
+async def _read_all(answering: socket.socket) -> bytes:
+    loop = asyncio.get_running_loop()
+    answer = bytearray()
+    while block := await loop.sock_recv(answering, BLOCK_BYTES):
+        answer += block
+        if len(answer) > ANSWER_BYTES_MAX:
+            raise MediaRejectedError("undecodable: the decoder answers without end")
+    return bytes(answer)
+
+
+def _read(answer: bytes, ending: dict[str, Any]) -> Probed:
+    if ending["is_killed"]:
+        raise MediaRejectedError("decoding takes too long")
+    if ending["exit"] != 0:
+        raise MediaRejectedError(f"undecodable: the decoder ended with {ending['exit']}")
+    return parse_answer(answer)
