@@ -57,6 +57,9 @@ class Holds(Protocol):
     async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
         """Returns the holds with the lowest ids after one, lowest first."""
 
+    async def unconfirmed(self, *, age_seconds_min: int, after_id: str, holds_max: int) -> list[Hold]:
+        """Returns provisional holds of at least this age with the lowest ids after one, lowest first."""
+
 
 class Accounts(Protocol):
     """Accounts and what they have."""

@@ -1,4 +1,4 @@
-"""Billing's one background duty: what was set aside and never confirmed goes back."""
+"""Billing's one background duty: what was set aside and never resolved goes back."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ SWEEP_IDLE_SECONDS = 5.0
 
 
 async def run_once(*, holds: Holds) -> int:
-    """Expires a batch of overdue provisional holds. Returns how many."""
+    """Expires a batch of overdue holds. Returns how many."""
     return await holds.expire(holds_max=HOLDS_PER_SWEEP_MAX)
 
 

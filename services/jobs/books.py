@@ -99,6 +99,10 @@ class HoldState(StrEnum):
     EXPIRED = "expired"
 
 
+UNRESOLVED = frozenset({HoldState.PROVISIONAL, HoldState.CONFIRMED})
+"""The credits are set aside."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hold:
     """Credits set aside for a job, as billing says."""
@@ -110,6 +114,7 @@ class Hold:
     captured_micros: int
     refunded_micros: int
     state: HoldState
+    created_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,16 +66,17 @@ class LedgerClient:
     def __init__(self, channel: aio.Channel) -> None:
         self._stub = LedgerServiceStub(channel)
 
-    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> None:
+    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
         """Sets credits aside. Refuses with CREDITS_INSUFFICIENT or SPEND_LIMIT_EXCEEDED."""
         request = ledger_pb2.CreateHoldRequest(
             hold_id=hold_id,
             account_id=owner.account_id,
             environment=owner.environment,
             amount_micros=amount_micros,
-            key_id=key_id,
+            key_id=key_id or None,
         )
-        await self._stub.CreateHold(request, timeout=HOLD_TIMEOUT_SECONDS)
+        answer = await self._stub.CreateHold(request, timeout=HOLD_TIMEOUT_SECONDS)
+        return _parse_hold(answer.hold)
 
     async def available(self, owner: Owner) -> int:
         """Returns the micro-credits that can be spent."""
@@ -107,7 +108,7 @@ class LedgerClient:
 
 
 class HoldClient:
-    """The port Holds, at the billing service."""
+    """The ports Holds and UnconfirmedHolds, at the billing service."""
 
     def __init__(self, channel: aio.Channel) -> None:
         self._stub = LedgerServiceStub(channel)
@@ -126,6 +127,14 @@ class HoldClient:
         answer = await self._stub.ListHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
         return [_parse_hold(hold) for hold in answer.holds]
 
+    async def unconfirmed(self, *, age_seconds_min: int, after_id: str, holds_max: int) -> list[Hold]:
+        """Returns holds of jobs not begun, of at least this age, with the lowest ids after one, lowest first."""
+        request = ledger_pb2.ListUnconfirmedHoldsRequest(
+            age_seconds_min=age_seconds_min, after_hold_id=after_id or None, limit=holds_max
+        )
+        answer = await self._stub.ListUnconfirmedHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
+        return [_parse_hold(hold) for hold in answer.holds]
+
 
 def _parse_hold(hold: hold_pb2.Hold) -> Hold:
     return Hold(
@@ -136,6 +145,7 @@ def _parse_hold(hold: hold_pb2.Hold) -> Hold:
         captured_micros=hold.captured_micros,
         refunded_micros=hold.refunded_micros,
         state=_HOLD_STATE[hold.state],
+        created_at=datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=hold.created_at_millis),
     )
 
 

@@ -180,6 +180,17 @@ class Caps:
 
 CAPS_DEFAULT = Caps(account_jobs=100, key_jobs=100)
 
+CREATION_SECONDS_MAX = 300
+"""A job is stored so soon after its creation began, or not at all."""
+HOLD_REUSE_SECONDS_MAX = 360
+"""A creation that is repeated goes on with a hold that is not older."""
+ORPHAN_SECONDS = 900
+"""A hold of that age without a job belongs to nobody, and is given back."""
+assert CREATION_SECONDS_MAX < HOLD_REUSE_SECONDS_MAX, (
+    "a hold is replaced only when its job can no longer come"
+)
+assert HOLD_REUSE_SECONDS_MAX + CREATION_SECONDS_MAX < ORPHAN_SECONDS, "clocks may differ by some minutes"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Buyer:
@@ -297,14 +308,6 @@ class NewEvent:
     """From 1 for each job, without gaps."""
     body: bytes
     occurred_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaitingJob:
-    """A job that waits for a place at a provider, since when by the database clock."""
-
-    job_id: str
-    waited_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,6 @@ from services.jobs.domain import (
     State,
     Status,
     UsageCount,
-    WaitingJob,
 )
 from services.upstream.contract import Provider
 
@@ -47,7 +46,8 @@ class Jobs(Protocol):
     async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
         """Stores a job and makes it due, in one commit, unless there is one with its id.
 
-        A job above the caps waits for a place at a provider instead.
+        A job above the caps waits for a place at a provider instead. Refuses with UNAVAILABLE a job that was created
+        more than CREATION_SECONDS_MAX ago: its hold may be taken for one that nobody needs.
         """
 
     async def get(self, job_id: str, *, owner: Owner) -> Job | None:
@@ -121,11 +121,8 @@ class Waiting(Protocol):
     async def admit(self) -> int:
         """Gives free places to the oldest jobs that may have them. Returns how many jobs were let in."""
 
-    async def take_due(self, *, limit: int) -> list[WaitingJob]:
-        """Returns waiting jobs whose hold nobody has looked after for long. Nobody else gets them soon."""
-
-    async def keep(self, job_ids: Sequence[str], *, wait_seconds_max: float) -> None:
-        """Notes that the holds of jobs last until they have waited so long."""
+    async def overdue(self, *, wait_seconds_max: float, limit: int) -> list[str]:
+        """Returns the ids of jobs that have waited longer than this, the longest first."""
 
 
 class Withdrawals(Protocol):
@@ -207,8 +204,11 @@ class Intake(Protocol):
 class Ledger(Protocol):
     """The credits of accounts. Idempotent by hold id, which is the job id."""
 
-    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> None:
-        """Sets credits aside, counted to the account and the key. Refuses with CREDITS_INSUFFICIENT or SPEND_LIMIT_EXCEEDED."""
+    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
+        """Sets credits aside, counted to the account and the key, or returns the hold that there is, whatever its state.
+
+        Refuses with CREDITS_INSUFFICIENT or SPEND_LIMIT_EXCEEDED.
+        """
 
     async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
         """Makes the hold last so long from now, at least. Refuses with HOLD_EXPIRED."""
@@ -248,6 +248,13 @@ class Holds(Protocol):
 
     async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
         """Returns the holds with the lowest ids after one, lowest first."""
+
+
+class UnconfirmedHolds(Protocol):
+    """What billing knows about the credits set aside for jobs that are not begun."""
+
+    async def unconfirmed(self, *, age_seconds_min: int, after_id: str, holds_max: int) -> list[Hold]:
+        """Returns holds of jobs not begun, of at least this age, with the lowest ids after one, lowest first."""
 
 
 class Records(Protocol):

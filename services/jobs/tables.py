@@ -99,7 +99,6 @@ work = Table(
     Column("environment", Text, nullable=False, server_default=text("''")),
     Column("key_id", Text, nullable=False, server_default=text("''")),
     Column("admitted_at", Moment, server_default=text("now()")),
-    Column("hold_due_at", Moment),
     Index("work_due", "due_at"),
     Index("work_state_since", "state_since"),
     Index(
@@ -117,11 +116,10 @@ work = Table(
         text('job_id COLLATE "C"'),
         postgresql_where=text("admitted_at IS NULL AND state = 'pending'"),
     ),
-    Index("work_hold_due", "hold_due_at", postgresql_where=text("hold_due_at IS NOT NULL")),
 )
 """One narrow row for each unfinished job: when it is due, and who has it.
 
-One that is not admitted waits for a place at a provider: it is never due, but for somebody to look after its hold.
+One that is not admitted waits for a place at a provider: it is never due.
 """
 
 caps = Table(

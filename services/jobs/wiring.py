@@ -82,10 +82,11 @@ from services.jobs.settings import JobsSettings
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
+from services.jobs.steps.end_waits import end_waits
 from services.jobs.steps.hand_over_events import hand_over_events
-from services.jobs.steps.keep_waiting import keep_waiting
 from services.jobs.steps.recover import recover
 from services.jobs.steps.refund import refund
+from services.jobs.steps.return_orphans import Orphans
 from services.jobs.steps.settle_refunds import settle_refunds
 from services.jobs.steps.submit import submit
 from services.jobs.store.audit import SqlAudit
@@ -110,7 +111,8 @@ MOVED_TOPIC = "jobs_moved"
 RELAY_SECONDS = 1.0
 ADMIT_SECONDS = 1.0
 """A place that nobody was let in to, because a process died, stays free for so long at most."""
-KEEP_WAITING_SECONDS = 5.0
+END_WAITS_SECONDS = 5.0
+ORPHANS_SECONDS = 15.0
 REFUNDS_SECONDS = 5.0
 MEDIA_THREADS = 2
 PROBES_AT_ONCE_MAX = 2
@@ -349,8 +351,10 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
         await enter(running(repeat(forget, name="idempotency", idle_seconds=IDLE_SECONDS)))
         waiting = core.waiting(pool)
         await enter(running(repeat(waiting.admit, name="admit", idle_seconds=ADMIT_SECONDS)))
-        keep = partial(keep_waiting, waiting=waiting, withdrawals=SqlWithdrawals(pool), ledger=core.ledger)
-        await enter(running(repeat(keep, name="waiting", idle_seconds=KEEP_WAITING_SECONDS)))
+        end = partial(end_waits, waiting=waiting, withdrawals=SqlWithdrawals(pool))
+        await enter(running(repeat(end, name="waiting", idle_seconds=END_WAITS_SECONDS)))
+        orphans = Orphans(holds=core.holds, records=SqlRecords(pool), ledger=core.ledger)
+        await enter(running(repeat(orphans.return_once, name="orphans", idle_seconds=ORPHANS_SECONDS)))
         work = core.work(pool, waiting)
         walker = _walker(core, work, providers=providers_of(settings, session), media=media)
         await enter(walker.running(wake=core.wakeups.bell(WORK_BELL)))

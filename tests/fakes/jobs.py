@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from services.common.errors import Reason, ServiceError
+from services.jobs.books import Hold
 from services.jobs.domain import (
     CAPS_DEFAULT,
     Buyer,
@@ -78,12 +79,12 @@ class FakeLedger(MemoryLedger):
     available_micros: dict[tuple[str, str], int] = field(default_factory=dict)
     """By account and environment."""
 
-    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> None:
+    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
         purse = (owner.account_id, owner.environment)
         if self.available_micros.get(purse, 0) < amount_micros:
             raise ServiceError(Reason.CREDITS_INSUFFICIENT, "Your credit balance is too low. Please top up.")
-        await super().hold(hold_id, owner=owner, key_id=key_id, amount_micros=amount_micros)
         self.available_micros[purse] -= amount_micros
+        return await super().hold(hold_id, owner=owner, key_id=key_id, amount_micros=amount_micros)
 
     async def available(self, owner: Owner) -> int:
         self._reachable()

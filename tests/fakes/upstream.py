@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
+from services.jobs.books import Hold, HoldState
 from services.jobs.domain import (
     Job,
     Output,
@@ -94,13 +97,24 @@ class MemoryLedger:
     """Hold, amount and reason, by refund id."""
     key_id: dict[str, str] = field(default_factory=dict)
     lasts_seconds: dict[str, int] = field(default_factory=dict)
+    made_at: dict[str, datetime] = field(default_factory=dict)
     outage: Exception | None = None
 
-    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> None:
+    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
         self._reachable()
         self.state.setdefault(hold_id, "provisional")
         self.amount.setdefault(hold_id, amount_micros)
         self.key_id.setdefault(hold_id, key_id)
+        return Hold(
+            hold_id=hold_id,
+            account_id=owner.account_id,
+            environment=owner.environment,
+            amount_micros=self.amount[hold_id],
+            captured_micros=self.captured.get(hold_id, 0),
+            refunded_micros=sum(amount for of, amount, _ in self.refunds.values() if of == hold_id),
+            state=HoldState(self.state[hold_id]),
+            created_at=self.made_at.setdefault(hold_id, utc_now()),
+        )
 
     async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
         self._move(hold_id, "confirmed", lambda: None)

@@ -53,7 +53,7 @@ async def create(jobs: DyingJobs) -> FakeLedger:
     return ledger
 
 
-async def test_a_request_that_dies_before_the_job_is_stored_leaves_a_hold_that_expires() -> None:
+async def test_a_request_that_dies_before_the_job_is_stored_leaves_a_hold_without_a_job() -> None:
     jobs = DyingJobs()
 
     ledger = await create(jobs)

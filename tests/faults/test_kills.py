@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from services.jobs.domain import ORPHAN_SECONDS
 from tests.e2e.customer import VIDEOS, Customer, open_customer
 from tests.e2e.local_stack import Account, Stack
 from tests.e2e.receiver import Receiver
@@ -34,7 +35,7 @@ SPREAD_SECONDS_MAX = 60.0
 RESTART_SECONDS_MAX = 90.0
 END_SECONDS_MAX = 240.0
 """A lost job is taken over after 15 s, a lost request repeated after 30 s; the rest is for slow machines."""
-EXPIRY_SECONDS_MAX = 90.0
+RETURN_SECONDS_MAX = 90.0
 PROMPTS = (
     *("[simulate: rate limit 3]",) * 2,
     *("[simulate: lost response]",) * 2,
@@ -151,23 +152,24 @@ async def until_restarted(stack: Stack, victim: dict[str, Any]) -> None:
 
 async def aftermath(books: Books, customer: Customer, account: Account, accepted: list[str]) -> Aftermath:
     videos = await until_all_ended(customer, seconds=END_SECONDS_MAX)
-    await expire_provisional_holds(books, account)
+    await until_orphans_are_returned(books, account)
     balance = await customer.get("/v1/balance")
     return Aftermath(account=account, accepted=accepted, videos=videos, balance=balance)
 
 
-async def expire_provisional_holds(books: Books, account: Account) -> None:
-    """Lets ten minutes pass for the holds of requests that died, and waits until they are swept."""
+async def until_orphans_are_returned(books: Books, account: Account) -> None:
+    """Makes the holds of requests that died old enough to be taken for orphans, and waits until jobs gave them back."""
     books.rows(
         "billing",
-        """UPDATE holds SET expires_at = clock_timestamp()
+        """UPDATE holds SET created_at = created_at - make_interval(secs => %(seconds)s)
         WHERE account_id = %(owner)s AND state = 'provisional' RETURNING hold_id""",
         owner=account.account_id,
+        seconds=float(ORPHAN_SECONDS),
     )
     left: LiteralString = "SELECT hold_id FROM holds WHERE account_id = %(owner)s AND resolved_at IS NULL"
-    deadline = time.monotonic() + EXPIRY_SECONDS_MAX
+    deadline = time.monotonic() + RETURN_SECONDS_MAX
     while found := books.rows("billing", left, owner=account.account_id):
-        assert time.monotonic() < deadline, f"not swept: {found}"
+        assert time.monotonic() < deadline, f"not given back: {found}"
         await asyncio.sleep(POLL_SECONDS)
 
 

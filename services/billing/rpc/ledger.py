@@ -90,3 +90,14 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
     ) -> ledger_service_pb2.ListHoldsResponse:
         found = await self._holds.page(after_id=request.after_hold_id, holds_max=request.limit)
         return ledger_service_pb2.ListHoldsResponse(holds=map(render_hold, found))
+
+    @override
+    async def ListUnconfirmedHolds(
+        self, request: ledger_service_pb2.ListUnconfirmedHoldsRequest, context: Context
+    ) -> ledger_service_pb2.ListUnconfirmedHoldsResponse:
+        found = await self._holds.unconfirmed(
+            age_seconds_min=request.age_seconds_min,
+            after_id=request.after_hold_id,
+            holds_max=request.limit,
+        )
+        return ledger_service_pb2.ListUnconfirmedHoldsResponse(holds=map(render_hold, found))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Text, bindparam, cast, func, select
+from sqlalchemy import BigInteger, Integer, Text, bindparam, cast, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -81,6 +81,17 @@ _PAGE = Query(
     .order_by(holds.c.hold_id)
     .limit(bindparam("holds_max"))
 )
+UNCONFIRMED = Query(
+    # The state is written out, so that the index of provisional holds is used.
+    _HOLDS.where(
+        holds.c.state == literal_column("'provisional'"),
+        holds.c.hold_id > bindparam("after_id"),
+        holds.c.created_at
+        <= func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, bindparam("age_seconds")),
+    )
+    .order_by(holds.c.hold_id)
+    .limit(bindparam("holds_max"))
+)
 
 
 class SqlHolds:
@@ -116,6 +127,13 @@ class SqlHolds:
     async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
         """See Holds."""
         return [_hold(row) for row in await fetch(self._pool, _PAGE, after_id=after_id, holds_max=holds_max)]
+
+    async def unconfirmed(self, *, age_seconds_min: int, after_id: str, holds_max: int) -> list[Hold]:
+        """See Holds."""
+        rows = await fetch(
+            self._pool, UNCONFIRMED, age_seconds=age_seconds_min, after_id=after_id, holds_max=holds_max
+        )
+        return [_hold(row) for row in rows]
 
     async def _create(self, batch: Sequence[NewHold]) -> list[Hold | HoldRefusal]:
         rows = await fetch(

@@ -70,7 +70,7 @@ async def create_video(
     try:
         await store(job)
     except Exception:
-        # The hold expires by itself; giving it back now only spares the customer the wait.
+        # A hold without a job goes back by itself; giving it back now only spares the customer the wait.
         with suppress(Exception):
             await ledger.release(job.id)
         raise

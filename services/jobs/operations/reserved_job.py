@@ -5,11 +5,10 @@ from dataclasses import replace
 
 from services.common.errors import Reason, ServiceError
 from services.common.reservation import ReservationSpentError, ReservedId
-from services.jobs.domain import Job, Owner, Status
+from services.jobs.books import UNRESOLVED
+from services.jobs.domain import HOLD_REUSE_SECONDS_MAX, Job, Owner, Status
 from services.jobs.ports import Jobs, Ledger
 
-HOLD_SECONDS = 600
-"""As long as a new hold lasts."""
 GONE = frozenset({Reason.HOLD_EXPIRED, Reason.HOLD_RELEASED})
 
 
@@ -32,23 +31,30 @@ async def store_reserved(
         await ledger.hold(job.id, owner=job.owner, key_id=job.key_id, amount_micros=job.reserved_micros)
         await store(job)
         return job
-    await _hold_again(job, ledger=ledger)
-    await store(job)
-    return await find_reserved(reserved, owner=job.owner, jobs=jobs) or job
+    if await _is_held_again(job, ledger=ledger):
+        await store(job)
+        return await find_reserved(reserved, owner=job.owner, jobs=jobs) or job
+    # Looked for again: an earlier run may have stored it meanwhile, but with an old hold it no longer can.
+    found = await find_reserved(reserved, owner=job.owner, jobs=jobs)
+    if found is None:
+        await _release(job, ledger=ledger)
+        raise ReservationSpentError("The task could not be accepted. Please try again.")
+    return found
 
 
-async def _hold_again(job: Job, *, ledger: Ledger) -> None:
-    """Makes sure that a hold, which may be an old one, lasts until the job is begun."""
+async def _is_held_again(job: Job, *, ledger: Ledger) -> bool:
+    """Tells whether there is a hold for the job that is neither given back nor so old that it is about to be."""
     try:
-        await ledger.hold(job.id, owner=job.owner, key_id=job.key_id, amount_micros=job.reserved_micros)
-        await ledger.confirm(job.id, lasts_seconds=HOLD_SECONDS)
+        hold = await ledger.hold(
+            job.id, owner=job.owner, key_id=job.key_id, amount_micros=job.reserved_micros
+        )
     except ServiceError as error:
         if error.reason is Reason.HOLD_MISMATCH:
-            # The price has changed since. What is held by the old one goes back first.
-            await _release(job, ledger=ledger)
-        elif error.reason not in GONE:
-            raise
-        raise ReservationSpentError("The task could not be accepted. Please try again.") from error
+            # The price has changed since.
+            return False
+        raise
+    age_seconds = (job.created_at - hold.created_at).total_seconds()
+    return hold.state in UNRESOLVED and age_seconds < HOLD_REUSE_SECONDS_MAX
 
 
 async def _release(job: Job, *, ledger: Ledger) -> None:

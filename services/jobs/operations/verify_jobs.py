@@ -19,6 +19,7 @@ from services.common.verification import (
     verify_page,
 )
 from services.jobs.books import (
+    UNRESOLVED,
     Hold,
     HoldState,
     JobRecord,
@@ -33,18 +34,17 @@ from services.jobs.ports import Holds, Records
 Rule = tuple[str, object, object]
 """Its name, what is expected and what is there."""
 
-_UNRESOLVED = frozenset({HoldState.PROVISIONAL, HoldState.CONFIRMED})
 _GIVEN_BACK = frozenset({HoldState.RELEASED, HoldState.EXPIRED})
 
 # A request that does not learn that its job was stored gives the hold back, and a hold that is not confirmed in time
 # expires: the job is pending then, and about to fail.
 _HOLD_STATES: dict[State | Status | None, frozenset[HoldState]] = {
     None: frozenset(HoldState),
-    State.PENDING: _UNRESOLVED | _GIVEN_BACK,
+    State.PENDING: UNRESOLVED | _GIVEN_BACK,
     State.SUBMITTING: frozenset({HoldState.CONFIRMED}),
     State.PROCESSING: frozenset({HoldState.CONFIRMED}),
     State.STORED: frozenset({HoldState.CONFIRMED, HoldState.CAPTURED}),
-    State.FAILING: _UNRESOLVED | _GIVEN_BACK,
+    State.FAILING: UNRESOLVED | _GIVEN_BACK,
     Status.COMPLETED: frozenset({HoldState.CAPTURED}),
     Status.FAILED: _GIVEN_BACK,
 }

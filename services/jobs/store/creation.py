@@ -8,15 +8,12 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
 from services.common.database import Query
-from services.jobs.domain import Caps, Job
+from services.jobs.domain import CREATION_SECONDS_MAX, Caps, Job
 from services.jobs.store.rows import job_to_row
 from services.jobs.store.waiting import AccountEnvironment, somebody_waits
 from services.jobs.tables import jobs
 
 NewJob = tuple[Job, Caps]
-
-HOLD_DUE_SECONDS = 60
-"""From then on the hold of a waiting job is looked after: long before it would expire unconfirmed."""
 
 _COLUMNS = (
     "id", "account_id", "environment", "contract", "status", "model", "input", "callback_url", "metadata",
@@ -24,11 +21,13 @@ _COLUMNS = (
 )  # fmt: skip
 _NAMES = ", ".join(_COLUMNS)
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+_EARLIEST = f"now() - make_interval(secs => {CREATION_SECONDS_MAX})"
 _ARRAYS = ", ".join(f"CAST(:{name} AS {jobs.c[name].type.compile(_DIALECT)}[])" for name in _COLUMNS)
 
 # Where anybody waits, or not all of an account's new jobs find room, they line up, to be let in by age. A job whose
 # id is there already is a creation repeated under the id that was reserved for it. Returns where some lined up although
-# not all places are taken. In a full account, whoever gives a place back lets the next one in.
+# not all places are taken, and which jobs were refused because they come late. In a full account, whoever gives a place
+# back lets the next one in.
 CREATE = Query(
     text(f"""
     WITH asked AS (
@@ -57,22 +56,24 @@ CREATE = Query(
         SELECT account_id, environment, bool_or(key_id = '' AND placed_count >= jobs_max) AS is_full
         FROM counted GROUP BY account_id, environment
         HAVING bool_or(jobs_max - new_count < placed_count) OR {somebody_waits("counted")}
+    ), new AS MATERIALIZED (
+        SELECT * FROM unnest({_ARRAYS}) AS new ({_NAMES})
     ), accepted AS (
         INSERT INTO jobs ({_NAMES})
-        SELECT {_NAMES} FROM unnest({_ARRAYS}) AS new ({_NAMES})
+        SELECT {_NAMES} FROM new WHERE created_at > {_EARLIEST}
         ON CONFLICT DO NOTHING
         RETURNING id, account_id, environment, key_id
     ), lined_up AS (
-        INSERT INTO work (job_id, state, account_id, environment, key_id, admitted_at, due_at, hold_due_at)
+        INSERT INTO work (job_id, state, account_id, environment, key_id, admitted_at, due_at)
         SELECT id, 'pending', accepted.account_id, accepted.environment, key_id,
             CASE WHEN crowded.account_id IS NULL THEN now() END,
-            CASE WHEN crowded.account_id IS NULL THEN now() ELSE 'infinity' END,
-            CASE WHEN crowded.account_id IS NOT NULL THEN now() + make_interval(secs => {HOLD_DUE_SECONDS}) END
+            CASE WHEN crowded.account_id IS NULL THEN now() ELSE 'infinity' END
         FROM accepted LEFT JOIN crowded USING (account_id, environment)
         RETURNING account_id, environment, admitted_at
     )
-    SELECT DISTINCT account_id, environment
+    SELECT DISTINCT account_id, environment, CAST(NULL AS text) AS late_id
     FROM lined_up JOIN crowded USING (account_id, environment) WHERE admitted_at IS NULL AND NOT is_full
+    UNION ALL SELECT NULL, NULL, id FROM new WHERE created_at <= {_EARLIEST}
     """)  # noqa: S608
 )
 

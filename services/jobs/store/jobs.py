@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Integer, bindparam, func, select
 
 from services.common.batching import Batcher
 from services.common.database import Pool, Query
+from services.common.errors import Reason, ServiceError
 from services.jobs.domain import (
     CAPS_DEFAULT,
     Caps,
@@ -66,9 +67,13 @@ class SqlJobs:
     async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
         """Stores a job and makes it due, in one commit that it may share with others, unless there is one with its id.
 
-        A job above the caps waits for a place at a provider instead.
+        A job above the caps waits for a place at a provider instead. Refuses with UNAVAILABLE a job that was created
+        more than CREATION_SECONDS_MAX ago: its hold may be taken for one that nobody needs.
         """
-        await self._creations.submit((job, caps))
+        if await self._creations.submit((job, caps)):
+            raise ServiceError(
+                Reason.UNAVAILABLE, "The task could not be accepted in time. Please try again."
+            )
 
     async def get(self, job_id: str, *, owner: Owner) -> Job | None:
         """Returns the owner's job."""
@@ -97,15 +102,21 @@ class SqlJobs:
             cursor = await connection.execute(USAGE.sql, bound)
             return [UsageCount(**row) for row in await cursor.fetchall()]
 
-    async def _create(self, batch: Sequence[NewJob]) -> Sequence[None]:
+    async def _create(self, batch: Sequence[NewJob]) -> Sequence[bool]:
+        """Returns of each job whether it came too late."""
         async with self._pool.connection() as connection:
             async with deciding(connection, owners_of(batch)):
                 cursor = await connection.execute(CREATE.sql, CREATE.bind(**creation_values(batch)))
-            with_room = await cursor.fetchall()
+            told = await cursor.fetchall()
+        late_ids = {row["late_id"] for row in told}
         await asyncio.gather(
-            *(self._waiting.follow(owner["account_id"], owner["environment"]) for owner in with_room)
+            *(
+                self._waiting.follow(row["account_id"], row["environment"])
+                for row in told
+                if row["late_id"] is None
+            )
         )
-        return [None] * len(batch)
+        return [job.id in late_ids for job, _ in batch]
 
     async def _read(self, batch: Sequence[str]) -> Sequence[Job | None]:
         async with self._pool.connection() as connection:

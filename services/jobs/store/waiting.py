@@ -14,13 +14,11 @@ from sqlalchemy import text
 
 from services.common.batching import Batcher
 from services.common.database import Connection, Pool, Query
-from services.jobs.domain import WaitingJob
 
 log = logging.getLogger(__name__)
 
 OWNERS_MAX = 200
 """Accounts and environments in one statement."""
-OWN_TIME_SECONDS = 30
 IS_WAITING = "admitted_at IS NULL AND state = 'pending'"
 """Of a work row. Written as in the indexes of waiting jobs."""
 
@@ -102,7 +100,7 @@ ADMIT = Query(
             ORDER BY job_id COLLATE "C" LIMIT key_room
         ) AS first
     )
-    UPDATE work SET admitted_at = now(), due_at = now(), hold_due_at = NULL
+    UPDATE work SET admitted_at = now(), due_at = now()
     WHERE job_id = ANY (ARRAY(SELECT job_id FROM oldest WHERE place <= room))
         AND coalesce(admitted_at, 'infinity') = 'infinity' AND state = 'pending'
     """)  # noqa: S608
@@ -129,23 +127,12 @@ OWNERS = Query(
     """)  # noqa: S608
 )
 
-TAKE_DUE = Query(
+OVERDUE = Query(
     text(f"""
-    WITH due AS (
-        SELECT job_id FROM work WHERE {IS_WAITING} AND hold_due_at <= now()
-        ORDER BY hold_due_at LIMIT :most FOR UPDATE SKIP LOCKED
-    )
-    UPDATE work SET hold_due_at = now() + make_interval(secs => :own_time_seconds)
-    FROM due WHERE work.job_id = due.job_id
-    RETURNING work.job_id, CAST(extract(epoch FROM now() - state_since) AS float8) AS waited_seconds
+    SELECT job_id FROM work
+    WHERE {IS_WAITING} AND state_since <= now() - make_interval(secs => :wait_seconds_max)
+    ORDER BY state_since LIMIT :most
     """)  # noqa: S608
-)
-
-_KEEP = Query(
-    text("""
-    UPDATE work SET hold_due_at = state_since + make_interval(secs => :wait_seconds_max)
-    WHERE job_id = ANY(:job_ids) AND admitted_at IS NULL
-    """)
 )
 
 
@@ -200,18 +187,12 @@ class SqlWaiting:
         except Exception:
             log.exception("account=%s environment=%s places stay free for now", account_id, environment)
 
-    async def take_due(self, *, limit: int) -> list[WaitingJob]:
-        """Returns waiting jobs whose hold nobody has looked after for long. Nobody else gets them soon."""
-        bound = TAKE_DUE.bind(most=limit, own_time_seconds=OWN_TIME_SECONDS)
+    async def overdue(self, *, wait_seconds_max: float, limit: int) -> list[str]:
+        """Returns the ids of jobs that have waited longer than this, the longest first."""
+        bound = OVERDUE.bind(wait_seconds_max=wait_seconds_max, most=limit)
         async with self._pool.connection() as connection:
-            rows = await (await connection.execute(TAKE_DUE.sql, bound)).fetchall()
-        return [WaitingJob(**row) for row in rows]
-
-    async def keep(self, job_ids: Sequence[str], *, wait_seconds_max: float) -> None:
-        """Notes that the holds of jobs last until they have waited so long."""
-        bound = _KEEP.bind(job_ids=list(job_ids), wait_seconds_max=wait_seconds_max)
-        async with self._pool.connection() as connection:
-            await connection.execute(_KEEP.sql, bound)
+            rows = await (await connection.execute(OVERDUE.sql, bound)).fetchall()
+        return [row["job_id"] for row in rows]
 
     async def _admit_batch(self, owners: Sequence[AccountEnvironment]) -> Sequence[None]:
         await self._admit(sorted(set(owners)))

@@ -15,7 +15,7 @@ _TAKE = "lease_no = lease_no + 1, lease_until = now() + make_interval(secs => :l
 _WITHDRAW = Query(
     text(f"""
     WITH taken AS (
-        UPDATE work SET state = 'failing', state_since = now(), check_count = 0, due_at = now(), hold_due_at = NULL, {_TAKE}
+        UPDATE work SET state = 'failing', state_since = now(), check_count = 0, due_at = now(), {_TAKE}
         WHERE job_id = :job_id AND state = 'pending'
         RETURNING {TAKEN_COLUMNS}
     ), named AS (

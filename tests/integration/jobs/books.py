@@ -85,9 +85,9 @@ class Books:
     def work(self) -> SqlWork:
         return SqlWork(self.pool)
 
-    async def accept(self, account_id: str, job_id: str) -> None:
-        """Stores a job that is paid for."""
-        job = Job(
+    def a_job(self, account_id: str, job_id: str) -> Job:
+        """Returns a new job."""
+        return Job(
             id=job_id,
             owner=Owner(account_id=account_id, environment="live", contract="seedancee2"),
             status=Status.PENDING,
@@ -100,8 +100,11 @@ class Books:
             reserved_micros=RESERVED,
             created_at=utc_now().replace(microsecond=0),
         )
-        await self.billing.hold(job.id, account_id, RESERVED)
-        await SqlJobs(self.pool).create(job)
+
+    async def accept(self, account_id: str, job_id: str) -> None:
+        """Stores a job that is paid for."""
+        await self.billing.hold(job_id, account_id, RESERVED)
+        await SqlJobs(self.pool).create(self.a_job(account_id, job_id))
 
     async def _step(self, claim: Claim, plan: Plan) -> None:
         """Takes a claimed job one step on."""

@@ -15,9 +15,10 @@ from services.common.clock import utc_now
 from services.common.database import Pool
 from services.common.ids import new_id
 from services.common.reservation import reserved_id
+from services.jobs.books import Hold
 from services.jobs.clients import LedgerClient
 from services.jobs.convert.seedancee2 import ID_PREFIX, render_created
-from services.jobs.domain import Job, NewVideo, Owner, PriceList
+from services.jobs.domain import HOLD_REUSE_SECONDS_MAX, Job, NewVideo, Owner, PriceList
 from services.jobs.operations.create_video import create_video
 from services.jobs.rpc.access import buyer
 from services.jobs.store.jobs import SqlJobs
@@ -60,10 +61,11 @@ class FragileLedger(LedgerClient):
 
     interruption: Interruption
 
-    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> None:
+    async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
         await self.interruption.at("before the hold")
-        await super().hold(hold_id, owner=owner, key_id=key_id, amount_micros=amount_micros)
+        hold = await super().hold(hold_id, owner=owner, key_id=key_id, amount_micros=amount_micros)
         await self.interruption.at("after the hold")
+        return hold
 
 
 class FragileJobs(SqlJobs):
@@ -225,7 +227,20 @@ async def test_a_hold_that_has_expired_meanwhile_is_replaced(shop: Shop) -> None
     answer = await shop.until_answered("k")
 
     assert await shop.job_ids() == [id_in(answer)]
-    assert await shop.holds() == {expired: "expired", id_in(answer): "confirmed"}
+    assert await shop.holds() == {expired: "expired", id_in(answer): "provisional"}
+
+
+async def test_a_hold_that_is_about_to_be_taken_for_an_orphan_is_replaced(shop: Shop) -> None:
+    await shop.break_off("after the hold", "dies", "k")
+    [old] = await shop.holds()
+    await shop.billing.rows(
+        "UPDATE holds SET created_at = created_at - make_interval(secs => %s)", float(HOLD_REUSE_SECONDS_MAX)
+    )
+
+    answer = await shop.until_answered("k")
+
+    assert await shop.job_ids() == [id_in(answer)]
+    assert await shop.holds() == {old: "released", id_in(answer): "provisional"}
 
 
 async def test_a_hold_by_an_old_price_is_given_back_and_replaced(shop: Shop) -> None:
@@ -239,7 +254,7 @@ async def test_a_hold_by_an_old_price_is_given_back_and_replaced(shop: Shop) -> 
     answer = await shop.until_answered("k")
 
     assert await shop.job_ids() == [id_in(answer)]
-    assert await shop.holds() == {outdated: "released", id_in(answer): "confirmed"}
+    assert await shop.holds() == {outdated: "released", id_in(answer): "provisional"}
     assert await shop.billing.balance(shop.account_id) == (8 * PRICE * MICROS, 2 * PRICE * MICROS)
 
 

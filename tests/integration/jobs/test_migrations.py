@@ -69,11 +69,11 @@ async def test_the_money_of_old_jobs_adds_up_and_so_does_their_usage(postgres_po
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT charged_micros, refunded_micros FROM jobs ORDER BY id").fetchall()
         places = connection.execute(
-            "SELECT work.account_id, work.environment, admitted_at = created_at, hold_due_at"
+            "SELECT work.account_id, work.environment, admitted_at = created_at"
             " FROM work JOIN jobs ON id = job_id"
         ).fetchall()
     assert rows == [(50, 0), (30, 20), (0, 50), (0, 0)]
-    assert places == [("acct_1", "live", True, None)]
+    assert places == [("acct_1", "live", True)]
     async with open_pool(url, name="test", connections_max=1) as pool:
         by_day, by_hour = [
             sorted(

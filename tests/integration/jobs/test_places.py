@@ -10,17 +10,15 @@ from psycopg.errors import CheckViolation
 
 from services.common.clock import utc_now
 from services.common.database import Pool
-from services.common.errors import Reason, ServiceError
 from services.jobs.books import AuditNote
 from services.jobs.domain import Caps, Claim, FailureCode, Job, State, Status
-from services.jobs.steps.keep_waiting import keep_waiting
-from services.jobs.steps.timing import HOLD_SECONDS, WAIT_SECONDS_MAX
+from services.jobs.steps.end_waits import end_waits
+from services.jobs.steps.timing import WAIT_SECONDS_MAX
 from services.jobs.store.controls import SqlControls
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.waiting import SqlWaiting
 from services.jobs.store.withdrawals import SqlWithdrawals
 from services.jobs.store.work import SqlWork
-from tests.fakes.upstream import MemoryLedger
 from tests.integration.jobs.conftest import OWNER
 from tests.integration.jobs.conftest import a_job as sample
 
@@ -243,8 +241,8 @@ async def test_an_account_with_ten_thousand_jobs_does_not_delay_anothers_first(w
         " SELECT 'vid_' || lpad(n::text, 26, '0'), 'acct_big', 'live', 'seedancee2', 'pending', 'mini', input, '1',"
         " 1, 1, now(), 'key_1' FROM jobs CROSS JOIN generate_series(10, 10009) AS n"
         " WHERE id = 'vid_00000000000000000000000000';"
-        "INSERT INTO work (job_id, state, account_id, environment, key_id, admitted_at, due_at, hold_due_at)"
-        " SELECT id, 'pending', account_id, environment, key_id, NULL, 'infinity', now()"
+        "INSERT INTO work (job_id, state, account_id, environment, key_id, admitted_at, due_at)"
+        " SELECT id, 'pending', account_id, environment, key_id, NULL, 'infinity'"
         " FROM jobs WHERE price_version = '1' AND reserved_micros = 1"
     )
 
@@ -301,60 +299,17 @@ async def test_a_waiting_job_can_be_failed_and_rechecking_it_lets_it_not_in(worl
     assert {job.job_id: job.due_at is None for job in listed} == {a_job(0).id: False, a_job(1).id: True}
 
 
-async def test_the_hold_of_a_waiting_job_is_made_to_last_once(world: World) -> None:
-    ledger = await held(world, range(2))
+async def test_a_job_that_waited_too_long_is_given_up_and_no_other(world: World) -> None:
+    await world.create(*map(a_job, range(3)), caps=ONE)
+    await world.claim()
+    await world.sql(
+        f"UPDATE work SET state_since = now() - interval '{WAIT_SECONDS_MAX + 1} s' WHERE job_id <> '{a_job(2).id}'"
+    )
 
-    await world.sql("UPDATE work SET hold_due_at = now() WHERE admitted_at IS NULL")
-    counts = [await keep(world, ledger) for _ in range(2)]
+    counts = [
+        await end_waits(waiting=world.waitings[0], withdrawals=SqlWithdrawals(world.pool)) for _ in range(2)
+    ]
 
     assert counts == [1, 0]
-    assert ledger.lasts_seconds == {a_job(1).id: HOLD_SECONDS}
-    assert HOLD_SECONDS > WAIT_SECONDS_MAX
-
-
-@pytest.mark.parametrize("reason", ["gone", "late"])
-async def test_a_job_that_waited_too_long_or_whose_hold_is_gone_is_given_up(
-    world: World, reason: str
-) -> None:
-    ledger = await held(world, range(2))
-    await world.claim()
-    age_seconds = WAIT_SECONDS_MAX + 1 if reason == "late" else 0
-    await world.sql(f"UPDATE work SET hold_due_at = now(), state_since = now() - interval '{age_seconds} s'")
-    if reason == "gone":
-        ledger.state[a_job(1).id] = "expired"
-
-    await keep(world, ledger)
-
     [claim] = await world.claim()
     assert (number_of(claim.job), claim.state, claim.job.failure) == (1, State.FAILING, FailureCode.TIMEOUT)
-
-
-async def test_an_outage_of_billing_fails_no_waiting_job(world: World) -> None:
-    ledger = await held(world, range(2))
-    await world.claim()
-    await world.sql("UPDATE work SET hold_due_at = now()")
-    ledger.outage = ServiceError(Reason.UNAVAILABLE, "away")
-
-    with pytest.raises(ServiceError):
-        await keep(world, ledger)
-
-    [row] = await world.sql(
-        "SELECT state, hold_due_at < now() + interval '1 m' AS soon FROM work WHERE admitted_at IS NULL"
-    )
-    assert row == {"state": "pending", "soon": True}
-
-
-async def held(world: World, numbers: range) -> MemoryLedger:
-    """Creates jobs of which one has a place, with their holds."""
-    ledger = MemoryLedger()
-    for number in numbers:
-        job = a_job(number)
-        await ledger.hold(job.id, owner=job.owner, key_id=job.key_id, amount_micros=job.reserved_micros)
-    await world.create(*map(a_job, numbers), caps=ONE)
-    return ledger
-
-
-async def keep(world: World, ledger: MemoryLedger) -> int:
-    return await keep_waiting(
-        waiting=world.waitings[0], withdrawals=SqlWithdrawals(world.pool), ledger=ledger
-    )

@@ -7,7 +7,7 @@ import pytest
 from services.common.database import Pool
 from services.jobs.domain import Caps
 from services.jobs.store.creation import CREATE, creation_values
-from services.jobs.store.waiting import ADMIT, OWNERS, TAKE_DUE, admission_values
+from services.jobs.store.waiting import ADMIT, OVERDUE, OWNERS, admission_values
 from services.jobs.store.work import FINISH
 from tests.integration.jobs.conftest import OWNER, a_job
 from tests.integration.jobs.test_api_queries import plans
@@ -20,9 +20,8 @@ FILL = """
     SELECT 'vid_' || lpad(n::text, 26, '0'), 'acct_' || (n % 300), 'live', 'seedancee2', 'pending', 'mini', '{}',
         '1', 1, 1, now()
     FROM generate_series(1, 6000) AS n;
-    INSERT INTO work (job_id, state, account_id, environment, key_id, admitted_at, due_at, hold_due_at)
-    SELECT id, 'pending', account_id, 'live', 'key_0', placed, coalesce(placed + interval '1 h', 'infinity'),
-        CASE WHEN placed IS NULL THEN now() END
+    INSERT INTO work (job_id, state, account_id, environment, key_id, admitted_at, due_at)
+    SELECT id, 'pending', account_id, 'live', 'key_0', placed, coalesce(placed + interval '1 h', 'infinity')
     FROM (SELECT jobs.*, CASE WHEN id < 'vid_00000000000000000000003000' THEN now() END AS placed FROM jobs) AS found;
 """
 OWNED = [("acct_7", "live")]
@@ -63,5 +62,5 @@ async def test_looking_for_who_waits_reads_by_index(filled: Pool) -> None:
         {"work_waiting"},
         {"work_waiting"},
     )
-    for used in await plans(filled, TAKE_DUE, most=10, own_time_seconds=30):
-        assert "work_hold_due" in used
+    for used in await plans(filled, OVERDUE, most=10, wait_seconds_max=3600.0):
+        assert used == {"work_state_since"}

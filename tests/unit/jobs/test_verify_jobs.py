@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from services.common.verification import Page
@@ -25,6 +26,7 @@ HOLD = Hold(
     captured_micros=0,
     refunded_micros=0,
     state=HoldState.CONFIRMED,
+    created_at=datetime(2026, 7, 1, tzinfo=UTC),
 )
 JOB = JobRecord(
     job_id="vid_1",

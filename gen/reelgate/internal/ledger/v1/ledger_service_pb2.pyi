@@ -370,3 +370,50 @@ class ListHoldsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListHoldsResponse: _TypeAlias = ListHoldsResponse  # noqa: Y015
+
+@_typing.final
+class ListUnconfirmedHoldsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGE_SECONDS_MIN_FIELD_NUMBER: _builtins.int
+    AFTER_HOLD_ID_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    age_seconds_min: _builtins.int
+    after_hold_id: _builtins.str
+    limit: _builtins.int
+    def __init__(
+        self,
+        *,
+        age_seconds_min: _builtins.int = ...,
+        after_hold_id: _builtins.str | None = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_hold_id", b"_after_hold_id", "after_hold_id", b"after_hold_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_hold_id", b"_after_hold_id", "after_hold_id", b"after_hold_id", "age_seconds_min", b"age_seconds_min", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__after_hold_id: _TypeAlias = _typing.Literal["after_hold_id"]  # noqa: Y015
+    _WhichOneofArgType__after_hold_id: _TypeAlias = _typing.Literal["_after_hold_id", b"_after_hold_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_hold_id) -> _WhichOneofReturnType__after_hold_id | None: ...
+
+Global___ListUnconfirmedHoldsRequest: _TypeAlias = ListUnconfirmedHoldsRequest  # noqa: Y015
+
+@_typing.final
+class ListUnconfirmedHoldsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[_hold_pb2.Hold]: ...
+    def __init__(
+        self,
+        *,
+        holds: _abc.Iterable[_hold_pb2.Hold] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holds", b"holds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUnconfirmedHoldsResponse: _TypeAlias = ListUnconfirmedHoldsResponse  # noqa: Y015

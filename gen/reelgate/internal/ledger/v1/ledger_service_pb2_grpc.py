@@ -74,6 +74,11 @@ class LedgerServiceStub:
                 request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsRequest.SerializeToString,
                 response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsResponse.FromString,
                 _registered_method=True)
+        self.ListUnconfirmedHolds = channel.unary_unary(
+                '/reelgate.internal.ledger.v1.LedgerService/ListUnconfirmedHolds',
+                request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListUnconfirmedHoldsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListUnconfirmedHoldsResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -127,6 +132,12 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListUnconfirmedHolds(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -169,6 +180,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListHolds,
                     request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsRequest.FromString,
                     response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsResponse.SerializeToString,
+            ),
+            'ListUnconfirmedHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUnconfirmedHolds,
+                    request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListUnconfirmedHoldsRequest.FromString,
+                    response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListUnconfirmedHoldsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -387,6 +403,33 @@ class LedgerService:
             '/reelgate.internal.ledger.v1.LedgerService/ListHolds',
             reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsRequest.SerializeToString,
             reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUnconfirmedHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.internal.ledger.v1.LedgerService/ListUnconfirmedHolds',
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListUnconfirmedHoldsRequest.SerializeToString,
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ListUnconfirmedHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,7 @@ class LedgerServiceStub:
     GetFunds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetFundsRequest, _ledger_service_pb2.GetFundsResponse]
     GetHolds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHoldsRequest, _ledger_service_pb2.GetHoldsResponse]
     ListHolds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListHoldsRequest, _ledger_service_pb2.ListHoldsResponse]
+    ListUnconfirmedHolds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListUnconfirmedHoldsRequest, _ledger_service_pb2.ListUnconfirmedHoldsResponse]
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -51,6 +52,7 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     GetFunds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetFundsRequest, _ledger_service_pb2.GetFundsResponse]  # type: ignore[assignment]
     GetHolds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHoldsRequest, _ledger_service_pb2.GetHoldsResponse]  # type: ignore[assignment]
     ListHolds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListHoldsRequest, _ledger_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
+    ListUnconfirmedHolds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListUnconfirmedHoldsRequest, _ledger_service_pb2.ListUnconfirmedHoldsResponse]  # type: ignore[assignment]
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -108,5 +110,12 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.ListHoldsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ListHoldsResponse, _abc.Awaitable[_ledger_service_pb2.ListHoldsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListUnconfirmedHolds(
+        self,
+        request: _ledger_service_pb2.ListUnconfirmedHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ListUnconfirmedHoldsResponse, _abc.Awaitable[_ledger_service_pb2.ListUnconfirmedHoldsResponse]]: ...
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

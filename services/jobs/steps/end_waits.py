@@ -1,0 +1,15 @@
+"""PENDING without a place at a provider to FAILING: the wait ends some day."""
+
+from services.jobs.domain import FailureCode
+from services.jobs.ports import Waiting, Withdrawals
+from services.jobs.steps.timing import WAIT_SECONDS_MAX
+
+WAITS_MAX = 50
+
+
+async def end_waits(*, waiting: Waiting, withdrawals: Withdrawals) -> int:
+    """Gives jobs up that waited too long for a place. Returns how many there were in the batch."""
+    overdue = await waiting.overdue(wait_seconds_max=WAIT_SECONDS_MAX, limit=WAITS_MAX)
+    for job_id in overdue:
+        await withdrawals.withdraw(job_id, failure=FailureCode.TIMEOUT, lease_seconds=0)
+    return len(overdue)
