@@ -17,7 +17,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc.aio import ServicerContext
 from psycopg import OperationalError
 
-from services.common.errors import Reason, ServiceError
+from services.common.errors import Reason, ServiceError, outage
 
 log = logging.getLogger("reelgate.call")
 
@@ -168,20 +168,20 @@ def errors_mapped(method: str, inside: Behavior) -> Behavior:
         try:
             answer = await inside(request, context)
         except ServiceError as error:
+            if error.detail:
+                log.warning("method=%s request_id=%s detail=%s", method, request_id.get(), error.detail)
             await _abort(context, error)
         except grpc.aio.AbortError:
             raise
         except OperationalError:
             log.exception("method=%s request_id=%s", method, request_id.get())
-            await _abort(
-                context, ServiceError(Reason.UNAVAILABLE, "The database cannot be reached. Try again.")
-            )
+            await _abort(context, outage(Reason.UNAVAILABLE))
         except TimeoutError:
             log.exception("method=%s request_id=%s", method, request_id.get())
-            await _abort(context, ServiceError(Reason.DEADLINE_EXCEEDED, "The call did not finish in time."))
+            await _abort(context, outage(Reason.DEADLINE_EXCEEDED))
         except Exception:
             log.exception("method=%s request_id=%s", method, request_id.get())
-            await _abort(context, ServiceError(Reason.INTERNAL, "Unexpected server error."))
+            await _abort(context, outage(Reason.INTERNAL))
         if headers:
             await context.send_initial_metadata(tuple(headers.items()))
         return answer

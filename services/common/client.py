@@ -8,7 +8,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from services.common.boundary import ERROR_DOMAIN, request_id
-from services.common.errors import Reason, ServiceError
+from services.common.errors import Reason, ServiceError, outage
 
 CALL_TIMEOUT_SECONDS = 5.0
 _CHANNEL_OPTIONS = (
@@ -71,7 +71,7 @@ def service_error(error: grpc.aio.AioRpcError) -> ServiceError:
             if known is not None:
                 return known
     reason = _REASON_BY_CODE.get(error.code(), Reason.INTERNAL)
-    return ServiceError(reason, f"A service did not answer: {error.details()}")
+    return outage(reason, detail=f"{error.code().name}: {error.details()}")
 
 
 def _from_details(status: status_pb2.Status) -> ServiceError | None:

@@ -114,11 +114,23 @@ STATUS_BY_REASON = {
 assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
 
 
+OUTAGE_MESSAGE = {
+    Reason.UNAVAILABLE: "The service is not available at the moment. Please try again.",
+    Reason.DEADLINE_EXCEEDED: "The call did not finish in time. Please try again.",
+    Reason.INTERNAL: "Unexpected server error.",
+}
+"""What customers are told when something of ours fails, whatever it was."""
+
+
 class ServiceError(Exception):
     """A refusal: a reason for programs, a sentence that tells a person what to do, and the facts in it.
 
-    The fact `retry_after_seconds` says when repeating the call may help.
+    The fact `retry_after_seconds` says when repeating the call may help. Sentence and facts name no part of the
+    system: customers read them.
     """
+
+    detail = ""
+    """What else is known about a failure of ours, for operators. It is logged, and never sent."""
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
         super().__init__(message)
@@ -139,6 +151,13 @@ class ServiceError(Exception):
         else:
             error = {"code": status.code, "message": self.message, "type": status.type}
         return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def outage(reason: Reason, *, detail: str = "") -> ServiceError:
+    """Returns the refusal of a call because of a failure of ours: one of OUTAGE_MESSAGE."""
+    error = ServiceError(reason, OUTAGE_MESSAGE[reason])
+    error.detail = detail
+    return error
 
 
 def invalid_field(field: str, rule: str, value: object = None) -> ServiceError:

@@ -49,5 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=arguments)
     except (ServiceError, StackError, OSError) as error:
-        typer.echo(f"Error: {error}", err=True)
+        detail = isinstance(error, ServiceError) and error.detail
+        typer.echo(f"Error: {error} ({detail})" if detail else f"Error: {error}", err=True)
         sys.exit(1)

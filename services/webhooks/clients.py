@@ -56,8 +56,8 @@ class HttpReceivers:
             return NoAnswer(error=f"no whole answer within {self._timeout_seconds:g} seconds", is_ours=False)
         except OSError as error:
             return NoAnswer(error=_describe(error), is_ours=error.errno in _OUR_ERRORS)
-        except aiohttp.ClientError as error:
-            return NoAnswer(error=type(error).__name__, is_ours=False)
+        except aiohttp.ClientError:
+            return NoAnswer(error="the answer was cut short or is not HTTP", is_ours=False)
 
     async def _post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         async with self._session.post(url, headers=headers, data=body, allow_redirects=False) as response:
@@ -98,4 +98,4 @@ def _describe(error: OSError) -> str:
         return "the host name does not resolve"
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
         return "no secure connection: the certificate or protocol was not accepted"
-    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+    return os.strerror(error.errno).lower() if error.errno else "the connection broke"

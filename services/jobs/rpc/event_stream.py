@@ -12,7 +12,7 @@ from grpc.aio import ServicerContext
 
 from services.common.boundary import answer_header, contract, metadata_of, request_id
 from services.common.clock import Clock
-from services.common.errors import Reason, ServiceError
+from services.common.errors import Reason, outage
 from services.jobs.convert.shared import compact_json
 from services.jobs.domain import ENDED, Job, progress_percent, stage
 from services.jobs.rpc.watching import JobWatch, Sought, Watcher
@@ -124,7 +124,7 @@ class EventStreams:
                     yield HttpBody(data=told.encode())
             except Exception:
                 log.exception("job=%s request_id=%s", sought.job_id, request_id.get())
-                error = ServiceError(Reason.INTERNAL, "Unexpected server error.")
+                error = outage(Reason.INTERNAL)
                 line = error.envelope(contract.get()).decode()
                 yield HttpBody(data=f"event: error\ndata: {line}\n\n".encode())
 

@@ -101,7 +101,7 @@ async def test_an_answer_cut_short_is_none(receiver: Receiver) -> None:
 
     result = await _post(receiver.url + "/hook")
 
-    assert result == NoAnswer(error="ClientPayloadError", is_ours=False)
+    assert result == NoAnswer(error="the answer was cut short or is not HTTP", is_ours=False)
 
 
 async def test_a_receiver_that_is_not_there_is_at_fault() -> None:
