@@ -84,7 +84,7 @@ def _access_log() -> Config:
     line = {
         "time": "%START_TIME%",
         "method": "%REQUEST_HEADER(x-envoy-original-method?:method)%",
-        "path": "%PATH(NQ)%",
+        "route": "%ROUTE_NAME%",
         "status": "%RESPONSE_CODE%",
         "details": "%RESPONSE_CODE_DETAILS%",
         "flags": "%RESPONSE_FLAGS%",

@@ -51,6 +51,7 @@ def media_route(path: str) -> Config:
     reads = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
     switches = {FILE_HEADERS: True, FILE_SERVER: True, TRANSCODER: False}
     return {
+        "name": f"GET {path}/*",
         "match": {"safe_regex": {"regex": files}, "headers": [reads]},
         "direct_response": {"status": 404},
         "typed_per_filter_config": {name: switched(on=on) for name, on in switches.items()},

@@ -25,14 +25,15 @@ SILENCE_SECONDS: Final = 45
 def api_routes(endpoints: Iterable[Endpoint]) -> list[Config]:
     """Returns the routes of exactly these endpoints, and 404 for everything else."""
     found = [route for endpoint in endpoints for route in _endpoint_routes(endpoint)]
-    alive = _reply({"path": "/healthz", "headers": [_method("GET")]}, 200, "ok\n")
-    return [alive, _body_of_read(), *found, _reply({"prefix": "/"}, 404, "")]
+    alive = _reply("GET /healthz", {"path": "/healthz", "headers": [_method("GET")]}, 200, "ok\n")
+    return [alive, _body_of_read(), *found, _reply("none", {"prefix": "/"}, 404, "")]
 
 
 def _body_of_read() -> Config:
     # The transcoder would take fields from it. One of unknown length still cannot change what the path says.
     length = {"name": "content-length", "string_match": {"safe_regex": {"regex": "0*[1-9][0-9]*"}}}
-    return _reply({"prefix": "/", "headers": [_method("GET"), length]}, 400, "A GET request takes no body.")
+    match = {"prefix": "/", "headers": [_method("GET"), length]}
+    return _reply("GET with a body", match, 400, "A GET request takes no body.")
 
 
 def _endpoint_routes(endpoint: Endpoint) -> list[Config]:
@@ -40,7 +41,7 @@ def _endpoint_routes(endpoint: Endpoint) -> list[Config]:
     strange = {**match, "headers": [*match["headers"], _other_query(endpoint.query_names)]}
     allowed = ", ".join(endpoint.query_names) or "none"
     return [
-        _reply(strange, 400, f"Unknown query parameter. Allowed: {allowed}."),
+        _reply(_name(endpoint), strange, 400, f"Unknown query parameter. Allowed: {allowed}."),
         *_forwards(endpoint, match),
     ]
 
@@ -74,8 +75,14 @@ def _other_query(names: Iterable[str]) -> Config:
     return {"name": ":path", "string_match": query, "invert_match": True}
 
 
-def _reply(match: Config, status: int, text: str) -> Config:
+def _name(endpoint: Endpoint) -> str:
+    # It stands in the access log in place of the path, which may hold a callback's token.
+    return f"{endpoint.verb} {endpoint.template}"
+
+
+def _reply(name: str, match: Config, status: int, text: str) -> Config:
     return {
+        "name": name,
         "match": match,
         "direct_response": {"status": status, "body": {"inline_string": text}},
         "typed_per_filter_config": {TRANSCODER: switched(on=False)},
@@ -85,6 +92,7 @@ def _reply(match: Config, status: int, text: str) -> Config:
 def _forward(endpoint: Endpoint, match: Config, *, seconds: int) -> Config:
     reads = endpoint.verb == "GET"
     route = {
+        "name": _name(endpoint),
         "match": match,
         "request_headers_to_add": [header("grpc-timeout", f"{seconds}S")],
         "route": {
@@ -101,6 +109,7 @@ def _forward(endpoint: Endpoint, match: Config, *, seconds: int) -> Config:
 def _stream(endpoint: Endpoint, match: Config) -> Config:
     # It is tried again only until it has begun: Envoy repeats nothing of which an answer has left.
     return {
+        "name": _name(endpoint),
         "match": match,
         "route": {
             "cluster": endpoint.cluster,

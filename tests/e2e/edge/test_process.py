@@ -107,7 +107,8 @@ async def test_every_request_is_logged_as_a_line_of_json(edge: RunningEdge, upst
 
     request_id = answer.headers["x-request-id"]
     line = _logged(edge.log, request_id)
-    assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/videos/generations/vid_log", 200)
+    route = "GET /v1/videos/generations/{id}"
+    assert (line["method"], line["route"], line["status"]) == ("GET", route, 200)
     assert "secret" not in edge.log.read_text()
 
 
