@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from grpc.aio import ServicerContext
@@ -56,16 +56,42 @@ class Caller:
     """What a request may choose besides."""
 
 
+@dataclass(frozen=True)
+class Credential:
+    """A key as a call presented it. It may stop working while the call goes on."""
+
+    key: str = field(repr=False)
+    find: Callable[[str], Awaitable[Caller | None]] = field(repr=False, compare=False)
+
+    async def works(self) -> bool:
+        """Returns whether the key still works, which it does too while that cannot be found out."""
+        try:
+            return await self.find(self.key) is not None
+        except ServiceError:
+            return True
+
+
 LookUp = Callable[[bytes], Awaitable[Caller | None]]
 """Asks billing whose key has this SHA-256. None: nobody's, or it no longer works."""
 
 _OUTAGE = frozenset({Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED})
 _caller: ContextVar[Caller] = ContextVar("caller")
+_credential: ContextVar[Credential] = ContextVar("credential")
 
 
 def caller() -> Caller:
     """Returns who made the call being served. Only inside an authenticated method."""
     return _caller.get()
+
+
+def credential() -> Credential:
+    """Returns what the call being served was let in with. Only inside an authenticated method."""
+    return _credential.get()
+
+
+def key_refused() -> ServiceError:
+    """Returns the refusal of a key that does not work, or no longer."""
+    return ServiceError(Reason.KEY_INVALID, "API key is missing, invalid, or disabled.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,8 +224,9 @@ def authenticated(keys: KeyCache, access: Mapping[str, frozenset[str]]) -> Layer
             key = presented_key(metadata)
             found = await keys.find(key)
             if found is None or found.contract not in contracts:
-                raise ServiceError(Reason.KEY_INVALID, "API key is missing, invalid, or disabled.")
+                raise key_refused()
             _caller.set(found)
+            _credential.set(Credential(key, keys.find))
             contract.set(found.contract)
             _refuse_other_environment(found, metadata)
             return await inside(request, context)

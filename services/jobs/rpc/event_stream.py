@@ -12,7 +12,7 @@ from grpc.aio import ServicerContext
 
 from services.common.boundary import answer_header, contract, metadata_of, request_id
 from services.common.clock import Clock
-from services.common.errors import Reason, outage
+from services.common.errors import Reason, ServiceError, outage
 from services.jobs.convert.shared import compact_json
 from services.jobs.domain import ENDED, Job, progress_percent, stage
 from services.jobs.rpc.watching import JobWatch, Sought, Watcher
@@ -98,6 +98,11 @@ def event(name: str, content: Any, *, position: str = "") -> str:
     return f"{numbered}event: {name}\ndata: {compact_json(content)}\n\n"
 
 
+def _failure(error: ServiceError) -> HttpBody:
+    line = error.envelope(contract.get()).decode()
+    return HttpBody(data=f"event: error\ndata: {line}\n\n".encode())
+
+
 class EventStreams:
     """Streams of this process."""
 
@@ -122,11 +127,11 @@ class EventStreams:
             try:
                 async for told in self._rest(watcher, narration):
                     yield HttpBody(data=told.encode())
+            except ServiceError as error:
+                yield _failure(error)
             except Exception:
                 log.exception("job=%s request_id=%s", sought.job_id, request_id.get())
-                error = outage(Reason.INTERNAL)
-                line = error.envelope(contract.get()).decode()
-                yield HttpBody(data=f"event: error\ndata: {line}\n\n".encode())
+                yield _failure(outage(Reason.INTERNAL))
 
     async def _rest(self, watcher: Watcher, narration: Narration) -> AsyncIterator[str]:
         pace, time = self._pace, asyncio.get_running_loop().time

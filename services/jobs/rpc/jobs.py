@@ -9,6 +9,7 @@ from grpc.aio import ServicerContext
 from reelgate.nextapi.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from typing_extensions import override
 
+from services.common.authentication import credential
 from services.common.reservation import reserved_id
 from services.jobs.convert.nextapi import (
     ID_PREFIX,
@@ -82,6 +83,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return Sought(
             job_id=job_id,
             account_id=asker.account_id,
+            credential=credential(),
             read=partial(get_video, job_id, owner=asker, jobs=self._needs.jobs),
         )
 

@@ -9,6 +9,7 @@ from grpc.aio import ServicerContext
 from reelgate.video.v1 import video_service_pb2, video_service_pb2_grpc
 from typing_extensions import override
 
+from services.common.authentication import credential
 from services.common.reservation import reserved_id
 from services.jobs.convert.seedancee2 import (
     ID_PREFIX,
@@ -81,6 +82,7 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         return Sought(
             job_id=job_id,
             account_id=asker.account_id,
+            credential=credential(),
             read=partial(get_video, job_id, owner=asker, jobs=self._needs.jobs),
         )
 

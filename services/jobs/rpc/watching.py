@@ -5,27 +5,31 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from grpc.aio import ServicerContext
 
+from services.common.authentication import Credential, key_refused
 from services.common.errors import Reason, ServiceError
 from services.common.loop import repeat, running
 from services.jobs.domain import ENDED, Job, stage
 from services.jobs.ports import Stages
 
 WATCHERS_MAX = 4_000
-SHARE_MAX = 2_500
-"""Watchers of one account, so that there is room for the others."""
 BATCH_MAX = 1_000
 """Jobs that are read at once."""
 NEWS_SECONDS = 10.0
 BACKSTOP_SECONDS = 1.0
 """How late at the most a watcher sees what nobody told this process."""
+KEY_SECONDS = 0.5
+"""How often the keys of all who watch are checked. What is known of a key is itself up to 4 seconds old."""
+KEYS_AT_ONCE = 100
 RETRY_SECONDS = "2"
 UNSEEN = -1
 ANSWER_SECONDS = 0.5
 """What a call needs to answer in before its deadline."""
+
+Group = TypeVar("Group")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,8 @@ class Sought:
     job_id: str
     account_id: str
     """Whose caller."""
+    credential: Credential
+    """What the caller was let in with."""
     read: Callable[[], Awaitable[Job]]
     """Returns the job as it is, or raises why the caller cannot have it."""
 
@@ -48,11 +54,13 @@ def seconds_to_wait(wanted: float, context: ServicerContext[Any, Any]) -> float:
 class Watcher:
     """One caller's view of one job."""
 
-    __slots__ = ("_changed", "_job", "is_released")
+    __slots__ = ("_changed", "_job", "is_released", "is_revoked")
 
     def __init__(self) -> None:
         self.is_released = False
         """Whether the process stops, and nothing more will be seen."""
+        self.is_revoked = False
+        """Whether the caller's key has stopped working, and nothing more may be seen."""
         self._job: Job | None = None
         self._changed = asyncio.Event()
 
@@ -83,14 +91,24 @@ class Watcher:
         self.is_released = True
         self._changed.set()
 
+    def revoke(self) -> None:
+        """Makes the caller stop."""
+        self.is_revoked = True
+        self._changed.set()
+
     async def changed(self, seconds: float) -> None:
-        """Returns when there is something new to see or the process stops, or after so many seconds."""
+        """Returns when there is something new to see or no more will be, or after so many seconds.
+
+        Refuses with KEY_INVALID once the caller's key has stopped working.
+        """
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             return
         self._changed.clear()
+        if self.is_revoked:
+            raise key_refused()
 
 
 class JobWatch:
@@ -98,15 +116,15 @@ class JobWatch:
 
     A watcher costs one read of its job at its start. After that this process reads for all of them together: the
     jobs that it is told have moved, and every BACKSTOP_SECONDS those that have moved although nobody said so.
+    An account may have as many watchers as would still find room: one alone takes half of all places, and however
+    many accounts take what they can, the next one finds some.
     """
 
-    def __init__(
-        self, stages: Stages, *, watchers_max: int = WATCHERS_MAX, share_max: int = SHARE_MAX
-    ) -> None:
+    def __init__(self, stages: Stages, *, watchers_max: int = WATCHERS_MAX) -> None:
         self._stages = stages
         self._watchers_max = watchers_max
-        self._share_max = share_max
         self._watchers: dict[str, set[Watcher]] = {}
+        self._let_in: dict[Credential, set[Watcher]] = {}
         self._counts = Counter[str]()
         """By account."""
         self._news: set[str] = set()
@@ -123,14 +141,15 @@ class JobWatch:
         """Reads until the block ends."""
         news = repeat(self.read_news, name="news", idle_seconds=NEWS_SECONDS, wake=self._heard)
         backstop = repeat(self.read_moved, name="watch", idle_seconds=BACKSTOP_SECONDS)
-        async with running(news), running(backstop):
+        keys = repeat(self.check_keys, name="keys", idle_seconds=KEY_SECONDS)
+        async with running(news), running(backstop), running(keys):
             yield
 
     @asynccontextmanager
     async def watching(self, sought: Sought) -> AsyncIterator[Watcher]:
         """Yields a watcher that has seen its job. Raises what reading it raises.
 
-        Refuses with UNAVAILABLE when as many watch as may.
+        Refuses with UNAVAILABLE when as many watch as may, of the account or in all.
         """
         if self._is_full_for(sought.account_id):
             raise ServiceError(
@@ -178,6 +197,18 @@ class JobWatch:
             await self._show_moved(watched[start : start + BATCH_MAX])
         return 0
 
+    async def check_keys(self) -> int:
+        """Ends the watching of those whose key has stopped working. There is always an end to it: returns 0."""
+        credentials = list(self._let_in)
+        for start in range(0, len(credentials), KEYS_AT_ONCE):
+            await asyncio.gather(*map(self._check_key, credentials[start : start + KEYS_AT_ONCE]))
+        return 0
+
+    async def _check_key(self, credential: Credential) -> None:
+        if not await credential.works():
+            for watcher in self._let_in.get(credential, ()):
+                watcher.revoke()
+
     def release(self) -> None:
         """Lets everybody go on who watches, now and from now on: the process stops."""
         self._is_open = False
@@ -201,20 +232,27 @@ class JobWatch:
         }
 
     def _is_full_for(self, account_id: str) -> bool:
-        return self.watched >= self._watchers_max or self._counts[account_id] >= self._share_max
+        return self._counts[account_id] >= self._watchers_max - self.watched
 
     def _add(self, sought: Sought, watcher: Watcher) -> None:
         self._watchers.setdefault(sought.job_id, set()).add(watcher)
+        self._let_in.setdefault(sought.credential, set()).add(watcher)
         self._counts[sought.account_id] += 1
         if not self._is_open:
             watcher.release()
 
     def _remove(self, sought: Sought, watcher: Watcher) -> None:
-        watchers = self._watchers[sought.job_id]
-        watchers.remove(watcher)
-        if not watchers:
-            del self._watchers[sought.job_id]
+        _discard(self._watchers, sought.job_id, watcher)
+        _discard(self._let_in, sought.credential, watcher)
+        if sought.job_id not in self._watchers:
             self._news.discard(sought.job_id)
         self._counts[sought.account_id] -= 1
         if not self._counts[sought.account_id]:
             del self._counts[sought.account_id]
+
+
+def _discard(watchers: dict[Group, set[Watcher]], group: Group, watcher: Watcher) -> None:
+    """Takes a watcher out of its group, and the group away with the last one."""
+    watchers[group].remove(watcher)
+    if not watchers[group]:
+        del watchers[group]

@@ -18,7 +18,7 @@ from services.common.database import Pool, open_pool
 from services.common.wakeup import Wakeups, open_wakeups
 from services.jobs.domain import Claim, FailureCode, Job, Owner, Route, Status
 from services.jobs.rpc.event_stream import KEEP_ALIVE, OPENING, Pace
-from services.jobs.rpc.watching import JobWatch, Sought
+from services.jobs.rpc.watching import JobWatch
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.stages import SqlStages
 from services.jobs.store.work import SqlWork
@@ -26,6 +26,7 @@ from tests.conftest import MakeDatabase
 from tests.integration.jobs.api import Api, Refusal, running_api
 from tests.integration.jobs.conftest import OWNER, a_job, store_jobs
 from tests.unit.jobs.test_event_stream import Event, names, read
+from tests.unit.jobs.test_watching import SOUGHT
 
 TOPIC = "moved"
 SECONDS_MAX = 60.0
@@ -133,7 +134,7 @@ async def test_a_wait_is_answered_by_what_another_process_did(url: str, pool: Po
         assert found is not None
         return found
 
-    sought = Sought(job_id=JOB.id, account_id=OWNER.account_id, read=read_job)
+    sought = replace(SOUGHT, job_id=JOB.id, account_id=OWNER.account_id, read=read_job)
     async with two_processes(url) as (one, other):
         worker = await worker_of(pool, JOB, name_moved=partial(one.tell, TOPIC))
         watch = JobWatch(SqlStages(pool))  # which does not run: it reads nothing but the news
@@ -295,6 +296,38 @@ async def test_a_process_that_stops_lets_go_of_all_who_wait(pool: Pool) -> None:
 
         assert (await waiting)["data"]["status"] == "pending"
         assert names(await streaming) == [("status", "pending")]
+
+
+@pytest.mark.parametrize("service", ["Video", "Job"])
+async def test_a_stream_ends_once_its_key_has_stopped_working(pool: Pool, service: str) -> None:
+    job = JOB if service == "Video" else JOB_B
+    await worker_of(pool, job)
+    async with running_api(pool) as api:
+        key = api.add_key(account_id=job.owner.account_id, contract=job.owner.contract)
+        call = _watch(api, service, job.id, key)
+        await call.read()
+
+        api.callers.clear()
+        [error] = read((await call.read()).data.decode())
+
+        assert await call.read() is grpc.aio.EOF  # type: ignore[attr-defined]
+        await until(lambda: not api.watch.watched)
+    assert error["event"] == "error"
+    assert error["data"]["error"]["message"] == "API key is missing, invalid, or disabled."
+
+
+async def test_a_wait_ends_once_its_key_has_stopped_working(pool: Pool) -> None:
+    await worker_of(pool, JOB)
+    async with running_api(pool) as api:
+        key = api.add_key()
+        waiting = asyncio.create_task(_get(api, key, wait=60))
+        await until(lambda: api.watch.watched == 1)
+
+        api.callers.clear()
+        with pytest.raises(Refusal) as refused:
+            await waiting
+
+    assert refused.value.http_status == 401
 
 
 async def test_what_goes_wrong_late_is_an_event_in_the_words_of_the_contract(pool: Pool) -> None:

@@ -1,11 +1,12 @@
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
 
+from services.common.authentication import Caller, Credential
 from services.common.errors import Reason, ServiceError
 from services.jobs.domain import Job, Status, stage
 from services.jobs.rpc.watching import BATCH_MAX, JobWatch, Sought, Watcher
@@ -33,7 +34,12 @@ async def read_job() -> Job:
     return JOB
 
 
-SOUGHT = Sought(job_id=JOB.id, account_id="acct_1", read=read_job)
+async def any_key(key: str) -> Caller:
+    return Caller(key_id=key, account_id="acct_1", environment="live", contract="seedancee2")
+
+
+CREDENTIAL = Credential("key_1", any_key)
+SOUGHT = Sought(job_id=JOB.id, account_id="acct_1", credential=CREDENTIAL, read=read_job)
 
 
 async def waiting(watch: JobWatch) -> "asyncio.Task[Job]":
@@ -130,13 +136,20 @@ async def test_beyond_the_limit_a_wait_is_answered_at_once_and_a_stream_refused(
     task.cancel()
 
 
-async def test_one_account_leaves_room_for_the_others() -> None:
-    watch = JobWatch(FakeStages(), share_max=1)
-    async with watch.watching(SOUGHT):
-        with pytest.raises(ServiceError):
-            await watch.watching(SOUGHT).__aenter__()
-        async with watch.watching(replace(SOUGHT, account_id="acct_2")) as other:
-            assert other.job == JOB
+async def test_one_account_takes_half_of_the_places_and_the_next_ones_find_some() -> None:
+    watch = JobWatch(FakeStages(), watchers_max=16)
+    taken = []
+    async with AsyncExitStack() as stack:
+        for number in range(4):
+            sought = replace(SOUGHT, account_id=f"acct_{number}")
+            count = 0
+            with suppress(ServiceError):
+                while True:
+                    await stack.enter_async_context(watch.watching(sought))
+                    count += 1
+            taken.append(count)
+
+    assert taken == [8, 4, 2, 1]
 
 
 async def test_a_place_is_free_again_when_its_call_ends_however_it_ends() -> None:
