@@ -46,7 +46,10 @@ class Holds(Protocol):
         """Confirms, captures or releases a hold."""
 
     async def expire(self, *, holds_max: int) -> int:
-        """Gives back what overdue holds set aside. Returns how many there were in the batch."""
+        """Gives back what overdue holds set aside, each time of the next ones. Returns how many there were.
+
+        One that cannot be given back is logged, and keeps no other from it.
+        """
 
     async def refund(self, refund: Refund) -> Hold | HoldRefusal:
         """Gives back what was captured."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -38,6 +39,18 @@ class Query:
         """Returns the parameters of one execution. Every name must be one of the statement's."""
         assert values.keys() <= self._names, f"unknown parameters {values.keys() - self._names}"
         return {**self._defaults, **values}
+
+
+_OUTAGES = ("08", "25", "53", "57", "58")
+"""Classes of SQLSTATE: no connection, a transaction that was ended, no resources, ended by an operator or a timeout,
+an error of the system."""
+
+
+def is_outage(error: Exception) -> bool:
+    """Tells whether the database failed, and not what it was asked to do: asking again at once will not help."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith(_OUTAGES)
 
 
 class _RenewingPool(AsyncConnectionPool[Connection]):

@@ -174,12 +174,23 @@ class SqlIdempotencyKeys:
         self._pool = pool
         self._seal = seal
         self._unseal = unseal
-        self._reservations = Batcher(self._reserve, items_max=REQUESTS_PER_BATCH_MAX)
-        self._endings = Batcher(self._end, items_max=REQUESTS_PER_BATCH_MAX)
+        self._reservations = Batcher(
+            self._reserve,
+            items_max=REQUESTS_PER_BATCH_MAX,
+            name="reserve_keys",
+            name_of=lambda wish: wish[0].key_id,
+        )
+        self._endings = Batcher(
+            self._end,
+            items_max=REQUESTS_PER_BATCH_MAX,
+            name="end_requests",
+            name_of=lambda ending: ending.lock.request.key_id,
+        )
 
     async def reserve(self, request: KeyedRequest, *, ulid: str) -> Lock | Found:
         """Locks a key for a request that is to run, `ulid` being reserved for it unless another was before."""
-        return await self._reservations.submit((request, ulid))
+        locked, kept = await self._reservations.submit((request, ulid))
+        return _lock(request, locked) if locked is not None else self._found(request, kept)
 
     async def end(self, ending: Ending) -> bool:
         """Ends a lock. Tells whether it still held; if not, nothing is changed."""
@@ -190,7 +201,10 @@ class SqlIdempotencyKeys:
         async with self._pool.connection() as connection:
             return (await connection.execute(_FORGET.sql, _FORGET.bind(most=keys_max))).rowcount
 
-    async def _reserve(self, batch: Sequence[tuple[KeyedRequest, str]]) -> list[Lock | Found]:
+    async def _reserve(
+        self, batch: Sequence[tuple[KeyedRequest, str]]
+    ) -> list[tuple[DictRow | None, DictRow | None]]:
+        """Returns for each request the row that it locked, or else the one that it found."""
         # Of requests with the same key only one can be inserted; the others find it.
         wanted = {(request.key_id, request.key): (request, ulid) for request, ulid in reversed(batch)}
         ours = [request for request, _ in wanted.values()]
@@ -208,12 +222,8 @@ class SqlIdempotencyKeys:
             if len(locked) < len(batch):
                 cursor = await connection.execute(_FIND.sql, _FIND.bind(**_places(wanted)))
                 kept = {(row["key_id"], row["key"]): row for row in await cursor.fetchall()}
-        answers: list[Lock | Found] = []
-        for request, _ in batch:
-            place = (request.key_id, request.key)
-            row = locked.pop(place, None)
-            answers.append(self._found(request, kept.get(place)) if row is None else _lock(request, row))
-        return answers
+        places = [(request.key_id, request.key) for request, _ in batch]
+        return [(locked.pop(place, None), kept.get(place)) for place in places]
 
     def _found(self, request: KeyedRequest, row: DictRow | None) -> Found:
         if row is None:

@@ -49,7 +49,8 @@ class Recorded:
     """What recording a batch of judgements did."""
 
     stale: Sequence[Judgement]
-    """Those that changed nothing, because somebody else has or had the delivery since."""
+    """Those that changed nothing: somebody else has or had the delivery since, or they cannot be recorded, which is
+    logged. What was delivered is then delivered again when its lease ends."""
     due_count: int
     """How many next events of the same jobs became due."""
     disabled_count: int

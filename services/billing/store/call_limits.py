@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -11,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from services.billing.domain import CALLS_PER_MINUTE, KeyCalls, SlotLease
 from services.billing.store.rows import fetch_within
 from services.billing.tables import api_keys, call_limits
+from services.common.batching import answer_apart, succeeded
 from services.common.call_leases import CallLease, Leased
 from services.common.database import Connection, Pool, Query
 
@@ -46,6 +48,9 @@ _CHANGE = Query(
 )
 
 
+Decide = Callable[[KeyCalls, int], tuple[KeyCalls, CallLease | None]]
+
+
 class SqlCallLimits:
     """Fulfils CallLimits."""
 
@@ -56,9 +61,24 @@ class SqlCallLimits:
         self,
         key_ids: Sequence[str],
         *,
-        decide: Callable[[KeyCalls, int], tuple[KeyCalls, CallLease | None]],
+        decide: Decide,
     ) -> Leased:
         """See CallLimits."""
+        answers = await answer_apart(
+            partial(self._change, decide=decide), key_ids, name="lease_calls", name_of=str
+        )
+        changed = succeeded(answers)
+        if not changed:
+            raise next(answer for answer in answers if isinstance(answer, Exception))
+        leases = {
+            key_id: answer[1]
+            for key_id, answer in zip(key_ids, answers, strict=True)
+            if not isinstance(answer, Exception) and answer[1] is not None
+        }
+        return Leased(now_micros=max(now_micros for now_micros, _ in changed), leases=leases)
+
+    async def _change(self, key_ids: Sequence[str], *, decide: Decide) -> list[tuple[int, CallLease | None]]:
+        """Returns for each key the moment, and what was leased of it."""
         async with self._pool.connection() as connection, connection.transaction():
             rows = await _lock(connection, key_ids)
             [clock] = await fetch_within(connection, _NOW)
@@ -67,8 +87,7 @@ class SqlCallLimits:
             changes = [_CHANGE.bind(**_new(calls)) for calls, lease in decided.values() if lease is not None]
             if changes:
                 await connection.cursor().executemany(_CHANGE.sql, changes)
-        leases = {key_id: lease for key_id, (_, lease) in decided.items() if lease is not None}
-        return Leased(now_micros=now_micros, leases=leases)
+        return [(now_micros, decided[key_id][1] if key_id in decided else None) for key_id in key_ids]
 
 
 async def _lock(connection: Connection, key_ids: Sequence[str]) -> list[dict[str, Any]]:

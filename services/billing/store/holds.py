@@ -1,9 +1,22 @@
 """The ledger's holds in PostgreSQL. Calls that arrive together share one round trip and one commit."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Text, bindparam, cast, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Integer,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -20,7 +33,7 @@ from services.billing.domain import (
 )
 from services.billing.store.rows import OK, fetch
 from services.billing.tables import holds
-from services.common.batching import Batcher
+from services.common.batching import Batcher, answer_apart, succeeded
 from services.common.database import Pool, Query
 from services.common.errors import Reason
 
@@ -63,7 +76,19 @@ _CHANGE_HOLDS = Query(
         ).table_valued(*_ANSWER_COLUMNS)
     )
 )
-_EXPIRE_HOLDS = Query(select(func.expire_holds(bindparam("holds_max")).label("count")))
+_OVERDUE = Query(
+    select(holds.c.hold_id, holds.c.expires_at)
+    .where(
+        holds.c.resolved_at.is_(None),
+        holds.c.expires_at <= func.clock_timestamp(),
+        holds.c.expires_at >= cast(bindparam("after_moment"), DateTime(timezone=True)),
+        tuple_(holds.c.expires_at, holds.c.hold_id)
+        > tuple_(cast(bindparam("after_moment"), DateTime(timezone=True)), cast(bindparam("after_id"), Text)),
+    )
+    .order_by(holds.c.expires_at, holds.c.hold_id)
+    .limit(bindparam("holds_max"))
+)
+_FROM_THE_FIRST = (datetime.min.replace(tzinfo=UTC), "")
 _REFUND_HOLD = Query(
     select(
         func.refund_hold(
@@ -99,8 +124,14 @@ class SqlHolds:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._creations = Batcher(self._create, items_max=HOLDS_PER_BATCH_MAX)
-        self._changes = Batcher(self._change, items_max=HOLDS_PER_BATCH_MAX)
+        self._overdue_after = _FROM_THE_FIRST
+        """Up to where overdue holds were gone through: those that cannot be changed are not in the way of the rest."""
+        self._creations = Batcher(
+            self._create, items_max=HOLDS_PER_BATCH_MAX, name="create_holds", name_of=attrgetter("hold_id")
+        )
+        self._changes = Batcher(
+            self._change, items_max=HOLDS_PER_BATCH_MAX, name="change_holds", name_of=attrgetter("hold_id")
+        )
 
     async def create(self, new: NewHold) -> Hold | HoldRefusal:
         """See Holds."""
@@ -112,8 +143,18 @@ class SqlHolds:
 
     async def expire(self, *, holds_max: int) -> int:
         """See Holds."""
-        [row] = await fetch(self._pool, _EXPIRE_HOLDS, holds_max=holds_max)
-        return int(row["count"])
+        after_moment, after_id = self._overdue_after
+        rows = await fetch(
+            self._pool, _OVERDUE, after_moment=after_moment, after_id=after_id, holds_max=holds_max
+        )
+        changes = [HoldChange(hold_id=row["hold_id"], state=HoldState.EXPIRED) for row in rows]
+        answers = await answer_apart(
+            self._change, changes, name="expire_holds", name_of=attrgetter("hold_id")
+        )
+        expired = [answer for answer in succeeded(answers) if isinstance(answer, Hold)]
+        is_last = len(rows) < holds_max
+        self._overdue_after = _FROM_THE_FIRST if is_last else (rows[-1]["expires_at"], rows[-1]["hold_id"])
+        return len(expired)
 
     async def refund(self, refund: Refund) -> Hold | HoldRefusal:
         """See Holds."""

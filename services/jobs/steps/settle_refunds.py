@@ -2,6 +2,7 @@
 
 import logging
 
+from services.common.database import is_outage
 from services.common.errors import ServiceError
 from services.jobs.books import (
     Refund,
@@ -33,4 +34,8 @@ async def settle_refunds(*, refunds: Refunds, ledger: Ledger) -> int:
             settled += 1
         except ServiceError as error:
             log.warning("refund=%s job=%s reason=%s", refund.refund_id, refund.job_id, error.reason)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            log.exception("refund=%s job=%s stays on record", refund.refund_id, refund.job_id)
     return settled

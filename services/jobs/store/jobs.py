@@ -61,8 +61,10 @@ class SqlJobs:
     def __init__(self, pool: Pool, *, waiting: SqlWaiting | None = None) -> None:
         self._pool = pool
         self._waiting = waiting or SqlWaiting(pool)
-        self._creations = Batcher(self._create, items_max=JOBS_PER_BATCH_MAX)
-        self._reads = Batcher(self._read, items_max=JOBS_PER_BATCH_MAX)
+        self._creations = Batcher(
+            self._create, items_max=JOBS_PER_BATCH_MAX, name="create_jobs", name_of=lambda new: new[0].id
+        )
+        self._reads = Batcher(self._read, items_max=JOBS_PER_BATCH_MAX, name="read_jobs", name_of=str)
 
     async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
         """Stores a job and makes it due, in one commit that it may share with others, unless there is one with its id.

@@ -1,9 +1,10 @@
 """How far jobs are, in SQL: one statement for everybody who waits for some."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import text
 
+from services.common.batching import answer_apart, succeeded
 from services.common.database import Pool, Query
 from services.jobs.domain import Job
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
@@ -29,7 +30,14 @@ class SqlStages:
 
     async def moved(self, known: Mapping[str, int]) -> list[Job]:
         """Returns those of these jobs that are further than the stage known of each."""
-        bound = MOVED.bind(ids=list(known), stages=list(known.values()))
+        found = await answer_apart(
+            self._moved, list(known.items()), name="moved_jobs", name_of=lambda each: each[0]
+        )
+        return [job for job in succeeded(found) if job is not None]
+
+    async def _moved(self, known: Sequence[tuple[str, int]]) -> Sequence[Job | None]:
+        bound = MOVED.bind(ids=[job_id for job_id, _ in known], stages=[stage for _, stage in known])
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(MOVED.sql, bound)
-            return [job_from_row(row) for row in await cursor.fetchall()]
+            rows = await (await connection.execute(MOVED.sql, bound)).fetchall()
+        found = {row["id"]: job_from_row(row) for row in rows}
+        return [found.get(job_id) for job_id, _ in known]

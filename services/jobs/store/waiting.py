@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.common.batching import Batcher
+from services.common.batching import Batcher, answer_apart, succeeded
 from services.common.database import Connection, Pool, Query
 
 log = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class SqlWaiting:
     def __init__(self, pool: Pool, *, ring: Callable[[], None] = lambda: None) -> None:
         self._pool = pool
         self._ring = ring
-        self._admissions = Batcher(self._admit_batch, items_max=OWNERS_MAX)
+        self._admissions = Batcher(self._admit, items_max=OWNERS_MAX, name="admit", name_of=":".join)
         self._last: AccountEnvironment = ("", "")
 
     async def admit(self) -> int:
@@ -178,7 +178,9 @@ class SqlWaiting:
             rows = await (await connection.execute(OWNERS.sql, bound)).fetchall()
         owners = [(row["account_id"], row["environment"]) for row in rows]
         self._last = owners[-1] if len(owners) == OWNERS_MAX else ("", "")
-        return await self._admit(owners) if owners else 0
+        if not owners:
+            return 0
+        return sum(succeeded(await answer_apart(self._admit, owners, name="admit", name_of=":".join)))
 
     async def follow(self, account_id: str, environment: str) -> None:
         """Gives away a place that was given back. If that fails, `admit` does it soon."""
@@ -194,15 +196,13 @@ class SqlWaiting:
             rows = await (await connection.execute(OVERDUE.sql, bound)).fetchall()
         return [row["job_id"] for row in rows]
 
-    async def _admit_batch(self, owners: Sequence[AccountEnvironment]) -> Sequence[None]:
-        await self._admit(sorted(set(owners)))
-        return [None] * len(owners)
-
-    async def _admit(self, owners: Sequence[AccountEnvironment]) -> int:
+    async def _admit(self, owners: Sequence[AccountEnvironment]) -> Sequence[int]:
+        """Returns how many jobs were let in, beside the first of the owners."""
+        once = sorted(set(owners))
         async with self._pool.connection() as connection:
-            async with deciding(connection, owners):
-                cursor = await connection.execute(ADMIT.sql, admission_values(owners))
+            async with deciding(connection, once):
+                cursor = await connection.execute(ADMIT.sql, admission_values(once))
             admitted = cursor.rowcount
         if admitted:
             self._ring()
-        return admitted
+        return [admitted, *(0 for _ in owners[1:])]

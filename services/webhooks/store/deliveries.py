@@ -8,8 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+from psycopg.rows import DictRow
 from sqlalchemy import func, select, text
 
+from services.common.batching import answer_apart, succeeded
 from services.common.database import Connection, Pool, Query
 from services.webhooks.domain import (
     ACCOUNT_MAX,
@@ -110,15 +112,31 @@ class SqlDeliveries:
 
     async def record(self, judgements: Sequence[Judgement]) -> Recorded:
         """See Deliveries."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(_RECORD.sql, _record_parameters(judgements))
-            rows = await cursor.fetchall()
+        rows = [
+            row
+            for row in succeeded(
+                await answer_apart(
+                    self._record,
+                    judgements,
+                    name="record_attempts",
+                    name_of=lambda judgement: judgement.attempt.delivery.event_id,
+                )
+            )
+            if row is not None
+        ]
         recorded = {row["lease_no"] for row in rows}
         return Recorded(
             stale=[each for each in judgements if each.attempt.delivery.lease_no not in recorded],
             due_count=sum(row["is_due"] for row in rows),
             disabled_count=sum(row["is_disabled"] for row in rows),
         )
+
+    async def _record(self, judgements: Sequence[Judgement]) -> Sequence[DictRow | None]:
+        """Returns what was recorded of each, or None where somebody else has or had the delivery since."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_RECORD.sql, _record_parameters(judgements))
+            rows = {row["lease_no"]: row for row in await cursor.fetchall()}
+        return [rows.get(judgement.attempt.delivery.lease_no) for judgement in judgements]
 
     async def reopen_abandoned(self) -> int:
         """See Deliveries."""

@@ -25,7 +25,7 @@ class Slow:
 
 async def test_what_arrives_during_a_batch_makes_up_the_next_one() -> None:
     slow = Slow()
-    batcher = Batcher(slow.run, items_max=10)
+    batcher = Batcher(slow.run, items_max=10, name="double", name_of=str)
     first = asyncio.create_task(batcher.submit(1))
     await slow.started.wait()
     later = asyncio.gather(*(batcher.submit(item) for item in (2, 3, 4)))
@@ -41,7 +41,7 @@ async def test_what_arrives_during_a_batch_makes_up_the_next_one() -> None:
 async def test_what_arrives_turn_by_turn_makes_up_one_batch() -> None:
     slow = Slow()
     slow.allowed.set()
-    batcher = Batcher(slow.run, items_max=10)
+    batcher = Batcher(slow.run, items_max=10, name="double", name_of=str)
     answers = []
 
     for item in range(4):
@@ -55,7 +55,7 @@ async def test_what_arrives_turn_by_turn_makes_up_one_batch() -> None:
 async def test_a_batch_has_a_largest_size() -> None:
     slow = Slow()
     slow.allowed.set()
-    batcher = Batcher(slow.run, items_max=3)
+    batcher = Batcher(slow.run, items_max=3, name="double", name_of=str)
 
     answers = await asyncio.gather(*(batcher.submit(item) for item in range(7)))
 
@@ -63,20 +63,9 @@ async def test_a_batch_has_a_largest_size() -> None:
     assert [len(batch) for batch in slow.batches] == [3, 3, 1]
 
 
-async def test_an_error_reaches_every_caller_of_its_batch_and_nobody_else() -> None:
-    slow = Slow()
-    slow.allowed.set()
-    batcher = Batcher(slow.run, items_max=2)
-
-    answers = await asyncio.gather(*(batcher.submit(item) for item in (-1, 2, 3)), return_exceptions=True)
-
-    assert [type(answer) for answer in answers] == [ValueError, ValueError, int]
-    assert await batcher.submit(5) == 10
-
-
 async def test_a_caller_who_gave_up_while_waiting_is_left_out() -> None:
     slow = Slow()
-    batcher = Batcher(slow.run, items_max=10)
+    batcher = Batcher(slow.run, items_max=10, name="double", name_of=str)
     first = asyncio.create_task(batcher.submit(1))
     await slow.started.wait()
     second, third = (asyncio.create_task(batcher.submit(item)) for item in (2, 3))
@@ -93,7 +82,7 @@ async def test_a_caller_who_gave_up_while_waiting_is_left_out() -> None:
 
 async def test_a_caller_who_gives_up_during_the_batch_does_not_disturb_the_others() -> None:
     slow = Slow()
-    batcher = Batcher(slow.run, items_max=10)
+    batcher = Batcher(slow.run, items_max=10, name="double", name_of=str)
     both = [asyncio.create_task(batcher.submit(item)) for item in (1, 2)]
     await slow.started.wait()
 
