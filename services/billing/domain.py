@@ -15,6 +15,8 @@ STANDING_TEST_MICROS = {"seedancee2": 10_000 * MICROS_PER_CREDIT, "nextapi": 35 
 
 Of either contract that is 15 seconds of pro at 1080p, 750 credits or 2.625: nobody waits for an operator in test.
 """
+TEST_DAY_MICROS = {contract: 10 * micros for contract, micros in STANDING_TEST_MICROS.items()}
+"""What a new account may spend in a UTC day in test, by contract: nobody pays for it, but it is stored all the same."""
 CALLS_PER_MINUTE = {"business": 600, "admin": 300}
 """Of a key by its kind, where its rules name no number."""
 ACCOUNT_JOBS_AT_ONCE = 100

@@ -4,7 +4,10 @@ from services.common.ids import new_id
 
 
 async def create_account(*, name: str, contract: str, note: AuditNote, accounts: Accounts) -> str:
-    """Opens an account with empty balances in both environments. Each call opens another one. Returns its id."""
+    """Opens an account and returns its id. Each call opens another one.
+
+    Its balances in both environments are empty, and TEST_DAY_MICROS is what it may spend in a day in test.
+    """
     account = NewAccount(account_id=new_id("acct"), name=name, contract=contract)
     await accounts.add(account, note=note)
     return account.account_id

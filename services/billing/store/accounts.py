@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Select, bindparam, cast, func, insert, null, 
 
 from services.billing.domain import (
     BALANCE_MICROS_MAX,
+    TEST_DAY_MICROS,
     Account,
     AccountRules,
     AuditNote,
@@ -40,6 +41,7 @@ _ADD_SPENDING = Query(
         subject_id=bindparam("account_id"),
         account_id=bindparam("account_id"),
         environment=bindparam("environment"),
+        per_day_micros=bindparam("per_day_micros"),
     )
 )
 _ACCOUNT_COLUMNS = ("account_id", "name", "contract", "created_at", "suspended_at")
@@ -128,9 +130,11 @@ class SqlAccounts:
             )
             await connection.execute(_ADD_ACCOUNT.sql, bound)
             for environment in ENVIRONMENTS:
-                for query in (_ADD_BALANCE, _ADD_SPENDING):
-                    bound = query.bind(account_id=account.account_id, environment=environment)
-                    await connection.execute(query.sql, bound)
+                of_balance = {"account_id": account.account_id, "environment": environment}
+                await connection.execute(_ADD_BALANCE.sql, _ADD_BALANCE.bind(**of_balance))
+                per_day_micros = TEST_DAY_MICROS[account.contract] if environment == "test" else None
+                bound = _ADD_SPENDING.bind(**of_balance, per_day_micros=per_day_micros)
+                await connection.execute(_ADD_SPENDING.sql, bound)
             details = {"name": account.name, "contract": account.contract}
             await write_audit(
                 connection, note, action="account.create", subject_id=account.account_id, details=details

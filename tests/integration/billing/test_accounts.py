@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from reelgate.admin.v1 import account_pb2, account_service_pb2
 
+from services.billing.domain import TEST_DAY_MICROS
 from services.common.errors import Reason, ServiceError
 from tests.integration.billing.running import CREDIT, NOTE, Billing
 
@@ -57,7 +58,9 @@ async def test_an_account_is_shown_with_what_it_has_in_each_environment(billing:
             account_pb2.AccountFunds(
                 environment="test",
                 available_micros=7,
-                spending=account_pb2.Spending(limits=account_pb2.SpendLimits()),
+                spending=account_pb2.Spending(
+                    limits=account_pb2.SpendLimits(per_day_micros=TEST_DAY_MICROS["nextapi"])
+                ),
             ),
         ],
     )
