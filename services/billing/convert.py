@@ -45,6 +45,7 @@ from services.common.authentication import Caller
 from services.common.call_leases import CallReport, Leased, Moments, moments_of
 from services.common.clock import YEAR_MIN, parse_moment, rfc3339
 from services.common.errors import invalid_field
+from services.common.tls.peers import acting
 from services.common.verification import Verified
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -84,7 +85,7 @@ def parse_refund(request: ledger_service_pb2.RefundHoldRequest) -> Refund:
 
 def parse_note(note: audit_pb2.AuditNote) -> AuditNote:
     """Returns who changes something, and why."""
-    return AuditNote(actor=note.actor, reason=note.reason)
+    return AuditNote(actor=acting(note.actor), reason=note.reason)
 
 
 def parse_grant(request: account_service_pb2.GrantCreditsRequest) -> Gift:

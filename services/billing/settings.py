@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from services.common.settings import Address, ServiceSettings
+from services.common.tls.identities import JOBS, WEBHOOKS, Identities
 
 
 class BillingSettings(ServiceSettings):
@@ -10,6 +11,10 @@ class BillingSettings(ServiceSettings):
 
     internal_address: Address = "127.0.0.1:7101"
     """Where other services are served."""
+    jobs_identities: Identities = (JOBS,)
+    """Who may call what only jobs needs: holds and prices."""
+    webhooks_identities: Identities = (WEBHOOKS,)
+    """Who may, besides jobs, look keys up and lease calls."""
     public_address: Address = "0.0.0.0:7001"
     """Where customers' methods are served."""
     prices_file: Path = Path(__file__).parent / "prices.yaml"

@@ -45,9 +45,11 @@ from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.database import open_pool
 from services.common.ids import new_id
+from services.common.inner import inner_port, inner_tls
 from services.common.limits import Limiter, limited
 from services.common.loop import running
 from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
+from services.common.tls.files import TlsFolder
 from services.common.validation import validated
 from services.common.verification import keep_verifying
 
@@ -76,7 +78,8 @@ class Running:
 
 @asynccontextmanager
 async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
-    """Runs billing until the block ends, then stops gracefully."""
+    """Runs billing until the block ends, then stops gracefully. Raises SettingsError."""
+    tls = inner_tls(settings, settings.internal_address, settings.admin_address)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
             open_pool(settings.database_url, name="billing", connections_max=settings.connections_max)
@@ -90,7 +93,7 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
         limiter = Limiter(partial(lease_calls, limits=limits), holder=new_id("holder"))
         await stack.enter_async_context(limiter.running())
         internal = _internal_port(
-            settings, holds=holds, accounts=accounts, keys=keys, prices=prices, limits=limits
+            settings, holds=holds, accounts=accounts, keys=keys, prices=prices, limits=limits, tls=tls
         )
         admin = _admin_port(
             settings,
@@ -100,6 +103,7 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
             statements=SqlStatements(pool),
             audit_log=SqlAuditLog(pool),
             books=books,
+            tls=tls,
         )
         public = _public_port(settings, accounts=accounts, keys=keys, limiter=limiter)
         ports = (public, internal, admin, health_port(settings.health_address))
@@ -121,20 +125,23 @@ def _internal_port(
     keys: Keys,
     prices: Prices,
     limits: CallLimits,
+    tls: TlsFolder | None,
 ) -> Port:
     ledger = LedgerServicer(holds=holds, accounts=accounts)
     key = KeyServicer(keys=keys)
     limit = LimitServicer(limits=limits)
     price = PriceServicer(prices=prices)
-    return Port(
-        address=settings.internal_address,
-        services=(
-            (LEDGER_SERVICE, partial(add_LedgerServiceServicer_to_server, ledger)),
-            (KEY_SERVICE, partial(add_KeyServiceServicer_to_server, key)),
-            (LIMIT_SERVICE, partial(add_LimitServiceServicer_to_server, limit)),
-            (PRICE_SERVICE, partial(add_PriceServiceServicer_to_server, price)),
+    jobs = settings.jobs_identities
+    both = (*jobs, *settings.webhooks_identities)
+    return inner_port(
+        settings.internal_address,
+        (
+            (LEDGER_SERVICE, partial(add_LedgerServiceServicer_to_server, ledger), jobs),
+            (KEY_SERVICE, partial(add_KeyServiceServicer_to_server, key), both),
+            (LIMIT_SERVICE, partial(add_LimitServiceServicer_to_server, limit), both),
+            (PRICE_SERVICE, partial(add_PriceServiceServicer_to_server, price), jobs),
         ),
-        layers=(logged, errors_mapped, bounded, validated),
+        tls=tls,
         reflection=settings.reflection,
     )
 
@@ -148,6 +155,7 @@ def _admin_port(
     statements: Statements,
     audit_log: AuditLog,
     books: Books,
+    tls: TlsFolder | None,
 ) -> Port:
     account = AccountServicer(accounts=accounts, statements=statements)
     key_admin = KeyAdminServicer(accounts=accounts, keys=keys, forms=settings.key_forms)
@@ -155,18 +163,19 @@ def _admin_port(
     verifier = VerifierServicer(books=books)
     price = PriceServicer(prices=prices)
     price_admin = PriceAdminServicer(prices=prices)
-    return Port(
-        address=settings.admin_address,
-        services=(
-            (ACCOUNT_SERVICE, partial(add_AccountServiceServicer_to_server, account)),
-            (KEY_ADMIN_SERVICE, partial(add_KeyAdminServiceServicer_to_server, key_admin)),
-            (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
-            (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier)),
-            (PRICE_ADMIN_SERVICE, partial(add_PriceAdminServiceServicer_to_server, price_admin)),
+    operators = settings.operator_identities
+    return inner_port(
+        settings.admin_address,
+        (
+            (ACCOUNT_SERVICE, partial(add_AccountServiceServicer_to_server, account), operators),
+            (KEY_ADMIN_SERVICE, partial(add_KeyAdminServiceServicer_to_server, key_admin), operators),
+            (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit), operators),
+            (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier), operators),
+            (PRICE_ADMIN_SERVICE, partial(add_PriceAdminServiceServicer_to_server, price_admin), operators),
             # Operators read the prices that they set.
-            (PRICE_SERVICE, partial(add_PriceServiceServicer_to_server, price)),
+            (PRICE_SERVICE, partial(add_PriceServiceServicer_to_server, price), operators),
         ),
-        layers=(logged, errors_mapped, bounded, validated),
+        tls=tls,
         reflection=settings.reflection,
     )
 

@@ -9,6 +9,9 @@ from google.rpc import error_details_pb2, status_pb2
 
 from services.common.boundary import ERROR_DOMAIN, request_id
 from services.common.errors import Reason, ServiceError, outage
+from services.common.tls.channel import renewed_channel
+from services.common.tls.credentials import channel_credentials
+from services.common.tls.files import TlsFiles, TlsFolder
 
 CALL_TIMEOUT_SECONDS = 5.0
 _CHANNEL_OPTIONS = (
@@ -23,6 +26,7 @@ _REASON_BY_CODE = {
     grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
     grpc.StatusCode.CANCELLED: Reason.UNAVAILABLE,  # by a server that is stopping
     grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE_EXCEEDED,
+    grpc.StatusCode.PERMISSION_DENIED: Reason.UNAVAILABLE,  # to this service: an outage of ours, not the customer's
 }
 
 
@@ -49,16 +53,20 @@ class _Errors(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
 
 @asynccontextmanager
 async def open_channel(
-    target: str, *, timeout_seconds: float = CALL_TIMEOUT_SECONDS
+    target: str, *, tls: TlsFolder | None = None, timeout_seconds: float = CALL_TIMEOUT_SECONDS
 ) -> AsyncIterator[grpc.aio.Channel]:
     """Opens a channel to `host:port`. It connects when first used, and again whenever the other side is back.
 
-    A call that names no deadline of its own gets `timeout_seconds`.
+    With `tls` both sides show their certificates, else it is plaintext. A call that names no deadline of its own gets
+    `timeout_seconds`. Raises TlsError.
     """
-    interceptors: Any = [_Errors(timeout_seconds)]
-    async with grpc.aio.insecure_channel(
-        target, options=_CHANNEL_OPTIONS, interceptors=interceptors
-    ) as channel:
+    options: Any = {"options": _CHANNEL_OPTIONS, "interceptors": [_Errors(timeout_seconds)]}
+
+    def protected(files: TlsFiles) -> grpc.aio.Channel:
+        return grpc.aio.secure_channel(target, channel_credentials(files), **options)
+
+    opened = grpc.aio.insecure_channel(target, **options) if tls is None else renewed_channel(protected, tls)
+    async with opened as channel:
         yield channel
 
 

@@ -33,8 +33,9 @@ def run_service(
     if len(arguments) != 1 or arguments[0] not in (*processes, "migrate"):
         sys.stderr.write(_usage(service, {name: purpose for name, (purpose, _) in processes.items()}))
         return UNUSABLE
+    prefix = f"{service.upper()}_"
     try:
-        settings = load_settings(kind, prefix=f"{service.upper()}_", environment=environment)
+        settings = load_settings(kind, prefix=prefix, environment=environment)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return UNUSABLE
@@ -46,7 +47,11 @@ def run_service(
     async def start(stack: AsyncExitStack) -> None:
         await stack.enter_async_context(open_process(settings))
 
-    run_until_signalled(start)
+    try:
+        run_until_signalled(start)
+    except SettingsError as error:
+        sys.stderr.write(f"{prefix}{error}\n")
+        return UNUSABLE
     return 0
 
 

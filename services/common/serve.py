@@ -13,6 +13,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.common.boundary import Boundary, Layer
+from services.common.tls.credentials import server_credentials
+from services.common.tls.files import TlsFolder
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,12 @@ _SERVER_OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.so_reuseport", 0),
+)
+
+_TLS_OPTIONS = (
+    # A certificate is looked at when a connection is made: so long it may outlive what it was made with.
+    ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 70_000),
 )
 
 AddServicer = Callable[[aio.Server], None]
@@ -52,6 +60,8 @@ class Port:
     """Calls at the same time, those that only wait included."""
     request_bytes_max: int = MESSAGE_BYTES_MAX
     """Larger requests are refused unread."""
+    tls: TlsFolder | None = None
+    """What it shows, and whose callers it takes. None: it speaks plaintext."""
 
 
 def health_port(address: str) -> Port:
@@ -92,7 +102,11 @@ def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
     received_bytes_max = max(port.request_bytes_max, UNREAD_BYTES_MAX)
     server = aio.server(
         interceptors=[Boundary(port.layers, request_bytes_max=port.request_bytes_max)],
-        options=(*_SERVER_OPTIONS, ("grpc.max_receive_message_length", received_bytes_max)),
+        options=(
+            *_SERVER_OPTIONS,
+            *(() if port.tls is None else _TLS_OPTIONS),
+            ("grpc.max_receive_message_length", received_bytes_max),
+        ),
         maximum_concurrent_rpcs=port.calls_max,
     )
     for _, add in port.services:
@@ -102,7 +116,9 @@ def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
     if port.reflection:
         reflection.enable_server_reflection([*(name for name, _ in port.services), *OPEN_SERVICES], server)
     host = port.address.rpartition(":")[0]
-    return server, checks, f"{host}:{server.add_insecure_port(port.address)}"
+    if port.tls is None:
+        return server, checks, f"{host}:{server.add_insecure_port(port.address)}"
+    return server, checks, f"{host}:{server.add_secure_port(port.address, server_credentials(port.tls))}"
 
 
 def run_until_signalled(start: Callable[[AsyncExitStack], Awaitable[None]]) -> None:

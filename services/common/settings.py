@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from services.common.key_forms import KeyForms
+from services.common.tls.identities import OPERATORS, Identities
 
 
 class Settings(BaseModel):
@@ -54,6 +55,15 @@ class ServiceSettings(Settings):
     """What API keys are signed with, so that forged ones are refused at no cost: the same in every service, at least 32
     characters. To change it, put the new one in front, separated by a comma, and keep the old one for as long as keys
     that it signed are in use."""
+    tls_folder: Path | None = None
+    """Folder with `tls.crt`, `tls.key` and `ca.crt`: shown to other services and operators, and asked of them. The
+    files are read again when they change. Required, unless what it protects is waived."""
+    plaintext_internal: bool = False
+    """Waives TLS between services and of operators, to try something on one machine: everybody who reaches an internal
+    or admin port is let in then, so those must listen on loopback."""
+    operator_identities: Identities = (OPERATORS,)
+    """Who may call operators' methods: comma-separated SPIFFE identities of certificates; `/*` at the end means all
+    below."""
     reflection: bool = False
     """Whether gRPC reflection is served."""
     notice_seconds: float = Field(default=0.0, ge=0, le=60)

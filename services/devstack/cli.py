@@ -19,6 +19,7 @@ from services.devstack.commands import (
     statement,
 )
 from services.devstack.errors import StackError
+from services.devstack.options import Tls, choose_tls
 
 app = typer.Typer(
     name="reelgate",
@@ -42,6 +43,12 @@ for module in (stack, generate, statement):
     module.add_to(app)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
+
+
+@app.callback()
+def reelgate(tls: Tls = None) -> None:
+    """Takes what holds for all commands that reach a service's admin port."""
+    choose_tls(tls)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -56,6 +56,16 @@ class StackFolder:
         return self.root / "secrets"
 
     @property
+    def tls(self) -> Path:
+        """The stack's own authority, and a folder of certificate and key for each of those that show one."""
+        return self.root / "tls"
+
+    @property
+    def operator_tls(self) -> Path:
+        """What commands show to services."""
+        return self.tls / "operator"
+
+    @property
     def webhooks_secret_key(self) -> Path:
         """The Fernet key that signing secrets are stored under."""
         return self.secrets / "webhooks_secret_key"

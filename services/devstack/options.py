@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from services.devstack.admin.records import Note
 from services.devstack.admin.target import AdminTarget
 from services.devstack.credit_amounts import parse_credits
 from services.devstack.durations import parse_duration
+from services.devstack.folder import StackFolder
 from services.devstack.state import require_running
 
 LIST_MAX = 1_000
@@ -26,6 +28,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Identifier of the account.")]
 KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Identifier of the key.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the change.")]
+Tls = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls",
+        envvar="REELGATE_TLS",
+        resolve_path=True,
+        help="Folder with the operator's tls.crt, tls.key and ca.crt; by default the local stack's.",
+    ),
+]
 Actor = Annotated[
     str | None,
     typer.Option(
@@ -40,13 +51,16 @@ def _address(service: str) -> object:
         f"--{service}",
         envvar=f"REELGATE_{service.upper()}",
         metavar="HOST:PORT",
-        help=f"Admin port of {service}, where it is not the local stack's.",
+        help=f"Admin port of {service}, where it is not the local stack's. See `reelgate --tls`.",
     )
 
 
 Billing = Annotated[str | None, _address("billing")]
 Jobs = Annotated[str | None, _address("jobs")]
 Webhooks = Annotated[str | None, _address("webhooks")]
+
+
+_tls: ContextVar[Path | None] = ContextVar("tls", default=None)
 
 
 class Environment(StrEnum):
@@ -90,9 +104,18 @@ def note(actor: str | None, reason: str) -> Note:
     return Note(actor=actor or _login_name(), reason=reason)
 
 
+def choose_tls(folder: Path | None) -> None:
+    """Has the command that follows show the certificate in this folder; None: that of the local stack."""
+    _tls.set(folder)
+
+
 def admin_target(given: str | None, *, service: str, root: Path) -> AdminTarget:
-    """Returns the given service, or that of the local stack. Raises StackError when there is neither."""
-    return AdminTarget(address=given or require_running(root).grpc[service]["admin"])
+    """Returns the given service, or that of the local stack. Raises StackError when there is neither.
+
+    The certificate is that of `choose_tls`, or the local stack's.
+    """
+    address = given or require_running(root).grpc[service]["admin"]
+    return AdminTarget(address=address, tls=_tls.get() or StackFolder(root).operator_tls)
 
 
 def command_group(text: str) -> typer.Typer:

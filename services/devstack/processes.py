@@ -205,6 +205,7 @@ def _service(name: str, settings: StackSettings, *, environment: Mapping[str, st
     common = {
         f"{prefix}DATABASE_URL": database_addresses(settings.ports)[name],
         f"{prefix}KEY_CHECKSUM_SECRETS_FILE": str(settings.folder.key_checksum_secrets),
+        f"{prefix}TLS_FOLDER": str(settings.folder.tls / name),
         f"{prefix}REFLECTION": "true",
     }
     return _python(

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from services.common.clock import utc_now
 from services.devstack import demo, postgres
 from services.devstack.admin.accounts import create_account
 from services.devstack.admin.records import Note
 from services.devstack.admin.target import AdminTarget
+from services.devstack.certificates import ensure_certificates
 from services.devstack.credit_amounts import MICROS_PER_CREDIT
 from services.devstack.errors import StackError
 from services.devstack.folder import StackFolder
@@ -35,6 +37,7 @@ log = logging.getLogger("reelgate.stack")
 
 START_SECONDS_MAX = 90.0
 FAILURE_CHECK_SECONDS = 1.0
+RENEWAL_CHECK_SECONDS = 3600.0
 FIRST_WAVE = ("postgres", "simulator", "edge")
 """What needs nobody else to start; the rest needs migrated databases."""
 STOP_ORDER = (("edge",), ("jobs", "webhooks", "billing"), ("simulator",), ("postgres",))
@@ -69,9 +72,11 @@ class _Stack:
         ports = choose_ports(options.port)
         self._phases: dict[str, float] = {}
         self._started = False
+        self._renew_at = time.monotonic() + RENEWAL_CHECK_SECONDS
         self._folder = options.folder
         with self._phase("folder"):
             self._folder.prepare()
+            ensure_certificates(self._folder.tls, now=utc_now())
             self._prepare_postgres()
         self._settings = StackSettings(
             folder=self._folder,
@@ -116,7 +121,16 @@ class _Stack:
         while True:
             for process in self._processes.values():
                 process.raise_failure()
+            if time.monotonic() > self._renew_at:
+                await self._renew_certificates()
             await asyncio.sleep(FAILURE_CHECK_SECONDS)
+
+    async def _renew_certificates(self) -> None:
+        self._renew_at = time.monotonic() + RENEWAL_CHECK_SECONDS
+        try:
+            await asyncio.to_thread(ensure_certificates, self._folder.tls, now=utc_now())
+        except OSError:
+            log.exception("cannot renew certificates")
 
     async def _start(self) -> None:
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -143,8 +157,8 @@ class _Stack:
             contract=demo.CONTRACT,
             credits_micros=demo.CREDITS * MICROS_PER_CREDIT,
             note=Note(actor="reelgate up", reason="demo account"),
-            billing=AdminTarget(address=grpc["billing"]["admin"]),
-            webhooks=AdminTarget(address=grpc["webhooks"]["admin"]),
+            billing=AdminTarget(address=grpc["billing"]["admin"], tls=self._folder.operator_tls),
+            webhooks=AdminTarget(address=grpc["webhooks"]["admin"], tls=self._folder.operator_tls),
         )
         demo.write_demo_account(self._folder.demo_account, account)
 

@@ -27,11 +27,13 @@ from services.common.egress import UrlPolicy, check_url, open_egress_session, or
 from services.common.idempotency import IDLE_SECONDS, idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id, new_token
+from services.common.inner import inner_port, inner_tls
 from services.common.key_client import KeyClient
 from services.common.limit_client import LimitClient
 from services.common.limits import Limiter, limited
 from services.common.loop import repeat, running
 from services.common.serve import CONCURRENT_CALLS_MAX, PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
+from services.common.tls.files import TlsFolder
 from services.common.validation import validated
 from services.common.verification import keep_verifying
 from services.common.wakeup import Wakeups, open_wakeups
@@ -143,6 +145,7 @@ class _Core:
     """What every role of a jobs process uses."""
 
     settings: JobsSettings
+    tls: TlsFolder | None
     wakeups: Wakeups
     ledger: LedgerClient
     holds: HoldClient
@@ -167,15 +170,20 @@ class _Core:
 
 @asynccontextmanager
 async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIterator[Running]:
-    """Runs jobs until the block ends, then stops gracefully."""
+    """Runs jobs until the block ends, then stops gracefully. Raises SettingsError."""
+    tls = inner_tls(settings, settings.admin_address)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         wakeups = await enter(
             open_wakeups(settings.database_url, (WORK_BELL, OUTBOX_BELL), topics=(MOVED_TOPIC,))
         )
-        billing = await enter(open_channel(settings.billing_target))
+        billing = await enter(open_channel(settings.billing_target, tls=tls))
         core = _Core(
-            settings=settings, wakeups=wakeups, ledger=LedgerClient(billing), holds=HoldClient(billing)
+            settings=settings,
+            tls=tls,
+            wakeups=wakeups,
+            ledger=LedgerClient(billing),
+            holds=HoldClient(billing),
         )
         public_ports: list[Port] = []
         let_go: list[Callable[[], None]] = []
@@ -217,14 +225,15 @@ def _admin_port(core: _Core, pool: Pool) -> Port:
     )
     audit = AuditServicer(audit=SqlAudit(pool))
     verifier = VerifierServicer(records=SqlRecords(pool), holds=core.holds)
-    return Port(
-        address=settings.admin_address,
-        services=(
-            (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin)),
-            (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
-            (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier)),
+    operators = settings.operator_identities
+    return inner_port(
+        settings.admin_address,
+        (
+            (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin), operators),
+            (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit), operators),
+            (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier), operators),
         ),
-        layers=(logged, errors_mapped, bounded, validated),
+        tls=core.tls,
         reflection=settings.reflection,
     )
 
@@ -325,7 +334,7 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
     settings = core.settings
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        webhooks = await enter(open_channel(settings.webhooks_target))
+        webhooks = await enter(open_channel(settings.webhooks_target, tls=core.tls))
         policy = provider_policy(settings)
         session = await enter(open_egress_session(policy, connections_max=CALLS_MAX))
         results = await enter(open_egress_session(policy, connections_max=RESULTS_AT_ONCE_MAX))

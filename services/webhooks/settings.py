@@ -7,6 +7,7 @@ from pydantic import AfterValidator, SecretStr
 
 from services.common.egress import Networks
 from services.common.settings import Address, ServiceSettings
+from services.common.tls.identities import JOBS, Identities
 
 
 def _fernet_key(key: SecretStr) -> SecretStr:
@@ -19,6 +20,8 @@ class WebhooksSettings(ServiceSettings):
 
     internal_address: Address = "127.0.0.1:7101"
     """Where other services are served."""
+    jobs_identities: Identities = (JOBS,)
+    """Who may hand events over."""
     public_address: Address = "0.0.0.0:7001"
     """Where customers' methods are served."""
     billing_target: Address

@@ -22,11 +22,13 @@ from services.common.egress import UrlPolicy, check_url, open_egress_session
 from services.common.idempotency import IDLE_SECONDS, idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id
+from services.common.inner import inner_port, inner_tls
 from services.common.key_client import KeyClient
 from services.common.limit_client import LimitClient
 from services.common.limits import Limiter, limited
 from services.common.loop import repeat, running
 from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
+from services.common.tls.files import TlsFolder
 from services.common.validation import validated
 from services.common.wakeup import Wakeups, open_wakeups
 from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, HttpReceivers
@@ -79,7 +81,10 @@ class Running:
 
 @asynccontextmanager
 async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) -> AsyncIterator[Running]:
-    """Runs webhooks until the block ends, then stops gracefully."""
+    """Runs webhooks until the block ends, then stops gracefully. Raises SettingsError."""
+    tls = None
+    if Role.API in role:
+        tls = inner_tls(settings, settings.internal_address, settings.admin_address)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
             open_pool(settings.database_url, name="webhooks", connections_max=settings.connections_max)
@@ -92,14 +97,14 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
         ring = _ring(wakeups, role)
         ports = []
         if Role.API in role:
-            billing = await stack.enter_async_context(open_channel(settings.billing_target))
+            billing = await stack.enter_async_context(open_channel(settings.billing_target, tls=tls))
             keys = KeyCache(KeyClient(billing).look_up, forms=settings.key_forms)
             limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
             await stack.enter_async_context(limiter.running())
             ports = [
                 _public_port(settings, pool, fernet=fernet, ring=ring, keys=keys, limiter=limiter),
-                _internal_port(settings, pool, ring=ring),
-                _admin_port(settings, secrets=secrets),
+                _internal_port(settings, pool, ring=ring, tls=tls),
+                _admin_port(settings, secrets=secrets, tls=tls),
             ]
         *served, health_address = await stack.enter_async_context(
             serve(*ports, health_port(settings.health_address), notice_seconds=settings.notice_seconds)
@@ -193,21 +198,25 @@ def _ring(wakeups: Wakeups, role: Role) -> Callable[[], None]:
     return partial(wakeups.ring, CHANNEL)
 
 
-def _internal_port(settings: WebhooksSettings, pool: Pool, *, ring: Callable[[], None]) -> Port:
+def _internal_port(
+    settings: WebhooksSettings, pool: Pool, *, ring: Callable[[], None], tls: TlsFolder | None
+) -> Port:
     intake = IntakeServicer(events=SqlEvents(pool), ring=ring)
-    return Port(
-        address=settings.internal_address,
-        services=((INTAKE_SERVICE, partial(add_IntakeServiceServicer_to_server, intake)),),
-        layers=(logged, errors_mapped, bounded, validated),
+    add = partial(add_IntakeServiceServicer_to_server, intake)
+    return inner_port(
+        settings.internal_address,
+        ((INTAKE_SERVICE, add, settings.jobs_identities),),
+        tls=tls,
         reflection=settings.reflection,
     )
 
 
-def _admin_port(settings: WebhooksSettings, *, secrets: SigningSecrets) -> Port:
+def _admin_port(settings: WebhooksSettings, *, secrets: SigningSecrets, tls: TlsFolder | None) -> Port:
     signing = SigningSecretServicer(secrets=secrets, random_bytes=token_bytes)
-    return Port(
-        address=settings.admin_address,
-        services=((SIGNING_SERVICE, partial(add_SigningSecretServiceServicer_to_server, signing)),),
-        layers=(logged, errors_mapped, bounded, validated),
+    add = partial(add_SigningSecretServiceServicer_to_server, signing)
+    return inner_port(
+        settings.admin_address,
+        ((SIGNING_SERVICE, add, settings.operator_identities),),
+        tls=tls,
         reflection=settings.reflection,
     )

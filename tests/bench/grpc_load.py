@@ -4,9 +4,12 @@ A gRPC client would cost as much of the machine as the server that is measured o
 """
 
 import asyncio
+import ssl
+import tempfile
 import time
 from collections.abc import Callable
 
+from services.common.tls.files import TlsFiles
 from tests.bench.load import CLOSE_SECONDS, Measured
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -106,15 +109,32 @@ def _header(name: bytes, value: bytes) -> bytes:
     return b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value
 
 
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """Returns TLS for HTTP/2 that shows this certificate."""
+    context = ssl.create_default_context(cadata=files.authorities.decode())
+    context.set_alpn_protocols(["h2"])
+    with tempfile.NamedTemporaryFile() as file:  # ssl takes a certificate from a file only
+        file.write(files.certificate + files.key)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
 async def call_repeatedly(
-    address: str, method: str, next_message: Callable[[], bytes], *, at_once: int, seconds: float
+    address: str,
+    method: str,
+    next_message: Callable[[], bytes],
+    *,
+    at_once: int,
+    seconds: float,
+    tls: ssl.SSLContext | None = None,
 ) -> Measured:
     """Calls `/package.Service/Method` at `host:port` for a while, and returns what happened: 200 is OK, 500 any error."""
     head = b"".join(
         _header(name, value)
         for name, value in (
             (b":method", b"POST"),
-            (b":scheme", b"http"),
+            (b":scheme", b"http" if tls is None else b"https"),
             (b":path", method.encode()),
             (b":authority", address.encode()),
             (b"te", b"trailers"),
@@ -128,6 +148,7 @@ async def call_repeatedly(
         lambda: _Connection(head, next_message, at_once=at_once, until=started + seconds, measured=measured),
         host,
         int(port),
+        ssl=tls,
     )
     await asyncio.wait_for(connection.done, seconds + CLOSE_SECONDS)
     measured.seconds = time.perf_counter() - started

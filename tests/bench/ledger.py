@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import ssl
 import subprocess
 import tempfile
 import time
@@ -17,8 +18,9 @@ from reelgate.admin.v1.key_admin_service_pb2 import CreateKeyRequest
 from reelgate.internal.ledger.v1.ledger_service_pb2 import CreateHoldRequest
 
 from services.common.client import open_channel
+from services.common.tls.files import TlsFolder
 from services.devstack import postgres
-from tests.bench.grpc_load import call_repeatedly
+from tests.bench.grpc_load import call_repeatedly, client_context
 from tests.bench.load import Measured
 from tests.bench.report import Row
 from tests.e2e.local_stack import Stack
@@ -47,7 +49,8 @@ async def measure_ledger(stack: Stack) -> list[Row]:
     """
     status = stack.status()
     address, url = status["grpc"]["billing"]["internal"], status["database"]["billing"]
-    payers = await _payers(status["grpc"]["billing"]["admin"])
+    payers = await _payers(status["grpc"]["billing"]["admin"], stack.tls_of("operator"))
+    tls = client_context(stack.tls_of("jobs").read())
     numbers = itertools.count()
     hot, spread = _holds(payers[:1], numbers), _holds(payers, numbers)
     with tempfile.TemporaryDirectory() as folder:
@@ -57,8 +60,8 @@ async def measure_ledger(stack: Stack) -> list[Row]:
         rounds = [
             (
                 await asyncio.to_thread(_updates_per_second, port, script),
-                await _call(address, hot.__next__),
-                await _call(address, spread.__next__),
+                await _call(address, tls, hot.__next__),
+                await _call(address, tls, spread.__next__),
                 await asyncio.to_thread(_holds_per_second, url, payers[0], numbers),
             )
             for _ in range(ROUNDS)
@@ -100,8 +103,8 @@ def _rows(rounds: Sequence[tuple[float, Measured, Measured, float]]) -> list[Row
     ]
 
 
-async def _payers(address: str) -> list[Payer]:
-    async with open_channel(address) as channel:
+async def _payers(address: str, tls: TlsFolder) -> list[Payer]:
+    async with open_channel(address, tls=tls) as channel:
         accounts = account_service_pb2_grpc.AccountServiceStub(channel)
         keys = key_admin_service_pb2_grpc.KeyAdminServiceStub(channel)
         payers = []
@@ -141,8 +144,10 @@ def _hold_id(number: int) -> str:
     return f"bench_{number:020}"
 
 
-async def _call(address: str, next_message: Callable[[], bytes]) -> Measured:
-    return await call_repeatedly(address, CREATE_HOLD, next_message, at_once=AT_ONCE, seconds=SECONDS)
+async def _call(address: str, tls: ssl.SSLContext, next_message: Callable[[], bytes]) -> Measured:
+    return await call_repeatedly(
+        address, CREATE_HOLD, next_message, at_once=AT_ONCE, seconds=SECONDS, tls=tls
+    )
 
 
 def _make_counter(billing_url: str) -> int:

@@ -139,6 +139,7 @@ async def open_webhooks(stack: Stack, *, database: str, role: str) -> AsyncItera
     environment = {
         "WEBHOOKS_DATABASE_URL": url,
         "WEBHOOKS_KEY_CHECKSUM_SECRETS_FILE": str(StackFolder(stack.folder).key_checksum_secrets),
+        "WEBHOOKS_TLS_FOLDER": str(StackFolder(stack.folder).tls / "webhooks"),
         "WEBHOOKS_PUBLIC_ADDRESS": "127.0.0.1:0",
         "WEBHOOKS_INTERNAL_ADDRESS": internal,
         "WEBHOOKS_ADMIN_ADDRESS": admin,
@@ -150,7 +151,8 @@ async def open_webhooks(stack: Stack, *, database: str, role: str) -> AsyncItera
     async with AsyncExitStack() as opened:
         await start(opened, "services.webhooks", role, environment=environment)
         await _serving(health)
-        client = await opened.enter_async_context(open_client_of(internal, admin))
+        jobs, operator = stack.tls_of("jobs"), stack.tls_of("operator")
+        client = await opened.enter_async_context(open_client_of(internal, admin, jobs, operator))
         secret = await client.ensure_secret(ACCOUNT)
         yield Webhooks(client=client, database_url=url, secret=secret, environment=environment)
 

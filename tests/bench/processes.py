@@ -38,6 +38,7 @@ async def start_api(opened: AsyncExitStack, stack: Stack, *, database: str) -> t
     settings = {
         "JOBS_DATABASE_URL": url,
         "JOBS_KEY_CHECKSUM_SECRETS_FILE": str(StackFolder(stack.folder).key_checksum_secrets),
+        "JOBS_TLS_FOLDER": str(StackFolder(stack.folder).tls / "jobs"),
         "JOBS_PUBLIC_ADDRESS": address,
         "JOBS_ADMIN_ADDRESS": "127.0.0.1:0",
         "JOBS_HEALTH_ADDRESS": "127.0.0.1:0",

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.common.tls.files import TlsFolder
+from services.devstack.folder import StackFolder
 from services.devstack.identity import is_alive
 from services.devstack.state import read_state
 
@@ -41,6 +43,10 @@ class Stack:
     """Its data folder."""
     announcement: str
     """What `reelgate up` printed."""
+
+    def tls_of(self, name: str) -> TlsFolder:
+        """Returns the certificate of a service, or of the operator."""
+        return TlsFolder(StackFolder(self.folder).tls / name)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a `reelgate` command on this stack, whatever comes of it."""

@@ -8,6 +8,7 @@ from reelgate.admin.v1 import audit_pb2, job_admin_service_pb2, job_admin_servic
 from typing_extensions import override
 
 from services.common.clock import rfc3339
+from services.common.tls.peers import acting
 from services.jobs.books import (
     AuditNote,
     UnfinishedJob,
@@ -79,7 +80,7 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
 
 
 def _parse_note(note: audit_pb2.AuditNote) -> AuditNote:
-    return AuditNote(actor=note.actor, reason=note.reason)
+    return AuditNote(actor=acting(note.actor), reason=note.reason)
 
 
 def _render_unfinished(job: UnfinishedJob) -> job_admin_service_pb2.UnfinishedJob:

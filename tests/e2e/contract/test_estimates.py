@@ -126,5 +126,7 @@ async def set_price(stack: Stack, *, credits_per_second: int) -> None:
         prices=[price],
         audit=audit_pb2.AuditNote(actor="tests", reason="a price that changes"),
     )
-    async with open_channel(stack.status()["grpc"]["billing"]["admin"]) as channel:
+    async with open_channel(
+        stack.status()["grpc"]["billing"]["admin"], tls=stack.tls_of("operator")
+    ) as channel:
         await price_admin_service_pb2_grpc.PriceAdminServiceStub(channel).SetPrices(request)

@@ -5,6 +5,8 @@ import json
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
@@ -20,6 +22,10 @@ from reelgate.admin.v1 import (
 )
 from typing_extensions import override
 
+from services.common.clock import utc_now
+from services.common.tls.credentials import server_credentials
+from services.common.tls.files import TlsFolder
+from services.devstack.certificates import ensure_certificates
 from tests.e2e.local_stack import reelgate
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -88,14 +94,14 @@ class Audit(audit_service_pb2_grpc.AuditServiceServicer):
 
 
 @asynccontextmanager
-async def serving(*, verifier: Verifier, audit: Audit) -> AsyncIterator[str]:
+async def serving(certificates: Path, *, verifier: Verifier, audit: Audit) -> AsyncIterator[str]:
     """Runs a service of this session. Yields where."""
     server = grpc.aio.server()
     verifier_service_pb2_grpc.add_VerifierServiceServicer_to_server(verifier, server)
     audit_service_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
     accounts = Accounts(3)  # type: ignore[abstract] # nothing but a statement is asked for
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(accounts, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_secure_port("127.0.0.1:0", server_credentials(TlsFolder(certificates / "billing")))
     await server.start()
     try:
         yield f"127.0.0.1:{port}"
@@ -109,13 +115,19 @@ async def on_two_services(
     jobs: Mapping[int, verifier_service_pb2.Finding] = {},
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command against a billing and a jobs service of this session."""
-    async with (
-        serving(verifier=Verifier(3, billing), audit=Audit([50, 30, 10])) as billing_address,
-        serving(verifier=Verifier(2, jobs), audit=Audit([40, 20])) as jobs_address,
-    ):
-        places = ("--billing", billing_address, "--jobs", jobs_address)
-        offered = places if arguments[0] != "statement" else places[:2]
-        return await asyncio.to_thread(reelgate, *arguments, *offered)
+    with TemporaryDirectory() as folder:
+        certificates = Path(folder)
+        ensure_certificates(certificates, now=utc_now())
+        async with (
+            serving(
+                certificates, verifier=Verifier(3, billing), audit=Audit([50, 30, 10])
+            ) as billing_address,
+            serving(certificates, verifier=Verifier(2, jobs), audit=Audit([40, 20])) as jobs_address,
+        ):
+            places = ("--billing", billing_address, "--jobs", jobs_address)
+            offered = places if arguments[0] != "statement" else places[:2]
+            shown = ("--tls", str(certificates / "operator"))
+            return await asyncio.to_thread(reelgate, *shown, *arguments, *offered)
 
 
 async def test_books_that_agree_are_checked_to_the_last_part() -> None:

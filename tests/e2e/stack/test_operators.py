@@ -337,7 +337,7 @@ def assert_audited(operator: Operator, own: Account, video_id: str) -> None:
     refunds = actions(video_id)
     assert [entry["action"] for entry in refunds] == ["job.refund", "job.refund"]
     assert {(entry["service"], entry["actor"], entry["reason"]) for entry in refunds} == {
-        ("jobs", "ann", "agreed by mail")
+        ("jobs", "spiffe://reelgate/operator/local (ann)", "agreed by mail")
     }
     newest = operator.run("audit", "list", "--limit", "2").stdout
     assert video_id in newest.splitlines()[1]

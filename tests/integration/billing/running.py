@@ -45,6 +45,7 @@ def settings_for(database_url: str, **changes: Any) -> BillingSettings:
             "internal_address": "127.0.0.1:0",
             "admin_address": "127.0.0.1:0",
             "health_address": "127.0.0.1:0",
+            "plaintext_internal": "tls_folder" not in changes,
             **changes,
         },
     )

@@ -45,6 +45,7 @@ async def doors(make_database: MakeDatabase) -> AsyncIterator[dict[Door, str]]:
             internal_address=FREE,
             admin_address=FREE,
             health_address=FREE,
+            plaintext_internal=True,
             billing_target=billing.internal_address,
             secret_key=SecretStr(Fernet.generate_key().decode()),
         )

@@ -87,6 +87,7 @@ async def plant(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Pl
             admin_address="127.0.0.1:0",
             health_address="127.0.0.1:0",
             key_checksum_secrets=(SecretStr(KEY_SECRET),),
+            plaintext_internal=True,
             public_address="127.0.0.1:0",
             billing_target=billing.running.internal_address,
             webhooks_target=billing.running.internal_address,

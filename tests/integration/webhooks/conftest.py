@@ -19,6 +19,7 @@ def settings(make_database: MakeDatabase) -> WebhooksSettings:
             "public_address": "127.0.0.1:0",
             "admin_address": "127.0.0.1:0",
             "health_address": "127.0.0.1:0",
+            "plaintext_internal": True,
             "billing_target": "127.0.0.1:1",
             "secret_key": Fernet.generate_key().decode(),
             "private_targets_allowed": "127.0.0.0/8",

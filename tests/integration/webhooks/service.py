@@ -14,6 +14,7 @@ from reelgate.internal.intake.v1.intake_service_pb2 import AcceptEventsRequest
 from reelgate.internal.intake.v1.intake_service_pb2_grpc import IntakeServiceStub
 
 from services.common.client import open_channel
+from services.common.tls.files import TlsFolder
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import Role, open_webhooks
 
@@ -79,8 +80,16 @@ async def open_client(settings: WebhooksSettings, *, role: Role = Role.ALL) -> A
 
 
 @asynccontextmanager
-async def open_client_of(internal_address: str, admin_address: str) -> AsyncIterator[Client]:
-    async with open_channel(internal_address) as internal, open_channel(admin_address) as admin:
+async def open_client_of(
+    internal_address: str,
+    admin_address: str,
+    jobs: TlsFolder | None = None,
+    operator: TlsFolder | None = None,
+) -> AsyncIterator[Client]:
+    async with (
+        open_channel(internal_address, tls=jobs) as internal,
+        open_channel(admin_address, tls=operator) as admin,
+    ):
         yield Client(internal=internal, admin=admin)
 
 

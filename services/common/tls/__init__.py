@@ -1,0 +1,1 @@
+"""Mutual TLS between services and towards operators: certificates from files, and who may call what."""

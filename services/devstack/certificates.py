@@ -1,0 +1,142 @@
+"""The authority of a local stack, and the certificates that its services and its operator show to each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from services.common.tls.files import AUTHORITIES, CERTIFICATE, KEY, TlsError, TlsFolder
+from services.common.tls.identities import BILLING, JOBS, OPERATORS, WEBHOOKS
+from services.devstack.folder import write_secret
+
+AUTHORITY_LASTS = timedelta(days=3650)
+CERTIFICATE_LASTS = timedelta(days=30)
+AUTHORITY_KEY = "ca.key"
+CLOCKS_DIFFER = timedelta(hours=1)
+IDENTITIES: Mapping[str, str] = {
+    "billing": BILLING,
+    "jobs": JOBS,
+    "webhooks": WEBHOOKS,
+    "operator": OPERATORS.replace("*", "local"),
+}
+SERVERS = frozenset({"billing", "jobs", "webhooks"})
+NAMES = (x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1")))
+
+
+@dataclass(frozen=True)
+class _Authority:
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+
+def ensure_certificates(folder: Path, *, now: datetime) -> int:
+    """Makes an authority in `folder` and a certificate for each name of IDENTITIES, and anew what ends soon or is broken.
+
+    Soon is when a third of their time is left. Returns how many were made. `folder/NAME` is laid out for
+    services.common.tls.
+    """
+    authority = _found_authority(folder / "authority", now) or _make_authority(folder / "authority", now)
+    made = 0
+    for name, identity in IDENTITIES.items():
+        target = folder / name
+        if not _is_of_use(target, authority, now):
+            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _issue(target, identity, authority, now, serves=name in SERVERS)
+            made += 1
+    return made
+
+
+def _found_authority(folder: Path, now: datetime) -> _Authority | None:
+    try:
+        certificate = x509.load_pem_x509_certificate((folder / AUTHORITIES).read_bytes())
+        key = load_pem_private_key((folder / AUTHORITY_KEY).read_bytes(), password=None)
+    except (FileNotFoundError, ValueError):
+        return None
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    # Not so after a renewal that was interrupted.
+    belongs = key.public_key() == certificate.public_key()
+    return None if _ends_soon(certificate, now) or not belongs else _Authority(certificate, key)
+
+
+def _make_authority(folder: Path, now: datetime) -> _Authority:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _named("Reelgate local stack")
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    certificate = (
+        _begun(name, name, key.public_key(), now, AUTHORITY_LASTS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    write_secret(folder / AUTHORITY_KEY, _pem(key))
+    write_secret(folder / AUTHORITIES, certificate.public_bytes(Encoding.PEM).decode())
+    return _Authority(certificate, key)
+
+
+def _issue(folder: Path, identity: str, authority: _Authority, now: datetime, *, serves: bool) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = (x509.UniformResourceIdentifier(identity), *(NAMES if serves else ()))
+    purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if serves else [])]
+    certificate = (
+        _begun(_named(folder.name), authority.certificate.subject, key.public_key(), now, CERTIFICATE_LASTS)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        .sign(authority.key, hashes.SHA256())
+    )
+    write_secret(folder / KEY, _pem(key))
+    write_secret(folder / AUTHORITIES, authority.certificate.public_bytes(Encoding.PEM).decode())
+    write_secret(folder / CERTIFICATE, certificate.public_bytes(Encoding.PEM).decode())
+
+
+def _begun(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    now: datetime,
+    lasts: timedelta,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCKS_DIFFER)
+        .not_valid_after(now + lasts)
+    )
+
+
+def _is_of_use(folder: Path, authority: _Authority, now: datetime) -> bool:
+    try:
+        files = TlsFolder(folder).read()
+    except TlsError:
+        return False
+    known = x509.load_pem_x509_certificate(files.authorities) == authority.certificate
+    return known and not _ends_soon(x509.load_pem_x509_certificate(files.certificate), now)
+
+
+def _ends_soon(certificate: x509.Certificate, now: datetime) -> bool:
+    lasts = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return certificate.not_valid_after_utc - now < lasts / 3
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

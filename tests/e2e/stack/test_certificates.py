@@ -1,0 +1,59 @@
+"""The local stack runs with certificates of its own, and its commands show the operator's."""
+
+import asyncio
+
+import grpc
+import pytest
+from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc
+
+from services.devstack.folder import StackFolder
+from tests.e2e.local_stack import Stack
+
+CALL_SECONDS = 20
+
+
+def test_a_service_of_the_stack_cannot_do_what_its_operator_can(stack: Stack) -> None:
+    certificates = StackFolder(stack.folder).tls
+    for name in ("jobs", "webhooks", "billing"):
+        done = stack.run("--tls", str(certificates / name), "account", "list")
+
+        assert done.returncode == 1
+        assert f"spiffe://reelgate/{name} may not call reelgate.admin.v1.AccountService" in done.stderr
+        assert done.stdout == ""
+    assert stack.run("--tls", str(certificates / "operator"), "account", "list").returncode == 0
+
+
+def test_a_folder_without_a_certificate_is_named(stack: Stack) -> None:
+    done = stack.run("--tls", str(stack.folder / "nowhere"), "account", "list")
+
+    assert done.returncode == 1
+    assert f"cannot read {stack.folder / 'nowhere' / 'tls.crt'}" in done.stderr
+
+
+def test_the_audit_names_the_operators_certificate_and_who_they_said_they_were(stack: Stack) -> None:
+    created = stack.answer("account", "create", "Acme", "--actor", "ada", "--reason", "ticket 42")
+
+    entries = stack.answer("audit", "list", "--subject", created["account_id"])
+    assert {entry["actor"] for entry in entries} == {"spiffe://reelgate/operator/local (ada)"}
+
+
+@pytest.mark.parametrize(
+    ("service", "port"),
+    [
+        ("billing", "internal"),
+        ("billing", "admin"),
+        ("jobs", "admin"),
+        ("webhooks", "internal"),
+        ("webhooks", "admin"),
+    ],
+)
+def test_nobody_without_a_certificate_is_heard(stack: Stack, service: str, port: str) -> None:
+    async def list_accounts() -> None:
+        async with grpc.aio.insecure_channel(stack.status()["grpc"][service][port]) as channel:
+            await account_service_pb2_grpc.AccountServiceStub(channel).ListAccounts(
+                account_service_pb2.ListAccountsRequest(), timeout=CALL_SECONDS
+            )
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        asyncio.run(list_accounts())
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
