@@ -8,7 +8,6 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -31,21 +30,12 @@ from services.jobs.books import (
     HoldState,
 )
 from services.jobs.domain import (
-    Job,
     OutboxEvent,
-    Output,
     Owner,
     Price,
     PriceList,
-    is_right_size,
 )
-from services.jobs.ports import ModeratorUnavailableError, ResultRejectedError, ResultUnavailableError
-from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnavailableError
-from services.media.keep import keep
-from services.media.limits import MediaLimits
-from services.media.names import media_names
-from services.media.prober import Prober
-from services.media.store import MediaStore
+from services.jobs.ports import ModeratorUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +45,6 @@ INTAKE_TIMEOUT_SECONDS = 10.0
 LOOK_UP_TIMEOUT_SECONDS = 3.0
 PRICES_KNOWN_SECONDS = 4.0
 """So that a new price reaches every process within 5 seconds."""
-RESULTS_AT_ONCE_MAX = 8
 MODERATION_BYTES_MAX = 256 * 1024
 _MODERATION_CATEGORY = re.compile(r"[a-z0-9][a-z0-9_/ -]{0,63}")
 
@@ -304,53 +293,3 @@ def _flagged_category(answer: Any) -> str | None:
     named = (name for name, is_flagged in result.get("categories", {}).items() if is_flagged is True)
     # It is shown to customers, so it must look like the name of a category.
     return next(filter(_MODERATION_CATEGORY.fullmatch, named), "other")
-
-
-class MediaKeeper:
-    """The port Media: results are fetched, checked and put into the store, a few at a time."""
-
-    def __init__(
-        self,
-        *,
-        store: MediaStore,
-        session: aiohttp.ClientSession,
-        prober: Prober,
-        limits: MediaLimits,
-        executor: Executor,
-    ) -> None:
-        self._store = store
-        self._session = session
-        self._prober = prober
-        self._limits = limits
-        self._executor = executor
-        self._room = asyncio.Semaphore(RESULTS_AT_ONCE_MAX)
-
-    async def keep(self, job: Job, *, source_url: str) -> Output:
-        """Fetches, checks and stores a result. Repeating it overwrites the same objects.
-
-        Raises ResultUnavailableError or ResultRejectedError.
-        """
-        try:
-            async with self._room:
-                kept = await keep(
-                    source_url,
-                    names=media_names(job.id, created_on=job.created_at.date()),
-                    want_last_frame=job.input.return_last_frame,
-                    store=self._store,
-                    session=self._session,
-                    prober=self._prober,
-                    limits=self._limits,
-                    executor=self._executor,
-                )
-        except MediaRejectedError as error:
-            raise ResultRejectedError(error.detail) from error
-        except (MediaUnavailableError, MediaGoneError) as error:
-            raise ResultUnavailableError(error.detail) from error
-        if not is_right_size(job.input.resolution, width=kept.width, height=kept.height):
-            raise ResultRejectedError(f"{kept.width}x{kept.height} is not {job.input.resolution}")
-        return Output(
-            video_url=kept.video_url,
-            thumbnail_url=kept.thumbnail_url,
-            last_frame_url=kept.last_frame_url,
-            duration_seconds=kept.duration_seconds,
-        )

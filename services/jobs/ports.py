@@ -1,6 +1,7 @@
 """What the jobs service needs from the world."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -270,14 +271,51 @@ class Records(Protocol):
         """Checks the roll-ups that follow a key, as they all were at one moment."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StagedObject:
+    """A part of a result that lies where nobody can read it."""
+
+    name: str
+    job_id: str
+
+
 class Media(Protocol):
-    """Where results are kept."""
+    """Where results are kept: staged, where nobody can read them, until their job is sure to complete.
 
-    async def keep(self, job: Job, *, source_url: str) -> Output:
-        """Fetches, checks and stores a result. Repeating it overwrites the same objects.
+    `secret` is the token of the attempt that made the result. Methods raise ResultUnavailableError.
+    """
 
-        Raises ResultUnavailableError or ResultRejectedError.
+    async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
+        """Fetches, checks and stages a result. Repeating it overwrites the same objects.
+
+        Raises ResultRejectedError, too.
         """
+
+    async def publish(self, job: Job, *, secret: str) -> None:
+        """Makes a staged result public at the addresses of its output. Repeating it is harmless."""
+
+    async def discard(self, job: Job, *, secret: str) -> None:
+        """Deletes a result wherever it lies. Repeating it is harmless."""
+
+
+class Staged(Protocol):
+    """What is staged, object by object. Methods raise ResultUnavailableError."""
+
+    def staged_before(self, moment: datetime) -> AsyncIterator[Sequence[StagedObject]]:
+        """Returns, in batches, what has been staged since before a moment."""
+
+    async def publish_one(self, staged: StagedObject, job: Job) -> None:
+        """Makes one staged object of a job public, or deletes it if the job has one already."""
+
+    async def discard_one(self, staged: StagedObject) -> None:
+        """Deletes one staged object."""
+
+
+class AnyJobs(Protocol):
+    """Jobs by their ids, whoever owns them."""
+
+    async def get(self, job_ids: Sequence[str]) -> list[Job]:
+        """Returns the jobs with these ids that there are."""
 
 
 class Moderator(Protocol):

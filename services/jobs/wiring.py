@@ -39,11 +39,9 @@ from services.common.verification import keep_verifying
 from services.common.wakeup import Wakeups, open_wakeups
 from services.jobs.catalogue import load_catalogue
 from services.jobs.clients import (
-    RESULTS_AT_ONCE_MAX,
     HoldClient,
     IntakeClient,
     LedgerClient,
-    MediaKeeper,
     ModerationClient,
     PriceCache,
     PriceClient,
@@ -57,6 +55,7 @@ from services.jobs.operations.cancel_job import Canceller
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
 from services.jobs.operations.verify_jobs import verify_jobs
 from services.jobs.ports import Media, Prices, Providers, Work
+from services.jobs.results import RESULTS_AT_ONCE_MAX, MediaKeeper
 from services.jobs.routing import provider_policy, providers_of, route_of
 from services.jobs.rpc.access import (
     AUDIT_SERVICE,
@@ -84,6 +83,7 @@ from services.jobs.settings import JobsSettings
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
+from services.jobs.steps.discard_result import discard_result
 from services.jobs.steps.end_waits import end_waits
 from services.jobs.steps.hand_over_events import hand_over_events
 from services.jobs.steps.recover import recover
@@ -91,9 +91,10 @@ from services.jobs.steps.refund import refund
 from services.jobs.steps.return_orphans import Orphans
 from services.jobs.steps.settle_refunds import settle_refunds
 from services.jobs.steps.submit import submit
+from services.jobs.steps.sweep_staged import sweep_staged
 from services.jobs.store.audit import SqlAudit
 from services.jobs.store.controls import SqlControls
-from services.jobs.store.jobs import SqlJobs
+from services.jobs.store.jobs import SqlAnyJobs, SqlJobs
 from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.stages import SqlStages
@@ -116,6 +117,7 @@ ADMIT_SECONDS = 1.0
 END_WAITS_SECONDS = 5.0
 ORPHANS_SECONDS = 15.0
 REFUNDS_SECONDS = 5.0
+SWEEP_SECONDS = 600.0
 MEDIA_THREADS = 2
 PROBES_AT_ONCE_MAX = 2
 CALLS_MAX = 100
@@ -349,6 +351,8 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
             limits=limits,
             executor=executor,
         )
+        sweep = partial(sweep_staged, staged=media, jobs=SqlAnyJobs(pool), clock=utc_now)
+        await enter(running(repeat(sweep, name="staged", idle_seconds=SWEEP_SECONDS)))
         relay = partial(hand_over_events, outbox=SqlOutbox(pool), intake=IntakeClient(webhooks))
         bell = core.wakeups.bell(OUTBOX_BELL)
         await enter(running(repeat(relay, name="relay", idle_seconds=RELAY_SECONDS, wake=bell)))
@@ -396,8 +400,14 @@ def _walker(core: _Core, work: Work, *, providers: Providers, media: Media) -> W
         State.PROCESSING: partial(
             check, work=work, providers=providers, media=media, clock=utc_now, render_event=render_event
         ),
-        State.STORED: partial(complete, work=work, ledger=ledger, clock=utc_now, render_event=render_event),
-        State.FAILING: partial(refund, work=work, ledger=ledger, clock=utc_now, render_event=render_event),
+        State.STORED: partial(
+            complete, work=work, ledger=ledger, media=media, clock=utc_now, render_event=render_event
+        ),
+        State.FAILING: partial(
+            discard_result,
+            media=media,
+            refund=partial(refund, work=work, ledger=ledger, clock=utc_now, render_event=render_event),
+        ),
     }
     return Walker(work=work, steps=steps, submit=submitting)
 

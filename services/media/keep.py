@@ -1,9 +1,11 @@
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 
 import aiohttp
 
+from services.media.errors import MediaRejectedError
 from services.media.fetch import fetched
 from services.media.limits import MediaLimits
 from services.media.names import MediaNames
@@ -16,7 +18,7 @@ PICTURE_TYPE = "image/jpeg"
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """A result that lies in our store, at addresses of our own, and what it turned out to be."""
+    """A result that lies in our store, the addresses of our own that it will have, and what it turned out to be."""
 
     video_url: str
     thumbnail_url: str
@@ -33,25 +35,29 @@ async def keep(
     source_url: str,
     *,
     names: MediaNames,
+    staged: MediaNames,
     want_last_frame: bool,
+    fits: Callable[[int, int], bool] = lambda _width, _height: True,
     store: MediaStore,
     session: aiohttp.ClientSession,
     prober: Prober,
     limits: MediaLimits,
     executor: Executor | None = None,
 ) -> Kept:
-    """Copies a provider's result into the store once it has proved to be a video. May be repeated at any time.
+    """Copies a provider's result into the store once it has proved to be a video that fits. May be repeated at any time.
 
-    The video is stored last: where it exists, everything exists. `executor` (the loop's own if None) is where
-    files are written. Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
+    It lies under its staged names, where nobody can read it, until it is published under the others, whose addresses are
+    returned. `fits` judges width and height. `executor` (the loop's own if None) is where files are written. Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
     """
     async with fetched(source_url, session=session, limits=limits, executor=executor) as file:
         probed = await prober.probe(file.path, want_last_frame=want_last_frame)
+        if not fits(probed.width, probed.height):
+            raise MediaRejectedError(f"{probed.width}x{probed.height} is not what was asked")
         put = partial(store.put, timeout_seconds=limits.store_timeout_seconds)
-        await put(names.poster, probed.poster_jpeg, media_type=PICTURE_TYPE)
+        await put(staged.poster, probed.poster_jpeg, media_type=PICTURE_TYPE)
         if probed.last_frame_jpeg is not None:
-            await put(names.last_frame, probed.last_frame_jpeg, media_type=PICTURE_TYPE)
-        await put(names.video, file.path, media_type=VIDEO_TYPE)
+            await put(staged.last_frame, probed.last_frame_jpeg, media_type=PICTURE_TYPE)
+        await put(staged.video, file.path, media_type=VIDEO_TYPE)
         return Kept(
             video_url=store.url_of(names.video),
             thumbnail_url=store.url_of(names.poster),
@@ -63,3 +69,24 @@ async def keep(
             sha256=file.sha256,
             media_type=VIDEO_TYPE,
         )
+
+
+async def publish(
+    *, staged: MediaNames, names: MediaNames, has_last_frame: bool, store: MediaStore, limits: MediaLimits
+) -> None:
+    """Makes a kept result public. May be repeated at any time.
+
+    The video goes last: where it exists, everything exists. Raises MediaUnavailableError or MediaGoneError.
+    """
+    move = partial(store.publish, timeout_seconds=limits.store_timeout_seconds)
+    await move(staged.poster, names.poster)
+    if has_last_frame:
+        await move(staged.last_frame, names.last_frame)
+    await move(staged.video, names.video)
+
+
+async def discard(*names: MediaNames, store: MediaStore, limits: MediaLimits) -> None:
+    """Deletes what lies under any of these names. May be repeated at any time. Raises MediaUnavailableError."""
+    for each in names:
+        for name in (each.video, each.last_frame, each.poster):
+            await store.delete(name, timeout_seconds=limits.store_timeout_seconds)

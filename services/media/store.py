@@ -1,4 +1,7 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -7,10 +10,11 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from services.media.errors import MediaUnavailableError
+from services.media.errors import MediaGoneError, MediaUnavailableError
 
 # Parts in flight at once, 5 MiB each: what one upload may hold in memory.
 UPLOAD_PARTS_MAX = 4
+LIST_TIMEOUT_SECONDS = 30.0
 _CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
 
 
@@ -51,15 +55,61 @@ class MediaStore:
         """
         # A folder keeps no content type: whoever serves it goes by the name's ending.
         attributes = None if self._folder else {"Content-Type": media_type}
+        async with _answering(timeout_seconds):
+            await obstore.put_async(
+                self._backend, name, content, attributes=attributes, max_concurrency=UPLOAD_PARTS_MAX
+            )
+
+    async def publish(self, staged: str, name: str, *, timeout_seconds: float) -> None:
+        """Moves an object to where everybody may read it. Harmless when it was moved before.
+
+        Raises MediaGoneError when it is in neither place, and MediaUnavailableError.
+        """
+        async with _answering(timeout_seconds):
+            try:
+                await obstore.rename_async(self._backend, staged, name)
+            except FileNotFoundError:
+                if not await self._has(name):
+                    raise MediaGoneError(f"{name} is not in the store, nor is it staged") from None
+            if self._folder is not None:
+                await asyncio.to_thread(_make_readable, self._folder, name)
+
+    async def delete(self, name: str, *, timeout_seconds: float) -> None:
+        """Deletes an object if there is one. Raises MediaUnavailableError."""
+        async with _answering(timeout_seconds):
+            with suppress(FileNotFoundError):
+                await obstore.delete_async(self._backend, name)
+
+    async def names_before(self, moment: datetime, *, folder: str, batch: int) -> AsyncIterator[list[str]]:
+        """Returns the names of what was put into a folder before a moment. Raises MediaUnavailableError."""
+        listing = aiter(obstore.list(self._backend, folder, chunk_size=batch))
+        while True:
+            async with _answering(LIST_TIMEOUT_SECONDS):
+                found = await anext(listing, None)
+            if found is None:
+                return
+            yield [str(item["path"]) for item in found if item["last_modified"] < moment]
+
+    async def exists(self, name: str, *, timeout_seconds: float) -> bool:
+        """Tells whether there is an object of that name. Raises MediaUnavailableError."""
+        async with _answering(timeout_seconds):
+            return await self._has(name)
+
+    async def _has(self, name: str) -> bool:
         try:
-            async with asyncio.timeout(timeout_seconds):
-                await obstore.put_async(
-                    self._backend, name, content, attributes=attributes, max_concurrency=UPLOAD_PARTS_MAX
-                )
-                if self._folder is not None:
-                    await asyncio.to_thread(_make_readable, self._folder, name)
-        except (BaseError, OSError) as error:
-            raise MediaUnavailableError(f"store failed: {type(error).__name__}") from error
+            await obstore.head_async(self._backend, name)
+        except FileNotFoundError:
+            return False
+        return True
+
+
+@asynccontextmanager
+async def _answering(timeout_seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            yield
+    except (BaseError, OSError) as error:
+        raise MediaUnavailableError(f"store failed: {type(error).__name__}") from error
 
 
 def _make_readable(folder: Path, name: str) -> None:

@@ -73,8 +73,19 @@ class ScriptedMedia:
     duration_seconds: float = 5.0
     error: Exception | None = None
     kept: list[str] = field(default_factory=list)
+    publish_error: Exception | None = None
+    published: list[str] = field(default_factory=list)
+    discarded: list[str] = field(default_factory=list)
 
-    async def keep(self, job: Job, *, source_url: str) -> Output:
+    async def publish(self, job: Job, *, secret: str) -> None:
+        if self.publish_error is not None:
+            raise self.publish_error
+        self.published.append(job.id)
+
+    async def discard(self, job: Job, *, secret: str) -> None:
+        self.discarded.append(job.id)
+
+    async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
         if self.error is not None:
             raise self.error
         self.kept.append(job.id)

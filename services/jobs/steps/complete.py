@@ -1,4 +1,4 @@
-"""STORED to completed: take the credits, then tell everybody in one commit."""
+"""STORED to completed: take the credits, make the result public, then tell everybody in one commit."""
 
 import logging
 from dataclasses import replace
@@ -11,21 +11,23 @@ from services.jobs.domain import (
     Status,
     charge_micros,
 )
-from services.jobs.ports import Ledger, RenderEvent, Work
+from services.jobs.ports import Ledger, Media, RenderEvent, ResultUnavailableError, Work
 from services.jobs.steps.begin_attempt import HOLD_GONE
+from services.jobs.steps.timing import retry_seconds
 
 log = logging.getLogger(__name__)
 
 
 async def complete(
-    claim: Claim, *, work: Work, ledger: Ledger, clock: Clock, render_event: RenderEvent
+    claim: Claim, *, work: Work, ledger: Ledger, media: Media, clock: Clock, render_event: RenderEvent
 ) -> Claim | None:
-    """Charges what was delivered, gives the rest back and ends the job.
+    """Charges what was delivered, gives the rest back, publishes the result and ends the job.
 
-    When its hold is gone nothing can be charged any more, and the job is given up.
+    Once charged the job can only complete, so nothing is public whose job does not. When its hold is gone nothing can be charged any more, and the job is given up.
     """
-    job = claim.job
+    job, attempt = claim.job, claim.attempt
     assert job.output is not None
+    assert attempt is not None
     amount = charge_micros(job, job.output.duration_seconds)
     try:
         await ledger.capture(job.id, amount_micros=amount)
@@ -34,6 +36,12 @@ async def complete(
             raise
         log.error("job=%s reason=%s its result is there and cannot be charged", job.id, error.reason)  # noqa: TRY400
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=f"hold: {error.reason}")
+    try:
+        await media.publish(job, secret=attempt.token)
+    except ResultUnavailableError as error:
+        log.warning("job=%s charged, its result cannot be published: %s", job.id, error)
+        await work.postpone(claim, seconds=retry_seconds(claim.check_count), checked=True)
+        return None
     ended = replace(
         job,
         status=Status.COMPLETED,

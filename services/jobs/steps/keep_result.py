@@ -18,12 +18,13 @@ log = logging.getLogger(__name__)
 async def keep_result(
     claim: Claim, done: Done, *, work: Work, media: Media, clock: Clock, render_event: RenderEvent
 ) -> Claim | None:
-    """Stores the result under our own address. What cannot be fetched now is fetched later, by a fresh address.
+    """Stores the result, which nobody can read before its job is sure to complete. What cannot be fetched now is fetched later, by a fresh address.
 
     A job that was never seen to render is said to have begun now.
     """
+    assert claim.attempt is not None
     try:
-        output = await media.keep(claim.job, source_url=done.video_url)
+        output = await media.keep(claim.job, source_url=done.video_url, secret=claim.attempt.token)
     except ResultRejectedError as error:
         return await work.give_up(claim, failure=FailureCode.GENERATION_FAILED, detail=str(error))
     except ResultUnavailableError as error:

@@ -34,6 +34,9 @@ assert HOLD_SECONDS > WAIT_SECONDS_MAX + START_DEADLINE_SECONDS, "a hold must ou
 CANCEL_TIMEOUT_SECONDS = 4.0
 """For each of the two questions to a provider that a customer waits for."""
 
+STAGED_SECONDS = 3600.0
+"""What has been staged for so long is no longer being staged: longer than fetching, probing and storing may take."""
+
 BROKEN_WAIT_SECONDS = 60.0
 RETRY_FIRST_SECONDS = 0.5
 RETRY_SECONDS_MAX = 30.0

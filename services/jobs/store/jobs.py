@@ -131,3 +131,16 @@ class SqlJobs:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(query.sql, bound)
             return await cursor.fetchall()
+
+
+class SqlAnyJobs:
+    """The port AnyJobs, on PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def get(self, job_ids: Sequence[str]) -> list[Job]:
+        """Returns the jobs with these ids that there are."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(GET.sql, GET.bind(ids=list(job_ids)))
+            return [job_from_row(row) for row in await cursor.fetchall()]

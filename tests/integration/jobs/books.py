@@ -38,6 +38,7 @@ from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.verification import SqlRecords
 from services.jobs.store.work import SqlWork
+from tests.fakes.upstream import ScriptedMedia
 from tests.integration.billing.running import Billing, running_billing
 
 MICROS_PER_SECOND, SECONDS = 10, 5
@@ -116,7 +117,7 @@ class Books:
         }
         match claim.state:
             case State.STORED:
-                await complete(claim, **ending)
+                await complete(claim, media=ScriptedMedia(), **ending)
             case State.FAILING:
                 await refund(claim, **ending)
             case _ if plan.is_to_fail:

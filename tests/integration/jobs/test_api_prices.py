@@ -15,6 +15,7 @@ from services.jobs.domain import (
     Route,
 )
 from services.jobs.steps.complete import complete
+from tests.fakes.upstream import ScriptedMedia
 from tests.integration.jobs.api import RICH_MICROS, Api, Refusal, running_api
 from tests.integration.jobs.test_api_videos import BAD_CREATIONS, BODY, PROMPT
 from tests.unit.jobs.samples import OUTPUT, PRICES, a_price, prices_of
@@ -151,7 +152,14 @@ async def test_a_job_is_settled_by_the_price_it_was_created_with(api: Api) -> No
         claim, replace(OUTPUT, duration_seconds=3.1), started_at=utc_now(), event=None
     )
 
-    await complete(claim, work=api.work, ledger=api.ledger, clock=utc_now, render_event=render_event)
+    await complete(
+        claim,
+        work=api.work,
+        ledger=api.ledger,
+        media=ScriptedMedia(),
+        clock=utc_now,
+        render_event=render_event,
+    )
 
     polled = (await api.call("Video.GetVideo", {"id": created["id"]}, key=key))["data"]
     assert (created["credits_reserved"], later["credits"]) == (50, 5000)

@@ -22,7 +22,7 @@ from services.upstream.contract import (
     Pending,
     UnreachableError,
 )
-from tests.fakes.upstream import Answer
+from tests.fakes.upstream import Answer, ScriptedMedia
 from tests.integration.jobs.api import Api, Refusal, running_api
 
 BODY = {"model": "mini", "input": {"prompt": "waves"}}
@@ -229,7 +229,12 @@ async def test_a_stored_job_is_about_to_complete_and_is_not_cancelled(customer: 
 
     stored = await customer.refusal()
     await complete(
-        claim, work=customer.api.work, ledger=customer.api.ledger, clock=utc_now, render_event=render_event
+        claim,
+        work=customer.api.work,
+        ledger=customer.api.ledger,
+        media=ScriptedMedia(),
+        clock=utc_now,
+        render_event=render_event,
     )
     ended = await customer.refusal()
 

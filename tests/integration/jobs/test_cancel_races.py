@@ -70,7 +70,7 @@ async def test_in_every_order_of_steps_one_of_them_wins_and_the_money_follows(
     async def complete_it() -> AsyncIterator[None]:
         stored = await work.keep_output(claim, OUTPUT, started_at=utc_now(), event=None)
         yield
-        await complete(stored, **ending)
+        await complete(stored, media=ScriptedMedia(), **ending)
         yield
 
     async def cancel_it() -> AsyncIterator[None]:
@@ -102,9 +102,9 @@ async def finish_whatever_is_left(pool: Pool, work: SqlWork, ending: dict[str, A
         match claim.state:
             case State.PROCESSING:
                 stored = await work.keep_output(claim, OUTPUT, started_at=utc_now(), event=None)
-                await complete(stored, **ending)
+                await complete(stored, media=ScriptedMedia(), **ending)
             case State.STORED:
-                await complete(claim, **ending)
+                await complete(claim, media=ScriptedMedia(), **ending)
             case _:
                 await refund(claim, **ending)
 
@@ -176,7 +176,7 @@ def walker(work: SqlWork, ledger: MemoryLedger, provider: RacingProvider) -> Wal
         ),
         State.SUBMITTING: partial(recover, work=work, providers=providers, **told),
         State.PROCESSING: partial(check, work=work, providers=providers, media=ScriptedMedia(), **told),
-        State.STORED: partial(complete, work=work, ledger=ledger, **told),
+        State.STORED: partial(complete, work=work, ledger=ledger, media=ScriptedMedia(), **told),
         State.FAILING: partial(refund, work=work, ledger=ledger, **told),
     }
     submitting = partial(submit, work=work, providers=providers, callback_url=lambda _: None, **told)

@@ -1,6 +1,7 @@
 """A jobs database with one job, whose steps a test takes one by one."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from services.common.clock import utc_now
@@ -15,6 +16,7 @@ from services.jobs.domain import (
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
+from services.jobs.steps.discard_result import discard_result
 from services.jobs.steps.recover import recover
 from services.jobs.steps.refund import refund
 from services.jobs.steps.submit import submit
@@ -84,10 +86,14 @@ class World:
         )
 
     async def complete(self, claim: Claim) -> Claim | None:
-        return await complete(claim, work=self.work, ledger=self.ledger, **TELLING)
+        return await complete(claim, work=self.work, ledger=self.ledger, media=self.media, **TELLING)
 
     async def refund(self, claim: Claim) -> None:
-        await refund(claim, work=self.work, ledger=self.ledger, **TELLING)
+        await discard_result(
+            claim,
+            media=self.media,
+            refund=partial(refund, work=self.work, ledger=self.ledger, **TELLING),
+        )
 
     async def submitted(self) -> None:
         await self.submit(await self.begin(await self.claim()))

@@ -1,11 +1,12 @@
 """Buckets, as far as they can be tried without a cloud: the requests that leave for one."""
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from services.media.errors import MediaUnavailableError
+from services.media.errors import MediaGoneError, MediaUnavailableError
 from services.media.store import MediaStore
 from tests.fakes.ark_server import ArkServer, Reply
 
@@ -43,6 +44,41 @@ async def test_failing_bucket_is_unavailable_and_asked_once(endpoint: ArkServer)
         await store.put("videos/a.mp4", b"video", media_type="video/mp4", timeout_seconds=10)
 
     assert len(endpoint.seen) == 1
+
+
+async def test_publishing_copies_within_the_bucket_and_deletes_what_was_staged(endpoint: ArkServer) -> None:
+    store = MediaStore.open("s3://bucket/results", public_base_url="https://media.example")
+    copied = b"<CopyObjectResult><ETag>&quot;1&quot;</ETag></CopyObjectResult>"
+    deleted = b"<DeleteResult><Deleted><Key>results/.staged/a.mp4</Key></Deleted></DeleteResult>"
+    endpoint.will(Reply(body=copied), Reply(body=deleted))
+
+    await store.publish(".staged/a.mp4", "videos/a.mp4", timeout_seconds=10)
+
+    assert [(seen.method, seen.path) for seen in endpoint.seen] == [
+        ("PUT", "/bucket/results/videos/a.mp4"),
+        ("POST", "/bucket"),
+    ]
+    assert "delete" in endpoint.seen[1].query
+    assert b"<Key>results/.staged/a.mp4</Key>" in endpoint.seen[1].body
+    assert endpoint.seen[0].headers["x-amz-copy-source"] == "bucket/results/.staged/a.mp4"
+
+
+@pytest.mark.parametrize(("status", "is_there"), [(200, True), (404, False)])
+async def test_publishing_again_is_harmless_where_it_was_done(
+    endpoint: ArkServer, status: int, is_there: bool
+) -> None:
+    store = MediaStore.open("s3://bucket/results", public_base_url="https://media.example")
+    gone = Reply(status=404, body=b"<Error><Code>NoSuchKey</Code></Error>")
+    modified = {"Last-Modified": "Mon, 29 Jun 2026 10:00:00 GMT", "ETag": '"1"'}
+    endpoint.will(gone, Reply(status=status, body=b"video", headers=modified))
+
+    with nullcontext() if is_there else pytest.raises(MediaGoneError):
+        await store.publish(".staged/a.mp4", "videos/a.mp4", timeout_seconds=10)
+
+    assert [(seen.method, seen.path) for seen in endpoint.seen] == [
+        ("PUT", "/bucket/results/videos/a.mp4"),
+        ("HEAD", "/bucket/results/videos/a.mp4"),
+    ]
 
 
 @pytest.mark.parametrize("url", ["gs://bucket/results", "az://container/results"])

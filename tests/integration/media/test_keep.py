@@ -1,7 +1,7 @@
 import hashlib
 import io
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -16,15 +16,16 @@ from services.media.errors import (
     MediaRejectedError,
     MediaUnavailableError,
 )
-from services.media.keep import Kept, keep
+from services.media.keep import Kept, discard, keep, publish
 from services.media.limits import MediaLimits
-from services.media.names import media_names
+from services.media.names import media_names, staged_names
 from services.media.prober import Prober
 from services.media.store import MediaStore
 from tests.fakes.ark_server import ArkServer, Fault, Reply
 from tests.unit.media.clips import make_clip, shows_frame
 
 NAMES = media_names("vid_1", created_on=date(2026, 6, 29))
+STAGED = staged_names("vid_1", secret="token")
 LIMITS = MediaLimits()
 
 
@@ -45,20 +46,32 @@ class Place:
         url: str | None = None,
         want_last_frame: bool = False,
         limits: MediaLimits = LIMITS,
+        fits: Callable[[int, int], bool] = lambda _width, _height: True,
     ) -> Kept:
         self.host.will(*replies)
         return await keep(
             url or f"{self.host.origin}/clip.mp4?X-Signature=s%2Fecret%20&b=%41",
             names=NAMES,
+            staged=STAGED,
             want_last_frame=want_last_frame,
-            store=MediaStore.open(str(self.folder), public_base_url="https://media.example"),
+            fits=fits,
+            store=self.store,
             session=self.session,
             prober=self.prober,
             limits=limits,
         )
 
+    async def publish(self, *, has_last_frame: bool) -> None:
+        await publish(
+            staged=STAGED, names=NAMES, has_last_frame=has_last_frame, store=self.store, limits=LIMITS
+        )
+
+    @property
+    def store(self) -> MediaStore:
+        return MediaStore.open(str(self.folder), public_base_url="https://media.example")
+
     def stored(self) -> list[str]:
-        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*.*"))
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
 
 
 @pytest.fixture(scope="module")
@@ -98,13 +111,13 @@ async def test_kept_video_is_the_one_that_was_served(place: Place) -> None:
         sha256=hashlib.sha256(place.video).hexdigest(),
         media_type="video/mp4",
     )
-    assert (place.folder / NAMES.video).read_bytes() == place.video
+    assert (place.folder / STAGED.video).read_bytes() == place.video
 
 
 async def test_poster_and_last_frame_are_pictures_of_the_video(place: Place) -> None:
     await place.keep(Reply(body=place.video), want_last_frame=True)
 
-    for name, number in ((NAMES.poster, 0), (NAMES.last_frame, 29)):
+    for name, number in ((STAGED.poster, 0), (STAGED.last_frame, 29)):
         picture = Image.open(io.BytesIO((place.folder / name).read_bytes()))
         assert picture.size == (160, 96)
         assert shows_frame(picture, number)
@@ -114,7 +127,7 @@ async def test_last_frame_is_made_only_when_asked_for(place: Place) -> None:
     kept = await place.keep(Reply(body=place.video))
 
     assert kept.last_frame_url is None
-    assert place.stored() == [NAMES.poster, NAMES.video]
+    assert place.stored() == [STAGED.poster, STAGED.video]
 
 
 async def test_keeping_twice_leaves_the_same_files(place: Place) -> None:
@@ -122,7 +135,7 @@ async def test_keeping_twice_leaves_the_same_files(place: Place) -> None:
     second = await place.keep(Reply(body=place.video))
 
     assert first == second
-    assert place.stored() == [NAMES.poster, NAMES.video]
+    assert place.stored() == [STAGED.poster, STAGED.video]
 
 
 async def test_video_larger_than_one_block_arrives_whole(place: Place, tmp_path: Path) -> None:
@@ -133,7 +146,7 @@ async def test_video_larger_than_one_block_arrives_whole(place: Place, tmp_path:
     kept = await place.keep(Reply(body=padded))
 
     assert kept.sha256 == hashlib.sha256(padded).hexdigest()
-    assert (place.folder / NAMES.video).read_bytes() == padded
+    assert (place.folder / STAGED.video).read_bytes() == padded
 
 
 async def test_link_is_asked_for_as_it_is_and_without_credentials(place: Place) -> None:
@@ -228,6 +241,7 @@ async def test_link_of_another_kind_is_never_opened(place: Place, url: str) -> N
         await keep(
             url,
             names=NAMES,
+            staged=STAGED,
             want_last_frame=False,
             store=MediaStore.open(str(place.folder), public_base_url="https://media.example"),
             session=place.session,
@@ -236,21 +250,53 @@ async def test_link_of_another_kind_is_never_opened(place: Place, url: str) -> N
         )
 
 
-async def test_stored_video_implies_its_pictures(place: Place) -> None:
-    # A file where the video's folder should be lets everything but the video be stored.
-    place.folder.mkdir()
+async def test_published_files_are_those_that_were_kept_and_nothing_stays_behind(place: Place) -> None:
+    await place.keep(Reply(body=place.video), want_last_frame=True)
+
+    for _ in range(2):
+        await place.publish(has_last_frame=True)
+
+    assert place.stored() == sorted([NAMES.last_frame, NAMES.poster, NAMES.video])
+    assert (place.folder / NAMES.video).read_bytes() == place.video
+
+
+async def test_published_video_implies_its_pictures(place: Place) -> None:
+    # A file where the video's folder should be lets everything but the video be published.
+    await place.keep(Reply(body=place.video), want_last_frame=True)
     (place.folder / "videos").write_bytes(b"")
 
     with pytest.raises(MediaUnavailableError):
-        await place.keep(Reply(body=place.video), want_last_frame=True)
+        await place.publish(has_last_frame=True)
 
-    assert place.stored() == [NAMES.last_frame, NAMES.poster]
+    assert place.stored() == sorted(["videos", STAGED.video, NAMES.last_frame, NAMES.poster])
+
+
+async def test_what_is_neither_staged_nor_public_cannot_be_published(place: Place) -> None:
+    with pytest.raises(MediaGoneError, match="nor is it staged"):
+        await place.publish(has_last_frame=False)
+
+
+async def test_discarding_leaves_nothing_wherever_it_lay(place: Place) -> None:
+    await place.keep(Reply(body=place.video), want_last_frame=True)
+    await place.publish(has_last_frame=False)
+
+    for _ in range(2):
+        await discard(STAGED, NAMES, store=place.store, limits=LIMITS)
+
+    assert place.stored() == []
+
+
+async def test_a_video_that_does_not_fit_is_not_stored(place: Place) -> None:
+    with pytest.raises(MediaRejectedError, match="160x96 is not what was asked"):
+        await place.keep(Reply(body=place.video), fits=lambda _width, _height: False)
+
+    assert place.stored() == []
 
 
 async def test_stored_video_proves_to_be_one(place: Place) -> None:
     kept = await place.keep(Reply(body=place.video))
 
-    probed = await place.prober.probe(place.folder / NAMES.video, want_last_frame=False)
+    probed = await place.prober.probe(place.folder / STAGED.video, want_last_frame=False)
 
     assert (probed.width, probed.height, probed.duration_seconds) == (
         kept.width,

@@ -60,8 +60,12 @@ async def test_overwriting_replaces_the_file_in_one_step(tmp_path: Path, size: i
 
 
 @pytest.mark.usefixtures("strict_umask")
-async def test_other_users_may_read_whatever_the_umask(tmp_path: Path) -> None:
-    await put(open_store(tmp_path / "media"), b"video")
+async def test_other_users_may_read_what_is_published_whatever_the_umask(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "media")
+    await put(store, b"video", name="staged.mp4")
+    assert (tmp_path / "media" / "staged.mp4").stat().st_mode & 0o077 == 0
+
+    await store.publish("staged.mp4", NAME, timeout_seconds=10)
 
     modes = [path.stat().st_mode & 0o777 for path in ((tmp_path / "media"), *(tmp_path / "media").rglob("*"))]
     assert (tmp_path / "media" / NAME).stat().st_mode & 0o777 == 0o644

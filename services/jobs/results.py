@@ -1,0 +1,140 @@
+"""The port Media: results are kept where nobody can read them until their job completes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from datetime import datetime
+
+import aiohttp
+
+from services.jobs.domain import Job, Output, is_right_size
+from services.jobs.ports import ResultRejectedError, ResultUnavailableError, StagedObject
+from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnavailableError
+from services.media.keep import discard, keep, publish
+from services.media.limits import MediaLimits
+from services.media.names import (
+    STAGED_FOLDER,
+    MediaNames,
+    job_of_staged,
+    media_names,
+    public_name,
+    staged_names,
+)
+from services.media.prober import Prober
+from services.media.store import MediaStore
+
+RESULTS_AT_ONCE_MAX = 8
+STAGED_BATCH = 200
+
+
+class MediaKeeper:
+    """Results are fetched, checked and put into the store, a few at a time."""
+
+    def __init__(
+        self,
+        *,
+        store: MediaStore,
+        session: aiohttp.ClientSession,
+        prober: Prober,
+        limits: MediaLimits,
+        executor: Executor | None = None,
+    ) -> None:
+        self._store = store
+        self._session = session
+        self._prober = prober
+        self._limits = limits
+        self._executor = executor
+        self._room = asyncio.Semaphore(RESULTS_AT_ONCE_MAX)
+
+    async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
+        """Fetches, checks and stages a result. Repeating it overwrites the same objects.
+
+        Raises ResultUnavailableError or ResultRejectedError.
+        """
+        with _told():
+            async with self._room:
+                kept = await keep(
+                    source_url,
+                    names=_names(job),
+                    staged=staged_names(job.id, secret=secret),
+                    want_last_frame=job.input.return_last_frame,
+                    fits=lambda width, height: is_right_size(
+                        job.input.resolution, width=width, height=height
+                    ),
+                    store=self._store,
+                    session=self._session,
+                    prober=self._prober,
+                    limits=self._limits,
+                    executor=self._executor,
+                )
+        return Output(
+            video_url=kept.video_url,
+            thumbnail_url=kept.thumbnail_url,
+            last_frame_url=kept.last_frame_url,
+            duration_seconds=kept.duration_seconds,
+        )
+
+    async def publish(self, job: Job, *, secret: str) -> None:
+        """Makes a staged result public. Repeating it is harmless. Raises ResultUnavailableError."""
+        assert job.output is not None
+        with _told():
+            await publish(
+                staged=staged_names(job.id, secret=secret),
+                names=_names(job),
+                has_last_frame=job.output.last_frame_url is not None,
+                store=self._store,
+                limits=self._limits,
+            )
+
+    async def discard(self, job: Job, *, secret: str) -> None:
+        """Deletes a result wherever it lies. Repeating it is harmless. Raises ResultUnavailableError."""
+        with _told():
+            staged = staged_names(job.id, secret=secret)
+            await discard(staged, _names(job), store=self._store, limits=self._limits)
+
+    async def staged_before(self, moment: datetime) -> AsyncIterator[Sequence[StagedObject]]:
+        """Returns, in batches, what has been staged since before a moment. Raises ResultUnavailableError."""
+        batches = self._store.names_before(moment, folder=STAGED_FOLDER, batch=STAGED_BATCH)
+        while True:
+            with _told():
+                names = await anext(batches, None)
+            if names is None:
+                return
+            yield [
+                StagedObject(name=name, job_id=job_id)
+                for name in names
+                if (job_id := job_of_staged(name)) is not None
+            ]
+
+    async def publish_one(self, staged: StagedObject, job: Job) -> None:
+        """Makes one staged object of a job public, or deletes it if the job has one already.
+
+        Raises ResultUnavailableError.
+        """
+        name = public_name(staged.name, names=_names(job))
+        timeout_seconds = self._limits.store_timeout_seconds
+        with _told():
+            if await self._store.exists(name, timeout_seconds=timeout_seconds):
+                await self._store.delete(staged.name, timeout_seconds=timeout_seconds)
+            else:
+                await self._store.publish(staged.name, name, timeout_seconds=timeout_seconds)
+
+    async def discard_one(self, staged: StagedObject) -> None:
+        """Deletes one staged object. Raises ResultUnavailableError."""
+        with _told():
+            await self._store.delete(staged.name, timeout_seconds=self._limits.store_timeout_seconds)
+
+
+def _names(job: Job) -> MediaNames:
+    return media_names(job.id, created_on=job.created_at.date())
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except MediaRejectedError as error:
+        raise ResultRejectedError(error.detail) from error
+    except (MediaUnavailableError, MediaGoneError) as error:
+        raise ResultUnavailableError(error.detail) from error
