@@ -47,6 +47,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "RATE_LIMITED"
     CONTENT_REFUSED = "CONTENT_REFUSED"
     JOB_NOT_CANCELABLE = "JOB_NOT_CANCELABLE"
+    JOB_LIMIT_REACHED = "JOB_LIMIT_REACHED"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Status:
 _BAD_REQUEST = Status("INVALID_ARGUMENT", 400, "invalid_request", "invalid_request_error")
 _NOT_FOUND = Status("NOT_FOUND", 404, "not_found", "invalid_request_error")
 _CONFLICT = Status("FAILED_PRECONDITION", 409, "conflict", "invalid_request_error")
+_TOO_MUCH = Status("RESOURCE_EXHAUSTED", 429, "rate_limit_exceeded", "rate_limit_error")
 _PAYMENT_REQUIRED = Status("FAILED_PRECONDITION", 402, "insufficient_credits", "billing_error")
 
 STATUS_BY_REASON = {
@@ -107,9 +109,10 @@ STATUS_BY_REASON = {
         "FAILED_PRECONDITION", 422, "idempotency_conflict", "invalid_request_error"
     ),
     Reason.IDEMPOTENCY_KEY_IN_USE: Status("ABORTED", 409, "idempotency_conflict", "invalid_request_error"),
-    Reason.RATE_LIMITED: Status("RESOURCE_EXHAUSTED", 429, "rate_limit_exceeded", "rate_limit_error"),
+    Reason.RATE_LIMITED: _TOO_MUCH,
     Reason.CONTENT_REFUSED: replace(_BAD_REQUEST, nextapi_code="content_policy_violation"),
     Reason.JOB_NOT_CANCELABLE: _CONFLICT,
+    Reason.JOB_LIMIT_REACHED: _TOO_MUCH,
 }
 assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
 

@@ -177,7 +177,13 @@ class Caps:
     """Of the account, in one environment."""
     key_jobs: int
 
+    @property
+    def unfinished_jobs(self) -> int:
+        """How many of the account in one environment may be unfinished: at providers, or waiting for a place."""
+        return UNFINISHED_PER_PLACE * self.account_jobs
 
+
+UNFINISHED_PER_PLACE = 10
 CAPS_DEFAULT = Caps(account_jobs=100, key_jobs=100)
 
 CREATION_SECONDS_MAX = 300

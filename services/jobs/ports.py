@@ -44,10 +44,14 @@ Providers = Mapping[str, Mapping[str, Provider]]
 class Jobs(Protocol):
     """Jobs as customers create and read them. Every read is an index range of bounded length."""
 
+    def refuse_if_full(self, owner: Owner) -> None:
+        """Refuses with JOB_LIMIT_REACHED while what `create` refused a moment ago would be refused again."""
+
     async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
         """Stores a job and makes it due, in one commit, unless there is one with its id.
 
-        A job above the caps waits for a place at a provider instead. Refuses with UNAVAILABLE a job that was created
+        A job above the caps waits for a place at a provider instead. Refuses with JOB_LIMIT_REACHED when as many of the
+        account are unfinished as may be, and with UNAVAILABLE a job that was created
         more than CREATION_SECONDS_MAX ago: its hold may be taken for one that nobody needs.
         """
 

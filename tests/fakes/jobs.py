@@ -27,6 +27,9 @@ class FakeJobs:
     jobs: dict[str, Job] = field(default_factory=dict)
     outage: Exception | None = None
 
+    def refuse_if_full(self, owner: Owner) -> None:
+        pass
+
     async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
         if self.outage is not None:
             raise self.outage

@@ -37,12 +37,13 @@ async def create_video(
     """Sets the price aside, stores the job and makes it due; every call makes another job, unless its id is reserved.
 
     It is priced, and later settled, by the version of prices that holds when it is created.
-    Refuses with MODEL_NOT_FOUND, INVALID_FIELD, CONTENT_REFUSED, CREDITS_INSUFFICIENT or SPEND_LIMIT_EXCEEDED; then
-    nothing is stored or held.
+    Refuses with MODEL_NOT_FOUND, INVALID_FIELD, CONTENT_REFUSED, CREDITS_INSUFFICIENT, SPEND_LIMIT_EXCEEDED or
+    JOB_LIMIT_REACHED; then nothing is stored or held.
     """
     existing = await find_reserved(reserved, owner=buyer.owner, jobs=jobs)
     if existing is not None:
         return existing
+    jobs.refuse_if_full(buyer.owner)
     # What customers are shown, and filter usage by, has milliseconds and no more.
     created_at = whole_milliseconds(clock())
     quote = await price_video(wanted, buyer=buyer, catalogue=catalogue, prices=prices, moment=created_at)

@@ -25,14 +25,15 @@ async def store_reserved(
 ) -> Job:
     """Sets the price aside and stores the job. Of what failed nothing is undone: repeating it goes on from there.
 
-    Refuses with CREDITS_INSUFFICIENT or SPEND_LIMIT_EXCEEDED. Raises ReservationSpentError.
+    Refuses with CREDITS_INSUFFICIENT, SPEND_LIMIT_EXCEEDED or, giving the credits back, JOB_LIMIT_REACHED.
+    Raises ReservationSpentError.
     """
     if not reserved.is_repeated:
         await ledger.hold(job.id, owner=job.owner, key_id=job.key_id, amount_micros=job.reserved_micros)
-        await store(job)
+        await _store(job, store=store, ledger=ledger)
         return job
     if await _is_held_again(job, ledger=ledger):
-        await store(job)
+        await _store(job, store=store, ledger=ledger)
         return await find_reserved(reserved, owner=job.owner, jobs=jobs) or job
     # Looked for again: an earlier run may have stored it meanwhile, but with an old hold it no longer can.
     found = await find_reserved(reserved, owner=job.owner, jobs=jobs)
@@ -40,6 +41,16 @@ async def store_reserved(
         await _release(job, ledger=ledger)
         raise ReservationSpentError("The task could not be accepted. Please try again.")
     return found
+
+
+async def _store(job: Job, *, store: Callable[[Job], Awaitable[None]], ledger: Ledger) -> None:
+    try:
+        await store(job)
+    except ServiceError as error:
+        if error.reason is Reason.JOB_LIMIT_REACHED:
+            # That the job is not stored is certain, and nobody knows when it is tried again.
+            await _release(job, ledger=ledger)
+        raise
 
 
 async def _is_held_again(job: Job, *, ledger: Ledger) -> bool:

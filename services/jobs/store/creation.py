@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from services.common.database import Query
 from services.jobs.domain import CREATION_SECONDS_MAX, Caps, Job
 from services.jobs.store.rows import job_to_row
-from services.jobs.store.waiting import AccountEnvironment, somebody_waits
+from services.jobs.store.waiting import IS_WAITING, AccountEnvironment
 from services.jobs.tables import jobs
 
 NewJob = tuple[Job, Caps]
@@ -26,14 +26,16 @@ _ARRAYS = ", ".join(f"CAST(:{name} AS {jobs.c[name].type.compile(_DIALECT)}[])" 
 
 # Where anybody waits, or not all of an account's new jobs find room, they line up, to be let in by age. A job whose
 # id is there already is a creation repeated under the id that was reserved for it. Returns where some lined up although
-# not all places are taken, and which jobs were refused because they come late. In a full account, whoever gives a place
-# back lets the next one in.
+# not all places are taken, and which jobs were refused: because they come late, or because too many of the account are
+# unfinished already. Those that wait are counted only where somebody waits, and as many as may be unfinished at most.
+# In a full account, whoever gives a place back lets the next one in.
 CREATE = Query(
     text(f"""
     WITH asked AS (
         SELECT * FROM unnest(CAST(:cap_accounts AS text[]), CAST(:cap_environments AS text[]),
-            CAST(:cap_keys AS text[]), CAST(:cap_jobs AS int[]), CAST(:cap_new AS int[]))
-            AS asked (account_id, environment, key_id, jobs_max, new_count)
+            CAST(:cap_keys AS text[]), CAST(:cap_jobs AS int[]), CAST(:cap_unfinished AS bigint[]),
+            CAST(:cap_new AS int[]))
+            AS asked (account_id, environment, key_id, jobs_max, unfinished_max, new_count)
     ), noted AS (
         INSERT INTO caps (account_id, environment, key_id, jobs_max)
         SELECT account_id, environment, key_id, jobs_max FROM asked
@@ -48,19 +50,31 @@ CREATE = Query(
                 SELECT FROM work
                 WHERE admitted_at IS NOT NULL AND work.account_id = asked.account_id
                     AND work.environment = asked.environment AND asked.key_id IN ('', work.key_id)
-                LIMIT jobs_max
+                LIMIT greatest(jobs_max, unfinished_max)
             ) AS placed
-        ) AS placed_count
+        ) AS placed_count, (
+            SELECT count(*) FROM (
+                SELECT FROM work
+                WHERE {IS_WAITING} AND work.account_id = asked.account_id
+                    AND work.environment = asked.environment AND asked.key_id = ''
+                LIMIT unfinished_max
+            ) AS waiting
+        ) AS waiting_count
         FROM asked
     ), crowded AS (
         SELECT account_id, environment, bool_or(key_id = '' AND placed_count >= jobs_max) AS is_full
         FROM counted GROUP BY account_id, environment
-        HAVING bool_or(jobs_max - new_count < placed_count) OR {somebody_waits("counted")}
+        HAVING bool_or(jobs_max - new_count < placed_count OR waiting_count > 0)
+    ), numbered AS (
+        SELECT *, row_number() OVER (PARTITION BY account_id, environment ORDER BY id) AS place
+        FROM unnest({_ARRAYS}) AS asked_for ({_NAMES})
     ), new AS MATERIALIZED (
-        SELECT * FROM unnest({_ARRAYS}) AS new ({_NAMES})
+        SELECT numbered.*, created_at <= {_EARLIEST} AS is_late,
+            place > unfinished_max - placed_count - waiting_count AS is_excess
+        FROM numbered JOIN counted USING (account_id, environment) WHERE counted.key_id = ''
     ), accepted AS (
         INSERT INTO jobs ({_NAMES})
-        SELECT {_NAMES} FROM new WHERE created_at > {_EARLIEST}
+        SELECT {_NAMES} FROM new WHERE NOT (is_late OR is_excess)
         ON CONFLICT DO NOTHING
         RETURNING id, account_id, environment, key_id
     ), lined_up AS (
@@ -71,9 +85,9 @@ CREATE = Query(
         FROM accepted LEFT JOIN crowded USING (account_id, environment)
         RETURNING account_id, environment, admitted_at
     )
-    SELECT DISTINCT account_id, environment, CAST(NULL AS text) AS late_id
+    SELECT DISTINCT account_id, environment, CAST(NULL AS text) AS refused_id, false AS is_late
     FROM lined_up JOIN crowded USING (account_id, environment) WHERE admitted_at IS NULL AND NOT is_full
-    UNION ALL SELECT NULL, NULL, id FROM new WHERE created_at <= {_EARLIEST}
+    UNION ALL SELECT NULL, NULL, id, is_late FROM new WHERE is_late OR is_excess
     """)  # noqa: S608
 )
 
@@ -87,11 +101,13 @@ def creation_values(batch: Sequence[NewJob]) -> dict[str, Any]:
     """Returns the parameters of CREATE. Of the caps of one account or key, those that came last hold."""
     rows = [job_to_row(job) for job, _ in batch]
     jobs_max: dict[tuple[str, str, str], int] = {}
+    unfinished_max: dict[tuple[str, str, str], int] = {}
     new_count = Counter[tuple[str, str, str]]()
     for job, caps in batch:
         for key_id, most in {job.key_id: caps.key_jobs, "": caps.account_jobs}.items():
             capped = (job.owner.account_id, job.owner.environment, key_id)
             jobs_max[capped] = most
+            unfinished_max[capped] = 0 if key_id else caps.unfinished_jobs
             new_count[capped] += 1
     return {
         **{name: [row[name] for row in rows] for name in _COLUMNS},
@@ -99,5 +115,6 @@ def creation_values(batch: Sequence[NewJob]) -> dict[str, Any]:
         "cap_environments": [environment for _, environment, _ in jobs_max],
         "cap_keys": [key_id for _, _, key_id in jobs_max],
         "cap_jobs": list(jobs_max.values()),
+        "cap_unfinished": list(unfinished_max.values()),
         "cap_new": [new_count[capped] for capped in jobs_max],
     }

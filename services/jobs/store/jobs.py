@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, bindparam, func, select
@@ -21,10 +23,14 @@ from services.jobs.domain import (
 from services.jobs.store.creation import CREATE, NewJob, creation_values, owners_of
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges
-from services.jobs.store.waiting import SqlWaiting, deciding
+from services.jobs.store.waiting import AccountEnvironment, SqlWaiting, deciding
 from services.jobs.tables import jobs
 
 JOBS_PER_BATCH_MAX = 100
+FULL_SECONDS = 1.0
+"""So long a process refuses what it would have to set credits aside for, only to be refused by the database."""
+FULL_RETRY_SECONDS = 5
+"""Few tasks end sooner."""
 
 
 def _owned_by_caller(table: Any) -> tuple[ColumnElement[bool], ...]:
@@ -55,6 +61,31 @@ NEWEST = {
 }
 
 
+class Refusal(Enum):
+    """Why a new job is not stored."""
+
+    LATE = "late"
+    EXCESS = "excess"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Full:
+    """An account and environment that has as many unfinished jobs as it may."""
+
+    unfinished_max: int
+    until: float
+    """So long nobody looks again."""
+
+
+def _full(unfinished_max: int) -> ServiceError:
+    return ServiceError(
+        Reason.JOB_LIMIT_REACHED,
+        f"An account may have {unfinished_max} unfinished tasks in an environment, and this one has."
+        f" Try again in {FULL_RETRY_SECONDS} seconds, or when some have ended.",
+        retry_after_seconds=str(FULL_RETRY_SECONDS),
+    )
+
+
 class SqlJobs:
     """The port Jobs, on PostgreSQL."""
 
@@ -65,17 +96,29 @@ class SqlJobs:
             self._create, items_max=JOBS_PER_BATCH_MAX, name="create_jobs", name_of=lambda new: new[0].id
         )
         self._reads = Batcher(self._read, items_max=JOBS_PER_BATCH_MAX, name="read_jobs", name_of=str)
+        self._full: dict[AccountEnvironment, _Full] = {}
+
+    def refuse_if_full(self, owner: Owner) -> None:
+        """Refuses with JOB_LIMIT_REACHED while what `create` refused a moment ago would be refused again."""
+        full = self._full.get((owner.account_id, owner.environment))
+        if full is not None and asyncio.get_running_loop().time() < full.until:
+            raise _full(full.unfinished_max)
 
     async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
         """Stores a job and makes it due, in one commit that it may share with others, unless there is one with its id.
 
-        A job above the caps waits for a place at a provider instead. Refuses with UNAVAILABLE a job that was created
-        more than CREATION_SECONDS_MAX ago: its hold may be taken for one that nobody needs.
+        A job above the caps waits for a place at a provider instead. Refuses with JOB_LIMIT_REACHED when as many of the
+        account are unfinished as may be, and with UNAVAILABLE a job that was created more than CREATION_SECONDS_MAX
+        ago: its hold may be taken for one that nobody needs.
         """
-        if await self._creations.submit((job, caps)):
+        refusal = await self._creations.submit((job, caps))
+        if refusal is Refusal.LATE:
             raise ServiceError(
                 Reason.UNAVAILABLE, "The task could not be accepted in time. Please try again."
             )
+        if refusal is Refusal.EXCESS:
+            self._note_full(job.owner, caps.unfinished_jobs)
+            raise _full(caps.unfinished_jobs)
 
     async def get(self, job_id: str, *, owner: Owner) -> Job | None:
         """Returns the owner's job."""
@@ -104,21 +147,31 @@ class SqlJobs:
             cursor = await connection.execute(USAGE.sql, bound)
             return [UsageCount(**row) for row in await cursor.fetchall()]
 
-    async def _create(self, batch: Sequence[NewJob]) -> Sequence[bool]:
-        """Returns of each job whether it came too late."""
+    def _note_full(self, owner: Owner, unfinished_max: int) -> None:
+        now = asyncio.get_running_loop().time()
+        self._full = {place: full for place, full in self._full.items() if full.until > now}
+        full = _Full(unfinished_max=unfinished_max, until=now + FULL_SECONDS)
+        self._full[owner.account_id, owner.environment] = full
+
+    async def _create(self, batch: Sequence[NewJob]) -> Sequence[Refusal | None]:
+        """Returns of each job why it was not stored, if so."""
         async with self._pool.connection() as connection:
             async with deciding(connection, owners_of(batch)):
                 cursor = await connection.execute(CREATE.sql, CREATE.bind(**creation_values(batch)))
             told = await cursor.fetchall()
-        late_ids = {row["late_id"] for row in told}
+        refusals = {
+            row["refused_id"]: Refusal.LATE if row["is_late"] else Refusal.EXCESS
+            for row in told
+            if row["refused_id"] is not None
+        }
         await asyncio.gather(
             *(
                 self._waiting.follow(row["account_id"], row["environment"])
                 for row in told
-                if row["late_id"] is None
+                if row["refused_id"] is None
             )
         )
-        return [job.id in late_ids for job, _ in batch]
+        return [refusals.get(job.id) for job, _ in batch]
 
     async def _read(self, batch: Sequence[str]) -> Sequence[Job | None]:
         async with self._pool.connection() as connection:

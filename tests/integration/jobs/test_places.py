@@ -176,7 +176,7 @@ async def test_a_lowered_cap_lets_nobody_in_until_enough_have_ended(world: World
     assert await world.numbers() == [3]
 
 
-@pytest.mark.parametrize("caps", [Caps(account_jobs=5, key_jobs=9), Caps(account_jobs=9, key_jobs=3)])
+@pytest.mark.parametrize("caps", [Caps(account_jobs=6, key_jobs=9), Caps(account_jobs=9, key_jobs=3)])
 async def test_providers_never_have_more_than_the_cap_whoever_creates_and_works(
     world: World, caps: Caps
 ) -> None:

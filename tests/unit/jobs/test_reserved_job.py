@@ -1,12 +1,15 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from services.common.clock import utc_now
+from services.common.errors import Reason, ServiceError
 from services.common.reservation import ReservedId
 from services.jobs.convert import nextapi, seedancee2
-from services.jobs.domain import Status
-from services.jobs.operations.reserved_job import find_reserved
-from tests.fakes.jobs import FakeJobs
+from services.jobs.domain import Job, Status
+from services.jobs.operations.reserved_job import find_reserved, store_reserved
+from tests.fakes.jobs import FakeJobs, FakeLedger
 from tests.unit.jobs.samples import JOB, OWNER, a_job
 
 REPEATED = ReservedId(id=JOB.id, is_repeated=True)
@@ -28,3 +31,20 @@ async def test_a_first_run_looks_for_nothing() -> None:
 
     assert await find_reserved(None, owner=OWNER, jobs=jobs) is None
     assert await find_reserved(ReservedId(id=JOB.id, is_repeated=False), owner=OWNER, jobs=jobs) is None
+
+
+@pytest.mark.parametrize("is_repeated", [False, True])
+async def test_what_is_refused_because_too_many_are_unfinished_holds_nothing(is_repeated: bool) -> None:
+    ledger = FakeLedger(available_micros={(OWNER.account_id, OWNER.environment): JOB.reserved_micros})
+    job = replace(JOB, created_at=utc_now())
+
+    async def refuse(_job: Job) -> None:
+        raise ServiceError(Reason.JOB_LIMIT_REACHED, "Too many.")
+
+    with pytest.raises(ServiceError) as refused:
+        await store_reserved(
+            job, ReservedId(id=JOB.id, is_repeated=is_repeated), store=refuse, jobs=FakeJobs(), ledger=ledger
+        )
+
+    assert refused.value.reason is Reason.JOB_LIMIT_REACHED
+    assert ledger.state == {JOB.id: "released"}

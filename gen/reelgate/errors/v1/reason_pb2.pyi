@@ -62,6 +62,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_RATE_LIMITED: _Reason.ValueType  # 37
     REASON_CONTENT_REFUSED: _Reason.ValueType  # 38
     REASON_JOB_NOT_CANCELABLE: _Reason.ValueType  # 39
+    REASON_JOB_LIMIT_REACHED: _Reason.ValueType  # 40
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
 
@@ -105,4 +106,5 @@ REASON_IDEMPOTENCY_KEY_IN_USE: Reason.ValueType  # 36
 REASON_RATE_LIMITED: Reason.ValueType  # 37
 REASON_CONTENT_REFUSED: Reason.ValueType  # 38
 REASON_JOB_NOT_CANCELABLE: Reason.ValueType  # 39
+REASON_JOB_LIMIT_REACHED: Reason.ValueType  # 40
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
