@@ -6,12 +6,17 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 
+from services.common.runtime_role import grant_use
+
 LOCK_NUMBER = 7_266_428
 """Of the advisory lock that keeps two runners apart."""
 
 
-def migrate(database_url: str, *, service: str) -> None:
+def migrate(database_url: str, *, service: str, runtime_role: str | None = None) -> None:
     """Runs what is missing of `services/<service>/migrations`.
+
+    `runtime_role` is whom the service's processes connect as, if that is somebody else: it may use what there is by then.
+    Raises RoleError.
 
     Waits for another runner of the same database. Each migration is one transaction; a failed one changes nothing.
     """
@@ -26,5 +31,7 @@ def migrate(database_url: str, *, service: str) -> None:
         connection.commit()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if runtime_role is not None:
+            grant_use(connection, runtime_role)
         connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:number)"), {"number": LOCK_NUMBER})
     engine.dispose()

@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TypeVar
 
+from sqlalchemy import make_url
+
 from services.common.migrate import migrate
+from services.common.runtime_role import RoleError
 from services.common.serve import run_until_signalled
 from services.common.settings import ServiceSettings, SettingsError, load_settings
 
@@ -40,8 +43,7 @@ def run_service(
         sys.stderr.write(f"{error}\n")
         return UNUSABLE
     if arguments[0] == "migrate":
-        migrate(settings.database_url, service=service)
-        return 0
+        return _migrate(service, settings)
     _, open_process = processes[arguments[0]]
 
     async def start(stack: AsyncExitStack) -> None:
@@ -51,6 +53,22 @@ def run_service(
         run_until_signalled(start)
     except SettingsError as error:
         sys.stderr.write(f"{prefix}{error}\n")
+        return UNUSABLE
+    return 0
+
+
+def _migrate(service: str, settings: ServiceSettings) -> int:
+    role = make_url(settings.database_url).username
+    try:
+        if settings.migration_database_url:
+            migrate(settings.migration_database_url, service=service, runtime_role=role)
+        else:
+            sys.stderr.write(
+                f"{service.upper()}_MIGRATION_DATABASE_URL is not set: the processes own the tables they write.\n"
+            )
+            migrate(settings.database_url, service=service)
+    except RoleError as error:
+        sys.stderr.write(f"{error}\n")
         return UNUSABLE
     return 0
 

@@ -47,6 +47,9 @@ class ServiceSettings(Settings):
 
     database_url: str
     """`postgresql://…`, the service's own database."""
+    migration_database_url: str = ""
+    """The same database as the role that owns its tables, for `migrate` alone: the role of `database_url` then cannot
+    change or delete what stands in the ledger and the audit. Empty: both are one role, which can."""
     admin_address: Address = "127.0.0.1:7201"
     """Where operators' methods are served."""
     health_address: Address = "127.0.0.1:7301"
