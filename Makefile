@@ -51,8 +51,17 @@ fmt: setup ## Format Python and protos
 	$(BIN)/ruff check --fix .
 	$(BIN)/buf format --write protos
 
+define ASSEMBLE
+from pathlib import Path
+from wasmtime import wat2wasm
+source = Path("services/edge/connections.wat")
+source.with_suffix(".wasm").write_bytes(wat2wasm(source.read_text(encoding="utf-8")))
+endef
+export ASSEMBLE
+
 gen: setup ## Generate gen/, deploy/envoy/ and the reference pages anew
 	$(BIN)/python -m protos.generate
+	$(BIN)/python -c "$$ASSEMBLE"
 	$(BIN)/python -m services.edge render > deploy/envoy/envoy.yaml
 	$(BIN)/python -m docs.reference
 

@@ -138,6 +138,8 @@ def _edge(settings: StackSettings) -> ProcessSpec:
             "EDGE_WEBHOOKS_TARGETS": _local(ports.webhooks_public),
             "EDGE_MEDIA_FOLDER": str(settings.folder.media),
             "EDGE_MEDIA_PATH": MEDIA_PATH,
+            # Here all customers have one address.
+            "EDGE_CONNECTIONS_PER_ADDRESS": "0",
         },
         port=ports.edge,
         ready_at=[f"{settings.edge}/readyz"],

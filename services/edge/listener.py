@@ -1,5 +1,6 @@
 from typing import Final
 
+from services.edge.connections import limit_per_address
 from services.edge.contract import read_contract
 from services.edge.errors import local_replies
 from services.edge.extension import Config, header, named, socket_address
@@ -20,11 +21,13 @@ def listener(settings: EdgeSettings) -> Config:
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         **_connection_manager(settings),
     )
+    most = settings.connections_per_address
+    limits = [limit_per_address(most)] if most else []
     return {
         "name": "edge",
         "address": socket_address(settings.listen_address),
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
-        "filter_chains": [{"filters": [manager]}],
+        "filter_chains": [{"filters": [*limits, manager]}],
     }
 
 
@@ -45,7 +48,7 @@ def _connection_manager(settings: EdgeSettings) -> Config:
         "route_config": {"name": "edge", "virtual_hosts": [host]},
         "http_filters": http_filters(settings, contract.descriptor),
         "access_log": [_access_log()] if settings.access_log else [],
-        **_limits(),
+        **_limits(settings.idle_seconds),
     }
 
 
@@ -59,7 +62,7 @@ def _early_mutation() -> Config:
     )
 
 
-def _limits() -> Config:
+def _limits(idle_seconds: int) -> Config:
     return {
         "max_request_headers_kb": 8,
         "request_headers_timeout": "10s",
@@ -67,7 +70,7 @@ def _limits() -> Config:
         # Longer than any answer may be waited for.
         "stream_idle_timeout": "70s",
         "common_http_protocol_options": {
-            "idle_timeout": "300s",
+            "idle_timeout": f"{idle_seconds}s",
             "max_connection_duration": "3600s",
             "max_headers_count": 64,
             "headers_with_underscores_action": "DROP_HEADER",

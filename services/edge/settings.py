@@ -52,6 +52,16 @@ class EdgeSettings(Settings):
     calls_per_second_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 2_000
     """What one client address, or one /64 of IPv6, may send, with a key or without; 0 does not limit. Behind a
     balancer all clients have its address."""
+    connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    """What may be connected at once; more is refused."""
+    connections_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
+    """What one address, or one /64 of IPv6, may hold of them in each worker thread; more is closed at once. 0 does not
+    limit."""
+    idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 15
+    """How long a connection may stay without a request, before the first as between two."""
+    heap_mib: Annotated[int, Field(ge=64, le=1_048_576)] = 1_024
+    """Memory in MiB. From 80 % of it idle connections end sooner, at 95 % requests and at 98 % connections are
+    refused."""
     access_log: bool = True
     """Whether every request is written to standard output, as one line of JSON."""
     notice_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0

@@ -191,7 +191,7 @@ async def test_only_reads_are_tried_again(edge: RunningEdge, upstream: Upstream)
 
 
 def without_patience(config: Config) -> None:
-    (manager,) = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
+    *_, manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
     manager["typed_config"]["request_timeout"] = "0.3s"
     for route in manager["typed_config"]["route_config"]["virtual_hosts"][0]["routes"]:
         if "route" in route:

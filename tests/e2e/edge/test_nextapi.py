@@ -127,7 +127,7 @@ async def test_a_refusal_of_the_service_comes_in_its_envelope(edge: RunningEdge,
 async def test_a_body_that_does_not_arrive_is_refused_in_its_envelope(upstream: Upstream) -> None:
     def impatient(config: Any) -> None:
         [chain] = config["static_resources"]["listeners"][0]["filter_chains"]
-        chain["filters"][0]["typed_config"]["request_timeout"] = "0.3s"
+        chain["filters"][-1]["typed_config"]["request_timeout"] = "0.3s"
 
     async with running_edge(
         jobs_targets=upstream.target, billing_targets=upstream.target, change=impatient

@@ -12,7 +12,7 @@ from services.edge.settings import DESCRIPTOR, PREFIX, EdgeSettings
 
 
 def manager(config: dict[str, Any]) -> Any:
-    return config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    return config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][-1]["typed_config"]
 
 
 def transcoder(config: dict[str, Any]) -> Any:
