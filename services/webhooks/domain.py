@@ -20,8 +20,8 @@ RETRY_AFTER_SECONDS_MAX = 12 * 3_600
 GONE_STATUS = 410
 FAILING_DAYS_MAX = 5
 """An endpoint that nothing got through to for longer is disabled by its next failure."""
-LANE_MAX = 16
-"""What one dispatcher attempts at the same time at one receiver."""
+RECEIVER_MAX = 16
+"""What one dispatcher attempts at the same time at one host, for one account."""
 ACCOUNT_MAX = 64
 """What one dispatcher attempts at the same time for one account."""
 ENDPOINT_DISABLED = "webhook_endpoint.disabled"
@@ -72,9 +72,10 @@ class Delivery:
 
     job_id: str
     target_id: str
-    lane_id: str
-    """What goes to the same receiver: an endpoint, or one host of the account's callbacks."""
+    receiver_id: str
+    """The account, and the host and port it goes to: one for all endpoints and callbacks there."""
     account_id: str
+    environment: str
     lease_no: int
     attempt_count: int
     """Failed attempts of this event before."""
@@ -91,10 +92,19 @@ class Delivery:
 
 @dataclass(frozen=True, kw_only=True)
 class Rooms:
-    """How many more deliveries may be claimed, where that is not LANE_MAX or ACCOUNT_MAX."""
+    """How many more deliveries may be claimed, where that is not RECEIVER_MAX or ACCOUNT_MAX."""
 
-    lanes: Mapping[str, int] = field(default_factory=dict)
+    receivers: Mapping[str, int] = field(default_factory=dict)
     accounts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """What a claim brought."""
+
+    deliveries: Sequence[Delivery]
+    is_cut: bool
+    """Whether more may be due that there is room for."""
 
 
 @dataclass(frozen=True, kw_only=True)

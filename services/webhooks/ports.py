@@ -7,7 +7,7 @@ from typing import Protocol
 
 from services.webhooks.domain import (
     Answer,
-    Delivery,
+    Claimed,
     DeliveryFilter,
     DeliveryKey,
     DisabledEndpoint,
@@ -60,8 +60,8 @@ class Recorded:
 class Deliveries(Protocol):
     """What is to be delivered: for each target and job one event at a time, in order."""
 
-    async def claim(self, *, deliveries_max: int, rooms: Rooms) -> list[Delivery]:
-        """Leases the deliveries that are longest due and that nobody has, where there is room for them."""
+    async def claim(self, *, deliveries_max: int, rooms: Rooms) -> Claimed:
+        """Leases deliveries that are due and that nobody has, where there is room for them: accounts take turns."""
 
     async def record(self, judgements: Sequence[Judgement]) -> Recorded:
         """Ends leases with what came of them, in one commit."""

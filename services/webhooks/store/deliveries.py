@@ -16,8 +16,9 @@ from services.common.database import Connection, Pool, Query
 from services.webhooks.domain import (
     ACCOUNT_MAX,
     FAILING_DAYS_MAX,
-    LANE_MAX,
+    RECEIVER_MAX,
     Answer,
+    Claimed,
     Delivery,
     Judgement,
     Rooms,
@@ -39,8 +40,9 @@ _ENTER = Query(
 _LEAVE = Query(select(func.pg_advisory_unlock_all()))
 _CLAIM = Query(
     text("""
-    SELECT * FROM claim_deliveries(
-        :owner, :most, :lease, :lane_max, :account_max, CAST(:lane_ids AS text[]), CAST(:lane_rooms AS integer[]),
+    SELECT * FROM claim_in_turn(
+        :owner, :most, :lease, :receiver_max, :account_max,
+        CAST(:receiver_ids AS text[]), CAST(:receiver_rooms AS integer[]),
         CAST(:account_ids AS text[]), CAST(:account_rooms AS integer[])
     )
     """)
@@ -90,7 +92,7 @@ class SqlDeliveries:
         self._pool = pool
         self._claims: tuple[Connection, int] | None = None
 
-    async def claim(self, *, deliveries_max: int, rooms: Rooms) -> list[Delivery]:
+    async def claim(self, *, deliveries_max: int, rooms: Rooms) -> Claimed:
         """See Deliveries."""
         if self._claims is None:
             self._claims = await self._enter()
@@ -98,10 +100,13 @@ class SqlDeliveries:
         bound = _claim_parameters(owner, deliveries_max, rooms)
         try:
             cursor = await connection.execute(_CLAIM.sql, bound, binary=True)
-            return [Delivery(**row) for row in await cursor.fetchall()]
+            rows = await cursor.fetchall()
         except psycopg.Error:
             await self.leave()
             raise
+        # A claim that found nothing says so in a row without a delivery, or in none.
+        cuts = [row.pop("is_cut") for row in rows]
+        return Claimed(deliveries=[Delivery(**row) for row in rows if row["job_id"]], is_cut=any(cuts))
 
     async def leave(self) -> None:
         """See Deliveries."""
@@ -168,10 +173,10 @@ def _claim_parameters(owner: int, deliveries_max: int, rooms: Rooms) -> dict[str
         owner=owner,
         most=deliveries_max,
         lease=timedelta(seconds=LEASE_SECONDS),
-        lane_max=LANE_MAX,
+        receiver_max=RECEIVER_MAX,
         account_max=ACCOUNT_MAX,
-        lane_ids=list(rooms.lanes),
-        lane_rooms=list(rooms.lanes.values()),
+        receiver_ids=list(rooms.receivers),
+        receiver_rooms=list(rooms.receivers.values()),
         account_ids=list(rooms.accounts),
         account_rooms=list(rooms.accounts.values()),
     )

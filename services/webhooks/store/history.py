@@ -1,5 +1,6 @@
 """Deliveries as their owners see and repeat them, in PostgreSQL. Every list is an index range of bounded length."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -19,29 +20,27 @@ _SHOWN = """
     SELECT deliveries.job_id, deliveries.target_id, deliveries.sequence, deliveries.event_id, events.type,
         deliveries.target_url, coalesce(deliveries.outcome, 'pending') AS status, deliveries.attempt_count,
         CASE WHEN lease_no IS NULL THEN due_at END AS next_attempt_at, deliveries.accepted_at, deliveries.ended_at
-    FROM deliveries JOIN events USING (event_id)
+    FROM {deliveries} JOIN events USING (event_id)
     LEFT JOIN heads ON heads.job_id = deliveries.job_id AND heads.target_id = deliveries.target_id
         AND heads.next_sequence = deliveries.sequence AND deliveries.outcome IS NULL
 """
 _OF_OWNER = "deliveries.account_id = :account_id AND deliveries.environment = :environment"
 _THIS = """deliveries.job_id = :job_id AND deliveries.target_id = :target_id AND deliveries.sequence = :sequence"""
 _CONDITIONS = {
-    "endpoint_id": "deliveries.target_id = :endpoint_id",
-    "job_id": "deliveries.job_id = :job_id",
-    "start": "deliveries.accepted_at >= :start",
-    "end": "deliveries.accepted_at < CAST(:end AS timestamptz) + interval '1 millisecond'",
-    "after": """(deliveries.accepted_at, deliveries.number) < (
-        SELECT accepted_at, number FROM deliveries AS last
-        WHERE last.job_id = :after_job_id AND last.target_id = :after_target_id AND last.sequence = :after_sequence
-    )""",
+    # The index leaves callbacks out, and a plan for all parameters must know that it serves.
+    "endpoint_id": "target_id = :endpoint_id AND target_id <> 'callback'",
+    "job_id": "job_id = :job_id",
+    "start": "accepted_at >= :start",
+    "end": "accepted_at < CAST(:end AS timestamptz) + interval '1 millisecond'",
+    "after_number": "(accepted_at, number) < (CAST(:after_at AS timestamptz), CAST(:after_number AS bigint))",
 }
-# In the text, so that a plan made for all parameters still knows which partial index serves.
-_STATUSES = {
-    DeliveryStatus.PENDING: "deliveries.outcome IS NULL",
-    DeliveryStatus.DELIVERED: "deliveries.outcome = 'delivered'",
-    DeliveryStatus.DEAD_LETTERED: "deliveries.outcome = 'dead_lettered'",
-}
-_GET = Query(text(f"{_SHOWN} WHERE {_THIS} AND {_OF_OWNER}"))
+_NEWEST = "ORDER BY accepted_at DESC, number DESC LIMIT :most"
+_PLACE = Query(
+    text(f"""
+    SELECT accepted_at AS after_at, number AS after_number FROM deliveries WHERE {_THIS} AND {_OF_OWNER}
+    """)  # noqa: S608
+)
+_GET = Query(text(f"{_SHOWN.format(deliveries='deliveries')} WHERE {_THIS} AND {_OF_OWNER}"))
 _ATTEMPTS = Query(
     text("""
     SELECT number, started_at, latency_ms, status, error, excerpt FROM attempts
@@ -79,26 +78,24 @@ class SqlHistory:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._pages: dict[str, Query] = {}
+        self._pages: dict[tuple[Sequence[str], Sequence[DeliveryStatus]], Query] = {}
 
     async def page(
         self, *, owner: Owner, wanted: DeliveryFilter, after: DeliveryKey | None, limit: int
     ) -> list[ListedDelivery]:
         """See History."""
+        of_owner = {"account_id": owner.account_id, "environment": owner.environment}
         values = {
             name: value for name, value in vars(wanted).items() if value is not None and name != "status"
         }
-        conditions = [_OF_OWNER, *(_CONDITIONS[name] for name in values)]
-        if wanted.status is not None:
-            conditions.append(_STATUSES[wanted.status])
         if after is not None:
-            conditions.append(_CONDITIONS["after"])
-            values |= {f"after_{name}": value for name, value in vars(after).items()}
-        query = self._page(" AND ".join(conditions))
-        rows = await self._rows(
-            query, account_id=owner.account_id, environment=owner.environment, most=limit, **values
-        )
-        return [_delivery(row) for row in rows]
+            places = await self._rows(_PLACE, **vars(after), **of_owner)
+            if not places:
+                return []
+            values |= places[0]
+        statuses = tuple(DeliveryStatus) if wanted.status is None else (wanted.status,)
+        query = self._page(tuple(name for name in _CONDITIONS if name in values), statuses)
+        return [_delivery(row) for row in await self._rows(query, **of_owner, **values, most=limit)]
 
     async def get(self, key: DeliveryKey, *, owner: Owner) -> ListedDelivery | None:
         """See History."""
@@ -130,16 +127,26 @@ class SqlHistory:
             head = {"job_id": event.job_id, "target_id": endpoint_id, "sequence": event.sequence}
             await connection.execute(_OPEN_HEADS.sql, _OPEN_HEADS.bind(**head))
 
-    def _page(self, conditions: str) -> Query:
-        # As many forms as there are combinations of filters: 64.
-        if conditions not in self._pages:
-            newest = "ORDER BY deliveries.accepted_at DESC, deliveries.number DESC LIMIT :most"
-            self._pages[conditions] = Query(text(f"{_SHOWN} WHERE {conditions} {newest}"))
-        return self._pages[conditions]
+    def _page(self, names: Sequence[str], statuses: Sequence[DeliveryStatus]) -> Query:
+        # As many forms as there are combinations of filters: 128.
+        if (names, statuses) not in self._pages:
+            self._pages[names, statuses] = Query(text(_page_sql(names, statuses)))
+        return self._pages[names, statuses]
 
     async def _rows(self, query: Query, **values: Any) -> list[dict[str, Any]]:
         async with self._pool.connection() as connection:
             return await (await connection.execute(query.sql, query.bind(**values))).fetchall()
+
+
+def _page_sql(names: Sequence[str], statuses: Sequence[DeliveryStatus]) -> str:
+    # The newest of each status are one range of an index; those of all are the newest among them.
+    conditions = " AND ".join((_OF_OWNER, *(_CONDITIONS[name] for name in names)))
+    ranges = (
+        f"(SELECT * FROM deliveries WHERE {conditions} AND coalesce(outcome, 'pending') = '{status}' {_NEWEST})"  # noqa: S608
+        for status in statuses
+    )
+    chosen = " UNION ALL ".join(ranges)
+    return _SHOWN.format(deliveries=f"({chosen}) AS deliveries") + _NEWEST
 
 
 def _delivery(row: dict[str, Any]) -> ListedDelivery:

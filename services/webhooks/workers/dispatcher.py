@@ -9,7 +9,7 @@ from services.common.clock import Clock
 from services.common.loop import repeat
 from services.webhooks.domain import Answer, Attempt, Delivery, Judgement, NoAnswer, Outcome, judge
 from services.webhooks.ports import Deliveries
-from services.webhooks.workers.lanes import Lanes
+from services.webhooks.workers.load import Load
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Dispatcher:
         self._announce = announce
         self._clock = clock
         self._wake = wake
-        self._lanes = Lanes()
+        self._load = Load()
         self._disabled = asyncio.Event()
         self._attempts: set[asyncio.Task[None]] = set()
         self._judged: list[Judgement] = []
@@ -82,20 +82,23 @@ class Dispatcher:
                 recording.cancel()
 
     async def claim_due(self) -> int:
-        """Claims as much as there is room for and starts to attempt it. Returns 0 when nothing more was due."""
+        """Claims as much as there is room for and starts to attempt it.
+
+        Returns 0 when no more was due that there is room for. When room frees, `wake` is set.
+        """
         while self._in_hand >= DELIVERIES_MAX:
             self._recorded.clear()
             await self._recorded.wait()
         room = min(CLAIM_MAX, DELIVERIES_MAX - self._in_hand)
-        rooms = self._lanes.rooms()
+        rooms = self._load.rooms()
         claimed = await self._deliveries.claim(deliveries_max=room, rooms=rooms)
-        self._in_hand += len(claimed)
-        self._lanes.begin(claimed, rooms=rooms)
-        for delivery in claimed:
+        self._in_hand += len(claimed.deliveries)
+        self._load.begin(claimed.deliveries, rooms=rooms)
+        for delivery in claimed.deliveries:
             task = asyncio.create_task(self._deliver(delivery))
             self._attempts.add(task)
             task.add_done_callback(self._attempts.discard)
-        return len(claimed) if len(claimed) == room else 0
+        return 1 if claimed.is_cut or len(claimed.deliveries) == room else 0
 
     async def record_judged(self) -> int:
         """Records what came of attempts, the oldest first. What could not be recorded is kept. Returns how many."""
@@ -140,7 +143,7 @@ class Dispatcher:
         judgement = judge(attempt)
         if judgement.outcome is not Outcome.DELIVERED:
             log.info("event=%s outcome=%s %s", delivery.event_id, judgement.outcome, _said(attempt))
-        if self._lanes.end(judgement):
+        if self._load.end(judgement):
             self._wake.set()
         self._judged.append(judgement)
         self._judging.set()

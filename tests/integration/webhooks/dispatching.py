@@ -50,7 +50,8 @@ class Bench:
         await self.dispatcher.record_judged()
 
     async def claim(self, *, most: int = 100, rooms: Rooms | None = None) -> list[Delivery]:
-        return await self.deliveries.claim(deliveries_max=most, rooms=rooms or Rooms())
+        claimed = await self.deliveries.claim(deliveries_max=most, rooms=rooms or Rooms())
+        return list(claimed.deliveries)
 
 
 @asynccontextmanager

@@ -68,6 +68,7 @@ class Database:
         """Lets all the time pass that anything waits for."""
         await self.rows("UPDATE heads SET due_at = now()")
         await self.rows("UPDATE lanes SET next_due_at = now()")
+        await self.rows("UPDATE turns SET next_due_at = now()")
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import time
 
-from services.webhooks.domain import LANE_MAX
+from services.webhooks.domain import RECEIVER_MAX
 from services.webhooks.settings import WebhooksSettings
 from tests.integration.webhooks.receiver import Receiver
 from tests.integration.webhooks.service import Database, event, open_client
@@ -81,22 +81,24 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(
     settings: WebhooksSettings, receiver: Receiver, database: Database
 ) -> None:
     receiver.hold("/hang")
-    hanging = [event(f"vid_h{n}", target_url=receiver.url + "/hang") for n in range(3 * LANE_MAX)]
+    hanging = [event(f"vid_h{n}", target_url=receiver.url + "/hang") for n in range(3 * RECEIVER_MAX)]
     quick = [
         event(f"vid_q{n}", target_url=receiver.url + "/hook", account_id="acct_2")
-        for n in range(2 * LANE_MAX)
+        for n in range(2 * RECEIVER_MAX)
     ]
     async with open_client(settings) as client:
         await client.accept(*hanging)
-        await receiver.arrival(LANE_MAX)
+        await receiver.arrival(RECEIVER_MAX)
         await client.accept(*quick)
-        await receiver.arrival(LANE_MAX + len(quick))
+        await receiver.arrival(RECEIVER_MAX + len(quick))
         waiting = await database.rows("SELECT 1 FROM attempts WHERE job_id LIKE 'vid_h%%'")
         receiver.released.set()
         await database.shows(ALL_ENDED)
 
     assert waiting == []
-    assert set(receiver.event_ids[LANE_MAX : LANE_MAX + len(quick)]) == {each.event_id for each in quick}
+    assert set(receiver.event_ids[RECEIVER_MAX : RECEIVER_MAX + len(quick)]) == {
+        each.event_id for each in quick
+    }
     assert len(receiver.received) == len(hanging) + len(quick)
 
 

@@ -114,14 +114,14 @@ async def test_an_event_appended_while_its_job_is_drained_is_not_lost(
     ):
         deliveries = SqlDeliveries(pool)
         await _accept(pool, 1)
-        [first] = await deliveries.claim(deliveries_max=1, rooms=Rooms())
+        [first] = (await deliveries.claim(deliveries_max=1, rooms=Rooms())).deliveries
         async with appending.transaction():
             await store_events(appending, [_event(2)])
             recording = asyncio.create_task(deliveries.record([answered(first, 200)]))
             await database.shows(WAITING)
 
         recorded = await recording
-        [second] = await deliveries.claim(deliveries_max=1, rooms=Rooms())
+        [second] = (await deliveries.claim(deliveries_max=1, rooms=Rooms())).deliveries
         await deliveries.leave()
 
     assert recorded.due_count == 1
@@ -137,14 +137,14 @@ async def test_an_event_appended_after_its_job_was_drained_begins_anew(
     ):
         deliveries = SqlDeliveries(pool)
         await _accept(pool, 1)
-        [first] = await deliveries.claim(deliveries_max=1, rooms=Rooms())
+        [first] = (await deliveries.claim(deliveries_max=1, rooms=Rooms())).deliveries
         async with draining.transaction():
             await draining.execute(_RECORD.sql, _record_parameters([answered(first, 200)]))
             appending = asyncio.create_task(_accept(pool, 2))
             await database.shows(WAITING)
 
         await appending
-        [second] = await deliveries.claim(deliveries_max=1, rooms=Rooms())
+        [second] = (await deliveries.claim(deliveries_max=1, rooms=Rooms())).deliveries
         await deliveries.leave()
 
     assert second.event_id == "vid_1-2"

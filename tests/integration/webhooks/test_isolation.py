@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from aiohttp import web
 
-from services.webhooks.domain import ACCOUNT_MAX, LANE_MAX, Rooms
+from services.webhooks.domain import ACCOUNT_MAX, RECEIVER_MAX, Rooms
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.deliveries import _CLAIM, _claim_parameters
 from tests.integration.webhooks.dispatching import Bench, open_bench, register
@@ -27,14 +27,14 @@ async def _accept_callbacks(bench: Bench, count: int, *, hosts: int = 1, account
 
 async def test_a_lane_is_claimed_up_to_its_room(settings: WebhooksSettings) -> None:
     async with open_bench(settings) as bench:
-        await _accept_callbacks(bench, 2 * LANE_MAX)
-        few = await bench.claim(rooms=Rooms(lanes={"acct_1 https://0.example.com": 3}))
+        await _accept_callbacks(bench, 2 * RECEIVER_MAX)
+        few = await bench.claim(rooms=Rooms(receivers={"acct_1 https://0.example.com": 3}))
         many = await bench.claim()
-        none = await bench.claim(rooms=Rooms(lanes={"acct_1 https://0.example.com": 0}))
+        none = await bench.claim(rooms=Rooms(receivers={"acct_1 https://0.example.com": 0}))
         rest = await bench.claim()
 
-    assert {each.lane_id for each in few} == {"acct_1 https://0.example.com"}
-    assert [len(claimed) for claimed in (few, many, none, rest)] == [3, LANE_MAX, 0, LANE_MAX - 3]
+    assert {each.receiver_id for each in few} == {"acct_1 https://0.example.com"}
+    assert [len(claimed) for claimed in (few, many, none, rest)] == [3, RECEIVER_MAX, 0, RECEIVER_MAX - 3]
 
 
 async def test_an_account_is_claimed_up_to_its_room_over_all_its_lanes(settings: WebhooksSettings) -> None:
@@ -50,47 +50,61 @@ async def test_an_account_is_claimed_up_to_its_room_over_all_its_lanes(settings:
     assert (len(few), none) == (5, [])
 
 
-async def test_an_endpoint_and_each_host_of_the_callbacks_of_an_account_is_a_lane(
+async def test_a_host_is_one_receiver_of_an_account_however_it_is_named(
     settings: WebhooksSettings, database: Database
 ) -> None:
-    await register(database, settings, "whe_1", url="https://example.com/")
-    urls = (
-        "https://Example.com/a",
-        "https://example.com/b?c",
-        "https://example.com:8443/",
-        "nonsense",
-        f"https://{'ä' * 2_000}/",
-    )
+    await register(database, settings, "whe_1", url="https://example.com./hook")
+    receivers = {
+        "https://Example.com/a": "acct_1 https://example.com",
+        "HTTPS://example.com:443?c": "acct_1 https://example.com",
+        "https://example.com.:0443/": "acct_1 https://example.com",
+        "https://example.com:8443/": "acct_1 https://example.com:8443",
+        "http://example.com:80/": "acct_1 http://example.com",
+        "nonsense": "acct_1 ",
+    }
+    endless = f"https://{'ä' * 2_000}/"
     async with open_bench(settings) as bench:
+        urls = (*receivers, endless)
         await bench.accept(*(event(f"vid_{n}", target_url=url) for n, url in enumerate(urls)))
         claimed = await bench.claim()
 
-    lanes = {each.target_url: each.lane_id for each in claimed if each.target_id == "callback"}
-    assert {each.lane_id for each in claimed if each.target_id != "callback"} == {"whe_1"}
-    assert [lanes[url] for url in urls[:4]] == [
-        "acct_1 https://example.com",
-        "acct_1 https://example.com",
-        "acct_1 https://example.com:8443",
-        "acct_1 ",
-    ]
-    assert len(lanes[urls[4]]) < 300
+    found = {each.target_url: each.receiver_id for each in claimed if each.target_id == "callback"}
+    assert {each.receiver_id for each in claimed if each.target_id != "callback"} == {
+        "acct_1 https://example.com"
+    }
+    assert len(found.pop(endless)) < 300
+    assert found == receivers
+
+
+async def test_an_address_that_is_registered_often_is_one_receiver(
+    settings: WebhooksSettings, database: Database
+) -> None:
+    for number in range(100):
+        await register(database, settings, f"whe_{number}", url=f"https://example.com/{number}")
+    async with open_bench(settings) as bench:
+        await bench.accept(event("vid_1", target_url="https://example.com/own"))
+        claimed = await bench.claim(most=500)
+        full = Rooms(receivers={"acct_1 https://example.com": 0})
+        more = await bench.claim(most=500, rooms=full)
+
+    assert (len(claimed), more) == (RECEIVER_MAX, [])
 
 
 async def test_a_backlog_does_not_slow_claims(settings: WebhooksSettings, database: Database) -> None:
     backlogged = "acct_1 https://0.example.com"
     async with open_bench(settings) as bench:
-        await _accept_callbacks(bench, LANE_MAX, account="acct_2")
-        usual_blocks = await _claim_blocks(database, Rooms(), count=LANE_MAX)
+        await _accept_callbacks(bench, RECEIVER_MAX, account="acct_2")
+        usual_blocks = await _claim_blocks(database, Rooms(), count=RECEIVER_MAX)
         for first in range(0, BACKLOG, 500):
             await bench.accept(
                 *(event(f"vid_{n}", target_url="https://0.example.com/") for n in range(first, first + 500))
             )
-        await _accept_callbacks(bench, LANE_MAX, account="acct_3")
-        passing_blocks = await _claim_blocks(database, Rooms(lanes={backlogged: 0}), count=LANE_MAX)
+        await _accept_callbacks(bench, RECEIVER_MAX, account="acct_3")
+        passing_blocks = await _claim_blocks(database, Rooms(receivers={backlogged: 0}), count=RECEIVER_MAX)
         claims = [await bench.claim() for _ in range(20)]
-        taking_blocks = await _claim_blocks(database, Rooms(), count=LANE_MAX)
+        taking_blocks = await _claim_blocks(database, Rooms(), count=RECEIVER_MAX)
 
-    assert {len(claimed) for claimed in claims} == {LANE_MAX}
+    assert {len(claimed) for claimed in claims} == {RECEIVER_MAX}
     assert passing_blocks < 2 * usual_blocks
     assert taking_blocks < 2 * usual_blocks
 
@@ -107,7 +121,7 @@ async def _claim_blocks(database: Database, rooms: Rooms, *, count: int) -> int:
     return int(measured["Plan"]["Shared Hit Blocks"]) + int(measured["Plan"]["Shared Read Blocks"])
 
 
-@pytest.mark.parametrize(("count", "is_awake"), [(LANE_MAX - 1, False), (LANE_MAX + 1, True)])
+@pytest.mark.parametrize(("count", "is_awake"), [(RECEIVER_MAX - 1, False), (RECEIVER_MAX + 1, True)])
 async def test_a_slot_that_frees_in_a_full_lane_waits_for_no_poll(
     settings: WebhooksSettings, receiver: Receiver, count: int, *, is_awake: bool
 ) -> None:
@@ -121,17 +135,17 @@ async def test_a_slot_that_frees_in_a_full_lane_waits_for_no_poll(
 async def test_a_receiver_that_keeps_failing_is_tried_with_one_at_a_time(
     settings: WebhooksSettings, receiver: Receiver, database: Database
 ) -> None:
-    receiver.answer_with("/hook", *[503] * LANE_MAX, 200)
+    receiver.answer_with("/hook", *[503] * RECEIVER_MAX, 200)
     async with open_bench(settings) as bench:
         await bench.accept(
-            *(event(f"vid_{n}", target_url=receiver.url + "/hook") for n in range(2 * LANE_MAX))
+            *(event(f"vid_{n}", target_url=receiver.url + "/hook") for n in range(2 * RECEIVER_MAX))
         )
         counts = []
         for _ in range(3):
             await bench.deliver_due()
             counts.append(len(receiver.received))
 
-    assert counts == [LANE_MAX, LANE_MAX + 1, 2 * LANE_MAX]
+    assert counts == [RECEIVER_MAX, RECEIVER_MAX + 1, 2 * RECEIVER_MAX]
 
 
 @pytest.mark.parametrize(("piece", "pause_seconds"), [(b"", 1), (b".", 1), (b"x" * 1_024, 0.3)])
@@ -148,19 +162,19 @@ async def test_a_tar_pit_holds_up_nobody_else(
         return response
 
     receiver.answers["/pit"] = trickle
-    count = 5 * LANE_MAX
+    count = 5 * RECEIVER_MAX
     async with open_client(settings) as client:
         await client.accept(*(event(f"vid_t{n}", target_url=receiver.url + "/pit") for n in range(count)))
-        await receiver.arrival(LANE_MAX)
+        await receiver.arrival(RECEIVER_MAX)
         await client.accept(
             *(event(f"vid_{n}", account_id="acct_2", target_url=receiver.url + "/hook") for n in range(count))
         )
-        await receiver.arrival(LANE_MAX + count)
+        await receiver.arrival(RECEIVER_MAX + count)
         arrived = [each.path for each in receiver.received]
         ended = await database.rows("SELECT 1 FROM attempts WHERE job_id LIKE 'vid_t%%'")
         receiver.released.set()
 
-    assert arrived.count("/pit") == LANE_MAX
+    assert arrived.count("/pit") == RECEIVER_MAX
     assert ended == []
 
 

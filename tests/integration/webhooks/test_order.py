@@ -42,6 +42,8 @@ FAST_FORWARD = (
     WHERE heads.job_id = waiting.job_id AND heads.target_id = waiting.target_id""",
     b"""WITH waiting AS (SELECT lane_id FROM lanes WHERE next_due_at > now() FOR UPDATE SKIP LOCKED)
     UPDATE lanes SET next_due_at = now() FROM waiting WHERE lanes.lane_id = waiting.lane_id""",
+    b"""WITH waiting AS (SELECT account_id FROM turns WHERE next_due_at > now() FOR UPDATE SKIP LOCKED)
+    UPDATE turns SET next_due_at = now() FROM waiting WHERE turns.account_id = waiting.account_id""",
 )
 
 

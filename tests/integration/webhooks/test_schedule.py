@@ -18,7 +18,12 @@ ENDED = "SELECT 1 FROM deliveries WHERE outcome IS NOT NULL"
 async def _pass(database: Database, seconds: float) -> None:
     """Lets time pass for everything that waits, at one stroke."""
     async with database.connection() as connection, connection.transaction():
-        for column, table in (("due_at", "heads"), ("next_due_at", "lanes"), ("started_at", "attempts")):
+        for column, table in (
+            ("due_at", "heads"),
+            ("next_due_at", "lanes"),
+            ("next_due_at", "turns"),
+            ("started_at", "attempts"),
+        ):
             statement = f"UPDATE {table} SET {column} = {column} - %s"
             await connection.execute(statement.encode(), [timedelta(seconds=seconds)])
 

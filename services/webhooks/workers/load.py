@@ -3,46 +3,51 @@
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
-from services.webhooks.domain import ACCOUNT_MAX, LANE_MAX, Delivery, Judgement, Outcome, Rooms
+from services.webhooks.domain import ACCOUNT_MAX, RECEIVER_MAX, Delivery, Judgement, Outcome, Rooms
 
 OVERLOADS_MAX = 5
 """A receiver that failed this often in a row is tried with one delivery at a time, until it takes one."""
 QUICK_MS_MAX = 1_000
 QUICK_MIN = 16
 """A receiver that took this many in a row, each quickly, is trusted with more at a time."""
-QUICK_LANE_MAX = 64
+QUICK_RECEIVER_MAX = 64
 REMEMBERED_MAX = 1_000
 """Receivers that are remembered; the one that was heard of longest ago is forgotten first."""
 
 
-class Lanes:
+class Load:
     """Counts what is under way, and how receivers fare. Never delays: it only says where there is no room."""
 
     def __init__(self) -> None:
-        self._lanes: Counter[str] = Counter()
+        self._receivers: Counter[str] = Counter()
         self._accounts: Counter[str] = Counter()
         self._streaks: OrderedDict[str, int] = OrderedDict()
-        """By lane: quick successes in a row, or less than 0, overloads in a row."""
+        """By receiver: quick successes in a row, or less than 0, overloads in a row."""
         self._full: set[str] = set()
-        """The lanes and accounts of which the last claim may have left something."""
+        """The receivers and accounts of which the last claim may have left something."""
 
     def rooms(self) -> Rooms:
         """Returns how many more may be claimed, wherever that differs from the usual."""
-        closed = (lane_id for lane_id, streak in self._streaks.items() if streak <= -OVERLOADS_MAX)
-        lanes = {lane_id: self._max(lane_id) - self._lanes[lane_id] for lane_id in {*self._lanes, *closed}}
+        closed = (receiver_id for receiver_id, streak in self._streaks.items() if streak <= -OVERLOADS_MAX)
+        receivers = {
+            receiver_id: self._max(receiver_id) - self._receivers[receiver_id]
+            for receiver_id in {*self._receivers, *closed}
+        }
         accounts = {account_id: ACCOUNT_MAX - count for account_id, count in self._accounts.items()}
-        self._full = {key for key, room in (*lanes.items(), *accounts.items()) if room <= 0}
-        return Rooms(lanes=lanes, accounts=accounts)
+        self._full = {key for key, room in (*receivers.items(), *accounts.items()) if room <= 0}
+        return Rooms(receivers=receivers, accounts=accounts)
 
     def begin(self, claimed: Sequence[Delivery], *, rooms: Rooms) -> None:
         """Counts deliveries that were claimed with these rooms."""
-        lanes = Counter(delivery.lane_id for delivery in claimed)
+        receivers = Counter(delivery.receiver_id for delivery in claimed)
         accounts = Counter(delivery.account_id for delivery in claimed)
-        self._full |= {key for key, count in lanes.items() if count >= rooms.lanes.get(key, LANE_MAX)}
+        self._full |= {
+            key for key, count in receivers.items() if count >= rooms.receivers.get(key, RECEIVER_MAX)
+        }
         self._full |= {
             key for key, count in accounts.items() if count >= rooms.accounts.get(key, ACCOUNT_MAX)
         }
-        self._lanes += lanes
+        self._receivers += receivers
         self._accounts += accounts
 
     def end(self, judgement: Judgement) -> bool:
@@ -51,29 +56,29 @@ class Lanes:
         Returns whether its receiver or account had no room left at the last claim, so that more may be waiting.
         """
         delivery = judgement.attempt.delivery
-        lane_id, account_id = delivery.lane_id, delivery.account_id
-        _decrement(self._lanes, lane_id)
+        receiver_id, account_id = delivery.receiver_id, delivery.account_id
+        _decrement(self._receivers, receiver_id)
         _decrement(self._accounts, account_id)
         self._learn(judgement)
-        return lane_id in self._full or account_id in self._full
+        return receiver_id in self._full or account_id in self._full
 
     def _learn(self, judgement: Judgement) -> None:
-        lane_id = judgement.attempt.delivery.lane_id
-        streak = self._streaks.pop(lane_id, 0)
+        receiver_id = judgement.attempt.delivery.receiver_id
+        streak = self._streaks.pop(receiver_id, 0)
         if judgement.outcome is Outcome.DELIVERED:
             is_quick = judgement.attempt.latency_ms <= QUICK_MS_MAX
             streak = max(streak, 0) + 1 if is_quick else 0
         elif judgement.is_overload:
             streak = min(streak, 0) - 1
-        self._streaks[lane_id] = streak
+        self._streaks[receiver_id] = streak
         if len(self._streaks) > REMEMBERED_MAX:
             self._streaks.popitem(last=False)
 
-    def _max(self, lane_id: str) -> int:
-        streak = self._streaks.get(lane_id, 0)
+    def _max(self, receiver_id: str) -> int:
+        streak = self._streaks.get(receiver_id, 0)
         if streak <= -OVERLOADS_MAX:
             return 1
-        return QUICK_LANE_MAX if streak >= QUICK_MIN else LANE_MAX
+        return QUICK_RECEIVER_MAX if streak >= QUICK_MIN else RECEIVER_MAX
 
 
 def _decrement(counts: Counter[str], key: str) -> None:
