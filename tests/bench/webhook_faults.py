@@ -1,4 +1,4 @@
-"""What webhooks lose to a dispatcher that is killed, and to a receiver that never ends its answer."""
+"""What webhooks lose to a dispatcher that is killed, to a receiver that never ends its answer, and to a neighbour."""
 
 import asyncio
 import signal
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from statistics import median
 from typing import Any
+
+import psycopg
 
 from tests.bench.offering import START_SECONDS, Webhooks, percentile
 from tests.bench.receiver import Receiver, first_arrivals
@@ -28,6 +30,22 @@ TAR_PER_SECOND = 100
 ROUNDS = 10
 ROUND_SECONDS = 1.2
 """All rounds pass before the first attempts at the tar pit time out: it holds as many as it may."""
+
+
+NEIGHBOUR_LANES = 100
+NEIGHBOUR_EACH = 1_000
+NEIGHBOUR = "acct_neighbour"
+BACKLOG = (
+    """INSERT INTO events (event_id, job_id, account_id, environment, contract, type, sequence, body, occurred_at)
+    SELECT 'evt_n' || n, 'vid_n' || n, %(account)s, 'live', 'seedancee2', 'video.generation.completed', 1, '{}', now()
+    FROM generate_series(1, %(each)s * cardinality(CAST(%(urls)s AS text[]))) AS n""",
+    """INSERT INTO deliveries (job_id, target_id, sequence, event_id, target_url, account_id, environment)
+    SELECT 'vid_n' || n, 'callback', 1, 'evt_n' || n, urls[1 + n %% cardinality(urls)], %(account)s, 'live'
+    FROM CAST(%(urls)s AS text[]) AS urls, generate_series(1, %(each)s * cardinality(urls)) AS n""",
+    """SELECT open_heads(array_agg(job_id), array_agg(target_id), array_agg(sequence))
+    FROM deliveries WHERE account_id = %(account)s""",
+)
+"""What waits for the neighbour, at as many receivers as there are addresses."""
 
 
 async def measure_kill(webhooks: Webhooks, receiver: Receiver) -> list[Row]:
@@ -80,6 +98,26 @@ async def measure_tar_pit(without: Webhooks, beside: Webhooks, receiver: Receive
         Row(name=f"{name}, ms", measured=with_tar_pit_ms, goal=None, better="lower"),
         Row(name="webhook p95 without it, ms", measured=alone_ms, goal=None, better="lower"),
         Row(name=f"{name} / without it", measured=ratio, goal=1.1, better="lower"),
+    ]
+
+
+async def measure_neighbour(without: Webhooks, beside: Webhooks, receiver: Receiver) -> list[Row]:
+    """Compares two services: in one, another account has a large backlog at many receivers that take their time."""
+    urls = [f"{origin}/slow" for origin in receiver.origins[-NEIGHBOUR_LANES:]]
+    async with await psycopg.AsyncConnection.connect(beside.database_url, autocommit=True) as connection:
+        for statement in BACKLOG:
+            bound = {"account": NEIGHBOUR, "each": NEIGHBOUR_EACH, "urls": urls}
+            await connection.execute(statement.encode(), bound)
+    rounds = [await _p95s((without, beside), receiver) for _ in range(ROUNDS)]
+    [(left,)] = await beside.rows("SELECT count(*) FROM heads WHERE lane_id LIKE %s", f"{NEIGHBOUR}%")
+    alone_ms, beside_ms = (median(p95s) * 1000 for p95s in zip(*rounds, strict=True))
+    ratio = median(with_neighbour / alone for alone, with_neighbour in rounds)
+    name = f"webhook p95 beside a neighbour's {NEIGHBOUR_LANES} x {NEIGHBOUR_EACH} due"
+    return [
+        Row(name=f"{name}, ms", measured=beside_ms, goal=None, better="lower"),
+        Row(name="webhook p95 without them, ms", measured=alone_ms, goal=None, better="lower"),
+        Row(name=f"{name} / without them", measured=ratio, goal=2, better="lower"),
+        Row(name="of them left at the end", measured=left, goal=1, better="higher"),
     ]
 
 

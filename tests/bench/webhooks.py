@@ -13,7 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tests.bench.offering import BODY, Webhooks, open_webhooks, percentile
 from tests.bench.receiver import Received, Receiver, first_arrivals, running_receiver
 from tests.bench.report import Row
-from tests.bench.webhook_faults import measure_kill, measure_tar_pit
+from tests.bench.webhook_faults import NEIGHBOUR_LANES, measure_kill, measure_neighbour, measure_tar_pit
 from tests.e2e.local_stack import Stack
 
 WARM_SECONDS = 2.0
@@ -30,7 +30,7 @@ SAMPLE_SECONDS = 0.25
 async def measure_webhooks(stack: Stack) -> list[Row]:
     """Measures webhooks processes of its own on the stack's PostgreSQL. All events are one account's."""
     opened = partial(open_webhooks, stack)
-    async with running_receiver(ports=2) as receiver:
+    async with running_receiver(ports=2 + NEIGHBOUR_LANES) as receiver:
         async with opened(database="webhooks_bench", role="all") as webhooks:
             await _warm(webhooks, receiver)
             rows = [
@@ -45,6 +45,13 @@ async def measure_webhooks(stack: Stack) -> list[Row]:
             await _warm(without, receiver)
             await _warm(beside, receiver)
             rows += await measure_tar_pit(without, beside, receiver)
+        async with (
+            opened(database="webhooks_alone_bench", role="all") as without,
+            opened(database="webhooks_neighbour_bench", role="all") as beside,
+        ):
+            await _warm(without, receiver)
+            await _warm(beside, receiver)
+            rows += await measure_neighbour(without, beside, receiver)
         async with opened(database="webhooks_kill_bench", role="api") as webhooks:
             rows += await measure_kill(webhooks, receiver)
     return rows
