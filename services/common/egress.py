@@ -11,8 +11,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -25,8 +24,11 @@ from pydantic import BeforeValidator
 from typing_extensions import override
 from yarl import URL
 
+from services.common.name_servers import NameServers
+
 URL_LENGTH_MAX = 2_048
-DNS_TIMEOUT_SECONDS = 5.0
+DNS_TIMEOUT_SECONDS = 6.0
+"""Longer than NameServers take to say whose fault it is."""
 KEEPALIVE_SECONDS = 2.0
 REQUEST_TIMEOUT_SECONDS = 15.0
 TRUSTED_SECONDS = 60.0
@@ -176,33 +178,34 @@ async def open_egress_session(
     ever decompressed: one that is encoded is an EncodedBodyError, or `reads_encoded` as it came. Cookies and proxy
     variables are ignored.
     """
-    # As many as connections, so that no name waits behind others that resolve slowly.
-    threads = ThreadPoolExecutor(connections_max, thread_name_prefix="dns")
-    trusted = _TrustedTargets(policy)
-    connector = aiohttp.TCPConnector(
-        resolver=_CheckedResolver(policy, look_up or _system_look_up(threads), trusted),
-        use_dns_cache=False,
-        socket_factory=_checked_socket_factory(policy, trusted),
-        limit=connections_max,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-    )
-    refusals = aiohttp.TraceConfig()
-    refusals.on_request_redirect.append(_refuse_redirect)
-    if not reads_encoded:
-        refusals.on_request_end.append(_refuse_encoded)
-    try:
-        async with aiohttp.ClientSession(
-            connector=connector,
-            trace_configs=[refusals],
-            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
-            auto_decompress=False,
-            skip_auto_headers=("Accept-Encoding",),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        ) as session:
-            yield session
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+    async with AsyncExitStack() as stack:
+        if look_up is None:
+            name_servers = NameServers()
+            stack.push_async_callback(name_servers.close)
+            look_up = name_servers.look_up
+        trusted = _TrustedTargets(policy)
+        connector = aiohttp.TCPConnector(
+            resolver=_CheckedResolver(policy, look_up, trusted),
+            use_dns_cache=False,
+            socket_factory=_checked_socket_factory(policy, trusted),
+            limit=connections_max,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+        )
+        refusals = aiohttp.TraceConfig()
+        refusals.on_request_redirect.append(_refuse_redirect)
+        if not reads_encoded:
+            refusals.on_request_end.append(_refuse_encoded)
+        yield await stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=connector,
+                trace_configs=[refusals],
+                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
+                auto_decompress=False,
+                skip_auto_headers=("Accept-Encoding",),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        )
 
 
 def _check_host(host: str, port: int, policy: UrlPolicy) -> None:
@@ -311,18 +314,6 @@ class _CheckedResolver(AbstractResolver):
     @override
     async def close(self) -> None:
         pass
-
-
-def _system_look_up(threads: ThreadPoolExecutor) -> LookUp:
-    async def look_up(host: str, port: int) -> list[str]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            threads,
-            lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
-        )
-        return [str(address[0]) for *_, address in found]
-
-    return look_up
 
 
 def _checked_socket_factory(policy: UrlPolicy, trusted: _TrustedTargets) -> Callable[[Any], socket.socket]:

@@ -21,18 +21,32 @@ _INTERNET = 1
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers each query for a name with the next of its turns: addresses, or other names that it follows."""
+    """Answers each query for a name with the next of its turns: addresses, or other names that it follows.
+
+    Names that begin with `silent` get no answer.
+    """
 
     def __init__(self, turns: Mapping[str, Sequence[Sequence[str]]], *, otherwise: Sequence[str]) -> None:
         self._turns = turns
         self._otherwise = otherwise
         self.transport: asyncio.DatagramTransport | None = None
         self.query_counts: Counter[tuple[str, int]] = Counter()
+        self.silence_count = 0
+
+    @property
+    def address(self) -> str:
+        """Where it answers: `host:port`."""
+        assert self.transport is not None
+        host, port = self.transport.get_extra_info("sockname")
+        return f"{host}:{port}"
 
     @override
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         name, question_end = _read_name(data, _HEADER.size)
         (kind,) = struct.unpack_from("!H", data, question_end)
+        if name.startswith("silent"):
+            self.silence_count += 1
+            return
         records = self._records(name, kind)
         header = _HEADER.pack(int.from_bytes(data[:2]), _RECURSIVE_ANSWER, 1, len(records), 0, 0)
         question = data[_HEADER.size : question_end + 4]

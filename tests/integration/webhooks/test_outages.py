@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from services.common.errors import ServiceError
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import Role
 from tests.conftest import free_port
+from tests.integration.webhooks.dispatching import open_bench
 from tests.integration.webhooks.processes import dispatcher_process
 from tests.integration.webhooks.receiver import Receiver, until
 from tests.integration.webhooks.service import Client, Database, event, open_client
@@ -114,3 +116,19 @@ async def _accept_at_last(client: Client, wanted: Event) -> None:
             with contextlib.suppress(ServiceError):
                 await client.accept(wanted)
                 return
+
+
+async def test_a_name_that_is_slow_alone_consumes_an_attempt(
+    settings: WebhooksSettings, database: Database
+) -> None:
+    async def look_up(_host: str, _port: int) -> list[str]:
+        raise socket.gaierror(socket.EAI_FAIL, "name resolution timed out")
+
+    async with open_bench(settings, look_up=look_up) as bench:
+        await bench.accept(event("vid_1", target_url="http://hooks.localhost:8080/hook"))
+        await bench.deliver_due()
+
+    [head] = await database.rows("SELECT attempt_count, postponement_count FROM heads")
+    [attempt] = await database.rows("SELECT number, error FROM attempts")
+    assert head == {"attempt_count": 1, "postponement_count": 0}
+    assert attempt == {"number": 1, "error": "the host name does not resolve"}
