@@ -8,6 +8,7 @@ from yarl import URL
 
 from services.common.egress import Networks, Origins, origin_of
 from services.common.settings import Address, ServiceSettings
+from services.jobs.callback_tokens import CallbackTokens
 
 
 class JobsSettings(ServiceSettings):
@@ -51,6 +52,11 @@ class JobsSettings(ServiceSettings):
     from although they are not public. Those of the providers' own base addresses always may."""
     private_targets_allowed: Networks = ()
     """Comma-separated CIDR blocks that customers' addresses may point to although they are not public."""
+
+    @property
+    def callback_tokens(self) -> CallbackTokens:
+        """What signs the addresses that providers call back at: with the secrets of API keys, for another purpose."""
+        return CallbackTokens([secret.get_secret_value() for secret in self.key_checksum_secrets])
 
     @field_validator("ark_base_url", "simulator_base_url")
     @classmethod

@@ -37,6 +37,7 @@ from services.common.tls.files import TlsFolder
 from services.common.validation import validated
 from services.common.verification import keep_verifying
 from services.common.wakeup import Wakeups, open_wakeups
+from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.catalogue import load_catalogue
 from services.jobs.clients import (
     HoldClient,
@@ -303,6 +304,7 @@ def _public_port(
     models = ModelsServicer(catalogue=catalogue, prices=prices, clock=utc_now)
     usage = UsageServicer(jobs=jobs, clock=utc_now)
     callback = CallbackServicer(
+        tokens=settings.callback_tokens,
         work=SqlWork(pool),
         claimed_task_id=lambda body: parse_callback(body).task_id,
         ring=partial(core.wakeups.ring, WORK_BELL),
@@ -388,7 +390,7 @@ def _walker(core: _Core, work: Work, *, providers: Providers, media: Media) -> W
         submit,
         work=work,
         providers=providers,
-        callback_url=partial(_callback_url, settings.callback_base_url),
+        callback_url=partial(_callback_url, settings.callback_base_url, settings.callback_tokens),
         clock=utc_now,
         render_event=render_event,
     )
@@ -412,5 +414,5 @@ def _walker(core: _Core, work: Work, *, providers: Providers, media: Media) -> W
     return Walker(work=work, steps=steps, submit=submitting)
 
 
-def _callback_url(base_url: str, token: str) -> str | None:
-    return f"{base_url.rstrip('/')}/callbacks/{token}" if base_url else None
+def _callback_url(base_url: str, tokens: CallbackTokens, token: str) -> str | None:
+    return f"{base_url.rstrip('/')}/callbacks/{tokens.sign(token)}" if base_url else None

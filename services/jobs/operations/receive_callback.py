@@ -1,17 +1,16 @@
 """Taking a provider's hint."""
 
-import re
 from collections.abc import Callable
 
+from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.ports import Work
-
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 async def receive_callback(
-    token: str,
+    address_token: str,
     body: bytes,
     *,
+    tokens: CallbackTokens,
     work: Work,
     claimed_task_id: Callable[[bytes], str | None],
     ring: Callable[[], None],
@@ -19,7 +18,8 @@ async def receive_callback(
     """Makes the job of the attempt with that token due at once and rings for the workers.
 
     `claimed_task_id` reads from the body what the task is called; it is only noted, never trusted.
-    An unknown token changes nothing. Repeating it is harmless.
+    A token that is not ours changes nothing, and costs no query. Repeating it is harmless.
     """
-    if _TOKEN.fullmatch(token) and await work.wake(token, claimed_task_id=claimed_task_id(body)):
+    token = tokens.open(address_token)
+    if token is not None and await work.wake(token, claimed_task_id=claimed_task_id(body)):
         ring()

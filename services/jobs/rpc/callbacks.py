@@ -7,6 +7,7 @@ from grpc.aio import ServicerContext
 from reelgate.callback.v1 import callback_service_pb2, callback_service_pb2_grpc
 from typing_extensions import override
 
+from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.operations.receive_callback import receive_callback
 from services.jobs.ports import Work
 
@@ -19,10 +20,12 @@ class CallbackServicer(callback_service_pb2_grpc.CallbackServiceServicer):
     def __init__(
         self,
         *,
+        tokens: CallbackTokens,
         work: Work,
         claimed_task_id: Callable[[bytes], str | None],
         ring: Callable[[], None],
     ) -> None:
+        self._tokens = tokens
         self._work = work
         self._claimed_task_id = claimed_task_id
         self._ring = ring
@@ -34,6 +37,7 @@ class CallbackServicer(callback_service_pb2_grpc.CallbackServiceServicer):
         await receive_callback(
             request.token,
             request.body.data,
+            tokens=self._tokens,
             work=self._work,
             claimed_task_id=self._claimed_task_id,
             ring=self._ring,

@@ -37,6 +37,7 @@ from services.common.ids import new_id
 from services.common.key_forms import KEY_PREFIXES, older_checksum
 from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, serve
 from services.common.validation import validated
+from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.convert.events import render_event
 from services.jobs.domain import CAPS_DEFAULT, Caps
 from services.jobs.moderation import load_profiles
@@ -72,6 +73,7 @@ from tests.unit.jobs.samples import CATALOGUE, PRICES
 CALL_TIMEOUT_SECONDS = 60
 PROFILES = load_profiles(JobsSettings.model_fields["moderation_file"].default)
 JUDGED_BY_RULES = partial(moderate_prompt, profiles=PROFILES, moderator=None)
+TOKENS = CallbackTokens(["secret"])
 RICH_MICROS = 10**12
 
 
@@ -222,6 +224,7 @@ async def running_api(
     models = ModelsServicer(catalogue=CATALOGUE, prices=api.prices, clock=api.now)
     usage = UsageServicer(jobs=api.jobs, clock=api.now)
     callback = CallbackServicer(
+        tokens=TOKENS,
         work=api.work,
         claimed_task_id=lambda body: body.decode() or None,
         ring=lambda: api.rung.append(True),

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -20,8 +20,6 @@ from services.jobs.operations.create_video import create_video
 from services.jobs.operations.get_usage import get_usage
 from services.jobs.operations.get_video import get_video
 from services.jobs.operations.list_videos import list_videos
-from services.jobs.operations.receive_callback import receive_callback
-from services.jobs.ports import Work
 from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
 from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OFFERS, OWNER, PRICES, a_job
 
@@ -251,35 +249,3 @@ async def test_usage_is_summed_over_all_by_model_and_by_day() -> None:
         (date(2026, 7, 2), 1),
         (date(2026, 7, 3), 1),
     ]
-
-
-@dataclass
-class OneAttempt:
-    """Knows one token, and notes what it was woken with."""
-
-    claims: list[str | None] = field(default_factory=list)
-
-    async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
-        if token != "known-token":
-            return False
-        self.claims.append(claimed_task_id)
-        return True
-
-
-@pytest.mark.parametrize(
-    ("token", "claims", "rings"),
-    [("known-token", ["cgt-1"], 1), ("other-token", [], 0), ("known-token\u0000", [], 0), ("../x", [], 0)],
-)
-async def test_only_a_known_token_wakes_its_job(token: str, claims: list[str], rings: int) -> None:
-    work = OneAttempt()
-    rung: list[bool] = []
-
-    await receive_callback(
-        token,
-        b'{"id":"cgt-1"}',
-        work=cast("Work", work),
-        claimed_task_id=lambda body: "cgt-1" if b"cgt-1" in body else None,
-        ring=lambda: rung.append(True),
-    )
-
-    assert (work.claims, len(rung)) == (claims, rings)
