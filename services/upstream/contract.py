@@ -130,6 +130,12 @@ class Provider(Protocol):
         Raises BusyError, UnreachableError or BrokenError.
         """
 
+    async def carries(self, task_id: str, correlation_id: str, *, timeout_seconds: float) -> bool:
+        """Tells whether a task, as somebody named it, is the one that carries the correlation id.
+
+        Raises BusyError, UnreachableError or BrokenError.
+        """
+
     async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
         """Returns where the task is now. A task the provider no longer knows is Refused(EXPIRED).
 

@@ -366,3 +366,24 @@ async def test_a_stop_without_an_answer_may_be_asked_for_again(stage: Stage) -> 
 async def test_callback_claims_its_task_and_garbage_claims_nothing(stage: Stage) -> None:
     assert stage.provider.read_callback(stage.callback_body) == Callback(task_id=stage.task_id)
     assert stage.provider.read_callback(b"\x00garbage") == Callback()
+
+
+@pytest.mark.parametrize(("correlation_id", "carries"), [("att_1", True), ("att_2", False), ("", False)])
+async def test_a_task_is_known_by_what_it_carries(stage: Stage, correlation_id: str, carries: bool) -> None:
+    stage.reports("running")
+
+    assert await stage.provider.carries(stage.task_id, correlation_id, timeout_seconds=5) is carries
+
+
+async def test_a_task_that_the_provider_does_not_know_carries_nothing(stage: Stage) -> None:
+    stage.forgot_the_task()
+
+    assert not await stage.provider.carries(stage.task_id, stage.correlation_id, timeout_seconds=5)
+
+
+@pytest.mark.parametrize("behaviour", ["is_busy", "fails_inside", "loses_the_answer", "answers_garbage"])
+async def test_what_a_task_carries_is_not_guessed(stage: Stage, behaviour: str) -> None:
+    getattr(stage, behaviour)()
+
+    with pytest.raises(UpstreamError):
+        await stage.provider.carries(stage.task_id, stage.correlation_id, timeout_seconds=5)

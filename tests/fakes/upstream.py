@@ -50,6 +50,11 @@ class ScriptedProvider:
             raise self.find_error
         return self.tasks.get(correlation_id)
 
+    async def carries(self, task_id: str, correlation_id: str, *, timeout_seconds: float) -> bool:
+        if self.find_error is not None:
+            raise self.find_error
+        return self.tasks.get(correlation_id) == task_id
+
     async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):

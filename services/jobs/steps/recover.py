@@ -1,18 +1,17 @@
 """SUBMITTING, found by another lease than the one that opened the attempt: look first, never submit blindly."""
 
 from services.common.clock import Clock
-from services.jobs.domain import (
-    Claim,
-)
+from services.jobs.domain import Attempt, Claim
 from services.jobs.ports import Providers, RenderEvent, Work
 from services.jobs.steps.adopt import adopt
 from services.jobs.steps.reach import attempt_of
 from services.jobs.steps.timing import (
+    CHECK_TIMEOUT_SECONDS,
     FIND_TIMEOUT_SECONDS,
     LOOK_AGAIN_SECONDS,
     SETTLE_SECONDS,
 )
-from services.upstream.contract import UpstreamError
+from services.upstream.contract import Provider, UpstreamError
 
 
 async def recover(
@@ -20,24 +19,33 @@ async def recover(
 ) -> None:
     """Adopts the task that the attempt may have started, as a callback named it or the provider lists it.
 
+    A callback is believed only as far as the provider confirms it: whoever knows its token may name any task.
+
     Only when the provider surely has no such task does the job go back to PENDING.
     """
     attempt, provider = attempt_of(claim, providers)
-    task_id = attempt.claimed_task_id
-    if task_id is None:
-        try:
-            task_id = await provider.find(
-                attempt.id,
-                model=attempt.upstream_model,
-                created_after=attempt.opened_at.timestamp(),
-                timeout_seconds=FIND_TIMEOUT_SECONDS,
-            )
-        except UpstreamError:
-            await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
-            return
+    try:
+        task_id = await _task_of(attempt, provider)
+    except UpstreamError:
+        await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
+        return
     if task_id is not None:
         await adopt(claim, task_id, work=work, clock=clock, render_event=render_event)
     elif claim.attempt_age_seconds < SETTLE_SECONDS:
         await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
     else:
         await work.drop_attempt(claim, outcome="lost", detail="the provider has no such task", seconds=0)
+
+
+async def _task_of(attempt: Attempt, provider: Provider) -> str | None:
+    claimed = attempt.claimed_task_id
+    if claimed is not None and await provider.carries(
+        claimed, attempt.id, timeout_seconds=CHECK_TIMEOUT_SECONDS
+    ):
+        return claimed
+    return await provider.find(
+        attempt.id,
+        model=attempt.upstream_model,
+        created_after=attempt.opened_at.timestamp(),
+        timeout_seconds=FIND_TIMEOUT_SECONDS,
+    )

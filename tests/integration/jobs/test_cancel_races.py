@@ -140,6 +140,9 @@ class RacingProvider:
     ) -> str | None:
         return correlation_id
 
+    async def carries(self, task_id: str, correlation_id: str, *, timeout_seconds: float) -> bool:
+        return task_id == correlation_id
+
     async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
         if task_id in self.cancelled:
             return Refused(kind=RefusalKind.FAILED)

@@ -89,15 +89,43 @@ async def test_a_task_started_before_a_crash_is_adopted_not_started_again(world:
     assert len(world.provider.orders) == 1
 
 
-async def test_a_task_named_by_a_callback_is_adopted_without_asking(world: World) -> None:
+async def test_a_task_named_by_a_callback_is_adopted_once_the_provider_confirms_it(world: World) -> None:
     claim = await world.begin(await world.claim())
     assert claim.attempt is not None
-    world.provider.find_error = UnreachableError("down")
+    world.provider.tasks[claim.attempt.id] = "task-9"
     await world.work.wake(claim.attempt.token, claimed_task_id="task-9")
 
     await world.recover(await world.claim())
 
     assert (await world.sql("SELECT task_id FROM attempts"))[0]["task_id"] == "task-9"
+
+
+@pytest.mark.parametrize("own_task", [None, "task-9"])
+async def test_a_callback_that_names_somebody_elses_task_is_not_believed(
+    world: World, own_task: str | None
+) -> None:
+    claim = await world.begin(await world.claim())
+    assert claim.attempt is not None
+    world.provider.tasks["att_of_another"] = "task-1"
+    if own_task is not None:
+        world.provider.tasks[claim.attempt.id] = own_task
+    await world.work.wake(claim.attempt.token, claimed_task_id="task-1")
+
+    await world.recover(await world.claim())
+
+    assert (await world.sql("SELECT task_id FROM attempts"))[0]["task_id"] == own_task
+
+
+async def test_a_callback_is_not_believed_while_the_provider_does_not_answer(world: World) -> None:
+    claim = await world.begin(await world.claim())
+    assert claim.attempt is not None
+    world.provider.tasks[claim.attempt.id] = "task-9"
+    world.provider.find_error = UnreachableError("down")
+    await world.work.wake(claim.attempt.token, claimed_task_id="task-9")
+
+    await world.recover(await world.claim())
+
+    assert await world.state() == "submitting"
 
 
 async def test_a_young_attempt_without_a_task_is_looked_for_again(world: World) -> None:

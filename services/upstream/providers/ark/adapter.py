@@ -105,16 +105,21 @@ class ArkProvider:
         except TimeoutError as error:
             raise UnreachableError("search not finished in time") from error
 
+    async def carries(self, task_id: str, correlation_id: str, *, timeout_seconds: float) -> bool:
+        """Tells whether a task, as somebody named it, is the one that carries the correlation id."""
+        body = await self._read(task_id, timeout_seconds=timeout_seconds)
+        try:
+            return not isinstance(body, Refused) and wire.parse_correlation_id(body) == correlation_id
+        except wire.UnusableBodyError as error:
+            raise UnreachableError(f"task unreadable: {error}") from error
+
     async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
         """Returns where the task is now. A task the provider no longer knows is Refused(EXPIRED)."""
-        answer = await self._ask(f"{self._tasks_url}/{task_id}", timeout_seconds=timeout_seconds)
-        if not answer.ok:
-            code = wire.parse_error_code(answer.body)
-            if means_unknown_task(answer.status, code):
-                return Refused(kind=RefusalKind.EXPIRED, detail=f"task unknown: {code}")
-            raise reading_error(answer.status, code, retry_after=answer.retry_after)
+        body = await self._read(task_id, timeout_seconds=timeout_seconds)
+        if isinstance(body, Refused):
+            return body
         try:
-            return wire.parse_task(answer.body)
+            return wire.parse_task(body)
         except wire.UnusableBodyError as error:
             raise UnreachableError(f"task unreadable: {error}") from error
 
@@ -149,6 +154,15 @@ class ArkProvider:
         code = wire.parse_error_code(answer.body)
         if means_unknown_task(answer.status, code):
             return True
+        raise reading_error(answer.status, code, retry_after=answer.retry_after)
+
+    async def _read(self, task_id: str, *, timeout_seconds: float) -> bytes | Refused:
+        answer = await self._ask(f"{self._tasks_url}/{task_id}", timeout_seconds=timeout_seconds)
+        if answer.ok:
+            return answer.body
+        code = wire.parse_error_code(answer.body)
+        if means_unknown_task(answer.status, code):
+            return Refused(kind=RefusalKind.EXPIRED, detail=f"task unknown: {code}")
         raise reading_error(answer.status, code, retry_after=answer.retry_after)
 
     async def _search(

@@ -91,6 +91,11 @@ def parse_task(body: bytes) -> Pending | Done | Refused:
             raise UnusableBodyError("task without a status")
 
 
+def parse_correlation_id(body: bytes) -> str:
+    """Returns what a task carries, empty if nothing. Raises UnusableBodyError if the body is not a task."""
+    return _correlation_id(_object(body))
+
+
 def parse_page(body: bytes) -> Page:
     """Returns the tasks of a listing; a row that is not a task raises UnusableBodyError, as an odd body does."""
     listing = _object(body)
@@ -144,12 +149,14 @@ def _done(content: object) -> Done | Refused:
 def _listed(row: object) -> ListedTask:
     if not isinstance(row, dict) or not isinstance(created_at := row.get("created_at"), int | float):
         raise UnusableBodyError("listed task without created_at")
-    owner = row.get("safety_identifier")
     return ListedTask(
-        task_id=_task_id(row.get("id")),
-        correlation_id=owner if isinstance(owner, str) else "",
-        created_at=created_at,
+        task_id=_task_id(row.get("id")), correlation_id=_correlation_id(row), created_at=created_at
     )
+
+
+def _correlation_id(task: dict[str, Any]) -> str:
+    found = task.get("safety_identifier")
+    return found if isinstance(found, str) else ""
 
 
 def _error_code(envelope: dict[str, Any]) -> str:
