@@ -24,6 +24,8 @@ POLL_GROWTH = 1.3
 POLL_FAILURES_MAX = 20
 """So many polls in a row may fail: a restart of the edge is no reason to give up."""
 JOB_SECONDS_MAX = 2 * 3600.0
+QUIET_SECONDS = 30.0
+"""A task whose status has not changed for so long makes people ask."""
 TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
@@ -44,13 +46,20 @@ class Customer:
         """Submits a task, once: a create without an answer may have been accepted. Returns the accepted task."""
         return await self._call("POST", self._videos_url, request)
 
-    async def wait(self, video_id: str, *, show: Callable[[str], None]) -> dict[str, Any]:
+    async def wait(
+        self,
+        video_id: str,
+        *,
+        show: Callable[[str], None],
+        wonder: Callable[[str], None] = lambda _status: None,
+    ) -> dict[str, Any]:
         """Polls a task until it has completed, and calls `show` with each status. Returns the completed task.
 
-        Gives up after POLL_FAILURES_MAX unanswered polls in a row, and after JOB_SECONDS_MAX.
+        Calls `wonder` with a status that has not changed for QUIET_SECONDS, once. Gives up after POLL_FAILURES_MAX unanswered polls in a row, and after JOB_SECONDS_MAX.
         """
         clock = asyncio.get_running_loop().time
         pause_seconds, failures, deadline = POLL_SECONDS_FIRST, 0, clock() + JOB_SECONDS_MAX
+        status, quiet_at = "", clock() + QUIET_SECONDS
         while clock() < deadline:
             try:
                 task = await self._call("GET", f"{self._videos_url}/{video_id}")
@@ -61,6 +70,11 @@ class Customer:
             else:
                 failures = 0
                 show(task["status"])
+                if task["status"] != status:
+                    status, quiet_at = task["status"], clock() + QUIET_SECONDS
+                elif clock() > quiet_at:
+                    wonder(status)
+                    quiet_at = deadline
                 if task["status"] == "completed":
                     return task
                 if task["status"] == "failed":

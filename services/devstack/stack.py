@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from services.common.clock import utc_now
+from services.common.loop import running
 from services.devstack import demo, postgres
 from services.devstack.admin.accounts import create_account
+from services.devstack.admin.jobs import stalled_jobs
 from services.devstack.admin.records import Note
 from services.devstack.admin.target import AdminTarget
 from services.devstack.certificates import ensure_certificates
@@ -30,6 +33,7 @@ from services.devstack.processes import (
     grpc_addresses,
     process_specs,
 )
+from services.devstack.stalled import watch_stalled
 from services.devstack.state import StackState, clear_leftovers, remove_state, write_state
 from services.devstack.supervision import Supervised, until_ready
 
@@ -118,12 +122,18 @@ class _Stack:
         self._started = True
         self._write_state()
         announce(self._state())
-        while True:
-            for process in self._processes.values():
-                process.raise_failure()
-            if time.monotonic() > self._renew_at:
-                await self._renew_certificates()
-            await asyncio.sleep(FAILURE_CHECK_SECONDS)
+        look = partial(stalled_jobs, jobs=self._admin("jobs"))
+        async with running(watch_stalled(look, say=log.warning)):
+            while True:
+                for process in self._processes.values():
+                    process.raise_failure()
+                if time.monotonic() > self._renew_at:
+                    await self._renew_certificates()
+                await asyncio.sleep(FAILURE_CHECK_SECONDS)
+
+    def _admin(self, service: str) -> AdminTarget:
+        address = grpc_addresses(self._settings.ports)[service]["admin"]
+        return AdminTarget(address=address, tls=self._folder.operator_tls)
 
     async def _renew_certificates(self) -> None:
         self._renew_at = time.monotonic() + RENEWAL_CHECK_SECONDS
@@ -151,14 +161,13 @@ class _Stack:
     async def _ensure_demo_account(self) -> None:
         if demo.read_demo_account(self._folder.demo_account) is not None:
             return
-        grpc = grpc_addresses(self._settings.ports)
         account = await create_account(
             demo.NAME,
             contract=demo.CONTRACT,
             credits_micros=demo.CREDITS * MICROS_PER_CREDIT,
             note=Note(actor="reelgate up", reason="demo account"),
-            billing=AdminTarget(address=grpc["billing"]["admin"], tls=self._folder.operator_tls),
-            webhooks=AdminTarget(address=grpc["webhooks"]["admin"], tls=self._folder.operator_tls),
+            billing=self._admin("billing"),
+            webhooks=self._admin("webhooks"),
         )
         demo.write_demo_account(self._folder.demo_account, account)
 

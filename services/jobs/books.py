@@ -48,6 +48,11 @@ class UnfinishedJob:
     route: str | None
     """Of the last attempt."""
     task_id: str | None
+    claim_count: int
+    """In a row, without getting on."""
+    stalled_seconds: int | None
+    """Since the first of them failed."""
+    last_error: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -139,27 +139,6 @@ class VideoInput:
     audio_urls: tuple[str, ...] = ()
     start_image_url: str | None = None
     end_image_url: str | None = None
-
-
-def without_content(wanted: VideoInput) -> VideoInput:
-    """Returns what was to be rendered without what its customer said and referred to."""
-    return replace(
-        wanted,
-        prompt="",
-        image_urls=(),
-        video_urls=(),
-        audio_urls=(),
-        start_image_url=None,
-        end_image_url=None,
-    )
-
-
-class Kept(StrEnum):
-    """What is kept of ended jobs for a time."""
-
-    CONTENT = "content"
-    """Prompts, references, metadata, addresses for callbacks, and attempts."""
-    MEDIA = "media"
 
 
 FieldName = Callable[[str], str]
@@ -323,6 +302,12 @@ class Claim:
     attempt: Attempt | None
     attempt_age_seconds: float
     """Since the attempt was opened; 0 without one."""
+    claim_count: int = 1
+    """Claims since the job last got on, with this one."""
+    stalled_seconds: float = 0
+    """Since the first of them failed."""
+    last_error: str | None = None
+    """What the last of them failed with. None: nothing, or its worker died."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,6 @@ from services.jobs.domain import (
     Claim,
     FailureCode,
     Job,
-    Kept,
     NewEvent,
     OutboxEvent,
     Output,
@@ -40,6 +39,8 @@ from services.upstream.contract import Provider
 
 Providers = Mapping[str, Mapping[str, Provider]]
 """By environment, then by the name that routes carry. What an environment has not, its jobs cannot reach."""
+
+NOBODY_BUSY: Mapping[Owner, int] = {}
 
 
 class Jobs(Protocol):
@@ -78,16 +79,36 @@ class Stages(Protocol):
 class Work(Protocol):
     """Unfinished jobs as workers move them. What takes a claim raises LeaseLostError once another has the job."""
 
-    async def claim(self, *, limit: int, lease_seconds: float) -> list[Claim]:
-        """Takes the longest due jobs that nobody holds."""
+    async def claim(
+        self,
+        *,
+        limit: int,
+        lease_seconds: float,
+        fetching: bool = False,
+        busy: Mapping[Owner, int] = NOBODY_BUSY,
+        share_max: int | None = None,
+    ) -> list[Claim]:
+        """Takes due jobs that nobody holds; accounts take turns, the longest due first. The claims are counted.
+
+        `fetching` takes those whose result awaits its fetch, and no others. With the jobs that `busy` says are under
+        way of each owner, none gets more than `share_max`.
+        """
 
     async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> None:
         """Holds on to jobs; those lost meanwhile are left alone."""
 
-    async def postpone(self, claim: Claim, *, seconds: float, checked: bool = False) -> None:
+    async def postpone(
+        self, claim: Claim, *, seconds: float, checked: bool = False, awaits_fetch: bool = False
+    ) -> None:
         """Lets go of a job until it is due again: at once if a callback woke it after it was claimed.
 
-        `checked` counts a question to the provider.
+        `checked` counts a question to the provider. One that awaits its fetch is claimed by those who fetch.
+        """
+
+    async def stall(self, claim: Claim, *, seconds: float, error: str, is_outage: bool) -> None:
+        """Lets go of a job whose step failed, until it is due again, and keeps what it failed with.
+
+        An outage of our own does not count as a claim without a move.
         """
 
     async def open_attempt(self, claim: Claim, *, route: Route, token: str) -> Claim:
@@ -116,6 +137,9 @@ class Work(Protocol):
     async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
         """Makes the job of an attempt due at once. Tells whether there is such an unfinished attempt."""
 
+
+MayFetch = Callable[[Claim], bool]
+"""Returns whether the result of a claimed job may be fetched now: whether those who fetch had room for it."""
 
 RenderEvent = Callable[[Job, Job, datetime], NewEvent | None]
 """Returns what the customer is told of a change: the job before it, the job after it, and when it was made."""
@@ -151,9 +175,15 @@ class Controls(Protocol):
     """What operators do to unfinished jobs. Every change leaves an audit entry in the same commit."""
 
     async def unfinished(
-        self, *, state: State | None, age_seconds_min: int, limit: int
+        self, *, state: State | None, age_seconds_min: int, stalled: bool, limit: int
     ) -> list[UnfinishedJob]:
-        """Returns unfinished jobs that have been in their state for so long, the longest first."""
+        """Returns unfinished jobs that have been in their state for so long, the longest first.
+
+        `stalled`: only those that do not move.
+        """
+
+    async def stalled_count(self) -> int:
+        """Returns how many jobs do not move, as far as they are counted."""
 
     async def fail(self, job_id: str, *, failure: FailureCode, note: AuditNote) -> bool:
         """Moves a job to FAILING, whoever holds it, and makes it due; from where operators may give one up only.
@@ -321,25 +351,6 @@ class AnyJobs(Protocol):
 
     async def get(self, job_ids: Sequence[str]) -> list[Job]:
         """Returns the jobs with these ids that there are."""
-
-
-class Retention(Protocol):
-    """Ended jobs, as what is old of them is forgotten."""
-
-    async def accounts(self, kind: Kept, *, after: str, limit: int) -> list[str]:
-        """Returns the first accounts after one of whose ended jobs something is kept."""
-
-    async def aged(self, kind: Kept, *, days: Mapping[str, int], each_max: int) -> list[Job]:
-        """Returns, of each account, jobs that ended so many days ago and of which something is kept, oldest first.
-
-        None has a refund under way.
-        """
-
-    async def delete_content(self, jobs: Sequence[Job]) -> None:
-        """Forgets, in one commit, what customers said in these jobs, and the attempts at them."""
-
-    async def note_media_deleted(self, jobs: Sequence[Job]) -> None:
-        """Notes that there are no media of these jobs any more."""
 
 
 class Moderator(Protocol):

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -54,8 +55,6 @@ jobs = Table(
     Column("last_frame_url", Text),
     Column("output_seconds", Double),
     Column("failure", Text),
-    Column("content_deleted_at", Moment),
-    Column("media_deleted_at", Moment),
     CheckConstraint("status IN ('pending', 'processing', 'completed', 'failed')", name="jobs_status"),
     CheckConstraint("reserved_micros > 0", name="jobs_reserved"),
     CheckConstraint("charged_micros BETWEEN 0 AND reserved_micros", name="jobs_charged"),
@@ -79,18 +78,6 @@ jobs = Table(
         "created_at",
         postgresql_where=text("status IN ('pending', 'processing')"),
     ),
-    Index(
-        "jobs_content_kept",
-        "account_id",
-        "ended_at",
-        postgresql_where=text("ended_at IS NOT NULL AND content_deleted_at IS NULL"),
-    ),
-    Index(
-        "jobs_media_kept",
-        "account_id",
-        "ended_at",
-        postgresql_where=text("ended_at IS NOT NULL AND video_url IS NOT NULL AND media_deleted_at IS NULL"),
-    ),
 )
 """What customers see. A row is written at acceptance, at the start and at the end, and when a refund is made.
 
@@ -113,7 +100,13 @@ work = Table(
     Column("environment", Text, nullable=False, server_default=text("''")),
     Column("key_id", Text, nullable=False, server_default=text("''")),
     Column("admitted_at", Moment, server_default=text("now()")),
-    Index("work_due", "due_at"),
+    Column("claim_count", Integer, nullable=False, server_default=text("0")),
+    Column("stalled_since", Moment),
+    Column("last_error", Text),
+    Column("awaits_fetch", Boolean, nullable=False, server_default=text("false")),
+    Index("work_due_in_lane", "awaits_fetch", "due_at"),
+    Index("work_turns", "awaits_fetch", "environment", "account_id", "due_at"),
+    Index("work_stalled", "stalled_since", postgresql_where=text("stalled_since IS NOT NULL")),
     Index("work_state_since", "state_since"),
     Index(
         "work_admitted",
@@ -133,7 +126,9 @@ work = Table(
 )
 """One narrow row for each unfinished job: when it is due, and who has it.
 
-One that is not admitted waits for a place at a provider: it is never due.
+One that is not admitted waits for a place at a provider: it is never due. `claim_count` counts the claims since the job
+last got on, `stalled_since` is when the first of them failed. One that awaits its fetch has a result at its provider, and
+is claimed in a lane of its own.
 """
 
 caps = Table(

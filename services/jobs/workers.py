@@ -4,24 +4,37 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
-from services.common.errors import ServiceError
+from psycopg import OperationalError
+
+from services.common.errors import Reason, ServiceError
 from services.common.loop import repeat
 from services.jobs.domain import (
+    NEXT,
     Claim,
+    FailureCode,
     LeaseLostError,
     State,
 )
+from services.jobs.lanes import SHARE, Lane, Lanes
 from services.jobs.ports import Work
-from services.jobs.steps.timing import LEASE_SECONDS, RENEW_SECONDS, retry_seconds
+from services.jobs.steps.timing import (
+    CLAIMS_MAX,
+    LEASE_SECONDS,
+    RENEW_SECONDS,
+    STALL_SECONDS_MAX,
+    aside_seconds,
+    retry_seconds,
+)
 
 log = logging.getLogger(__name__)
 
-WALKS_MAX = 100
-"""Jobs that one worker moves at the same time."""
 CLAIM_MAX = 50
 POLL_SECONDS = 1.0
 DRAIN_SECONDS = 3.0
+OUTAGES = (Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
+"""What a service of ours answers, or does not, that is away."""
 
 Step = Callable[[Claim], Awaitable[Claim | None]]
 """Moves a claimed job on. Returns the claim when it is still held, None when the job was let go or ended."""
@@ -30,37 +43,61 @@ Step = Callable[[Claim], Awaitable[Claim | None]]
 class Walker:
     """Claims due jobs and walks each through its steps until it is let go."""
 
-    def __init__(self, *, work: Work, steps: Mapping[State, Step], submit: Step) -> None:
+    def __init__(
+        self, *, work: Work, steps: Mapping[State, Step], submit: Step, lanes: Lanes | None = None
+    ) -> None:
         self._work = work
         self._steps = steps
         self._submit = submit
+        self._lanes = lanes or Lanes()
         self._walks: dict[asyncio.Task[None], Claim] = {}
-        self._freed = asyncio.Event()
 
     @asynccontextmanager
     async def running(self, *, wake: asyncio.Event) -> AsyncIterator[None]:
         """Walks whatever is due until the block ends; then finishes what is under way."""
+        wakes = {Lane.WALK: wake, Lane.FETCH: asyncio.Event()}
+        self._lanes.freed = lambda lane: wakes[lane].set()
         async with asyncio.TaskGroup() as group:
-            claiming = group.create_task(
-                repeat(self.claim_once, name="claim", idle_seconds=POLL_SECONDS, wake=wake)
-            )
+            claiming = {
+                group.create_task(
+                    repeat(
+                        partial(self.claim_once, lane), name=lane.value, idle_seconds=POLL_SECONDS, wake=wake
+                    )
+                )
+                for lane, wake in wakes.items()
+            }
             renewing = group.create_task(repeat(self.renew_once, name="renew", idle_seconds=RENEW_SECONDS))
             try:
                 yield
             finally:
-                claiming.cancel()
-                await asyncio.wait({claiming})
+                for task in claiming:
+                    task.cancel()
+                await asyncio.wait(claiming)
                 await self.drain()
                 renewing.cancel()
 
-    async def claim_once(self) -> int:
-        """Claims as many due jobs as there is room for and starts their walks. Returns how many."""
-        while len(self._walks) >= WALKS_MAX:
-            self._freed.clear()
-            await self._freed.wait()
-        room = min(CLAIM_MAX, WALKS_MAX - len(self._walks))
-        claims = await self._work.claim(limit=room, lease_seconds=LEASE_SECONDS)
+    async def claim_once(self, lane: Lane = Lane.WALK) -> int:
+        """Claims as many due jobs as a lane has room for and starts their walks. Returns how many.
+
+        When there is no room it returns 0; the lane says when there is.
+        """
+        room = self._lanes.room(lane)
+        if room == 0:
+            return 0
+        claims = await self._work.claim(
+            limit=min(CLAIM_MAX, room),
+            lease_seconds=LEASE_SECONDS,
+            fetching=lane is Lane.FETCH,
+            busy=self._lanes.busy(lane),
+            share_max=SHARE[lane],
+        )
         for claim in claims:
+            if claim.claim_count > CLAIMS_MAX and claim.last_error is None:
+                log.error(
+                    "job=%s state=%s claims=%d its workers died; set aside, should this one",
+                    *(claim.job.id, claim.state, claim.claim_count),
+                )
+            self._lanes.enter(claim, lane)
             task = asyncio.create_task(self._walk(claim))
             self._walks[task] = claim
             task.add_done_callback(self._forget)
@@ -82,35 +119,61 @@ class Walker:
         await asyncio.gather(*running, return_exceptions=True)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        del self._walks[task]
-        self._freed.set()
+        self._lanes.leave(self._walks.pop(task))
 
     async def _walk(self, claim: Claim) -> None:
-        current: Claim | None = claim
+        step = self._step_of(claim)
         try:
-            while current is not None:
-                claim = current
-                current = await self._step_of(claim)(claim)
+            while (moved := await step(claim)) is not None:
+                claim, step = moved, self._step_of(moved)
         except LeaseLostError:
             log.info("job=%s state=%s lease lost", claim.job.id, claim.state)
         except Exception as error:  # noqa: BLE001  whatever it was, the job must be let go
-            await self._retry_later(claim, error)
+            await self._stall(claim, step, error)
 
     def _step_of(self, claim: Claim) -> Step:
+        is_stalled = claim.claim_count > CLAIMS_MAX and claim.stalled_seconds > STALL_SECONDS_MAX
+        if is_stalled and State.FAILING in NEXT[claim.state]:
+            return self._end_stall
         attempt = claim.attempt
         if claim.state is State.SUBMITTING and attempt is not None and attempt.lease_no == claim.lease_no:
             return self._submit
         return self._steps[claim.state]
 
-    async def _retry_later(self, claim: Claim, error: Exception) -> None:
-        # An outage of our own never fails a job: it is let go, and tried again from its last durable state.
-        if isinstance(error, ServiceError):
-            log.warning(
-                "job=%s state=%s reason=%s %s", claim.job.id, claim.state, error.reason, error.message
-            )
+    async def _end_stall(self, claim: Claim) -> Claim:
+        """Gives up a job that did not get on for too long."""
+        detail = f"does not move: {claim.last_error or 'its workers died'}"
+        log.error("job=%s state=%s is given up; it %s", claim.job.id, claim.state, detail)
+        return await self._work.give_up(claim, failure=FailureCode.TIMEOUT, detail=detail)
+
+    async def _stall(self, claim: Claim, step: Step, error: Exception) -> None:
+        is_outage = isinstance(error, OperationalError) or (
+            isinstance(error, ServiceError) and error.reason in OUTAGES
+        )
+        described = f"{_name(step)}: {_described(error)}"
+        if is_outage:
+            # An outage of our own never fails a job: it is tried again from its last durable state.
+            seconds = retry_seconds(claim.check_count)
+            log.warning("job=%s state=%s %s", claim.job.id, claim.state, described)
         else:
-            log.error("job=%s state=%s", claim.job.id, claim.state, exc_info=error)
+            seconds = aside_seconds(claim.claim_count)
+            log.error(
+                "job=%s state=%s claims=%d set aside for %.0f s; step %s",
+                *(claim.job.id, claim.state, claim.claim_count, seconds, described),
+                exc_info=error if claim.claim_count == 1 else None,
+            )
         try:
-            await self._work.postpone(claim, seconds=retry_seconds(claim.check_count), checked=True)
+            await self._work.stall(claim, seconds=seconds, error=described, is_outage=is_outage)
         except Exception:
             log.exception("job=%s will be taken over when its lease ends", claim.job.id)
+
+
+def _name(step: Step) -> str:
+    function = step.func if isinstance(step, partial) else step
+    return getattr(function, "__name__", type(function).__name__).strip("_")
+
+
+def _described(error: Exception) -> str:
+    if isinstance(error, ServiceError):
+        return f"{error.reason}: {error.message}"
+    return f"{type(error).__name__}: {error}"

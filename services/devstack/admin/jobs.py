@@ -1,28 +1,37 @@
 """What operators do to single jobs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from reelgate.admin.v1 import job_admin_service_pb2, job_admin_service_pb2_grpc
 
 from services.common.ids import new_id
 from services.devstack.admin.channel import open_admin_channel
-from services.devstack.admin.records import Note, UnfinishedJob
+from services.devstack.admin.records import Note, Stalled, UnfinishedJob
 from services.devstack.admin.target import AdminTarget
 from services.devstack.admin.wire import to_note_message, to_record
 
 
 async def list_unfinished_jobs(
-    *, state: str | None, age_seconds_min: int | None, jobs_max: int, jobs: AdminTarget
+    *, state: str | None, age_seconds_min: int | None, stalled: bool, jobs_max: int, jobs: AdminTarget
 ) -> Sequence[UnfinishedJob]:
     """Returns jobs that have not ended, those longest in their state first. Raises ServiceError."""
-    async with open_admin_channel(jobs) as channel:
-        listed = await job_admin_service_pb2_grpc.JobAdminServiceStub(channel).ListUnfinishedJobs(
-            job_admin_service_pb2.ListUnfinishedJobsRequest(
-                state=state, age_seconds_min=age_seconds_min, limit=jobs_max
-            ),
-            wait_for_ready=True,
-        )
+    listed = await _list(jobs, state=state, age_seconds_min=age_seconds_min, stalled=stalled, limit=jobs_max)
     return [to_record(UnfinishedJob, job) for job in listed.jobs]
+
+
+async def stalled_jobs(*, jobs: AdminTarget) -> Stalled:
+    """Returns how many jobs do not move, and one that has not for long. Raises ServiceError."""
+    listed = await _list(jobs, stalled=True, limit=1)
+    longest = to_record(UnfinishedJob, listed.jobs[0]) if listed.jobs else None
+    return Stalled(count=listed.stalled_count, longest=longest)
+
+
+async def _list(jobs: AdminTarget, **wanted: Any) -> job_admin_service_pb2.ListUnfinishedJobsResponse:
+    async with open_admin_channel(jobs) as channel:
+        return await job_admin_service_pb2_grpc.JobAdminServiceStub(channel).ListUnfinishedJobs(
+            job_admin_service_pb2.ListUnfinishedJobsRequest(**wanted), wait_for_ready=True
+        )
 
 
 async def fail_job(job_id: str, *, note: Note, jobs: AdminTarget) -> None:

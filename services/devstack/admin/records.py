@@ -168,6 +168,20 @@ class UnfinishedJob:
     check_count: int
     route: str | None
     task_id: str | None
+    claim_count: int
+    """In a row, without getting on."""
+    stalled_seconds: int | None
+    """Since the first of them failed."""
+    last_error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stalled:
+    """Jobs that do not move, although they are tried."""
+
+    count: int
+    longest: UnfinishedJob | None
+    """None: there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,7 +126,16 @@ async def _fetch(customer: "Customer", video_id: str, *, target: Path) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("pending", total=None)
-        video = await customer.wait(video_id, show=lambda status: progress.update(bar, description=status))
+        video = await customer.wait(
+            video_id,
+            show=lambda status: progress.update(bar, description=status),
+            wonder=lambda status: console.print(
+                f"{video_id} has been {status} for a while. Where to look, on the machine of the stack:"
+                " `reelgate status` shows jobs that do not move, `reelgate job list` where each is,"
+                " `reelgate logs jobs` what their workers say.",
+                highlight=False,
+            ),
+        )
         progress.update(bar, description="downloading")
         await customer.save(video["output"]["video_url"], target)
     typer.echo(f"{target} saved, {video['credits_charged']} credits charged")

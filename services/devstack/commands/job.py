@@ -28,7 +28,9 @@ from services.devstack.printing import print_json, print_table
 app = command_group("Find stuck jobs, and end, hurry or refund them.")
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Identifier of the job.")]
-HEADINGS = ("job", "state", "for", "checks", "due", "environment", "model", "route", "task", "account")
+HEADINGS = (
+    "job", "state", "for", "checks", "due", "environment", "model", "route", "task", "account", "claims", "last error",
+)  # fmt: skip
 
 
 class State(StrEnum):
@@ -53,6 +55,9 @@ def list_jobs(
             help="Only jobs that have been in their state for so long: 90s, 10m, 24h.",
         ),
     ] = None,
+    stalled: Annotated[
+        bool, typer.Option("--stalled", help="Only jobs that do not move although they are tried.")
+    ] = False,
     limit: Limit = LIST_DEFAULT,
     jobs: Jobs = None,
     data: Data = DATA_DEFAULT,
@@ -63,7 +68,9 @@ def list_jobs(
 
     target = admin_target(jobs, service="jobs", root=data)
     listed = asyncio.run(
-        list_unfinished_jobs(state=state, age_seconds_min=age_seconds, jobs_max=limit, jobs=target)
+        list_unfinished_jobs(
+            state=state, age_seconds_min=age_seconds, stalled=stalled, jobs_max=limit, jobs=target
+        )
     )
     if as_json:
         print_json(listed)
@@ -80,6 +87,8 @@ def list_jobs(
             job.route or "",
             job.task_id or "",
             job.account_id,
+            str(job.claim_count),
+            job.last_error or "",
         )
         for job in listed
     ]

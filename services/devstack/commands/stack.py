@@ -1,17 +1,24 @@
 """Commands that start, stop and show a local stack."""
 
+import asyncio
 import time
+from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.devstack.errors import StackError
 from services.devstack.folder import StackFolder
 from services.devstack.log_files import tail
-from services.devstack.options import DATA_DEFAULT, AsJson, Data
+from services.devstack.options import DATA_DEFAULT, AsJson, Data, admin_target
 from services.devstack.printing import print_json, print_table
+from services.devstack.stalled import stalled_line
 from services.devstack.state import NOTHING_RUNS, StackState, require_running, running_state
+
+if TYPE_CHECKING:
+    from services.devstack.admin.records import Stalled
 
 
 class SimulatorMode(StrEnum):
@@ -76,20 +83,37 @@ def down(data: Data = DATA_DEFAULT) -> None:
     typer.echo(f"Stopped the stack on {data}." if stopped else f"No stack runs on {data}.")
 
 
-def status(data: Data = DATA_DEFAULT, as_json: AsJson = False) -> None:
-    """Show what runs, and where. Exits with 0 when the stack is ready, with 1 otherwise."""
+def status(
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 also when there are jobs that do not move.")
+    ] = False,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Show what runs, and where, and how many jobs do not move. Exits with 0 when the stack is ready, with 1 otherwise."""
     state = running_state(data)
+    stalled = _stalled(data) if state is not None and state.ready else None
     if as_json:
-        print_json(NOTHING_RUNS if state is None else state)
+        print_json({**(NOTHING_RUNS if state is None else asdict(state)), "stalled": stalled})
     elif state is None:
         typer.echo(f"No stack runs on {data}. Start one with `reelgate up`.")
     else:
-        _print_status(state)
-    if state is None or not state.ready:
+        _print_status(state, stalled)
+    if state is None or not state.ready or (check and stalled is not None and stalled.count):
         raise typer.Exit(1)
 
 
-def _print_status(state: StackState) -> None:
+def _stalled(data: Path) -> "Stalled | None":
+    from services.common.errors import ServiceError
+    from services.devstack.admin.jobs import stalled_jobs
+
+    try:
+        return asyncio.run(stalled_jobs(jobs=admin_target(None, service="jobs", root=data)))
+    except ServiceError:
+        return None  # it went away after it was written down as ready
+
+
+def _print_status(state: StackState, stalled: "Stalled | None") -> None:
     typer.echo(f"{'Ready' if state.ready else 'Not ready'}: {state.edge}")
     for service, addresses in state.grpc.items():
         typer.echo(f"{service}: " + ", ".join(f"{port} {address}" for port, address in addresses.items()))
@@ -100,6 +124,8 @@ def _print_status(state: StackState) -> None:
         for entry in state.processes
     ]
     print_table(("process", "pid", "port", "restarts", "ready"), rows)
+    if stalled is not None:
+        typer.echo(stalled_line(stalled))
 
 
 def logs(

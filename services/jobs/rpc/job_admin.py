@@ -45,9 +45,12 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         found = await self._controls.unfinished(
             state=State(request.state) if request.HasField("state") else None,
             age_seconds_min=request.age_seconds_min,
+            stalled=request.stalled,
             limit=request.limit or UNFINISHED_LIMIT_DEFAULT,
         )
-        return job_admin_service_pb2.ListUnfinishedJobsResponse(jobs=map(_render_unfinished, found))
+        return job_admin_service_pb2.ListUnfinishedJobsResponse(
+            jobs=map(_render_unfinished, found), stalled_count=await self._controls.stalled_count()
+        )
 
     @override
     async def FailJob(

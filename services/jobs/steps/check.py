@@ -8,7 +8,7 @@ from services.jobs.domain import (
     Claim,
     FailureCode,
 )
-from services.jobs.ports import Media, Providers, RenderEvent, Work
+from services.jobs.ports import MayFetch, Media, Providers, RenderEvent, Work
 from services.jobs.steps.failures import failure_of
 from services.jobs.steps.keep_result import keep_result
 from services.jobs.steps.reach import attempt_of
@@ -19,9 +19,18 @@ log = logging.getLogger(__name__)
 
 
 async def check(
-    claim: Claim, *, work: Work, providers: Providers, media: Media, clock: Clock, render_event: RenderEvent
+    claim: Claim,
+    *,
+    work: Work,
+    providers: Providers,
+    media: Media,
+    may_fetch: MayFetch,
+    clock: Clock,
+    render_event: RenderEvent,
 ) -> Claim | None:
     """Goes on to keep the result when there is one; asks again later when there is none yet.
+
+    A result for which there is no room now is fetched as soon as there is.
 
     That the job renders is put on record, and told, when it is first seen.
 
@@ -35,6 +44,9 @@ async def check(
         log.warning("attempt=%s unanswered detail=%s", attempt.id, error.detail)
         answer = None
     if isinstance(answer, Done):
+        if not may_fetch(claim):
+            await work.postpone(claim, seconds=0, awaits_fetch=True)
+            return None
         return await keep_result(
             claim, answer, work=work, media=media, clock=clock, render_event=render_event
         )

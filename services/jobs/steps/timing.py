@@ -41,6 +41,13 @@ BROKEN_WAIT_SECONDS = 60.0
 RETRY_FIRST_SECONDS = 0.5
 RETRY_SECONDS_MAX = 30.0
 
+CLAIMS_MAX = 5
+"""So often in a row a job is claimed, within seconds, without getting on. After that it is set aside, each time for longer."""
+ASIDE_SECONDS_FIRST = 60.0
+ASIDE_SECONDS_MAX = 3600.0
+STALL_SECONDS_MAX = 6 * 3600.0
+"""A job that did not get on for so long, through no outage of our own, fails."""
+
 
 def retry_seconds(failures: int) -> float:
     """Returns the wait before a step is tried again, growing with the failures so far."""
@@ -50,3 +57,10 @@ def retry_seconds(failures: int) -> float:
 def check_seconds(checks: int) -> float:
     """Returns the wait before a provider is asked again, growing with how often it was asked."""
     return backoff_seconds(checks + 1, first=FIRST_CHECK_SECONDS, most=CHECK_SECONDS_MAX)
+
+
+def aside_seconds(claims: int) -> float:
+    """Returns the wait before a job is claimed again that so many claims in a row did not move."""
+    if claims <= CLAIMS_MAX:
+        return retry_seconds(claims - 1)
+    return backoff_seconds(claims - CLAIMS_MAX, first=ASIDE_SECONDS_FIRST, most=ASIDE_SECONDS_MAX)

@@ -10,12 +10,17 @@ ATTEMPT_COLUMNS = (
     "id", "job_id", "number", "route", "upstream_model", "token", "lease_no", "opened_at", "task_id",
     "claimed_task_id",
 )  # fmt: skip
-TAKEN_COLUMNS = "work.job_id, state, lease_no, wake_no, check_count, admitted_at"
+TAKEN_COLUMNS = """work.job_id, state, lease_no, wake_no, check_count, admitted_at, claim_count, stalled_since,
+            last_error"""
+GOT_ON = "check_count = 0, claim_count = 0, stalled_since = NULL, last_error = NULL, awaits_fetch = false"
+"""Of a work row that moved, or that somebody has looked after."""
 _JOB = ", ".join(f"jobs.{column.name}" for column in JOB_COLUMNS)
 _LATEST = ", ".join(f"latest.{name} AS attempt_{name}" for name in ATTEMPT_COLUMNS)
 
 CLAIMED = f"""
-    SELECT {_JOB}, taken.state, taken.lease_no, taken.wake_no, taken.check_count, {_LATEST},
+    SELECT {_JOB}, taken.state, taken.lease_no, taken.wake_no, taken.check_count, taken.claim_count,
+        taken.last_error, {_LATEST},
+        CAST(coalesce(extract(epoch FROM now() - taken.stalled_since), 0) AS float8) AS stalled_seconds,
         CAST(coalesce(extract(epoch FROM now() - taken.admitted_at), 0) AS float8) AS admitted_seconds,
         CAST(coalesce(extract(epoch FROM now() - latest.opened_at), 0) AS float8) AS attempt_age_seconds
     FROM taken
@@ -41,4 +46,7 @@ def claim_from_row(row: Mapping[str, Any]) -> Claim:
         admitted_seconds=row["admitted_seconds"],
         attempt=attempt,
         attempt_age_seconds=row["attempt_age_seconds"],
+        claim_count=row["claim_count"],
+        stalled_seconds=row["stalled_seconds"],
+        last_error=row["last_error"],
     )

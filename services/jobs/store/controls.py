@@ -16,6 +16,7 @@ from services.jobs.domain import (
     State,
     Status,
 )
+from services.jobs.store.claims import GOT_ON
 from services.jobs.store.waiting import IS_WAITING
 
 FAIL_ACTION = "job.fail"
@@ -24,20 +25,32 @@ RECHECK_ACTION = "job.recheck"
 _AGE_SECONDS_MAX = 10**9
 """No job is that old, and not much further PostgreSQL's calendar ends."""
 
+STALLED_SECONDS = 10
+"""A job that has been tried so long without getting on does not move."""
+STALLED_MAX = 10_000
+"""As far as they are counted."""
+
+_STALLED = f"stalled_since <= now() - interval '{STALLED_SECONDS} s'"
+
 _UNFINISHED = Query(
-    text("""
+    text(f"""
     SELECT work.job_id, jobs.account_id, jobs.environment, model, state, created_at, check_count,
         nullif(due_at, 'infinity') AS due_at,
-        CAST(extract(epoch FROM now() - state_since) AS bigint) AS age_seconds, latest.route, latest.task_id
+        CAST(extract(epoch FROM now() - state_since) AS bigint) AS age_seconds, latest.route, latest.task_id,
+        claim_count, CAST(extract(epoch FROM now() - stalled_since) AS bigint) AS stalled_seconds, last_error
     FROM work
     JOIN jobs ON jobs.id = work.job_id
     LEFT JOIN LATERAL (
         SELECT route, task_id FROM attempts WHERE attempts.job_id = work.job_id ORDER BY number DESC LIMIT 1
     ) AS latest ON true
     WHERE state_since <= now() - make_interval(secs => :age_seconds_min)
-        AND (CAST(:state AS text) IS NULL OR state = :state)
+        AND (CAST(:state AS text) IS NULL OR state = :state) AND (NOT :stalled OR {_STALLED})
     ORDER BY state_since, work.job_id LIMIT :most
-    """)
+    """)  # noqa: S608
+)
+
+_COUNT_STALLED = Query(
+    text(f"SELECT count(*) AS jobs FROM (SELECT FROM work WHERE {_STALLED} LIMIT {STALLED_MAX}) AS stalled")  # noqa: S608
 )
 
 _NOTED = """noted AS (
@@ -52,7 +65,7 @@ _FAIL = Query(
     WITH known AS (
         SELECT job_id, state FROM work WHERE job_id = :job_id AND state IN ({_ORIGINS}) FOR UPDATE
     ), moved AS (
-        UPDATE work SET state = 'failing', state_since = now(), check_count = 0, due_at = now(),
+        UPDATE work SET state = 'failing', state_since = now(), {GOT_ON}, due_at = now(),
             lease_no = lease_no + 1, lease_until = '-infinity'
         FROM known WHERE work.job_id = known.job_id
         RETURNING known.job_id, known.state
@@ -70,7 +83,7 @@ _RECHECK = Query(
     text(f"""
     WITH moved AS (
         UPDATE work SET due_at = CASE WHEN {IS_WAITING} THEN due_at ELSE now() END, wake_no = wake_no + 1,
-            check_count = 0
+            {GOT_ON}
         WHERE job_id = :job_id
         RETURNING job_id, state
     ), {_NOTED}
@@ -94,14 +107,22 @@ class SqlControls:
         self._pool = pool
 
     async def unfinished(
-        self, *, state: State | None, age_seconds_min: int, limit: int
+        self, *, state: State | None, age_seconds_min: int, stalled: bool, limit: int
     ) -> list[UnfinishedJob]:
         """Returns unfinished jobs that have been in their state for so long, the longest first."""
-        age_seconds = min(age_seconds_min, _AGE_SECONDS_MAX)
         rows = await self._rows(
-            _UNFINISHED, state=state and state.value, age_seconds_min=age_seconds, most=limit
+            _UNFINISHED,
+            state=state and state.value,
+            age_seconds_min=min(age_seconds_min, _AGE_SECONDS_MAX),
+            stalled=stalled,
+            most=limit,
         )
         return [UnfinishedJob(**{**row, "state": State(row["state"])}) for row in rows]
+
+    async def stalled_count(self) -> int:
+        """Returns how many jobs do not move, STALLED_MAX at the most."""
+        [row] = await self._rows(_COUNT_STALLED)
+        return int(row["jobs"])
 
     async def fail(self, job_id: str, *, failure: FailureCode, note: AuditNote) -> bool:
         """Moves a job to FAILING, whoever holds it, and makes it due; from where operators may give one up only."""

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from services.common.database import Pool, Query
 from services.jobs.domain import Attempt, Claim, FailureCode, State
-from services.jobs.store.claims import ATTEMPT_COLUMNS, CLAIMED, TAKEN_COLUMNS, claim_from_row
+from services.jobs.store.claims import ATTEMPT_COLUMNS, CLAIMED, GOT_ON, TAKEN_COLUMNS, claim_from_row
 
 _TAKE = "lease_no = lease_no + 1, lease_until = now() + make_interval(secs => :lease_seconds)"
 
@@ -15,7 +15,7 @@ _TAKE = "lease_no = lease_no + 1, lease_until = now() + make_interval(secs => :l
 _WITHDRAW = Query(
     text(f"""
     WITH taken AS (
-        UPDATE work SET state = 'failing', state_since = now(), check_count = 0, due_at = now(), {_TAKE}
+        UPDATE work SET state = 'failing', state_since = now(), {GOT_ON}, due_at = now(), {_TAKE}
         WHERE job_id = :job_id AND state = 'pending'
         RETURNING {TAKEN_COLUMNS}
     ), named AS (

@@ -20,31 +20,19 @@ from services.jobs.domain import (
     LeaseLostError,
     NewEvent,
     Output,
+    Owner,
     Route,
     State,
 )
-from services.jobs.store.claims import ATTEMPT_COLUMNS, CLAIMED, TAKEN_COLUMNS, claim_from_row
+from services.jobs.ports import NOBODY_BUSY
+from services.jobs.steps.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX
+from services.jobs.store.claims import ATTEMPT_COLUMNS, GOT_ON, claim_from_row
+from services.jobs.store.turns import CLAIM, Turns
 from services.jobs.store.waiting import SqlWaiting, somebody_waits
 
 DETAIL_CHARACTERS_MAX = 1_000
 
 _EVENT_FIELDS = ("id", "type", "sequence", "body", "occurred_at")
-
-_CLAIM = Query(
-    text(f"""
-    WITH due AS (
-        SELECT job_id FROM work
-        WHERE due_at <= now() AND lease_until <= now()
-        ORDER BY due_at LIMIT :most
-        FOR UPDATE SKIP LOCKED
-    ), taken AS (
-        UPDATE work SET lease_no = lease_no + 1, lease_until = now() + make_interval(secs => :lease_seconds)
-        FROM due WHERE work.job_id = due.job_id
-        RETURNING {TAKEN_COLUMNS}
-    )
-    {CLAIMED}
-    """)  # noqa: S608
-)
 
 _RENEW = Query(
     text("""
@@ -62,7 +50,8 @@ _LET_GO_UNLESS_WOKEN = """lease_until = '-infinity',
 def _moved(to: State, *also: str) -> str:
     """Returns the guarded move of a work row: from the states that may precede `to`, under the caller's lease."""
     origins = ", ".join(f"'{origin.value}'" for origin, targets in NEXT.items() if to in targets)
-    changes = ", ".join((f"state = '{to.value}', state_since = now(), check_count = 0", *also))
+    due = also or ("due_at = least(due_at, now())",)  # a claim may have set the job aside
+    changes = ", ".join((f"state = '{to.value}', state_since = now(), {GOT_ON}", *due))
     return f"""moved AS (
         UPDATE work SET {changes}
         WHERE job_id = :job_id AND lease_no = :lease_no AND state IN ({origins})
@@ -83,7 +72,19 @@ def _told(changed: str) -> str:
 
 _POSTPONE = Query(
     text(f"""
-    UPDATE work SET check_count = check_count + :checked, {_LET_GO_UNLESS_WOKEN}
+    UPDATE work SET check_count = check_count + :checked, claim_count = 0, stalled_since = NULL, last_error = NULL,
+        awaits_fetch = :awaits_fetch, {_LET_GO_UNLESS_WOKEN}
+    WHERE job_id = :job_id AND lease_no = :lease_no
+    RETURNING job_id
+    """)  # noqa: S608
+)
+
+# What an outage of our own did is no fault of the job: its claims are counted from the first one after it.
+_STALL = Query(
+    text(f"""
+    UPDATE work SET check_count = check_count + 1, last_error = :error, {_LET_GO},
+        claim_count = CASE WHEN :is_outage THEN 0 ELSE claim_count END,
+        stalled_since = CASE WHEN :is_outage OR claim_count > 1 THEN coalesce(stalled_since, now()) ELSE now() END
     WHERE job_id = :job_id AND lease_no = :lease_no
     RETURNING job_id
     """)  # noqa: S608
@@ -205,7 +206,8 @@ _WAKE = Query(
         WHERE token = :token AND outcome IS NULL
         RETURNING job_id
     )
-    UPDATE work SET wake_no = wake_no + 1, due_at = now()
+    UPDATE work SET wake_no = wake_no + 1,
+        due_at = CASE WHEN claim_count < :claims_max THEN now() ELSE due_at END
     FROM known WHERE work.job_id = known.job_id
     RETURNING work.job_id
     """)
@@ -230,10 +232,30 @@ class SqlWork:
         self._waiting = waiting or SqlWaiting(pool)
         self._ring = ring
         self._name_moved = name_moved
+        self._turns = Turns()
 
-    async def claim(self, *, limit: int, lease_seconds: float) -> list[Claim]:
-        """Takes the longest due jobs that nobody holds."""
-        rows = await self._execute(_CLAIM, most=limit, lease_seconds=lease_seconds)
+    async def claim(
+        self,
+        *,
+        limit: int,
+        lease_seconds: float,
+        fetching: bool = False,
+        busy: Mapping[Owner, int] = NOBODY_BUSY,
+        share_max: int | None = None,
+    ) -> list[Claim]:
+        """Takes due jobs that nobody holds; accounts take turns, the longest due first. The claims are counted."""
+        bound = self._turns.bound(
+            fetching=fetching,
+            busy=busy,
+            share_max=limit if share_max is None else share_max,
+            most=limit,
+            lease_seconds=lease_seconds,
+            claims_max=CLAIMS_MAX,
+            aside_seconds=ASIDE_SECONDS_MAX,
+        )
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(CLAIM.sql, bound)).fetchall()
+        self._turns.note(rows, fetching=fetching)
         return [claim_from_row(row) for row in rows]
 
     async def renew(self, claims: Sequence[Claim], *, lease_seconds: float) -> None:
@@ -248,16 +270,24 @@ class SqlWork:
                 ),
             )
 
-    async def postpone(self, claim: Claim, *, seconds: float, checked: bool = False) -> None:
+    async def postpone(
+        self, claim: Claim, *, seconds: float, checked: bool = False, awaits_fetch: bool = False
+    ) -> None:
         """Lets go of a job until it is due again: at once if a callback woke it after it was claimed."""
-        await self._move(_POSTPONE, claim, seconds=seconds, checked=int(checked), wake_no=claim.wake_no)
+        values = {"seconds": seconds, "checked": int(checked), "awaits_fetch": awaits_fetch}
+        await self._move(_POSTPONE, claim, wake_no=claim.wake_no, **values)
+
+    async def stall(self, claim: Claim, *, seconds: float, error: str, is_outage: bool) -> None:
+        """Lets go of a job whose step failed, until it is due again, and keeps what it failed with."""
+        error = error[:DETAIL_CHARACTERS_MAX].replace("\0", "")
+        await self._move(_STALL, claim, seconds=seconds, error=error, is_outage=is_outage)
 
     async def open_attempt(self, claim: Claim, *, route: Route, token: str) -> Claim:
         """Moves PENDING to SUBMITTING with a new attempt on record, and keeps the lease."""
         row = await self._move(
             _OPEN_ATTEMPT, claim, route=route.name, upstream_model=route.upstream_model, token=token
         )
-        return replace(claim, state=State.SUBMITTING, attempt=Attempt(**row), attempt_age_seconds=0)
+        return _got_on(claim, State.SUBMITTING, attempt=Attempt(**row), attempt_age_seconds=0)
 
     async def drop_attempt(self, claim: Claim, *, outcome: str, detail: str, seconds: float) -> None:
         """Closes an attempt that surely started nothing: SUBMITTING to PENDING, due in `seconds`."""
@@ -299,15 +329,13 @@ class SqlWork:
             last_frame_url=output.last_frame_url,
             output_seconds=output.duration_seconds,
         )
-        return replace(
-            claim, state=State.STORED, job=replace(claim.job, output=output, started_at=started_at)
-        )
+        return _got_on(claim, State.STORED, job=replace(claim.job, output=output, started_at=started_at))
 
     async def give_up(self, claim: Claim, *, failure: FailureCode, detail: str) -> Claim:
         """Moves to FAILING, and keeps the lease."""
         detail = detail[:DETAIL_CHARACTERS_MAX]
         await self._move(_GIVE_UP, claim, attempt_id=_attempt_id(claim), failure=failure.value, detail=detail)
-        return replace(claim, state=State.FAILING, job=replace(claim.job, failure=failure))
+        return _got_on(claim, State.FAILING, job=replace(claim.job, failure=failure))
 
     async def finish(self, claim: Claim, job: Job, *, event: NewEvent | None) -> None:
         """Ends a job in one transaction: what the customer sees, usage, the event."""
@@ -325,7 +353,9 @@ class SqlWork:
 
     async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
         """Makes the job of an attempt due at once. Tells whether there is such an unfinished attempt."""
-        return bool(await self._execute(_WAKE, token=token, claimed_task_id=claimed_task_id))
+        return bool(
+            await self._execute(_WAKE, token=token, claimed_task_id=claimed_task_id, claims_max=CLAIMS_MAX)
+        )
 
     async def _tell(
         self, query: Query, claim: Claim, event: NewEvent | None, **values: Any
@@ -347,6 +377,10 @@ class SqlWork:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(query.sql, query.bind(**values))
             return await cursor.fetchall()
+
+
+def _got_on(claim: Claim, state: State, **changes: Any) -> Claim:
+    return replace(claim, state=state, claim_count=1, stalled_seconds=0, last_error=None, **changes)
 
 
 def _attempt_id(claim: Claim) -> str | None:

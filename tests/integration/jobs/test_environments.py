@@ -161,4 +161,6 @@ async def _take(step: str, claim: Claim, work: SqlWork, providers: Providers) ->
     elif step == "recover":
         await recover(claim, work=work, providers=providers, **TELLING)
     else:
-        await check(claim, work=work, providers=providers, media=ScriptedMedia(), **TELLING)
+        await check(
+            claim, work=work, providers=providers, media=ScriptedMedia(), may_fetch=lambda _: True, **TELLING
+        )

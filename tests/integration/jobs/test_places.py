@@ -291,7 +291,7 @@ async def test_a_waiting_job_can_be_failed_and_rechecking_it_lets_it_not_in(worl
     due = await world.numbers()
     failed = await controls.fail(a_job(2).id, failure=FailureCode.GENERATION_FAILED, note=NOTE)
     [failing] = await world.claim()
-    listed = await controls.unfinished(state=State.PENDING, age_seconds_min=0, limit=10)
+    listed = await controls.unfinished(state=State.PENDING, age_seconds_min=0, stalled=False, limit=10)
 
     assert (rechecked, failed) == (True, True)
     assert due == []

@@ -1,5 +1,6 @@
 """A jobs database with one job, whose steps a test takes one by one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from services.jobs.domain import (
     Route,
     State,
 )
+from services.jobs.ports import MayFetch
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
@@ -40,6 +42,8 @@ class World:
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     provider: ScriptedProvider = field(default_factory=lambda: ScriptedProvider(answers=[DONE]))
     media: ScriptedMedia = field(default_factory=ScriptedMedia)
+    name_token: Callable[[Claim], str] = lambda claim: f"token-{claim.lease_no}"
+    may_fetch: MayFetch = lambda _claim: True
 
     async def claim(self) -> Claim:
         """Takes the job over as another worker would: whatever lease there was is over, and the job is due."""
@@ -65,7 +69,7 @@ class World:
             work=self.work,
             ledger=self.ledger,
             choose_route=lambda _: Route(name="ark", upstream_model="m"),
-            new_token=lambda: f"token-{claim.lease_no}",
+            new_token=lambda: self.name_token(claim),
         )
 
     async def submit(self, claim: Claim) -> Claim | None:
@@ -82,7 +86,12 @@ class World:
 
     async def check(self, claim: Claim) -> Claim | None:
         return await check(
-            claim, work=self.work, providers={"live": {"ark": self.provider}}, media=self.media, **TELLING
+            claim,
+            work=self.work,
+            providers={"live": {"ark": self.provider}},
+            media=self.media,
+            may_fetch=self.may_fetch,
+            **TELLING,
         )
 
     async def complete(self, claim: Claim) -> Claim | None:

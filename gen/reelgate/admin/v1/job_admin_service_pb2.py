@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from reelgate.admin.v1 import audit_pb2 as reelgate_dot_admin_dot_v1_dot_audit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reelgate/admin/v1/job_admin_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dreelgate/admin/v1/audit.proto\"\xda\x02\n\rUnfinishedJob\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12 \n\x0b\x65nvironment\x18\x03 \x01(\tR\x0b\x65nvironment\x12\x14\n\x05model\x18\x04 \x01(\tR\x05model\x12\x14\n\x05state\x18\x05 \x01(\tR\x05state\x12\x1f\n\x0b\x61ge_seconds\x18\x06 \x01(\x03R\nageSeconds\x12\x1d\n\ncreated_at\x18\x07 \x01(\tR\tcreatedAt\x12\x15\n\x06\x64ue_at\x18\x08 \x01(\tR\x05\x64ueAt\x12\x1f\n\x0b\x63heck_count\x18\t \x01(\x05R\ncheckCount\x12\x19\n\x05route\x18\n \x01(\tH\x00R\x05route\x88\x01\x01\x12\x1c\n\x07task_id\x18\x0b \x01(\tH\x01R\x06taskId\x88\x01\x01\x42\x08\n\x06_routeB\n\n\x08_task_id\"\xf4\x01\n\x19ListUnfinishedJobsRequest\x12R\n\x05state\x18\x01 \x01(\tB7\xbaH4r2R\x07pendingR\nsubmittingR\nprocessingR\x06storedR\x07\x66\x61ilingH\x00R\x05state\x88\x01\x01\x12\x34\n\x0f\x61ge_seconds_min\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x01R\rageSecondsMin\x88\x01\x01\x12%\n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x02R\x05limit\x88\x01\x01\x42\x08\n\x06_stateB\x12\n\x10_age_seconds_minB\x08\n\x06_limit\"R\n\x1aListUnfinishedJobsResponse\x12\x34\n\x04jobs\x18\x01 \x03(\x0b\x32 .reelgate.admin.v1.UnfinishedJobR\x04jobs\"n\n\x0e\x46\x61ilJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\x11\n\x0f\x46\x61ilJobResponse\"q\n\x11RecheckJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\x14\n\x12RecheckJobResponse\"\xe6\x01\n\x10RefundJobRequest\x12&\n\trefund_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x08refundId\x12 \n\x06job_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\ramount_micros\x18\x03 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x01H\x00R\x0c\x61mountMicros\x88\x01\x01\x12:\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditB\x10\n\x0e_amount_micros\"8\n\x11RefundJobResponse\x12#\n\ramount_micros\x18\x01 \x01(\x03R\x0c\x61mountMicros2\x9d\x03\n\x0fJobAdminService\x12v\n\x12ListUnfinishedJobs\x12,.reelgate.admin.v1.ListUnfinishedJobsRequest\x1a-.reelgate.admin.v1.ListUnfinishedJobsResponse\"\x03\x90\x02\x01\x12U\n\x07\x46\x61ilJob\x12!.reelgate.admin.v1.FailJobRequest\x1a\".reelgate.admin.v1.FailJobResponse\"\x03\x90\x02\x02\x12^\n\nRecheckJob\x12$.reelgate.admin.v1.RecheckJobRequest\x1a%.reelgate.admin.v1.RecheckJobResponse\"\x03\x90\x02\x02\x12[\n\tRefundJob\x12#.reelgate.admin.v1.RefundJobRequest\x1a$.reelgate.admin.v1.RefundJobResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reelgate/admin/v1/job_admin_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dreelgate/admin/v1/audit.proto\"\xf0\x03\n\rUnfinishedJob\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12 \n\x0b\x65nvironment\x18\x03 \x01(\tR\x0b\x65nvironment\x12\x14\n\x05model\x18\x04 \x01(\tR\x05model\x12\x14\n\x05state\x18\x05 \x01(\tR\x05state\x12\x1f\n\x0b\x61ge_seconds\x18\x06 \x01(\x03R\nageSeconds\x12\x1d\n\ncreated_at\x18\x07 \x01(\tR\tcreatedAt\x12\x15\n\x06\x64ue_at\x18\x08 \x01(\tR\x05\x64ueAt\x12\x1f\n\x0b\x63heck_count\x18\t \x01(\x05R\ncheckCount\x12\x19\n\x05route\x18\n \x01(\tH\x00R\x05route\x88\x01\x01\x12\x1c\n\x07task_id\x18\x0b \x01(\tH\x01R\x06taskId\x88\x01\x01\x12\x1f\n\x0b\x63laim_count\x18\x0c \x01(\x05R\nclaimCount\x12,\n\x0fstalled_seconds\x18\r \x01(\x03H\x02R\x0estalledSeconds\x88\x01\x01\x12\"\n\nlast_error\x18\x0e \x01(\tH\x03R\tlastError\x88\x01\x01\x42\x08\n\x06_routeB\n\n\x08_task_idB\x12\n\x10_stalled_secondsB\r\n\x0b_last_error\"\x8e\x02\n\x19ListUnfinishedJobsRequest\x12R\n\x05state\x18\x01 \x01(\tB7\xbaH4r2R\x07pendingR\nsubmittingR\nprocessingR\x06storedR\x07\x66\x61ilingH\x00R\x05state\x88\x01\x01\x12\x34\n\x0f\x61ge_seconds_min\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x01R\rageSecondsMin\x88\x01\x01\x12%\n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x02R\x05limit\x88\x01\x01\x12\x18\n\x07stalled\x18\x04 \x01(\x08R\x07stalledB\x08\n\x06_stateB\x12\n\x10_age_seconds_minB\x08\n\x06_limit\"w\n\x1aListUnfinishedJobsResponse\x12\x34\n\x04jobs\x18\x01 \x03(\x0b\x32 .reelgate.admin.v1.UnfinishedJobR\x04jobs\x12#\n\rstalled_count\x18\x02 \x01(\x05R\x0cstalledCount\"n\n\x0e\x46\x61ilJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\x11\n\x0f\x46\x61ilJobResponse\"q\n\x11RecheckJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\x14\n\x12RecheckJobResponse\"\xe6\x01\n\x10RefundJobRequest\x12&\n\trefund_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x08refundId\x12 \n\x06job_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\ramount_micros\x18\x03 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x01H\x00R\x0c\x61mountMicros\x88\x01\x01\x12:\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditB\x10\n\x0e_amount_micros\"8\n\x11RefundJobResponse\x12#\n\ramount_micros\x18\x01 \x01(\x03R\x0c\x61mountMicros2\x9d\x03\n\x0fJobAdminService\x12v\n\x12ListUnfinishedJobs\x12,.reelgate.admin.v1.ListUnfinishedJobsRequest\x1a-.reelgate.admin.v1.ListUnfinishedJobsResponse\"\x03\x90\x02\x01\x12U\n\x07\x46\x61ilJob\x12!.reelgate.admin.v1.FailJobRequest\x1a\".reelgate.admin.v1.FailJobResponse\"\x03\x90\x02\x02\x12^\n\nRecheckJob\x12$.reelgate.admin.v1.RecheckJobRequest\x1a%.reelgate.admin.v1.RecheckJobResponse\"\x03\x90\x02\x02\x12[\n\tRefundJob\x12#.reelgate.admin.v1.RefundJobRequest\x1a$.reelgate.admin.v1.RefundJobResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,23 +64,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBADMINSERVICE'].methods_by_name['RefundJob']._loaded_options = None
   _globals['_JOBADMINSERVICE'].methods_by_name['RefundJob']._serialized_options = b'\220\002\002'
   _globals['_UNFINISHEDJOB']._serialized_start=125
-  _globals['_UNFINISHEDJOB']._serialized_end=471
-  _globals['_LISTUNFINISHEDJOBSREQUEST']._serialized_start=474
-  _globals['_LISTUNFINISHEDJOBSREQUEST']._serialized_end=718
-  _globals['_LISTUNFINISHEDJOBSRESPONSE']._serialized_start=720
-  _globals['_LISTUNFINISHEDJOBSRESPONSE']._serialized_end=802
-  _globals['_FAILJOBREQUEST']._serialized_start=804
-  _globals['_FAILJOBREQUEST']._serialized_end=914
-  _globals['_FAILJOBRESPONSE']._serialized_start=916
-  _globals['_FAILJOBRESPONSE']._serialized_end=933
-  _globals['_RECHECKJOBREQUEST']._serialized_start=935
-  _globals['_RECHECKJOBREQUEST']._serialized_end=1048
-  _globals['_RECHECKJOBRESPONSE']._serialized_start=1050
-  _globals['_RECHECKJOBRESPONSE']._serialized_end=1070
-  _globals['_REFUNDJOBREQUEST']._serialized_start=1073
-  _globals['_REFUNDJOBREQUEST']._serialized_end=1303
-  _globals['_REFUNDJOBRESPONSE']._serialized_start=1305
-  _globals['_REFUNDJOBRESPONSE']._serialized_end=1361
-  _globals['_JOBADMINSERVICE']._serialized_start=1364
-  _globals['_JOBADMINSERVICE']._serialized_end=1777
+  _globals['_UNFINISHEDJOB']._serialized_end=621
+  _globals['_LISTUNFINISHEDJOBSREQUEST']._serialized_start=624
+  _globals['_LISTUNFINISHEDJOBSREQUEST']._serialized_end=894
+  _globals['_LISTUNFINISHEDJOBSRESPONSE']._serialized_start=896
+  _globals['_LISTUNFINISHEDJOBSRESPONSE']._serialized_end=1015
+  _globals['_FAILJOBREQUEST']._serialized_start=1017
+  _globals['_FAILJOBREQUEST']._serialized_end=1127
+  _globals['_FAILJOBRESPONSE']._serialized_start=1129
+  _globals['_FAILJOBRESPONSE']._serialized_end=1146
+  _globals['_RECHECKJOBREQUEST']._serialized_start=1148
+  _globals['_RECHECKJOBREQUEST']._serialized_end=1261
+  _globals['_RECHECKJOBRESPONSE']._serialized_start=1263
+  _globals['_RECHECKJOBRESPONSE']._serialized_end=1283
+  _globals['_REFUNDJOBREQUEST']._serialized_start=1286
+  _globals['_REFUNDJOBREQUEST']._serialized_end=1516
+  _globals['_REFUNDJOBRESPONSE']._serialized_start=1518
+  _globals['_REFUNDJOBRESPONSE']._serialized_end=1574
+  _globals['_JOBADMINSERVICE']._serialized_start=1577
+  _globals['_JOBADMINSERVICE']._serialized_end=1990
 # @@protoc_insertion_point(module_scope)

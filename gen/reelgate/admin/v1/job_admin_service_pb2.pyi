@@ -34,6 +34,9 @@ class UnfinishedJob(_message.Message):
     CHECK_COUNT_FIELD_NUMBER: _builtins.int
     ROUTE_FIELD_NUMBER: _builtins.int
     TASK_ID_FIELD_NUMBER: _builtins.int
+    CLAIM_COUNT_FIELD_NUMBER: _builtins.int
+    STALLED_SECONDS_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     account_id: _builtins.str
     environment: _builtins.str
@@ -45,6 +48,9 @@ class UnfinishedJob(_message.Message):
     check_count: _builtins.int
     route: _builtins.str
     task_id: _builtins.str
+    claim_count: _builtins.int
+    stalled_seconds: _builtins.int
+    last_error: _builtins.str
     def __init__(
         self,
         *,
@@ -59,17 +65,28 @@ class UnfinishedJob(_message.Message):
         check_count: _builtins.int = ...,
         route: _builtins.str | None = ...,
         task_id: _builtins.str | None = ...,
+        claim_count: _builtins.int = ...,
+        stalled_seconds: _builtins.int | None = ...,
+        last_error: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_route", b"_route", "_task_id", b"_task_id", "route", b"route", "task_id", b"task_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_error", b"_last_error", "_route", b"_route", "_stalled_seconds", b"_stalled_seconds", "_task_id", b"_task_id", "last_error", b"last_error", "route", b"route", "stalled_seconds", b"stalled_seconds", "task_id", b"task_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_route", b"_route", "_task_id", b"_task_id", "account_id", b"account_id", "age_seconds", b"age_seconds", "check_count", b"check_count", "created_at", b"created_at", "due_at", b"due_at", "environment", b"environment", "job_id", b"job_id", "model", b"model", "route", b"route", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_error", b"_last_error", "_route", b"_route", "_stalled_seconds", b"_stalled_seconds", "_task_id", b"_task_id", "account_id", b"account_id", "age_seconds", b"age_seconds", "check_count", b"check_count", "claim_count", b"claim_count", "created_at", b"created_at", "due_at", b"due_at", "environment", b"environment", "job_id", b"job_id", "last_error", b"last_error", "model", b"model", "route", b"route", "stalled_seconds", b"stalled_seconds", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__last_error: _TypeAlias = _typing.Literal["last_error"]  # noqa: Y015
+    _WhichOneofArgType__last_error: _TypeAlias = _typing.Literal["_last_error", b"_last_error"]  # noqa: Y015
     _WhichOneofReturnType__route: _TypeAlias = _typing.Literal["route"]  # noqa: Y015
     _WhichOneofArgType__route: _TypeAlias = _typing.Literal["_route", b"_route"]  # noqa: Y015
+    _WhichOneofReturnType__stalled_seconds: _TypeAlias = _typing.Literal["stalled_seconds"]  # noqa: Y015
+    _WhichOneofArgType__stalled_seconds: _TypeAlias = _typing.Literal["_stalled_seconds", b"_stalled_seconds"]  # noqa: Y015
     _WhichOneofReturnType__task_id: _TypeAlias = _typing.Literal["task_id"]  # noqa: Y015
     _WhichOneofArgType__task_id: _TypeAlias = _typing.Literal["_task_id", b"_task_id"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_error) -> _WhichOneofReturnType__last_error | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__route) -> _WhichOneofReturnType__route | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stalled_seconds) -> _WhichOneofReturnType__stalled_seconds | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__task_id) -> _WhichOneofReturnType__task_id | None: ...
 
@@ -82,19 +99,22 @@ class ListUnfinishedJobsRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     AGE_SECONDS_MIN_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    STALLED_FIELD_NUMBER: _builtins.int
     state: _builtins.str
     age_seconds_min: _builtins.int
     limit: _builtins.int
+    stalled: _builtins.bool
     def __init__(
         self,
         *,
         state: _builtins.str | None = ...,
         age_seconds_min: _builtins.int | None = ...,
         limit: _builtins.int | None = ...,
+        stalled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "_limit", b"_limit", "_state", b"_state", "age_seconds_min", b"age_seconds_min", "limit", b"limit", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "_limit", b"_limit", "_state", b"_state", "age_seconds_min", b"age_seconds_min", "limit", b"limit", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "_limit", b"_limit", "_state", b"_state", "age_seconds_min", b"age_seconds_min", "limit", b"limit", "stalled", b"stalled", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__age_seconds_min: _TypeAlias = _typing.Literal["age_seconds_min"]  # noqa: Y015
     _WhichOneofArgType__age_seconds_min: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min"]  # noqa: Y015
@@ -116,16 +136,19 @@ class ListUnfinishedJobsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JOBS_FIELD_NUMBER: _builtins.int
+    STALLED_COUNT_FIELD_NUMBER: _builtins.int
+    stalled_count: _builtins.int
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnfinishedJob]: ...
     def __init__(
         self,
         *,
         jobs: _abc.Iterable[Global___UnfinishedJob] | None = ...,
+        stalled_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "stalled_count", b"stalled_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
