@@ -32,6 +32,8 @@ class ScriptedProvider:
     cancel_answer: bool | Exception = True
     cancelled: list[str] = field(default_factory=list)
     """Tasks that were to be stopped, in order."""
+    checked: list[str] = field(default_factory=list)
+    """Tasks that were asked about, in order."""
 
     async def submit(
         self, order: Order, *, correlation_id: str, callback_url: str | None, timeout_seconds: float
@@ -56,6 +58,7 @@ class ScriptedProvider:
         return self.tasks.get(correlation_id) == task_id
 
     async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
+        self.checked.append(task_id)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from services.common.errors import Reason, ServiceError
 from services.jobs.domain import Claim, FailureCode, Job, LeaseLostError, Owner, State, Status
+from services.jobs.operations.asked_lately import AskedLately
 from services.jobs.operations.fail_job import job_ended
 from services.jobs.operations.get_video import get_video
 from services.jobs.ports import Jobs, Providers, Withdrawals, Work
@@ -14,9 +16,12 @@ from services.jobs.steps.reach import provider_of
 from services.jobs.steps.timing import CANCEL_TIMEOUT_SECONDS, LEASE_SECONDS
 from services.upstream.contract import Done, Pending, Provider, UpstreamError
 
-LOOK_SECONDS = 0.1
-LOOKS_MAX = 30
-"""How often a job is looked at that nobody may touch at the moment: for 3 seconds in all."""
+LOOKS_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.5)
+"""After which waits a job is looked at again that nobody may touch at the moment: 3 seconds in all."""
+ASKED_SECONDS = 3.0
+"""So long what a provider said is good enough for everybody who wants the same job stopped."""
+LEAST_SECONDS = 0.1
+"""A provider that was slow to tell about the task is given so much to stop it."""
 RETRY_AFTER_SECONDS = "3"
 
 
@@ -31,16 +36,18 @@ class Canceller:
     refund: Callable[[Claim], Awaitable[None]]
     """The step from FAILING to the end."""
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    asked: AskedLately = field(default_factory=partial(AskedLately, seconds=ASKED_SECONDS))
 
 
 async def cancel_job(job_id: str, *, owner: Owner, canceller: Canceller) -> Job:
     """Returns the job as cancelled and refunded, whether by this call or an earlier one.
 
-    Whoever works on the job loses it; of this and its completion, the first one to be committed wins.
+    Whoever works on the job loses it; of this and its completion, the first one to be committed wins. A provider is
+    asked only about a job that it has and that is not known to be rendered, and once in ASKED_SECONDS.
     Refuses with JOB_NOT_FOUND, JOB_STORED, JOB_ENDED, JOB_NOT_CANCELABLE, or UNAVAILABLE when nobody could be asked.
     """
     state: State | None = None
-    for _ in range(LOOKS_MAX):
+    for seconds in (*LOOKS_SECONDS, None):
         job = await get_video(job_id, owner=owner, jobs=canceller.jobs)
         if job.status in {Status.COMPLETED, Status.FAILED}:
             if job.failure is FailureCode.CANCELLED:
@@ -52,7 +59,8 @@ async def cancel_job(job_id: str, *, owner: Owner, canceller: Canceller) -> Job:
         if state is State.STORED:
             message = f"The result of job {job_id} is stored: it is about to complete."
             raise ServiceError(Reason.JOB_STORED, message, job_id=job_id)
-        await canceller.pause(LOOK_SECONDS)
+        if seconds is not None:
+            await canceller.pause(seconds)
     raise _still(state, job_id)
 
 
@@ -63,7 +71,8 @@ async def _cancelled(job: Job, *, canceller: Canceller) -> bool:
             job.id, failure=FailureCode.CANCELLED, lease_seconds=LEASE_SECONDS
         )
         if claim is None:
-            claim = await _stopped(job, canceller=canceller)
+            async with canceller.asked.asking(job.id):
+                claim = await _stopped(job, canceller=canceller)
         if claim is None:
             return False
         await canceller.refund(claim)
@@ -77,9 +86,12 @@ async def _stopped(job: Job, *, canceller: Canceller) -> Claim | None:
     attempt = await canceller.withdrawals.attempt(job.id)
     if attempt is None:
         return None
+    if job.started_at is not None:
+        raise _runs(job.id)
     assert attempt.task_id is not None
-    provider = provider_of(attempt, job.owner.environment, canceller.providers)
+    deadline = _now() + CANCEL_TIMEOUT_SECONDS
     try:
+        provider = provider_of(attempt, job.owner.environment, canceller.providers)
         # Asked before the job is taken: whoever fetches a result must not lose it to hopeless cancellations.
         found = await provider.check(attempt.task_id, timeout_seconds=CANCEL_TIMEOUT_SECONDS)
         if isinstance(found, Done) or (isinstance(found, Pending) and found.running):
@@ -87,7 +99,10 @@ async def _stopped(job: Job, *, canceller: Canceller) -> Claim | None:
         claim = await canceller.withdrawals.seize(job.id, lease_seconds=LEASE_SECONDS)
         if claim is None:
             return None
-        return await _stop(claim, attempt.task_id, provider=provider, canceller=canceller)
+        seconds = max(deadline - _now(), LEAST_SECONDS)
+        return await _stop(
+            claim, attempt.task_id, provider=provider, canceller=canceller, timeout_seconds=seconds
+        )
     except UpstreamError as error:
         message = f"Whether job {job.id} can still be stopped could not be found out. It goes on. Try again."
         raise ServiceError(
@@ -95,10 +110,16 @@ async def _stopped(job: Job, *, canceller: Canceller) -> Claim | None:
         ) from error
 
 
-async def _stop(claim: Claim, task_id: str, *, provider: Provider, canceller: Canceller) -> Claim:
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _stop(
+    claim: Claim, task_id: str, *, provider: Provider, canceller: Canceller, timeout_seconds: float
+) -> Claim:
     is_stopped = False
     try:
-        is_stopped = await provider.cancel(task_id, timeout_seconds=CANCEL_TIMEOUT_SECONDS)
+        is_stopped = await provider.cancel(task_id, timeout_seconds=timeout_seconds)
     finally:
         if not is_stopped:
             with suppress(LeaseLostError):

@@ -31,8 +31,8 @@ HOLD_SECONDS = int(RENDER_DEADLINE_SECONDS) + 24 * 3600
 assert HOLD_SECONDS > RENDER_DEADLINE_SECONDS > TASK_SECONDS_MAX, "a hold must outlive whatever it pays for"
 assert HOLD_SECONDS > WAIT_SECONDS_MAX + START_DEADLINE_SECONDS, "a hold must outlive the wait for a place"
 
-CANCEL_TIMEOUT_SECONDS = 4.0
-"""For each of the two questions to a provider that a customer waits for."""
+CANCEL_TIMEOUT_SECONDS = 3.0
+"""For what a provider is asked while a customer waits: where the task is, and to stop it."""
 
 STAGED_SECONDS = 3600.0
 """What has been staged for so long is no longer being staged: longer than fetching, probing and storing may take."""

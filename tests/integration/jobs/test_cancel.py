@@ -13,7 +13,7 @@ from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
 from services.jobs.convert.events import render_event
 from services.jobs.domain import Caps, Claim, FailureCode, LeaseLostError, Output, Route, State
-from services.jobs.operations.cancel_job import LOOKS_MAX
+from services.jobs.operations.cancel_job import LOOKS_SECONDS
 from services.jobs.steps.complete import complete
 from services.jobs.steps.refund import refund
 from services.jobs.store.withdrawals import SqlWithdrawals
@@ -201,6 +201,41 @@ async def test_a_job_that_is_not_stopped_goes_on_at_once(
     assert (await customer.poll())["status"] == "processing"
 
 
+@pytest.mark.parametrize("answer", [Pending(running=True), UnreachableError("down")])
+async def test_a_cancellation_that_is_repeated_does_not_ask_the_provider_again(
+    customer: Customer, answer: Answer
+) -> None:
+    await customer.at_processing()
+    customer.api.provider.answers = [answer]
+
+    refusals = [await customer.refusal() for _ in range(5)]
+    refusals += await asyncio.gather(*(customer.refusal() for _ in range(20)))
+
+    assert len({refused.message for refused in refusals}) == 1
+    assert customer.api.provider.checked == ["cgt-1"]
+
+
+async def test_of_cancellations_at_once_one_asks_the_provider_and_all_are_answered(
+    customer: Customer,
+) -> None:
+    await customer.at_processing()
+
+    answers = await asyncio.gather(*(customer.cancel() for _ in range(20)))
+
+    assert {answer["error"]["code"] for answer in answers} == {"cancelled"}
+    assert customer.api.provider.checked == customer.api.provider.cancelled == ["cgt-1"]
+
+
+async def test_a_job_that_is_known_to_be_rendered_is_refused_without_asking(customer: Customer) -> None:
+    claim = await customer.at_processing()
+    await customer.api.work.note_running(claim, started_at=utc_now(), event=None)
+
+    refused = await customer.refusal()
+
+    assert (refused.http_status, "can no longer stop it" in refused.message) == (409, True)
+    assert customer.api.provider.checked == []
+
+
 async def test_a_job_on_its_way_to_a_provider_is_cancelled_when_it_has_arrived(customer: Customer) -> None:
     claim = await customer.at_submitting()
     adopt = partial(customer.api.work.adopt_task, claim, task_id="cgt-1", seconds=60, event=None)
@@ -220,7 +255,7 @@ async def test_a_job_that_stays_on_its_way_is_not_touched(customer: Customer) ->
     refused = await customer.refusal()
 
     assert (refused.http_status, "Try again" in refused.message) == (409, True)
-    assert len(looks) == LOOKS_MAX
+    assert len(looks) == len(LOOKS_SECONDS)
     await customer.api.work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)
 
 
