@@ -1,7 +1,7 @@
 """Envoy's configuration, and its process.
 
-`python -m services.edge render` prints the configuration, `run [FILE]` writes it to FILE and becomes Envoy,
-`drain` returns when a running Envoy may be stopped.
+`python -m services.edge render` prints the configuration, `tls` the file with the certificate that it refers to,
+`run [FILE]` writes both, to FILE and beside it, and becomes Envoy, `drain` returns when a running Envoy may be stopped.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ from services.edge.drain import drain
 from services.edge.process import command, write_config
 from services.edge.render import as_yaml, render
 from services.edge.settings import PREFIX, EdgeSettings
+from services.edge.tls import secret_text
 
-USAGE = "usage: python -m services.edge render | run [FILE] | drain"
+USAGE = "usage: python -m services.edge render | tls | run [FILE] | drain"
 
 
 def main(arguments: list[str], settings: EdgeSettings) -> None:
@@ -23,6 +24,8 @@ def main(arguments: list[str], settings: EdgeSettings) -> None:
     match arguments:
         case ["render"]:
             sys.stdout.write(as_yaml(render(settings)))
+        case ["tls"] if settings.tls_certificate_file is not None:
+            sys.stdout.write(secret_text(settings))
         case ["run", *file] if len(file) <= 1:
             config = write_config(settings, Path(file[0]) if file else None)
             words = command(config, concurrency=settings.concurrency)

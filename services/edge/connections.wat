@@ -22,9 +22,10 @@
   (func (export "proxy_on_vm_start") (param $context i32) (param $size i32) (result i32)
     (i32.eqz (call $random_get (i32.const 8) (i32.const 4))))
 
-  ;; The configuration is the limit, in decimal digits.
+  ;; The configuration is the limit, in decimal digits. Every listener configures the module, all alike.
   (func (export "proxy_on_configure") (param $context i32) (param $size i32) (result i32)
     (local $at i32)
+    (global.set $most (i32.const 0))
     (if (call $get_buffer_bytes (i32.const 7) (i32.const 0) (local.get $size) (i32.const 0) (i32.const 4))
       (then (return (i32.const 0))))
     (loop $digit

@@ -39,6 +39,8 @@ class Endpoint:
     """One method as HTTP: a verb, a path template, and the query parameters that its request has room for."""
 
     cluster: str
+    method: str
+    """As gRPC's path: `/package.Service/Method`."""
     verb: str
     template: str
     query_names: tuple[str, ...]
@@ -67,7 +69,7 @@ def read_contract(path: Path) -> Contract:
     }
     names = service_names()
     endpoints = tuple(
-        _endpoint(names[name], method, requests[method.input_type])
+        _endpoint(names[name], name, method, requests[method.input_type])
         for name in names
         for method in found[name][1]
     )
@@ -81,7 +83,9 @@ def service_names() -> Mapping[str, str]:
     return names
 
 
-def _endpoint(cluster: str, method: MethodDescriptorProto, request: DescriptorProto) -> Endpoint:
+def _endpoint(
+    cluster: str, service: str, method: MethodDescriptorProto, request: DescriptorProto
+) -> Endpoint:
     rule = method.options.Extensions[annotations_pb2.http]
     verb = rule.WhichOneof("pattern")
     assert verb in VERBS, f"{method.name} has no HTTP form that the edge knows"
@@ -89,7 +93,8 @@ def _endpoint(cluster: str, method: MethodDescriptorProto, request: DescriptorPr
     template = getattr(rule, verb)
     in_path = re.findall(r"\{(\w+)\}", template)
     in_query = () if rule.body else sorted({field.name for field in request.field}.difference(in_path))
-    return Endpoint(cluster, verb.upper(), template, tuple(in_query), method.server_streaming)
+    path = f"/{service}/{method.name}"
+    return Endpoint(cluster, path, verb.upper(), template, tuple(in_query), method.server_streaming)
 
 
 def _descriptor(files: Mapping[str, FileDescriptorProto], roots: Iterable[str]) -> bytes:

@@ -1,5 +1,6 @@
 """What every request passes through. Answers pass in reverse, so what cleans them stands first."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from services.edge.errors import envelope_filter
@@ -20,38 +21,49 @@ def http_filters(settings: EdgeSettings, descriptor: bytes) -> list[Config]:
     """Returns the filters of the listener, outermost first."""
     folder = settings.media_folder
     return [
-        _clean_answers(),
+        clean_answers(headers=LEAKED_HEADERS, trailers=ALL_TRAILERS),
         _readiness(),
         envelope_filter(),
-        *([_flood_guard(most)] if (most := settings.calls_per_second_per_address) else ()),
+        *([flood_guard(most)] if (most := settings.calls_per_second_per_address) else ()),
         *(media_filters(folder, settings.media_path) if folder else ()),
         # The transcoder's own limit is none: it counts only what it has not parsed yet.
-        named(
-            "envoy.filters.http.body_size_limit",
-            "extensions.filters.http.body_size_limit.v3.BodySizeLimit",
-            max_request_bytes=BODY_BYTES_MAX,
-        ),
+        body_limit(),
         transcoder(descriptor),
-        named(
-            "envoy.filters.http.router",
-            "extensions.filters.http.router.v3.Router",
-            suppress_envoy_headers=True,
-        ),
+        router(),
     ]
 
 
-def _clean_answers() -> Config:
+def body_limit() -> Config:
+    """Returns the filter that refuses bodies over BODY_BYTES_MAX."""
+    return named(
+        "envoy.filters.http.body_size_limit",
+        "extensions.filters.http.body_size_limit.v3.BodySizeLimit",
+        max_request_bytes=BODY_BYTES_MAX,
+    )
+
+
+def router() -> Config:
+    """Returns the last filter, which forwards."""
+    return named(
+        "envoy.filters.http.router",
+        "extensions.filters.http.router.v3.Router",
+        suppress_envoy_headers=True,
+    )
+
+
+def clean_answers(*, headers: Sequence[Config], trailers: Sequence[Config]) -> Config:
+    """Returns the filter that removes the headers and trailers whose names match from every answer."""
     return named(
         "envoy.filters.http.header_mutation",
         "extensions.filters.http.header_mutation.v3.HeaderMutation",
         mutations={
-            "response_mutations": removals(*LEAKED_HEADERS),
-            "response_trailers_mutations": removals(*ALL_TRAILERS),
+            "response_mutations": removals(*headers),
+            "response_trailers_mutations": removals(*trailers),
         },
     )
 
 
-def _flood_guard(calls_per_second: int) -> Config:
+def flood_guard(calls_per_second: int) -> Config:
     """What a key may do is for the services to say; this keeps floods away from them that have none."""
     bucket = {"max_tokens": calls_per_second, "tokens_per_fill": calls_per_second, "fill_interval": "1s"}
     always = {"numerator": 100, "denominator": "HUNDRED"}
@@ -68,6 +80,7 @@ def _flood_guard(calls_per_second: int) -> Config:
         max_dynamic_descriptors=ADDRESSES_MAX,
         always_consume_default_token_bucket=False,
         token_bucket=bucket,
+        rate_limited_as_resource_exhausted=True,
         response_headers_to_add=[header("retry-after", "1")],
     )
 

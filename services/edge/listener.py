@@ -1,54 +1,80 @@
+from pathlib import Path
 from typing import Final
 
 from services.edge.connections import limit_per_address
-from services.edge.contract import read_contract
+from services.edge.contract import Contract, read_contract
 from services.edge.errors import local_replies
 from services.edge.extension import Config, header, named, socket_address
 from services.edge.filters import http_filters, removals
+from services.edge.grpc import FORGED_HEADERS, grpc_manager
 from services.edge.media import media_route
 from services.edge.routes import api_routes
 from services.edge.settings import EdgeSettings
+from services.edge.tls import secured
 
 BUFFER_BYTES: Final = 64 * 1024
-FORGED_HEADERS: Final = ({"suffix": "-bin"}, {"prefix": "grpc-"})
-"""What only gRPC may say: from a client they would reach the service as metadata and make the call fail."""
+PROXY_PROTOCOL_SECONDS: Final = 5
+"""How long a balancer has to say whose a connection is."""
 
 
-def listener(settings: EdgeSettings) -> Config:
-    """Returns the one public listener: HTTP/1.1 and HTTP/2 without TLS."""
-    manager = named(
-        "envoy.filters.network.http_connection_manager",
-        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        **_connection_manager(settings),
+def listeners(settings: EdgeSettings, secret_file: Path) -> list[Config]:
+    """Returns the public listeners: JSON over HTTP/1.1 and HTTP/2 and, where it is wanted, native gRPC."""
+    contract = read_contract(settings.descriptor)
+    json = _connection_manager(settings, _json_manager(settings, contract))
+    chain = secured({"filters": json}, settings, secret_file, protocols=("h2", "http/1.1"))
+    found = [_listener("edge", settings.listen_address, chain, settings)]
+    if settings.grpc_address is not None:
+        grpc = _connection_manager(settings, grpc_manager(settings, contract))
+        chain = secured({"filters": grpc}, settings, secret_file, protocols=("h2",))
+        found.append(_listener("grpc", settings.grpc_address, chain, settings))
+    return found
+
+
+def _listener(name: str, address: str, chain: Config, settings: EdgeSettings) -> Config:
+    proxy_protocol = named(
+        "envoy.filters.listener.proxy_protocol",
+        "extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
     )
-    most = settings.connections_per_address
-    limits = [limit_per_address(most)] if most else []
     return {
-        "name": "edge",
-        "address": socket_address(settings.listen_address),
+        "name": name,
+        "address": socket_address(address),
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
-        "filter_chains": [{"filters": [*limits, manager]}],
+        "listener_filters": [proxy_protocol] if settings.proxy_protocol else [],
+        "listener_filters_timeout": f"{PROXY_PROTOCOL_SECONDS}s",
+        "filter_chains": [chain],
     }
 
 
-def _connection_manager(settings: EdgeSettings) -> Config:
-    contract = read_contract(settings.descriptor)
+def _connection_manager(settings: EdgeSettings, own: Config) -> list[Config]:
+    manager = named(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        **own,
+        # Both listeners count as one: who drains waits for the requests of both.
+        stat_prefix="edge",
+        # Also replaces a client's x-request-id: an id in our logs is ours.
+        use_remote_address=True,
+        xff_num_trusted_hops=settings.trusted_hops,
+        always_set_request_id_in_response=True,
+        server_header_transformation="PASS_THROUGH",
+        normalize_path=True,
+        path_with_escaped_slashes_action="KEEP_UNCHANGED",
+        access_log=[_access_log()] if settings.access_log else [],
+        **_limits(settings.idle_seconds),
+    )
+    connections_are_clients = settings.proxy_protocol or not settings.trusted_hops
+    most = settings.connections_per_address if connections_are_clients else 0
+    return [*([limit_per_address(most)] if most else ()), manager]
+
+
+def _json_manager(settings: EdgeSettings, contract: Contract) -> Config:
     media = [media_route(settings.media_path)] if settings.media_folder else []
     host = {"name": "edge", "domains": ["*"], "routes": [*media, *api_routes(contract.endpoints)]}
     return {
-        "stat_prefix": "edge",
-        # Also replaces a client's x-request-id: an id in our logs is ours.
-        "use_remote_address": True,
-        "always_set_request_id_in_response": True,
-        "server_header_transformation": "PASS_THROUGH",
-        "normalize_path": True,
-        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "early_header_mutation_extensions": [_early_mutation()],
         "local_reply_config": local_replies(),
         "route_config": {"name": "edge", "virtual_hosts": [host]},
         "http_filters": http_filters(settings, contract.descriptor),
-        "access_log": [_access_log()] if settings.access_log else [],
-        **_limits(settings.idle_seconds),
     }
 
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import yaml
 
@@ -6,12 +7,16 @@ from services.edge.clusters import cluster
 from services.edge.connections import overload_manager
 from services.edge.contract import SERVICES
 from services.edge.extension import Config, socket_address
-from services.edge.listener import listener
+from services.edge.listener import listeners
 from services.edge.settings import EdgeSettings
+from services.edge.tls import SECRET_FILE
 
 
-def render(settings: EdgeSettings) -> Config:
-    """Returns the whole configuration of Envoy; the same settings and contract give the same result."""
+def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
+    """Returns the whole configuration of Envoy; the same settings and contract give the same result.
+
+    With a certificate it refers to `secret_file`, which holds what `secret_text` returns.
+    """
     targets = {
         "billing": settings.billing_targets,
         "jobs": settings.jobs_targets,
@@ -24,7 +29,7 @@ def render(settings: EdgeSettings) -> Config:
             connections_max=settings.connections_max, heap_mib=settings.heap_mib
         ),
         "static_resources": {
-            "listeners": [listener(settings)],
+            "listeners": listeners(settings, secret_file),
             "clusters": [cluster(name, targets[name]) for name in SERVICES],
         },
     }

@@ -29,6 +29,24 @@ def api_routes(endpoints: Iterable[Endpoint]) -> list[Config]:
     return [alive, _body_of_read(), *found, _reply("none", {"prefix": "/"}, 404, "")]
 
 
+def grpc_routes(endpoints: Iterable[Endpoint]) -> list[Config]:
+    """Returns the routes of the same methods in gRPC, callbacks excepted, which providers send as JSON."""
+    found = [_grpc_route(endpoint) for endpoint in endpoints if not endpoint.template.startswith(CALLBACKS)]
+    none = {"name": "none", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    return [*found, none]
+
+
+def _grpc_route(endpoint: Endpoint) -> Config:
+    match = {"path": endpoint.method, "grpc": {}}
+    if endpoint.streams:
+        return {**_stream(endpoint, match), "name": endpoint.method}
+    # Whether a call waits stands in its body, which no route sees.
+    seconds = WRITE_SECONDS if endpoint.verb != "GET" else READ_SECONDS
+    if WAIT in endpoint.query_names:
+        seconds = WAIT_SECONDS
+    return {**_forward(endpoint, match, seconds=seconds), "name": endpoint.method}
+
+
 def _body_of_read() -> Config:
     # The transcoder would take fields from it. One of unknown length still cannot change what the path says.
     length = {"name": "content-length", "string_match": {"safe_regex": {"regex": "0*[1-9][0-9]*"}}}

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from services.common.settings import Settings
 
@@ -25,6 +25,8 @@ def _split(value: Any) -> Any:
 
 
 Address = Annotated[str, AfterValidator(_checked_address)]
+OptionalAddress = Annotated[Address | None, BeforeValidator(_none_if_empty)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 Targets = Annotated[tuple[Address, ...], BeforeValidator(_split), Field(min_length=1)]
 
 
@@ -32,7 +34,21 @@ class EdgeSettings(Settings):
     """How the edge runs. Addresses are `host:port`."""
 
     listen_address: Address = "0.0.0.0:8080"
-    """Where customers and providers are served."""
+    """Where customers and providers are served JSON: over TLS if there is a certificate, as plain HTTP if not."""
+    tls_certificate_file: OptionalPath = None
+    """Certificate chain in PEM. It is read again when a file in its folder is replaced, by renaming a new one over it
+    or by the link that Kubernetes turns. None or empty: what stands in front of the edge speaks TLS."""
+    tls_key_file: Annotated[OptionalPath, Field(validate_default=True)] = None
+    """Private key of the certificate in PEM, in the same folder."""
+    grpc_address: OptionalAddress = None
+    """Where customers are served native gRPC, over TLS: public services only. None or empty: nowhere."""
+    trusted_hops: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many proxies in front of the edge each add the address they see to `X-Forwarded-For`. A client's address is the
+    one that the first of them adds; with 0 it is the connection's, whatever the header says. More than there
+    are lets clients choose their address. Connections are then the proxies', and not limited by address."""
+    proxy_protocol: bool = False
+    """Whether a balancer says in PROXY protocol, version 1 or 2, whose each connection is. Connections that do not begin
+    with it are closed, so only the balancer may reach the edge then."""
     admin_address: Address = "127.0.0.1:9901"
     """Envoy's own pages, without any protection: keep it on loopback."""
     jobs_targets: Targets = ("jobs:7001",)
@@ -43,7 +59,7 @@ class EdgeSettings(Settings):
     """Public ports of webhooks, likewise."""
     descriptor: Path = DESCRIPTOR
     """The descriptor set of the protos."""
-    media_folder: Annotated[Path | None, BeforeValidator(_none_if_empty)] = None
+    media_folder: OptionalPath = None
     """Media files to serve under `media_path`. None or empty: media is served elsewhere."""
     media_path: Annotated[str, Field(pattern=r"^(/[a-z0-9-]+)+$")] = "/media"
     """Where media is served."""
@@ -51,7 +67,7 @@ class EdgeSettings(Settings):
     """Worker threads of Envoy."""
     calls_per_second_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 2_000
     """What one client address, or one /64 of IPv6, may send, with a key or without; 0 does not limit. Behind a
-    balancer all clients have its address."""
+    balancer, `trusted_hops` or `proxy_protocol` tells addresses apart."""
     connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """What may be connected at once; more is refused."""
     connections_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
@@ -66,3 +82,22 @@ class EdgeSettings(Settings):
     """Whether every request is written to standard output, as one line of JSON."""
     notice_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
     """How long a draining edge goes on before it counts requests, so that balancers notice."""
+
+    @field_validator("tls_key_file")
+    @classmethod
+    def _key_beside_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        certificate: Path | None = info.data.get("tls_certificate_file")
+        if (key is None) != (certificate is None):
+            raise ValueError("set EDGE_TLS_CERTIFICATE_FILE and EDGE_TLS_KEY_FILE both, or neither")
+        if key is not None and certificate is not None and key.parent != certificate.parent:
+            raise ValueError("must be in the folder of EDGE_TLS_CERTIFICATE_FILE, which is watched")
+        return key
+
+    @field_validator("grpc_address")
+    @classmethod
+    def _grpc_over_tls(cls, address: str | None, info: ValidationInfo) -> str | None:
+        if address is not None and info.data.get("tls_certificate_file") is None:
+            raise ValueError(
+                "gRPC is served over TLS only: set EDGE_TLS_CERTIFICATE_FILE and EDGE_TLS_KEY_FILE"
+            )
+        return address

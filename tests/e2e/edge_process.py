@@ -17,6 +17,7 @@ from services.edge.extension import Config
 from services.edge.process import command
 from services.edge.render import as_yaml, render
 from services.edge.settings import EdgeSettings
+from services.edge.tls import secret_text
 from tests.conftest import free_port
 
 READY_TIMEOUT_SECONDS = 60.0
@@ -36,7 +37,8 @@ class RunningEdge:
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}"
+        scheme = "https" if self.settings.tls_certificate_file else "http"
+        return f"{scheme}://{self.address}"
 
 
 def unchanged(config: Config) -> None:
@@ -54,11 +56,13 @@ async def running_edge(
     wanted = EdgeSettings(
         listen_address=f"127.0.0.1:{free_port()}", admin_address=f"127.0.0.1:{free_port()}", **settings
     )
-    config = render(wanted)
-    change(config)
     folder = Path(tempfile.mkdtemp(prefix="reelgate-edge-"))
     try:
-        file, log = folder / "envoy.yaml", folder / "envoy.log"
+        file, log, secret_file = folder / "envoy.yaml", folder / "envoy.log", folder / "tls.yaml"
+        if wanted.tls_certificate_file is not None:
+            secret_file.write_text(secret_text(wanted), encoding="utf-8")
+        config = render(wanted, secret_file)
+        change(config)
         file.write_text(as_yaml(config), encoding="utf-8")
         process = _start(command(file, concurrency=wanted.concurrency), log)
         try:
@@ -79,16 +83,19 @@ def _start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
 
 async def _ready(edge: RunningEdge, path: str) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
-    async with aiohttp.ClientSession(edge.url, timeout=aiohttp.ClientTimeout(total=1)) as client:
-        while not await _answers(client, path):
+    # Who has to say first whose the connection is cannot just ask.
+    says_address_first = edge.settings.proxy_protocol
+    url = f"http://{edge.settings.admin_address}/ready" if says_address_first else f"{edge.url}{path}"
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1)) as client:
+        while not await _answers(client, url):
             assert edge.process.poll() is None, edge.log.read_text()
             assert time.monotonic() < deadline, f"{path} is not ready:\n{edge.log.read_text()}"
             await asyncio.sleep(0.05)
 
 
-async def _answers(client: aiohttp.ClientSession, path: str) -> bool:
+async def _answers(client: aiohttp.ClientSession, url: str) -> bool:
     try:
-        async with client.get(path) as answer:
+        async with client.get(url, ssl=False) as answer:
             return answer.status == 200
     except (aiohttp.ClientError, TimeoutError):
         return False

@@ -1,4 +1,5 @@
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from services.common.settings import SettingsError, load_settings
 from services.edge import contract
+from services.edge.process import write_config
 from services.edge.render import as_yaml, render
 from services.edge.settings import DESCRIPTOR, PREFIX, EdgeSettings
 
@@ -115,11 +117,71 @@ def test_media_is_served_only_from_a_folder() -> None:
         ("EDGE_LISTEN_ADDRESS", "0.0.0.0:0"),
         ("EDGE_MEDIA_PATH", "/media/"),
         ("EDGE_CONCURRENCY", "0"),
+        ("EDGE_TLS_KEY_FILE", "/tls/tls.key"),
+        ("EDGE_GRPC_ADDRESS", "0.0.0.0:8443"),
+        ("EDGE_TRUSTED_HOPS", "-1"),
     ],
 )
 def test_a_bad_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         load_settings(EdgeSettings, prefix=PREFIX, environment={name: value})
+
+
+def test_a_certificate_and_its_key_stand_in_one_folder() -> None:
+    def problems(**files: str) -> str:
+        environment = {f"EDGE_TLS_{name.upper()}_FILE": file for name, file in files.items()}
+        with pytest.raises(SettingsError) as told:
+            load_settings(EdgeSettings, prefix=PREFIX, environment=environment)
+        return str(told.value)
+
+    assert "both, or neither" in problems(certificate="/tls/tls.crt")
+    assert "in the folder of EDGE_TLS_CERTIFICATE_FILE" in problems(
+        certificate="/tls/tls.crt", key="/keys/tls.key"
+    )
+
+
+def test_a_key_stands_in_no_configuration(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("tls.crt", "tls.key")}
+    for file in files.values():
+        file.write_text(f"what stands in {file.name}")
+    settings = EdgeSettings(tls_certificate_file=files["tls.crt"], tls_key_file=files["tls.key"])
+
+    config = write_config(settings, tmp_path / "envoy.yaml")
+
+    written = config.read_text() + (tmp_path / "envoy.tls.yaml").read_text()
+    assert str(tmp_path / "envoy.tls.yaml") in written
+    assert str(files["tls.key"]) in written
+    assert "what stands in" not in written
+
+
+def test_a_missing_certificate_is_told_before_envoy_starts(tmp_path: Path) -> None:
+    settings = EdgeSettings(tls_certificate_file=tmp_path / "tls.crt", tls_key_file=tmp_path / "tls.key")
+
+    with pytest.raises(SettingsError, match=r"EDGE_TLS_CERTIFICATE_FILE: cannot read .*tls\.crt"):
+        write_config(settings, tmp_path / "envoy.yaml")
+
+
+def test_grpc_has_the_public_methods_without_callbacks() -> None:
+    settings = EdgeSettings(
+        tls_certificate_file=Path("/tls/tls.crt"),
+        tls_key_file=Path("/tls/tls.key"),
+        grpc_address="0.0.0.0:8443",
+    )
+    chain = render(settings)["static_resources"]["listeners"][1]["filter_chains"][0]
+
+    [host] = chain["filters"][-1]["typed_config"]["route_config"]["virtual_hosts"]
+    paths = {route["match"]["path"]: route for route in host["routes"] if "route" in route}
+    public = {
+        f"/{file.package}.{service.name}/{method.name}"
+        for file in FileDescriptorSet.FromString(DESCRIPTOR.read_bytes()).file
+        for service in file.service
+        for method in service.method
+        if file.package.startswith("reelgate.")
+        and not file.package.startswith(("reelgate.admin", "reelgate.internal", "reelgate.callback"))
+    }
+    assert set(paths) == public
+    assert all(route["match"]["grpc"] == {} for route in paths.values())
+    assert "transport_socket" in chain
 
 
 def test_addresses_are_limited_unless_told_otherwise() -> None:

@@ -1,0 +1,53 @@
+"""Native gRPC for customers: the public services and nothing else, as hardened as JSON is."""
+
+from typing import Final
+
+from services.edge.contract import Contract
+from services.edge.extension import Config, named
+from services.edge.filters import body_limit, clean_answers, flood_guard, removals, router
+from services.edge.routes import grpc_routes
+from services.edge.settings import EdgeSettings
+
+FORGED_HEADERS: Final = ({"suffix": "-bin"}, {"prefix": "grpc-"})
+"""Deadlines are ours, compressed messages are refused, and what cannot be decoded would make the call fail."""
+LEAKED_HEADERS: Final = ({"prefix": "x-envoy-"}, {"prefix": "x-api-"})
+REFUSALS: Final = (
+    ("EQ", 404, "There is no such method."),
+    ("EQ", 413, "The request must be at most 256 KiB."),
+    ("EQ", 429, "Too many requests come from this address. Slow down."),
+    ("GE", 500, "Unexpected server error."),
+    ("GE", 400, "The request is not valid."),
+)
+"""What Envoy's own refusals say; its own words would tell of addresses behind it."""
+
+
+def grpc_manager(settings: EdgeSettings, contract: Contract) -> Config:
+    """Returns what the connection manager of gRPC has of its own."""
+    host = {"name": "grpc", "domains": ["*"], "routes": grpc_routes(contract.endpoints)}
+    most = settings.calls_per_second_per_address
+    return {
+        "codec_type": "HTTP2",
+        "early_header_mutation_extensions": [
+            named(
+                "early",
+                "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                mutations=removals(*FORGED_HEADERS),
+            )
+        ],
+        "local_reply_config": {"mappers": [_mapper(*refusal) for refusal in REFUSALS]},
+        "route_config": {"name": "grpc", "virtual_hosts": [host]},
+        "http_filters": [
+            clean_answers(headers=LEAKED_HEADERS, trailers=LEAKED_HEADERS),
+            *([flood_guard(most)] if most else ()),
+            body_limit(),
+            router(),
+        ],
+    }
+
+
+def _mapper(comparison: str, status: int, message: str) -> Config:
+    value = {"default_value": status, "runtime_key": f"edge.grpc.refusal.{comparison.lower()}_{status}"}
+    return {
+        "filter": {"status_code_filter": {"comparison": {"op": comparison, "value": value}}},
+        "body_format_override": {"text_format_source": {"inline_string": message}},
+    }
