@@ -25,6 +25,8 @@ from services.devstack import postgres
 os.environ.pop("GRPC_ENABLE_FORK_SUPPORT", None)
 
 MakeDatabase = Callable[[str], str]
+PASSWORD = "of-the-tests"
+"""Of the superuser of the session's cluster."""
 KEY_SECRET = "of-the-tests-and-nobody-elses-0123"
 """What API keys are signed with."""
 READY_TIMEOUT_SECONDS = 60
@@ -57,6 +59,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StacksTogeth
     return StacksTogether(config, log)
 
 
+def cluster(port: int) -> postgres.Cluster:
+    """Returns the cluster of this session, which listens on `port`."""
+    return postgres.Cluster(port=port, password=PASSWORD)
+
+
 def free_port() -> int:
     """Returns a loopback port that is free, and that neither an outgoing connection nor another stack will take."""
     while True:
@@ -83,23 +90,32 @@ def postgres_port() -> Iterator[int]:
 
 @contextmanager
 def _running_cluster(folder: Path) -> Iterator[int]:
-    postgres.prepare_folder(folder)
+    # Whom PostgreSQL runs as may pass.
+    folder.parent.chmod(0o711)
+    postgres.prepare_folder(folder, password=PASSWORD)
     port = free_port()
+    with running_server(folder, cluster(port)):
+        yield port
+
+
+@contextmanager
+def running_server(folder: Path, served: postgres.Cluster) -> Iterator[None]:
+    """Runs PostgreSQL on a prepared folder until the block ends."""
     with (folder.parent / "postgres.log").open("wb") as output:
         process = subprocess.Popen(
-            [*postgres.command(folder, port=port), *NOT_DURABLE],
-            user=postgres.process_user(),
+            [*postgres.command(folder, port=served.port), *NOT_DURABLE],
+            **postgres.privileges_of(postgres.process_user()),
             cwd="/",
             stdout=output,
             stderr=output,
         )
         try:
             deadline = time.monotonic() + READY_TIMEOUT_SECONDS
-            while not postgres.is_ready(port):
+            while not postgres.is_ready(served.url()):
                 assert process.poll() is None, (folder.parent / "postgres.log").read_text()
                 assert time.monotonic() < deadline, "PostgreSQL did not start"
                 time.sleep(0.05)
-            yield port
+            yield
         finally:
             process.send_signal(2)
             process.wait(postgres.STOP_TIMEOUT_SECONDS)
@@ -113,8 +129,8 @@ def migrated_templates(postgres_port: int) -> Callable[[str], str]:
     def template(service: str) -> str:
         if service not in made:
             name = f"template_{service}"
-            postgres.ensure_database(postgres_port, name)
-            migrate(postgres.database_url(postgres_port, name), service=service)
+            cluster(postgres_port).ensure_database(name)
+            migrate(cluster(postgres_port).url(name), service=service)
             made[service] = name
         return made[service]
 
@@ -133,11 +149,11 @@ def make_database(postgres_port: int, migrated_templates: Callable[[str], str]) 
                 postgres_port, sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"), name, template
             )
             stack.callback(_execute, postgres_port, sql.SQL("DROP DATABASE {} WITH (FORCE)"), name)
-            return postgres.database_url(postgres_port, name)
+            return cluster(postgres_port).url(name)
 
         yield make
 
 
 def _execute(port: int, statement: sql.SQL, *names: str) -> None:
-    with psycopg.connect(postgres.database_url(port, postgres.SUPERUSER), autocommit=True) as connection:
+    with psycopg.connect(cluster(port).url(), autocommit=True) as connection:
         connection.execute(statement.format(*map(sql.Identifier, names)))

@@ -13,7 +13,7 @@ from services.devstack.errors import StackError
 from services.devstack.folder import StackFolder
 from services.devstack.identity import is_alive
 from services.devstack.lock import stack_lock
-from services.devstack.log_files import tail
+from services.devstack.log_files import open_log, tail
 from services.devstack.state import StackState, clear_leftovers, read_state, running_state
 
 START_SECONDS_MAX = 100.0
@@ -30,7 +30,7 @@ def start_detached(folder: StackFolder, up_arguments: Sequence[str]) -> StackSta
     folder.logs.mkdir(parents=True, exist_ok=True)
     with stack_lock(folder.root):
         pass  # a refusal is better told here than by a log
-    with folder.supervisor_log.open("ab") as output:
+    with open_log(folder.supervisor_log) as output:
         output.truncate(0)
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "services.devstack", "up", *up_arguments],

@@ -3,11 +3,12 @@
 import os
 import shutil
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.ids import new_id, new_token
+from services.devstack.errors import StackError
 
 MEDIA_PATH = "/media"
 """Where the edge serves the media folder."""
@@ -85,16 +86,39 @@ class StackFolder:
         """Identifier and keys of the demo account, as JSON."""
         return self.secrets / "demo_account.json"
 
-    def prepare(self) -> None:
-        """Makes the folders, empties the logs and makes the secrets that are missing."""
+    def read_password(self, role: str) -> str:
+        """Returns the password of a role of the PostgreSQL cluster."""
+        return self._password(role).read_text()
+
+    def prepare(self, *, roles: Sequence[str] = ()) -> None:
+        """Makes the folders, empties the logs and makes the secrets that are missing, a password for each role too.
+
+        Others than the owner may read nothing, and pass only where PostgreSQL runs as somebody else.
+        Raises StackError when others may write into the folder.
+        """
+        self._keep_to_ourselves()
         for folder in (self.media, self.simulator, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
-        self.secrets.mkdir(mode=0o700, exist_ok=True)
+        for folder in (self.secrets, self.tls, self.logs):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700)
         for log in self.logs.glob("*.log"):
             os.truncate(log, 0)
+            log.chmod(SECRET_MODE)
+        for role in roles:
+            _make_once(self._password(role), new_token)
         _make_once(self.webhooks_secret_key, lambda: urlsafe_b64encode(os.urandom(32)).decode())
         _make_once(self.key_checksum_secrets, new_token)
         _make_once(self.simulator_api_key, new_token)
+
+    def _password(self, role: str) -> Path:
+        return self.secrets / f"{role}_database_password"
+
+    def _keep_to_ourselves(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        if self.root.stat().st_mode & 0o002:
+            raise StackError(f"Everybody may write into {self.root}. Choose a folder of its own with --data.")
+        self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
     def keep_upload(self, source: Path) -> str:
         """Copies a file to where the edge serves it. Returns its path below the media address."""

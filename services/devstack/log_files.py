@@ -1,6 +1,13 @@
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 TAIL_BYTES_MAX = 8192
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Opens a log to add to it. Only its owner may read it."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
 
 
 def tail(path: Path, *, lines_max: int = 15) -> str:

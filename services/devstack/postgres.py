@@ -1,14 +1,19 @@
 """PostgreSQL from the wheel, in a data folder of ours. Durable: fsync stays on."""
 
+import hashlib
 import os
 import pwd
 import shutil
 import subprocess
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from services.devstack.errors import StackError
 
 INSTALLATION = "pginstall18"
 SUPERUSER = "postgres"
@@ -27,6 +32,49 @@ SETTINGS = {
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
+WHO_MAY_CONNECT = "host all all 127.0.0.1/32 scram-sha-256\n"
+"""Whoever has a password, from this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A running cluster on a loopback port, as its superuser."""
+
+    port: int
+    password: str
+
+    def url(self, database: str = SUPERUSER) -> str:
+        """Returns the address of a database, as the superuser, who also owns what migrations create."""
+        return role_url(self.port, database, role=SUPERUSER, password=self.password)
+
+    def ensure_database(self, database: str) -> None:
+        """Creates a database unless it exists."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (database,)).fetchone()
+            if found is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+
+    def ensure_service(self, name: str, *, password: str) -> None:
+        """Creates a service's database and the role of its processes, both of this name, unless they exist.
+
+        Only that role may connect to it, with this password from now on.
+        """
+        self.ensure_database(name)
+        role = sql.Identifier(name)
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone() is None:
+                connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+            for statement in (
+                sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(password)),
+                sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role),
+                sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(role, role),
+            ):
+                connection.execute(statement)
+
+
+def role_url(port: int, database: str, *, role: str, password: str) -> str:
+    """Returns the address of a database of the cluster on `port`, for a role."""
+    return f"postgresql://{role}:{password}@127.0.0.1:{port}/{database}"
 
 
 def binary(name: str) -> Path:
@@ -39,27 +87,20 @@ def binary(name: str) -> Path:
     return Path(package.submodule_search_locations[0]) / INSTALLATION / "bin" / name
 
 
-def prepare_folder(folder: Path) -> None:
-    """Makes `folder` a data folder, unless it is one. Only this machine's loopback may connect to it.
+def prepare_folder(folder: Path, *, password: str) -> None:
+    """Makes `folder` a data folder, unless it is one, whose superuser has this password. Nothing may run on it.
 
-    A folder left half-made by an interrupted run is made anew. Raises CalledProcessError.
+    A folder left half-made by an interrupted run is made anew; one of a release that asked for no password asks for
+    it from now on. Raises CalledProcessError, and StackError where PostgreSQL cannot reach the folder.
     """
     made = folder / ".made"
-    if made.exists():
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
-    user = process_user()
-    if user is not None:
-        _open_the_way_to(folder)
-        shutil.chown(folder, user)
-    subprocess.run(
-        [binary("initdb"), "--pgdata", folder, "--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8",
-         "--locale", "C", "--no-sync"],
-        user=user, check=True, capture_output=True, cwd="/", timeout=START_TIMEOUT_SECONDS * 4,
-    )  # fmt: skip
-    os.sync()
-    made.touch()
+    if not made.exists():
+        _make(folder)
+        made.touch()
+    secured, wanted = folder / ".secured", hashlib.sha256(password.encode()).hexdigest()
+    if not secured.exists() or secured.read_text() != wanted:
+        _secure(folder, password)
+        secured.write_text(wanted)
 
 
 def command(folder: Path, *, port: int) -> list[str]:
@@ -75,30 +116,57 @@ def process_user() -> str | None:
     return pwd.getpwnam(UNPRIVILEGED_USER).pw_name
 
 
-def database_url(port: int, database: str) -> str:
-    """Returns the address of a database of the cluster on `port`."""
-    return f"postgresql://{SUPERUSER}@127.0.0.1:{port}/{database}"
+def privileges_of(user: str | None) -> dict[str, Any]:
+    """Returns what makes `subprocess` start a process as a user and nobody's group member else. None: as we are."""
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
-def is_ready(port: int) -> bool:
-    """Tells whether the cluster answers."""
+def is_ready(url: str) -> bool:
+    """Tells whether the cluster answers at this address."""
     try:
-        psycopg.connect(database_url(port, SUPERUSER), connect_timeout=1).close()
+        psycopg.connect(url, connect_timeout=1).close()
     except psycopg.OperationalError:
         return False
     return True
 
 
-def ensure_database(port: int, database: str) -> None:
-    """Creates a database unless it exists."""
-    with psycopg.connect(database_url(port, SUPERUSER), autocommit=True) as connection:
-        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
-        if found is None:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+def _make(folder: Path) -> None:
+    user = process_user()
+    if user is not None:
+        _require_way_to(folder, user)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    if user is not None:
+        shutil.chown(folder, user, pwd.getpwnam(user).pw_gid)
+    _run(
+        [binary("initdb"), "--pgdata", folder, "--username", SUPERUSER, "--auth", "reject", "--encoding", "UTF8",
+         "--locale", "C", "--no-sync"],
+    )  # fmt: skip
+    os.sync()
 
 
-def _open_the_way_to(folder: Path) -> None:
-    for parent in folder.resolve().parents:
-        mode = parent.stat().st_mode
-        if not mode & 0o001:
-            parent.chmod(mode | 0o011)
+def _secure(folder: Path, password: str) -> None:
+    """Sets the superuser's password without a server, so at no time anybody gets in without one."""
+    _run(
+        [binary("postgres"), "--single", "-D", folder, "-c", "exit_on_error=on", SUPERUSER],
+        told=f"ALTER ROLE {SUPERUSER} PASSWORD '{password}';\n",
+    )
+    (folder / "pg_hba.conf").write_text(WHO_MAY_CONNECT)
+
+
+def _run(argv: list[str | Path], *, told: str = "") -> None:
+    subprocess.run(
+        argv, **privileges_of(process_user()), input=told.encode(), check=True, capture_output=True, cwd="/",
+        timeout=START_TIMEOUT_SECONDS * 4,
+    )  # fmt: skip
+
+
+def _require_way_to(folder: Path, user: str) -> None:
+    for parent in reversed(folder.resolve().parents):
+        if parent.exists() and not parent.stat().st_mode & 0o001:
+            raise StackError(
+                f"PostgreSQL does not run as root but as {user}, who may not enter {parent}. "
+                f"Allow it with `chmod o+x {parent}`, or choose another folder with --data."
+            )

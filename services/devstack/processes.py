@@ -11,6 +11,8 @@ from services.devstack.ports import LOOPBACK, Ports
 
 DATABASES = ("billing", "webhooks", "jobs")
 """The services that own a database, in the order of their migrations."""
+ROLES = (postgres.SUPERUSER, *DATABASES)
+"""Of the PostgreSQL cluster: its superuser, and that of each service's processes, named as the service."""
 PRIVATE_TARGETS_ALLOWED = "127.0.0.0/8,::1/128"
 """Callback and reference addresses on this machine: for a local stack only."""
 ARK_API_PATH = "/api/v3"
@@ -80,9 +82,19 @@ def grpc_addresses(ports: Ports) -> dict[str, dict[str, str]]:
     }
 
 
-def database_addresses(ports: Ports) -> dict[str, str]:
-    """Returns the database address of each service."""
-    return {name: postgres.database_url(ports.postgres, name) for name in DATABASES}
+def database_addresses(settings: StackSettings) -> dict[str, str]:
+    """Returns the database address of each service, for the role of its processes."""
+    return {
+        name: postgres.role_url(
+            settings.ports.postgres, name, role=name, password=settings.folder.read_password(name)
+        )
+        for name in DATABASES
+    }
+
+
+def cluster(folder: StackFolder, port: int) -> postgres.Cluster:
+    """Returns the cluster of a stack that listens on `port`."""
+    return postgres.Cluster(port=port, password=folder.read_password(postgres.SUPERUSER))
 
 
 def child_environment(environment: Mapping[str, str], spec: ProcessSpec) -> dict[str, str]:
@@ -98,7 +110,7 @@ def _postgres(settings: StackSettings) -> ProcessSpec:
         argv=postgres.command(settings.folder.postgres, port=port),
         environment={},
         port=port,
-        ready_at=[postgres.database_url(port, postgres.SUPERUSER)],
+        ready_at=[cluster(settings.folder, port).url()],
         user=postgres.process_user(),
         stop_signal=signal.SIGINT,
         stop_seconds=2.5,
@@ -205,7 +217,7 @@ def _jobs(settings: StackSettings) -> ProcessSpec:
 def _service(name: str, settings: StackSettings, *, environment: Mapping[str, str], port: int) -> ProcessSpec:
     prefix = f"{name.upper()}_"
     common = {
-        f"{prefix}DATABASE_URL": database_addresses(settings.ports)[name],
+        f"{prefix}DATABASE_URL": database_addresses(settings)[name],
         f"{prefix}KEY_CHECKSUM_SECRETS_FILE": str(settings.folder.key_checksum_secrets),
         f"{prefix}TLS_FOLDER": str(settings.folder.tls / name),
         f"{prefix}REFLECTION": "true",

@@ -34,7 +34,7 @@ async def answers(address: str) -> bool:
             if parts.scheme == "grpc":
                 return await _is_serving(parts.netloc)
             if parts.scheme == "postgresql":
-                return await asyncio.to_thread(postgres.is_ready, parts.port)
+                return await asyncio.to_thread(postgres.is_ready, address)
             return True
     except (OSError, TimeoutError):
         return False

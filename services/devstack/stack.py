@@ -25,10 +25,12 @@ from services.devstack.errors import StackError
 from services.devstack.folder import StackFolder
 from services.devstack.identity import identity_of
 from services.devstack.lock import stack_lock
-from services.devstack.log_files import tail
+from services.devstack.log_files import open_log, tail
 from services.devstack.ports import choose_ports
 from services.devstack.processes import (
+    ROLES,
     StackSettings,
+    cluster,
     database_addresses,
     grpc_addresses,
     process_specs,
@@ -79,7 +81,7 @@ class _Stack:
         self._renew_at = time.monotonic() + RENEWAL_CHECK_SECONDS
         self._folder = options.folder
         with self._phase("folder"):
-            self._folder.prepare()
+            self._folder.prepare(roles=ROLES)
             ensure_certificates(self._folder.tls, now=utc_now())
             self._prepare_postgres()
         self._settings = StackSettings(
@@ -97,7 +99,8 @@ class _Stack:
 
     def _prepare_postgres(self) -> None:
         try:
-            postgres.prepare_folder(self._folder.postgres)
+            password = self._folder.read_password(postgres.SUPERUSER)
+            postgres.prepare_folder(self._folder.postgres, password=password)
         except subprocess.CalledProcessError as error:
             raise StackError(f"PostgreSQL cannot be set up: {error.stderr.decode().strip()}") from error
 
@@ -172,15 +175,17 @@ class _Stack:
         demo.write_demo_account(self._folder.demo_account, account)
 
     def _migrate(self, timeout_seconds: float) -> None:
-        databases = database_addresses(self._settings.ports)
-        for name in databases:
-            postgres.ensure_database(self._settings.ports.postgres, name)
-        addresses = [part for name, url in databases.items() for part in (f"--{name}", url)]
+        owner = cluster(self._folder, self._settings.ports.postgres)
+        addresses = {}
+        for name, url in database_addresses(self._settings).items():
+            owner.ensure_service(name, password=self._folder.read_password(name))
+            addresses[f"{name.upper()}_DATABASE_URL"] = url
+            addresses[f"{name.upper()}_MIGRATION_DATABASE_URL"] = owner.url(name)
         log_path = self._folder.logs / "migrations.log"
-        with log_path.open("wb") as output:
+        with open_log(log_path) as output:
             done = subprocess.run(
-                [sys.executable, "-m", "services.devstack", "migrate", *addresses],
-                cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=timeout_seconds, check=False,
+                [sys.executable, "-m", "services.devstack", "migrate"],
+                env={**os.environ, **addresses}, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=timeout_seconds, check=False,
             )  # fmt: skip
         if done.returncode != 0:
             raise StackError(f"Migrations failed. Their log ends:\n{tail(log_path)}")
@@ -197,7 +202,7 @@ class _Stack:
             ready=self._started and all(process.ready for process in self._processes.values()),
             edge=self._settings.edge,
             grpc=grpc_addresses(self._settings.ports),
-            database=database_addresses(self._settings.ports),
+            database=database_addresses(self._settings),
             processes=[state for state in known if state is not None],
             phases=self._phases,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from services.devstack.errors import StackError
+from services.devstack.folder import write_secret
 from services.devstack.identity import Identity, is_alive, stop_leftovers
 
 FILE_NAME = "stack.json"
@@ -59,10 +60,8 @@ NOTHING_RUNS: dict[str, Any] = {
 
 
 def write_state(root: Path, state: StackState) -> None:
-    """Replaces the state file at once; a reader sees the old or the new one."""
-    draft = root / f"{FILE_NAME}.draft"
-    draft.write_text(json.dumps(asdict(state), indent=2))
-    draft.replace(root / FILE_NAME)
+    """Replaces the state file at once; a reader sees the old or the new one. Others than its owner cannot: it has passwords."""
+    write_secret(root / FILE_NAME, json.dumps(asdict(state), indent=2))
 
 
 def remove_state(root: Path) -> None:

@@ -13,7 +13,8 @@ from typing import BinaryIO
 from services.common.backoff import backoff_seconds
 from services.devstack.errors import StackError
 from services.devstack.identity import Identity, identity_of, kill_group
-from services.devstack.log_files import tail
+from services.devstack.log_files import open_log, tail
+from services.devstack.postgres import privileges_of
 from services.devstack.processes import ProcessSpec, child_environment
 from services.devstack.readiness import answers
 from services.devstack.state import ProcessState
@@ -76,7 +77,7 @@ class Supervised:
         failures = 0
         while True:
             started_at = time.monotonic()
-            with self._log_path.open("ab") as output:
+            with open_log(self._log_path) as output:
                 process = self._spawn(output)
                 try:
                     await self._until_exit(process, output)
@@ -98,7 +99,7 @@ class Supervised:
             self.spec.argv,
             cwd="/",
             env=child_environment(os.environ, self.spec),
-            user=self.spec.user,
+            **privileges_of(self.spec.user),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from urllib.parse import urlsplit
 
 import psycopg
 from reelgate.admin.v1 import account_service_pb2_grpc, audit_pb2, key_admin_service_pb2_grpc
@@ -56,10 +55,10 @@ async def measure_ledger(stack: Stack) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "update.sql"
         script.write_text(UPDATE, encoding="utf-8")
-        port = await asyncio.to_thread(_make_counter, url)
+        counter_url = await asyncio.to_thread(_make_counter, stack.cluster())
         rounds = [
             (
-                await asyncio.to_thread(_updates_per_second, port, script),
+                await asyncio.to_thread(_updates_per_second, counter_url, script),
                 await _call(address, tls, hot.__next__),
                 await _call(address, tls, spread.__next__),
                 await asyncio.to_thread(_holds_per_second, url, payers[0], numbers),
@@ -150,20 +149,19 @@ async def _call(address: str, tls: ssl.SSLContext, next_message: Callable[[], by
     )
 
 
-def _make_counter(billing_url: str) -> int:
-    port = urlsplit(billing_url).port
-    assert port is not None
-    postgres.ensure_database(port, DATABASE)
-    with psycopg.connect(postgres.database_url(port, DATABASE), autocommit=True) as connection:
+def _make_counter(cluster: postgres.Cluster) -> str:
+    """Returns the address of a database with a counter."""
+    cluster.ensure_database(DATABASE)
+    with psycopg.connect(cluster.url(DATABASE), autocommit=True) as connection:
         connection.execute("CREATE TABLE counter (id integer PRIMARY KEY, n bigint NOT NULL)")
         connection.execute("INSERT INTO counter VALUES (1, 0)")
-    return port
+    return cluster.url(DATABASE)
 
 
-def _updates_per_second(port: int, script: Path) -> float:
+def _updates_per_second(url: str, script: Path) -> float:
     done = subprocess.run(
         [postgres.binary("pgbench"), "--no-vacuum", "--protocol=prepared", f"--client={AT_ONCE}",
-         f"--time={SECONDS:.0f}", f"--file={script}", postgres.database_url(port, DATABASE)],
+         f"--time={SECONDS:.0f}", f"--file={script}", url],
         capture_output=True, text=True, check=True, timeout=SECONDS + 30,
     )  # fmt: skip
     [rate] = [line.split()[2] for line in done.stdout.splitlines() if line.startswith("tps")]

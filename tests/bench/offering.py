@@ -14,7 +14,7 @@ from reelgate.internal.intake.v1.event_pb2 import Event
 from services.common.ids import new_id
 from services.common.loop import REST_SECONDS
 from services.common.migrate import migrate
-from services.devstack import postgres, readiness
+from services.devstack import readiness
 from services.devstack.folder import StackFolder
 from services.jobs.steps.hand_over_events import EVENTS_MAX
 from services.webhooks.store.deliveries import OWNER_LOCK_CLASS
@@ -131,9 +131,9 @@ class Webhooks:
 async def open_webhooks(stack: Stack, *, database: str, role: str) -> AsyncIterator[Webhooks]:
     """Starts a process on the stack's PostgreSQL. It serves by then."""
     status = stack.status()
-    port = int(status["database"]["webhooks"].rsplit(":", 1)[1].split("/")[0])
-    await asyncio.to_thread(postgres.ensure_database, port, database)
-    url = postgres.database_url(port, database)
+    cluster = await asyncio.to_thread(stack.cluster)
+    await asyncio.to_thread(cluster.ensure_database, database)
+    url = cluster.url(database)
     await asyncio.to_thread(migrate, url, service="webhooks")
     internal, admin, health = (f"127.0.0.1:{free_port()}" for _ in range(3))
     environment = {

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from services.common.migrate import migrate
-from services.devstack import postgres
 from services.devstack.folder import StackFolder
 from tests.conftest import free_port
 from tests.e2e.edge_process import running_edge
@@ -30,9 +29,9 @@ async def open_edge(status: dict[str, Any], jobs_target: str) -> AsyncIterator[s
 async def start_api(opened: AsyncExitStack, stack: Stack, *, database: str) -> tuple[str, str]:
     """Starts a jobs api process, without a worker, on a database of its own. Returns its address and database."""
     status = stack.status()
-    port = int(status["database"]["jobs"].rsplit(":", 1)[1].split("/")[0])
-    await asyncio.to_thread(postgres.ensure_database, port, database)
-    url = postgres.database_url(port, database)
+    cluster = await asyncio.to_thread(stack.cluster)
+    await asyncio.to_thread(cluster.ensure_database, database)
+    url = cluster.url(database)
     await asyncio.to_thread(migrate, url, service="jobs")
     address = f"127.0.0.1:{free_port()}"
     settings = {

@@ -15,6 +15,8 @@ from typing import Any
 from services.common.tls.files import TlsFolder
 from services.devstack.folder import StackFolder
 from services.devstack.identity import is_alive
+from services.devstack.postgres import Cluster
+from services.devstack.processes import cluster
 from services.devstack.state import read_state
 
 START_SECONDS_MAX = 240
@@ -47,6 +49,11 @@ class Stack:
     def tls_of(self, name: str) -> TlsFolder:
         """Returns the certificate of a service, or of the operator."""
         return TlsFolder(StackFolder(self.folder).tls / name)
+
+    def cluster(self) -> Cluster:
+        """Returns the PostgreSQL cluster, as its superuser."""
+        [port] = [process["port"] for process in self.status()["processes"] if process["name"] == "postgres"]
+        return cluster(StackFolder(self.folder), port)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a `reelgate` command on this stack, whatever comes of it."""

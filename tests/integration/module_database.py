@@ -6,17 +6,17 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from services.devstack import postgres
+from tests.conftest import cluster
 
 
 @contextmanager
 def module_database(port: int, template: str) -> Iterator[str]:
     """Yields the address of a copy of a migrated template."""
     name = sql.Identifier(f"module_{template}")
-    with psycopg.connect(postgres.database_url(port, postgres.SUPERUSER), autocommit=True) as connection:
+    with psycopg.connect(cluster(port).url(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
         try:
-            yield postgres.database_url(port, f"module_{template}")
+            yield cluster(port).url(f"module_{template}")
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 

@@ -1,11 +1,13 @@
 """Commands that start, stop and show a local stack."""
 
 import asyncio
+import os
 import time
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -117,8 +119,8 @@ def _print_status(state: StackState, stalled: "Stalled | None") -> None:
     typer.echo(f"{'Ready' if state.ready else 'Not ready'}: {state.edge}")
     for service, addresses in state.grpc.items():
         typer.echo(f"{service}: " + ", ".join(f"{port} {address}" for port, address in addresses.items()))
-    for url in state.database.values():
-        typer.echo(url)
+    for service, url in state.database.items():
+        typer.echo(f"{service}: {_without_password(url)}")
     rows = [
         (entry.name, str(entry.pid), str(entry.port), str(entry.restarts), "yes" if entry.ready else "no")
         for entry in state.processes
@@ -126,6 +128,11 @@ def _print_status(state: StackState, stalled: "Stalled | None") -> None:
     print_table(("process", "pid", "port", "restarts", "ready"), rows)
     if stalled is not None:
         typer.echo(stalled_line(stalled))
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}").geturl()
 
 
 def logs(
@@ -148,22 +155,43 @@ def _database(service: str) -> object:
     )
 
 
+def _given(service: str, url: str) -> tuple[str, str | None]:
+    """Returns the address to migrate, and who uses the database if that is another role."""
+    owner_url = os.environ.get(f"{service.upper()}_MIGRATION_DATABASE_URL")
+    return (owner_url, urlsplit(url).username) if owner_url else (url, None)
+
+
+def _of_stack(data: Path) -> dict[str, tuple[str, str | None]]:
+    from services.devstack.processes import cluster
+
+    state = require_running(data)
+    [port] = [process.port for process in state.processes if process.name == "postgres"]
+    owner = cluster(StackFolder(data), port)
+    return {service: (owner.url(service), service) for service in state.database}
+
+
 def migrate(
     billing: Annotated[str | None, _database("billing")] = None,
     webhooks: Annotated[str | None, _database("webhooks")] = None,
     jobs: Annotated[str | None, _database("jobs")] = None,
     data: Data = DATA_DEFAULT,
 ) -> None:
-    """Bring databases to the newest version: the given ones, or all of the local stack."""
+    """Bring databases to the newest version: the given ones, or all of the local stack.
+
+    SERVICE_MIGRATION_DATABASE_URL is the given one's address for the role that owns its tables, if that is another.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
     from services.common import migrate as migrations
+    from services.common.runtime_role import RoleError
 
     named = {"billing": billing, "webhooks": webhooks, "jobs": jobs}
-    given = {service: url for service, url in named.items() if url}
-    for service, url in (given or require_running(data).database).items():
+    given = {service: _given(service, url) for service, url in named.items() if url}
+    for service, (url, runtime_role) in (given or _of_stack(data)).items():
         try:
-            migrations.migrate(url, service=service)
+            migrations.migrate(url, service=service, runtime_role=runtime_role)
+        except RoleError as error:
+            raise StackError(f"{service} cannot be migrated: {error}") from error
         except SQLAlchemyError as error:
             raise StackError(f"{service} cannot be migrated: {str(error).splitlines()[0]}") from error
         typer.echo(f"{service}: newest version")

@@ -16,7 +16,6 @@ import psutil
 import psycopg
 import pytest
 
-from services.devstack import postgres
 from services.devstack.identity import Identity, is_alive
 from tests.e2e.local_stack import Stack, reelgate, running_stack
 
@@ -149,9 +148,9 @@ def test_a_start_after_a_killed_supervisor_recovers_and_ctrl_c_stops_it_in_order
 
 
 def test_the_database_of_a_stack_is_durable(stack: Stack) -> None:
-    port = process(stack.until_ready(), "postgres")["port"]
+    stack.until_ready()
 
-    with psycopg.connect(postgres.database_url(port, postgres.SUPERUSER)) as connection:
+    with psycopg.connect(stack.cluster().url()) as connection:
         shown = {
             name: connection.execute(f"SHOW {name}").fetchone() for name in ("fsync", "synchronous_commit")
         }

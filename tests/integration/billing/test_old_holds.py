@@ -10,8 +10,7 @@ from alembic.config import Config
 from services.billing.store.holds import UNCONFIRMED
 from services.common.database import open_pool
 from services.common.migrate import migrate
-from services.devstack import postgres
-from tests.conftest import MakeDatabase
+from tests.conftest import MakeDatabase, cluster
 
 BEFORE = """
     INSERT INTO accounts (account_id, name, contract) VALUES ('acct_1', 'Acme', 'seedancee2');
@@ -49,8 +48,8 @@ def migrate_to(url: str, revision: str) -> None:
 
 
 def test_the_holds_of_jobs_that_wait_during_an_upgrade_last(postgres_port: int) -> None:
-    postgres.ensure_database(postgres_port, "billing_with_short_holds")
-    url = postgres.database_url(postgres_port, "billing_with_short_holds")
+    cluster(postgres_port).ensure_database("billing_with_short_holds")
+    url = cluster(postgres_port).url("billing_with_short_holds")
     migrate_to(url, "0007")
     with psycopg.connect(url) as connection:
         connection.execute(BEFORE.encode())

@@ -15,8 +15,7 @@ from services.billing.__main__ import PROCESSES
 from services.billing.settings import BillingSettings
 from services.billing.tables import metadata
 from services.common.process import run_service
-from services.devstack import postgres
-from tests.conftest import KEY_SECRET, MakeDatabase, free_port
+from tests.conftest import KEY_SECRET, MakeDatabase, cluster, free_port
 from tests.integration.billing.running import NOTE
 
 STOP_SECONDS_MAX = 10
@@ -65,8 +64,8 @@ async def test_a_process_serves_and_stops_gracefully_when_told_to(make_database:
 
 
 def test_migrate_brings_an_empty_database_to_the_tables_that_statements_name(postgres_port: int) -> None:
-    postgres.ensure_database(postgres_port, "billing_migrate")
-    url = postgres.database_url(postgres_port, "billing_migrate")
+    cluster(postgres_port).ensure_database("billing_migrate")
+    url = cluster(postgres_port).url("billing_migrate")
     exits = [
         run_service(
             "billing",

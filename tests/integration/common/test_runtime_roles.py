@@ -17,8 +17,7 @@ from services.billing.settings import BillingSettings
 from services.common.migrate import migrate
 from services.common.process import run_service
 from services.common.runtime_role import RoleError
-from services.devstack import postgres
-from tests.conftest import KEY_SECRET
+from tests.conftest import KEY_SECRET, cluster
 from tests.integration.billing.books import broken_rules
 from tests.integration.billing.running import CREDIT, NOTE, running_billing
 
@@ -73,13 +72,13 @@ class Roles:
 @pytest.fixture
 def new_database(postgres_port: int) -> Iterator[str]:
     """Returns the address of an empty database that belongs to a role of its own, as its superuser."""
-    admin = postgres.database_url(postgres_port, postgres.SUPERUSER)
+    admin = cluster(postgres_port).url()
     with psycopg.connect(admin, autocommit=True) as connection:
         for role in (OWNER, RUNTIME):
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'tests'").format(sql.Identifier(role)))
         connection.execute(f"CREATE DATABASE of_roles OWNER {OWNER}")
         try:
-            yield postgres.database_url(postgres_port, "of_roles")
+            yield cluster(postgres_port).url("of_roles")
         finally:
             connection.execute("DROP DATABASE of_roles WITH (FORCE)")
             connection.execute(f"DROP ROLE {OWNER}, {RUNTIME}")

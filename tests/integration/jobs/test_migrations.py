@@ -10,12 +10,12 @@ from alembic.config import Config
 
 from services.common.database import open_pool
 from services.common.migrate import migrate
-from services.devstack import postgres
 from services.jobs.domain import (
     Owner,
     UsageCount,
 )
 from services.jobs.store.jobs import SqlJobs
+from tests.conftest import cluster
 
 OWNER = Owner(account_id="acct_1", environment="live", contract="seedancee2")
 # A whole delivery, a shorter one, a failure and one that runs, as the first release wrote them.
@@ -58,8 +58,8 @@ def a_count(day: date, **counts: int) -> UsageCount:
 
 
 async def test_the_money_of_old_jobs_adds_up_and_so_does_their_usage(postgres_port: int) -> None:
-    postgres.ensure_database(postgres_port, "jobs_of_the_first_release")
-    url = postgres.database_url(postgres_port, "jobs_of_the_first_release")
+    cluster(postgres_port).ensure_database("jobs_of_the_first_release")
+    url = cluster(postgres_port).url("jobs_of_the_first_release")
     migrate_to(url, "0001")
     with psycopg.connect(url) as connection:
         connection.execute(FIRST_RELEASE.encode())

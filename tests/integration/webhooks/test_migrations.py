@@ -10,8 +10,8 @@ from alembic import command
 from alembic.config import Config
 
 from services.common.migrate import migrate
-from services.devstack import postgres
 from services.webhooks.settings import WebhooksSettings
+from tests.conftest import cluster
 from tests.integration.webhooks.dispatching import open_bench
 from tests.integration.webhooks.receiver import Receiver
 from tests.integration.webhooks.service import Database
@@ -29,8 +29,8 @@ INSERT INTO heads (job_id, target_id, next_sequence, attempt_count) VALUES ('vid
 def first_version(postgres_port: int) -> Iterator[str]:
     """Returns the address of a database as the first migration left it."""
     name = "test_webhooks_first_version"
-    postgres.ensure_database(postgres_port, name)
-    url = postgres.database_url(postgres_port, name)
+    cluster(postgres_port).ensure_database(name)
+    url = cluster(postgres_port).url(name)
     config = Config()
     config.set_main_option("script_location", str(resources.files("services.common") / "migration_runner"))
     config.set_main_option("version_locations", str(resources.files("services.webhooks") / "migrations"))
@@ -43,7 +43,7 @@ def first_version(postgres_port: int) -> Iterator[str]:
         command.upgrade(config, "0001")
     engine.dispose()
     yield url
-    server = postgres.database_url(postgres_port, postgres.SUPERUSER)
+    server = cluster(postgres_port).url()
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 

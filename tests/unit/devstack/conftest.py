@@ -4,7 +4,7 @@ import pytest
 
 from services.devstack.folder import StackFolder
 from services.devstack.ports import Ports
-from services.devstack.processes import StackSettings
+from services.devstack.processes import ROLES, StackSettings
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def settings(tmp_path: Path) -> StackSettings:
         jobs_health=14,
     )
     folder = StackFolder(tmp_path)
-    folder.prepare()
+    folder.prepare(roles=ROLES)
     return StackSettings(
         folder=folder,
         ports=ports,
