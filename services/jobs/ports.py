@@ -339,6 +339,9 @@ class Staged(Protocol):
     def staged_before(self, moment: datetime) -> AsyncIterator[Sequence[StagedObject]]:
         """Returns, in batches, what has been staged since before a moment."""
 
+    async def delete_fragments(self, moment: datetime) -> int:
+        """Deletes what was left of staging that was cut off before a moment. Returns how many files."""
+
     async def publish_one(self, staged: StagedObject, job: Job) -> None:
         """Makes one staged object of a job public, or deletes it if the job has one already."""
 

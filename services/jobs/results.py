@@ -107,6 +107,11 @@ class MediaKeeper:
                 if (job_id := job_of_staged(name)) is not None
             ]
 
+    async def delete_fragments(self, moment: datetime) -> int:
+        """Deletes what was left of staging that was cut off before a moment. Raises ResultUnavailableError."""
+        with _told():
+            return await self._store.delete_fragments(moment, folder=STAGED_FOLDER)
+
     async def publish_one(self, staged: StagedObject, job: Job) -> None:
         """Makes one staged object of a job public, or deletes it if the job has one already.
 

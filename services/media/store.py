@@ -90,6 +90,16 @@ class MediaStore:
                 return
             yield [str(item["path"]) for item in found if item["last_modified"] < moment]
 
+    async def delete_fragments(self, moment: datetime, *, folder: str) -> int:
+        """Deletes what uploads that were cut off before a moment left in a folder. Returns how many files.
+
+        Of a bucket nothing is deleted: a rule for unfinished uploads does that. Raises MediaUnavailableError.
+        """
+        if self._folder is None:
+            return 0
+        async with _answering(LIST_TIMEOUT_SECONDS):
+            return await asyncio.to_thread(_unlink_fragments, self._folder / folder, moment)
+
     async def exists(self, name: str, *, timeout_seconds: float) -> bool:
         """Tells whether there is an object of that name. Raises MediaUnavailableError."""
         async with _answering(timeout_seconds):
@@ -120,3 +130,11 @@ def _make_readable(folder: Path, name: str) -> None:
         wanted = mode | (0o555 if place.is_dir() else 0o444)
         if wanted != mode:
             place.chmod(wanted)
+
+
+def _unlink_fragments(folder: Path, moment: datetime) -> int:
+    # An upload is written beside its place, under its name with a number, until it is whole.
+    old = [path for path in folder.glob("*#*") if path.stat().st_mtime < moment.timestamp()]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)

@@ -15,8 +15,9 @@ async def sweep_staged(*, staged: Staged, jobs: AnyJobs, clock: Clock) -> int:
 
     Returns how many objects were dealt with, about SWEPT_MAX at the most.
     """
-    swept = 0
-    async for batch in staged.staged_before(clock() - timedelta(seconds=STAGED_SECONDS)):
+    moment = clock() - timedelta(seconds=STAGED_SECONDS)
+    swept = await staged.delete_fragments(moment)
+    async for batch in staged.staged_before(moment):
         found = {job.id: job for job in await jobs.get(sorted({each.job_id for each in batch}))}
         for each in batch:
             swept += await _sweep(each, found.get(each.job_id), staged=staged)

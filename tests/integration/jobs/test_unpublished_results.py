@@ -224,6 +224,19 @@ async def test_what_belongs_to_no_job_is_swept(place: Place) -> None:
     assert all(claim.job.id in name for name in place.staged())
 
 
+async def test_what_a_killed_worker_had_written_of_a_file_is_swept(place: Place) -> None:
+    claim = await place.stored()
+    fragment = place.folder / f"{place.staged()[0]}#1"
+    fragment.write_bytes(b"half")
+
+    assert await place.sweep(later=timedelta()) == 0
+    assert await place.sweep() == 1
+
+    assert not fragment.exists()
+    await place.world.complete(claim)
+    assert len(place.public()) == 2
+
+
 async def test_a_result_that_is_lost_is_said_to_be(place: Place) -> None:
     claim = await place.stored()
     for name in place.staged():
