@@ -54,6 +54,12 @@ class Holds(Protocol):
     async def refund(self, refund: Refund) -> Hold | HoldRefusal:
         """Gives back what was captured."""
 
+    async def give_back(self, hold_id: str, *, note: AuditNote) -> int | None:
+        """Releases a hold, or refunds what was captured, with an audit entry in the same commit if it moves anything.
+
+        Returns how many micro-credits went back, or None if there is no such hold.
+        """
+
     async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
         """Returns the holds with these ids that there are, in no order."""
 

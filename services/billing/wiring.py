@@ -7,6 +7,7 @@ from functools import partial
 
 from reelgate.admin.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server
 from reelgate.admin.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from reelgate.admin.v1.hold_admin_service_pb2_grpc import add_HoldAdminServiceServicer_to_server
 from reelgate.admin.v1.key_admin_service_pb2_grpc import add_KeyAdminServiceServicer_to_server
 from reelgate.admin.v1.price_admin_service_pb2_grpc import add_PriceAdminServiceServicer_to_server
 from reelgate.admin.v1.verifier_service_pb2_grpc import add_VerifierServiceServicer_to_server
@@ -24,6 +25,7 @@ from services.billing.prices import load_prices
 from services.billing.rpc.accounts import AccountServicer
 from services.billing.rpc.audit import AuditServicer
 from services.billing.rpc.balance import BillingServicer
+from services.billing.rpc.hold_admin import HoldAdminServicer
 from services.billing.rpc.key_admin import KeyAdminServicer
 from services.billing.rpc.keys import KeyServicer
 from services.billing.rpc.ledger import LedgerServicer
@@ -59,6 +61,7 @@ KEY_SERVICE = "reelgate.internal.keys.v1.KeyService"
 LIMIT_SERVICE = "reelgate.internal.limits.v1.LimitService"
 PRICE_SERVICE = "reelgate.internal.prices.v1.PriceService"
 ACCOUNT_SERVICE = "reelgate.admin.v1.AccountService"
+HOLD_ADMIN_SERVICE = "reelgate.admin.v1.HoldAdminService"
 KEY_ADMIN_SERVICE = "reelgate.admin.v1.KeyAdminService"
 AUDIT_SERVICE = "reelgate.admin.v1.AuditService"
 VERIFIER_SERVICE = "reelgate.admin.v1.VerifierService"
@@ -97,6 +100,7 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
         )
         admin = _admin_port(
             settings,
+            holds=holds,
             accounts=accounts,
             keys=keys,
             prices=prices,
@@ -149,6 +153,7 @@ def _internal_port(
 def _admin_port(
     settings: BillingSettings,
     *,
+    holds: Holds,
     accounts: Accounts,
     keys: Keys,
     prices: Prices,
@@ -158,6 +163,7 @@ def _admin_port(
     tls: TlsFolder | None,
 ) -> Port:
     account = AccountServicer(accounts=accounts, statements=statements)
+    hold_admin = HoldAdminServicer(holds=holds)
     key_admin = KeyAdminServicer(accounts=accounts, keys=keys, forms=settings.key_forms)
     audit = AuditServicer(audit_log=audit_log)
     verifier = VerifierServicer(books=books)
@@ -168,6 +174,7 @@ def _admin_port(
         settings.admin_address,
         (
             (ACCOUNT_SERVICE, partial(add_AccountServiceServicer_to_server, account), operators),
+            (HOLD_ADMIN_SERVICE, partial(add_HoldAdminServiceServicer_to_server, hold_admin), operators),
             (KEY_ADMIN_SERVICE, partial(add_KeyAdminServiceServicer_to_server, key_admin), operators),
             (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit), operators),
             (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier), operators),

@@ -132,6 +132,8 @@ class JobRecord:
     status: Status
     state: State | None
     """None: it has no work row."""
+    key_id: str
+    contract: str
     reserved_micros: int
     charged_micros: int
     refunded_micros: int
@@ -141,6 +143,11 @@ class JobRecord:
     """On record; billing may have made them already."""
     is_counted: bool
     """Whether its hour has a roll-up of usage."""
+
+
+SETTLE_ACTION = "job.settle"
+RECONCILE_ACTION = "job.reconcile"
+"""How audit entries call what is put right about one job, and about all."""
 
 
 class UsagePart(StrEnum):

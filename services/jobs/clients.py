@@ -73,6 +73,12 @@ class LedgerClient:
         funds = await self._stub.GetFunds(request, timeout=LOOK_UP_TIMEOUT_SECONDS)
         return funds.available_micros
 
+    async def find(self, hold_id: str) -> Hold | None:
+        """Returns a hold as it is."""
+        request = ledger_pb2.GetHoldsRequest(hold_ids=[hold_id])
+        answer = await self._stub.GetHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
+        return next(map(_parse_hold, answer.holds), None)
+
     async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
         """Makes the hold last so long from now, at least. Refuses with HOLD_EXPIRED."""
         request = ledger_pb2.ConfirmHoldRequest(hold_id=hold_id, lasts_seconds=lasts_seconds)

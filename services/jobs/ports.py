@@ -211,6 +211,30 @@ class Refunds(Protocol):
         """Counts a refund to its job and to usage, once."""
 
 
+class Repairs(Protocol):
+    """What is put right about jobs whose hold is not where it should be. Each change leaves an audit entry."""
+
+    async def give_up(self, job_id: str, *, failure: FailureCode, action: str, note: AuditNote) -> None:
+        """Moves an unfinished job to FAILING, whoever has it, and makes it due."""
+
+    async def hurry(self, job_id: str, *, action: str, note: AuditNote) -> None:
+        """Makes a job in STORED due at once."""
+
+    async def note(
+        self, subject_id: str, *, action: str, note: AuditNote, details: Mapping[str, object]
+    ) -> None:
+        """Puts on record what billing is about to be asked for."""
+
+    async def waive(self, job_id: str, *, action: str, note: AuditNote) -> None:
+        """Makes a completed job one that was charged nothing, in usage too. Repeating it changes nothing."""
+
+    async def refunds_of(self, job_id: str) -> list[Refund]:
+        """Returns the refunds that were counted to a job, oldest first."""
+
+    async def note_refund(self, refund: Refund, *, action: str, note: AuditNote) -> None:
+        """Counts a refund to its job that billing has made. Repeating it changes nothing."""
+
+
 class Audit(Protocol):
     """What operators did."""
 
@@ -245,6 +269,9 @@ class Ledger(Protocol):
 
         Refuses with CREDITS_INSUFFICIENT or SPEND_LIMIT_EXCEEDED.
         """
+
+    async def find(self, hold_id: str) -> Hold | None:
+        """Returns a hold as it is."""
 
     async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
         """Makes the hold last so long from now, at least. Refuses with HOLD_EXPIRED."""

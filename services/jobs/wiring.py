@@ -54,6 +54,7 @@ from services.jobs.domain import (
 from services.jobs.lanes import Lanes
 from services.jobs.moderation import load_profiles
 from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
 from services.jobs.operations.verify_jobs import verify_jobs
 from services.jobs.ports import Media, Prices, Providers, Work
@@ -99,6 +100,7 @@ from services.jobs.store.controls import SqlControls
 from services.jobs.store.jobs import SqlAnyJobs, SqlJobs
 from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.stages import SqlStages
 from services.jobs.store.verification import SqlRecords
 from services.jobs.store.waiting import SqlWaiting
@@ -225,6 +227,7 @@ def _admin_port(core: _Core, pool: Pool) -> Port:
         controls=SqlControls(pool),
         refunds=SqlRefunds(pool),
         ledger=core.ledger,
+        mender=_mender(core, pool),
         ring=partial(core.wakeups.ring, WORK_BELL),
     )
     audit = AuditServicer(audit=SqlAudit(pool))
@@ -259,6 +262,16 @@ async def _moderating(settings: JobsSettings) -> AsyncIterator[Moderate]:
             timeout_seconds=settings.moderation_timeout_seconds,
         )
         yield partial(moderate_prompt, profiles=profiles, moderator=moderator)
+
+
+def _mender(core: _Core, pool: Pool) -> Mender:
+    return Mender(
+        records=SqlRecords(pool),
+        holds=core.holds,
+        ledger=core.ledger,
+        repairs=SqlRepairs(pool),
+        ring=partial(core.wakeups.ring, WORK_BELL),
+    )
 
 
 def _canceller(core: _Core, pool: Pool, *, providers: Providers) -> Canceller:

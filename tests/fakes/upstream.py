@@ -1,6 +1,6 @@
 """A provider, a media store and a ledger that do what a test says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -107,7 +107,7 @@ class ScriptedMedia:
 
 @dataclass
 class MemoryLedger:
-    """Fulfils Ledger with the real one's rules: a hold is resolved once, and repeating a call changes nothing."""
+    """Fulfils Ledger and Holds with the real one's rules: a hold is resolved once, and repeating a call changes nothing."""
 
     state: dict[str, str] = field(default_factory=dict)
     amount: dict[str, int] = field(default_factory=dict)
@@ -117,6 +117,7 @@ class MemoryLedger:
     key_id: dict[str, str] = field(default_factory=dict)
     lasts_seconds: dict[str, int] = field(default_factory=dict)
     made_at: dict[str, datetime] = field(default_factory=dict)
+    owner: dict[str, Owner] = field(default_factory=dict)
     outage: Exception | None = None
 
     async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
@@ -124,6 +125,23 @@ class MemoryLedger:
         self.state.setdefault(hold_id, "provisional")
         self.amount.setdefault(hold_id, amount_micros)
         self.key_id.setdefault(hold_id, key_id)
+        self.made_at.setdefault(hold_id, utc_now())
+        self.owner.setdefault(hold_id, owner)
+        return self._hold(hold_id)
+
+    async def find(self, hold_id: str) -> Hold | None:
+        self._reachable()
+        return self._hold(hold_id) if hold_id in self.state else None
+
+    async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
+        self._reachable()
+        return [self._hold(hold_id) for hold_id in hold_ids if hold_id in self.state]
+
+    async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
+        return [self._hold(hold_id) for hold_id in sorted(self.state) if hold_id > after_id][:holds_max]
+
+    def _hold(self, hold_id: str) -> Hold:
+        owner = self.owner[hold_id]
         return Hold(
             hold_id=hold_id,
             account_id=owner.account_id,
@@ -132,7 +150,7 @@ class MemoryLedger:
             captured_micros=self.captured.get(hold_id, 0),
             refunded_micros=sum(amount for of, amount, _ in self.refunds.values() if of == hold_id),
             state=HoldState(self.state[hold_id]),
-            created_at=self.made_at.setdefault(hold_id, utc_now()),
+            created_at=self.made_at[hold_id],
         )
 
     async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
@@ -140,7 +158,7 @@ class MemoryLedger:
         self.lasts_seconds[hold_id] = lasts_seconds
 
     async def capture(self, hold_id: str, *, amount_micros: int) -> None:
-        assert amount_micros <= self.amount[hold_id]
+        assert amount_micros <= self.amount.get(hold_id, amount_micros)
         self._move(hold_id, "captured", lambda: self.captured.setdefault(hold_id, amount_micros))
 
     async def release(self, hold_id: str) -> None:
@@ -157,6 +175,8 @@ class MemoryLedger:
 
     def _move(self, hold_id: str, to: str, then: Callable[[], object]) -> None:
         self._reachable()
+        if hold_id not in self.state:
+            raise ServiceError(Reason.HOLD_NOT_FOUND, "There is no such hold.")
         state = self.state[hold_id]
         if state in {"captured", "released", "expired"} and state != to:
             raise ServiceError(Reason[f"HOLD_{state.upper()}"], f"The hold is {state}.")

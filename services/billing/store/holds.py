@@ -22,6 +22,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from services.billing.domain import (
     STANDING_TEST_MICROS,
+    AuditNote,
     Hold,
     HoldChange,
     HoldRefusal,
@@ -31,10 +32,11 @@ from services.billing.domain import (
     NewHold,
     Refund,
 )
-from services.billing.store.rows import OK, fetch
+from services.billing.store.audit import write_audit
+from services.billing.store.rows import OK, fetch, fetch_within
 from services.billing.tables import holds
 from services.common.batching import Batcher, answer_apart, succeeded
-from services.common.database import Pool, Query
+from services.common.database import Connection, Pool, Query
 from services.common.errors import Reason
 
 HOLDS_PER_BATCH_MAX = 100
@@ -99,6 +101,11 @@ _REFUND_HOLD = Query(
         ).table_valued(*_ANSWER_COLUMNS)
     )
 )
+_LOCK_BALANCE = Query(
+    select(func.lock_balances(func.array_agg(holds.c.account_id), func.array_agg(holds.c.environment))).where(
+        holds.c.hold_id == bindparam("of_hold_id")
+    )
+)
 _HOLDS = select(*(holds.c[name] for name in _HOLD_COLUMNS))
 _GET = Query(_HOLDS.where(holds.c.hold_id == func.any(_texts("hold_ids"))))
 _PAGE = Query(
@@ -161,6 +168,23 @@ class SqlHolds:
         [row] = await fetch(self._pool, _REFUND_HOLD, **vars(refund))
         return _answer(row)
 
+    async def give_back(self, hold_id: str, *, note: AuditNote) -> int | None:
+        """See Holds."""
+        async with self._pool.connection() as connection, connection.transaction():
+            # Of the balance, as before every movement: nobody else resolves or refunds the hold meanwhile.
+            await fetch_within(connection, _LOCK_BALANCE, of_hold_id=hold_id)
+            found = await fetch_within(connection, _GET, hold_ids=[hold_id])
+            if not found:
+                return None
+            hold = _hold(found[0])
+            given_back_micros = await _give_back(connection, hold, reason=note.reason)
+            if given_back_micros:
+                details = {"state": hold.state.value, "amount_micros": given_back_micros}
+                await write_audit(
+                    connection, note, action="hold.release", subject_id=hold_id, details=details
+                )
+            return given_back_micros
+
     async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
         """See Holds."""
         return [_hold(row) for row in await fetch(self._pool, _GET, hold_ids=list(hold_ids))]
@@ -200,6 +224,36 @@ class SqlHolds:
             lasts_seconds=[change.lasts_seconds for change in batch],
         )
         return _answers(rows)
+
+
+async def _give_back(connection: Connection, hold: Hold, *, reason: str) -> int:
+    """Gives back what a hold keeps, in the connection's transaction. Returns how many micro-credits."""
+    if hold.state is HoldState.CAPTURED:
+        left_micros = hold.captured_micros - hold.refunded_micros
+        if left_micros:
+            refund = Refund(
+                refund_id=f"return_{hold.hold_id}_{hold.refunded_micros}",
+                hold_id=hold.hold_id,
+                amount_micros=left_micros,
+                reason=reason,
+            )
+            await fetch_within(connection, _REFUND_HOLD, **vars(refund))
+        return left_micros
+    if hold.state in {HoldState.RELEASED, HoldState.EXPIRED}:
+        return 0
+    for state in (HoldState.RELEASED, HoldState.EXPIRED):
+        # One that is overdue can only expire.
+        [row] = await fetch_within(
+            connection,
+            _CHANGE_HOLDS,
+            hold_ids=[hold.hold_id],
+            states=[state.value],
+            captures=[0],
+            lasts_seconds=[0],
+        )
+        if row["outcome"] == OK:
+            break
+    return hold.amount_micros
 
 
 def _answers(rows: Sequence[dict[str, Any]]) -> list[Hold | HoldRefusal]:

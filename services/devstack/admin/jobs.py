@@ -7,7 +7,7 @@ from reelgate.admin.v1 import job_admin_service_pb2, job_admin_service_pb2_grpc
 
 from services.common.ids import new_id
 from services.devstack.admin.channel import open_admin_channel
-from services.devstack.admin.records import Note, Stalled, UnfinishedJob
+from services.devstack.admin.records import Note, SettledJob, Stalled, UnfinishedJob
 from services.devstack.admin.target import AdminTarget
 from services.devstack.admin.wire import to_note_message, to_record
 
@@ -41,6 +41,18 @@ async def fail_job(job_id: str, *, note: Note, jobs: AdminTarget) -> None:
             job_admin_service_pb2.FailJobRequest(job_id=job_id, audit=to_note_message(note)),
             wait_for_ready=True,
         )
+
+
+async def settle_job(job_id: str, *, outcome: str, note: Note, jobs: AdminTarget) -> SettledJob:
+    """Ends a job, and has its hold agree. Returns what that changed. Raises ServiceError."""
+    async with open_admin_channel(jobs) as channel:
+        settled = await job_admin_service_pb2_grpc.JobAdminServiceStub(channel).SettleJob(
+            job_admin_service_pb2.SettleJobRequest(
+                job_id=job_id, outcome=outcome, audit=to_note_message(note)
+            ),
+            wait_for_ready=True,
+        )
+    return to_record(SettledJob, settled, job_id=job_id)
 
 
 async def recheck_job(job_id: str, *, note: Note, jobs: AdminTarget) -> None:

@@ -206,3 +206,28 @@ class Finding:
     rule: str
     row: str
     detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettledJob:
+    """What an end by hand changed."""
+
+    job_id: str
+    job_before: str
+    job_after: str
+    hold_before: str | None
+    hold_after: str | None
+    given_back_micros: int
+    """Negative: so much was taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MendedJob:
+    """A job and its hold that did not agree, and what was done about it."""
+
+    job_id: str
+    place: str
+    holding: str
+    move: str
+    refusal: str
+    """Why it could not be done. Empty: it was."""

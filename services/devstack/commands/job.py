@@ -115,6 +115,39 @@ def fail_job(
         typer.echo(f"{job_id} is given up; its credits go back.")
 
 
+class Outcome(StrEnum):
+    """How a job is to end."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@app.command("settle")
+def settle_job(
+    job_id: JobId,
+    outcome: Annotated[Outcome, typer.Option("--as", help="How it is to end.")],
+    reason: Reason,
+    actor: Actor = None,
+    jobs: Jobs = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """End a job in whatever state it is, and have its credits agree. Tells what moved."""
+    from services.devstack.admin import jobs as admin
+
+    target = admin_target(jobs, service="jobs", root=data)
+    settled = asyncio.run(
+        admin.settle_job(job_id, outcome=outcome.value, note=note(actor, reason), jobs=target)
+    )
+    if as_json:
+        print_json(settled)
+        return
+    typer.echo(f"{job_id}: {settled.job_before} -> {settled.job_after}")
+    typer.echo(f"hold: {settled.hold_before or 'none'} -> {settled.hold_after or 'none'}")
+    moved = settled.given_back_micros
+    typer.echo(f"{show_credits(abs(moved))} credits were {'taken' if moved < 0 else 'given back'}.")
+
+
 @app.command("recheck")
 def recheck_job(
     job_id: JobId,

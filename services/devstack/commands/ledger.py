@@ -3,23 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
-from services.devstack.admin.records import Finding
+from services.devstack.admin.records import Finding, MendedJob
 from services.devstack.admin.target import AdminTarget
+from services.devstack.credit_amounts import show_credits
 from services.devstack.options import (
     DATA_DEFAULT,
+    Actor,
     AsJson,
     Billing,
     Data,
     Jobs,
+    Reason,
     admin_target,
     command_group,
+    note,
 )
-from services.devstack.printing import print_json_array
+from services.devstack.printing import print_json, print_json_array
 
-app = command_group("Check the books.")
+app = command_group("Check the books, and have them agree.")
 
 
 @dataclass
@@ -41,6 +46,65 @@ def verify_ledger(
     asyncio.run(_print_json(targets, tally) if as_json else _print_lines(targets, tally))
     if tally.finding_count:
         raise typer.Exit(1)
+
+
+@app.command("reconcile")
+def reconcile(
+    reason: Reason,
+    is_trial: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    actor: Actor = None,
+    jobs: Jobs = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Have all jobs and holds agree, as after one database was restored. Exits with 1 when something could not be done."""
+    from services.devstack.admin.ledger import reconcile as go_through
+
+    target = admin_target(jobs, service="jobs", root=data)
+    tally = _Tally()
+
+    async def mended() -> AsyncIterator[MendedJob]:
+        async for part in go_through(is_trial=is_trial, note=note(actor, reason), jobs=target):
+            tally.checked_count += part.checked_count
+            for job in part.jobs:
+                tally.finding_count += bool(job.refusal)
+                yield job
+
+    asyncio.run(_print_mended(mended(), tally, as_json=as_json))
+    if tally.finding_count:
+        raise typer.Exit(1)
+
+
+@app.command("release")
+def release_hold(
+    hold_id: Annotated[str, typer.Argument(metavar="HOLD", help="Identifier of the hold.")],
+    reason: Reason,
+    actor: Actor = None,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Give back what a hold keeps that no job needs: what is set aside, or what was taken and not refunded."""
+    from services.devstack.admin import ledger
+
+    target = admin_target(billing, service="billing", root=data)
+    micros = asyncio.run(ledger.release_hold(hold_id, note=note(actor, reason), billing=target))
+    if as_json:
+        print_json({"hold_id": hold_id, "given_back_micros": micros})
+    else:
+        typer.echo(f"{show_credits(micros)} credits of {hold_id} are given back.")
+
+
+async def _print_mended(jobs: AsyncIterator[MendedJob], tally: _Tally, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo('{"jobs": ', nl=False)
+        await print_json_array(jobs, end="")
+        typer.echo(f', "checked_count": {tally.checked_count}}}')
+        return
+    async for job in jobs:
+        refused = f": NOT DONE: {job.refusal}" if job.refusal else ""
+        typer.echo(f"{job.job_id}: {job.place}, {job.holding}: {job.move}{refused}")
+    typer.echo(f"{tally.checked_count:,} rows looked at.")
 
 
 async def _print_json(targets: Mapping[str, AdminTarget], tally: _Tally) -> None:

@@ -29,6 +29,7 @@ from services.jobs.domain import (
     State,
     Status,
 )
+from services.jobs.next_moves import kept_micros
 from services.jobs.ports import Holds, Records
 
 Rule = tuple[str, object, object]
@@ -36,17 +37,17 @@ Rule = tuple[str, object, object]
 
 _GIVEN_BACK = frozenset({HoldState.RELEASED, HoldState.EXPIRED})
 
-# A request that does not learn that its job was stored gives the hold back, and a hold that is not confirmed in time
-# expires: the job is pending then, and about to fail.
+# A request that does not learn that its job was stored gives the hold back: the job is pending then, and about to fail.
+# What was captured for a job that failed was refunded, or its amounts do not agree.
 _HOLD_STATES: dict[State | Status | None, frozenset[HoldState]] = {
     None: frozenset(HoldState),
     State.PENDING: UNRESOLVED | _GIVEN_BACK,
     State.SUBMITTING: frozenset({HoldState.CONFIRMED}),
     State.PROCESSING: frozenset({HoldState.CONFIRMED}),
     State.STORED: frozenset({HoldState.CONFIRMED, HoldState.CAPTURED}),
-    State.FAILING: UNRESOLVED | _GIVEN_BACK,
+    State.FAILING: frozenset(HoldState),
     Status.COMPLETED: frozenset({HoldState.CAPTURED}),
-    Status.FAILED: _GIVEN_BACK,
+    Status.FAILED: _GIVEN_BACK | {HoldState.CAPTURED},
 }
 _ENDED = (Status.COMPLETED, Status.FAILED)
 
@@ -113,8 +114,8 @@ async def _check_holds(after: Sequence[Any], *, rows_max: int, records: Records,
 
 
 async def _orphans(holds: Sequence[Hold], records: Records) -> list[Hold]:
-    """Returns the holds whose credits are kept for no job. One that is provisional may get its job yet, or expires."""
-    kept = [hold for hold in holds if hold.state in {HoldState.CONFIRMED, HoldState.CAPTURED}]
+    """Returns the holds whose credits are kept for no job. One that is provisional may get its job yet, or goes back."""
+    kept = [hold for hold in holds if kept_micros(hold) and hold.state is not HoldState.PROVISIONAL]
     known = {job.job_id for job in await records.get([hold.hold_id for hold in kept])}
     return [hold for hold in kept if hold.hold_id not in known]
 
@@ -140,15 +141,22 @@ def _own_rules(job: JobRecord) -> Iterator[Rule]:
 
 
 def _hold_rules(job: JobRecord, hold: Hold | None) -> Iterator[Rule]:
-    if hold is None:
-        yield "job_without_hold", "a hold", "no hold"
-        return
     has_ended = job.status in _ENDED
+    if hold is None:
+        is_needed = not has_ended or job.charged_micros > 0
+        yield "job_without_hold", "a hold", "no hold" if is_needed else "a hold"
+        return
     yield "job_hold_owner", f"{job.account_id} {job.environment}", f"{hold.account_id} {hold.environment}"
     yield "job_hold_amount", job.reserved_micros, hold.amount_micros
-    yield "job_charged", hold.captured_micros if has_ended else 0, job.charged_micros
+    is_free = has_ended and job.charged_micros == 0
+    taken_micros = kept_micros(hold) if is_free else hold.captured_micros
+    yield "job_charged", taken_micros if has_ended else 0, job.charged_micros
     states = _HOLD_STATES[job.status if has_ended else job.state]
+    if is_free:
+        states |= _GIVEN_BACK
     yield "job_hold_state", hold.state if hold.state in states else " or ".join(sorted(states)), hold.state
+    if is_free:
+        return
     refunded_max = job.returned_micros + job.refunds_waiting_micros
     expected = min(max(hold.refunded_micros, job.returned_micros), refunded_max)
     yield "job_hold_refunded", expected, hold.refunded_micros

@@ -7,7 +7,7 @@ from grpc.aio import ServicerContext
 from reelgate.admin.v1 import audit_pb2, job_admin_service_pb2, job_admin_service_pb2_grpc
 from typing_extensions import override
 
-from services.common.clock import rfc3339
+from services.common.clock import rfc3339, utc_now
 from services.common.tls.peers import acting
 from services.jobs.books import (
     AuditNote,
@@ -18,8 +18,11 @@ from services.jobs.domain import (
     State,
 )
 from services.jobs.operations.fail_job import fail_job
+from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.recheck_job import recheck_job
+from services.jobs.operations.reconcile import reconcile
 from services.jobs.operations.refund_job import refund_job
+from services.jobs.operations.settle_job import Outcome, settle_job
 from services.jobs.ports import Controls, Ledger, Refunds
 
 Context = ServicerContext[Any, Any]
@@ -31,11 +34,18 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
     """Single jobs, for operators."""
 
     def __init__(
-        self, *, controls: Controls, refunds: Refunds, ledger: Ledger, ring: Callable[[], None]
+        self,
+        *,
+        controls: Controls,
+        refunds: Refunds,
+        ledger: Ledger,
+        mender: Mender,
+        ring: Callable[[], None],
     ) -> None:
         self._controls = controls
         self._refunds = refunds
         self._ledger = ledger
+        self._mender = mender
         self._ring = ring
 
     @override
@@ -80,6 +90,35 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         )
         refund = await refund_job(wanted, refunds=self._refunds, ledger=self._ledger)
         return job_admin_service_pb2.RefundJobResponse(amount_micros=refund.amount_micros)
+
+    @override
+    async def SettleJob(
+        self, request: job_admin_service_pb2.SettleJobRequest, context: Context
+    ) -> job_admin_service_pb2.SettleJobResponse:
+        settled = await settle_job(
+            request.job_id,
+            outcome=Outcome(request.outcome),
+            note=_parse_note(request.audit),
+            mender=self._mender,
+        )
+        return job_admin_service_pb2.SettleJobResponse(**vars(settled))
+
+    @override
+    async def ReconcileHolds(
+        self, request: job_admin_service_pb2.ReconcileHoldsRequest, context: Context
+    ) -> job_admin_service_pb2.ReconcileHoldsResponse:
+        reconciled = await reconcile(
+            request.cursor or None,
+            is_trial=request.is_trial,
+            note=_parse_note(request.audit),
+            mender=self._mender,
+            clock=utc_now,
+        )
+        return job_admin_service_pb2.ReconcileHoldsResponse(
+            jobs=[job_admin_service_pb2.MendedJob(**vars(each)) for each in reconciled.mended],
+            checked_count=reconciled.checked_count,
+            next_cursor=reconciled.next_cursor,
+        )
 
 
 def _parse_note(note: audit_pb2.AuditNote) -> AuditNote:

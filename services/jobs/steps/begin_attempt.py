@@ -10,10 +10,11 @@ from services.jobs.domain import (
     Route,
 )
 from services.jobs.ports import Ledger, Work
+from services.jobs.steps.hold_again import REFUSALS, hold_again
 from services.jobs.steps.timing import HOLD_SECONDS, START_DEADLINE_SECONDS
 
 HOLD_GONE = (Reason.HOLD_EXPIRED, Reason.HOLD_RELEASED)
-"""Not confirmed in time, or given back by a request that did not learn that its job had been stored."""
+"""Nothing was done for too long, or it was given back by a request that did not learn that its job had been stored."""
 
 
 async def begin_attempt(
@@ -31,9 +32,25 @@ async def begin_attempt(
     if claim.admitted_seconds > START_DEADLINE_SECONDS:
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail="not started in time")
     try:
-        await ledger.confirm(claim.job.id, lasts_seconds=HOLD_SECONDS)
+        await _confirm(claim.job, ledger=ledger)
     except ServiceError as error:
-        if error.reason not in HOLD_GONE:
+        if error.reason not in {*HOLD_GONE, *REFUSALS}:
             raise
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=f"hold: {error.reason}")
     return await work.open_attempt(claim, route=choose_route(claim.job), token=new_token())
+
+
+async def _confirm(job: Job, *, ledger: Ledger) -> None:
+    """Makes sure that the job is paid for. Refuses as the ledger does."""
+    try:
+        await ledger.confirm(job.id, lasts_seconds=HOLD_SECONDS)
+    except ServiceError as error:
+        if error.reason is Reason.HOLD_CAPTURED:
+            # It was taken before this database was restored: the job is rendered again and charged nothing more.
+            return
+        if error.reason is not Reason.HOLD_NOT_FOUND:
+            raise
+        await hold_again(
+            job.id, owner=job.owner, key_id=job.key_id, amount_micros=job.reserved_micros, ledger=ledger
+        )
+        await ledger.confirm(job.id, lasts_seconds=HOLD_SECONDS)

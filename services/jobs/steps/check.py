@@ -11,7 +11,7 @@ from services.jobs.domain import (
 from services.jobs.ports import MayFetch, Media, Providers, RenderEvent, Work
 from services.jobs.steps.failures import failure_of
 from services.jobs.steps.keep_result import keep_result
-from services.jobs.steps.reach import attempt_of
+from services.jobs.steps.reach import provider_of
 from services.jobs.steps.timing import CHECK_TIMEOUT_SECONDS, RENDER_DEADLINE_SECONDS, check_seconds
 from services.upstream.contract import Done, Pending, Refused, UpstreamError
 
@@ -36,12 +36,13 @@ async def check(
 
     No answer is not a failure: the job is given up only when the provider says so, or at the very last deadline.
     """
-    attempt, provider = attempt_of(claim, providers)
-    assert attempt.task_id is not None
+    assert claim.attempt is not None
+    assert claim.attempt.task_id is not None
     try:
-        answer = await provider.check(attempt.task_id, timeout_seconds=CHECK_TIMEOUT_SECONDS)
+        provider = provider_of(claim.attempt, claim.job.owner.environment, providers)
+        answer = await provider.check(claim.attempt.task_id, timeout_seconds=CHECK_TIMEOUT_SECONDS)
     except UpstreamError as error:
-        log.warning("attempt=%s unanswered detail=%s", attempt.id, error.detail)
+        log.warning("attempt=%s unanswered detail=%s", claim.attempt.id, error.detail)
         answer = None
     if isinstance(answer, Done):
         if not may_fetch(claim):

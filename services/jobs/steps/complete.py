@@ -4,15 +4,17 @@ import logging
 from dataclasses import replace
 
 from services.common.clock import Clock
-from services.common.errors import ServiceError
+from services.common.errors import Reason, ServiceError
 from services.jobs.domain import (
     Claim,
     FailureCode,
+    Job,
     Status,
     charge_micros,
 )
 from services.jobs.ports import Ledger, Media, RenderEvent, ResultUnavailableError, Work
 from services.jobs.steps.begin_attempt import HOLD_GONE
+from services.jobs.steps.hold_again import REFUSALS, hold_again
 from services.jobs.steps.timing import retry_seconds
 
 log = logging.getLogger(__name__)
@@ -23,16 +25,16 @@ async def complete(
 ) -> Claim | None:
     """Charges what was delivered, gives the rest back, publishes the result and ends the job.
 
-    Once charged the job can only complete, so nothing is public whose job does not. When its hold is gone nothing can be charged any more, and the job is given up.
+    Once charged the job can only complete, so nothing is public whose job does not. When nothing can be charged any more
+    the job is given up. What was captured before is what it was charged.
     """
     job, attempt = claim.job, claim.attempt
     assert job.output is not None
     assert attempt is not None
-    amount = charge_micros(job, job.output.duration_seconds)
     try:
-        await ledger.capture(job.id, amount_micros=amount)
+        amount = await _captured(job, charge_micros(job, job.output.duration_seconds), ledger=ledger)
     except ServiceError as error:
-        if error.reason not in HOLD_GONE:
+        if error.reason not in {*HOLD_GONE, *REFUSALS}:
             raise
         log.error("job=%s reason=%s its result is there and cannot be charged", job.id, error.reason)  # noqa: TRY400
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=f"hold: {error.reason}")
@@ -51,3 +53,21 @@ async def complete(
     )
     await work.finish(claim, ended, event=render_event(job, ended, now))
     return None
+
+
+async def _captured(job: Job, amount_micros: int, *, ledger: Ledger) -> int:
+    """Takes an amount. Returns what is taken: another one if that was taken before. Refuses as the ledger does."""
+    try:
+        await ledger.capture(job.id, amount_micros=amount_micros)
+    except ServiceError as error:
+        if error.reason is Reason.HOLD_MISMATCH:
+            hold = await ledger.find(job.id)
+            assert hold is not None, "a captured hold is never deleted"
+            return hold.captured_micros
+        if error.reason is not Reason.HOLD_NOT_FOUND:
+            raise
+        await hold_again(
+            job.id, owner=job.owner, key_id=job.key_id, amount_micros=job.reserved_micros, ledger=ledger
+        )
+        await ledger.capture(job.id, amount_micros=amount_micros)
+    return amount_micros

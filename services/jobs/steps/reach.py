@@ -1,21 +1,15 @@
 """The one place where an attempt becomes a provider to call."""
 
-from services.jobs.domain import Attempt, Claim
+from services.jobs.domain import Attempt
 from services.jobs.ports import Providers
-from services.upstream.contract import Provider
+from services.upstream.contract import Provider, UpstreamError
 
 
-class UnreachableRouteError(Exception):
-    """An attempt names a provider that jobs of its environment must not reach. Nobody was called."""
+class UnreachableRouteError(UpstreamError):
+    """An attempt names a provider that jobs of its environment must not reach, or that was taken out of the settings.
 
-
-def attempt_of(claim: Claim, providers: Providers) -> tuple[Attempt, Provider]:
-    """Returns the attempt of a job and its provider, among those of the job's environment only.
-
-    Raises UnreachableRouteError.
+    Nobody was called.
     """
-    assert claim.attempt is not None
-    return claim.attempt, provider_of(claim.attempt, claim.job.owner.environment, providers)
 
 
 def provider_of(attempt: Attempt, environment: str, providers: Providers) -> Provider:

@@ -1,40 +1,53 @@
 """SUBMITTING, found by another lease than the one that opened the attempt: look first, never submit blindly."""
 
+import logging
+
 from services.common.clock import Clock
-from services.jobs.domain import Attempt, Claim
+from services.jobs.domain import Attempt, Claim, FailureCode
 from services.jobs.ports import Providers, RenderEvent, Work
 from services.jobs.steps.adopt import adopt
-from services.jobs.steps.reach import attempt_of
+from services.jobs.steps.reach import provider_of
 from services.jobs.steps.timing import (
     CHECK_TIMEOUT_SECONDS,
     FIND_TIMEOUT_SECONDS,
     LOOK_AGAIN_SECONDS,
+    RENDER_DEADLINE_SECONDS,
     SETTLE_SECONDS,
+    retry_seconds,
 )
 from services.upstream.contract import Provider, UpstreamError
+
+log = logging.getLogger(__name__)
 
 
 async def recover(
     claim: Claim, *, work: Work, providers: Providers, clock: Clock, render_event: RenderEvent
-) -> None:
+) -> Claim | None:
     """Adopts the task that the attempt may have started, as a callback named it or the provider lists it.
 
     A callback is believed only as far as the provider confirms it: whoever knows its token may name any task.
 
-    Only when the provider surely has no such task does the job go back to PENDING.
+    Only when the provider surely has no such task does the job go back to PENDING. When nobody can tell until the task
+    would surely be over, the job is given up.
     """
-    attempt, provider = attempt_of(claim, providers)
+    attempt = claim.attempt
+    assert attempt is not None
     try:
+        provider = provider_of(attempt, claim.job.owner.environment, providers)
         task_id = await _task_of(attempt, provider)
-    except UpstreamError:
-        await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
-        return
+    except UpstreamError as error:
+        log.warning("attempt=%s not looked for detail=%s", attempt.id, error.detail)
+        if claim.attempt_age_seconds > RENDER_DEADLINE_SECONDS:
+            return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=error.detail)
+        await work.postpone(claim, seconds=retry_seconds(claim.check_count), checked=True)
+        return None
     if task_id is not None:
         await adopt(claim, task_id, work=work, clock=clock, render_event=render_event)
     elif claim.attempt_age_seconds < SETTLE_SECONDS:
         await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
     else:
         await work.drop_attempt(claim, outcome="lost", detail="the provider has no such task", seconds=0)
+    return None
 
 
 async def _task_of(attempt: Attempt, provider: Provider) -> str | None:

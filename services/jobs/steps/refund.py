@@ -1,25 +1,21 @@
-"""FAILING to failed: give the credits back, then tell everybody in one commit."""
+"""FAILING to failed: give the credits back, whatever became of them, then tell everybody in one commit."""
 
 from dataclasses import replace
 
 from services.common.clock import Clock
-from services.common.errors import Reason, ServiceError
 from services.jobs.domain import (
     Claim,
     Status,
 )
 from services.jobs.ports import Ledger, RenderEvent, Work
+from services.jobs.steps.give_back import give_back
 
 
 async def refund(
     claim: Claim, *, work: Work, ledger: Ledger, clock: Clock, render_event: RenderEvent
 ) -> None:
-    """Releases the whole hold and ends the job. A hold that expired has been given back already."""
-    try:
-        await ledger.release(claim.job.id)
-    except ServiceError as error:
-        if error.reason is not Reason.HOLD_EXPIRED:
-            raise
+    """Gives all credits back and ends the job."""
+    await give_back(claim.job.id, ledger=ledger)
     job, now = claim.job, clock()
     ended = replace(job, status=Status.FAILED, refunded_micros=job.reserved_micros, ended_at=now)
     await work.finish(claim, ended, event=render_event(job, ended, now))

@@ -12,7 +12,7 @@ from services.jobs.domain import (
 from services.jobs.ports import Providers, RenderEvent, Work
 from services.jobs.steps.adopt import adopt
 from services.jobs.steps.failures import failure_of
-from services.jobs.steps.reach import attempt_of
+from services.jobs.steps.reach import UnreachableRouteError, provider_of
 from services.jobs.steps.timing import (
     BROKEN_WAIT_SECONDS,
     LOOK_AGAIN_SECONDS,
@@ -44,9 +44,11 @@ async def submit(
 
     When no usable answer comes the attempt stays as it is, and whoever claims the job next looks for the task.
     """
-    attempt, provider = attempt_of(claim, providers)
+    attempt = claim.attempt
+    assert attempt is not None
     assert attempt.lease_no == claim.lease_no, "only the lease that opened an attempt may submit it"
     try:
+        provider = provider_of(attempt, claim.job.owner.environment, providers)
         task_id = await provider.submit(
             order_of(claim.job, attempt),
             correlation_id=attempt.id,
@@ -58,7 +60,7 @@ async def submit(
     except BusyError as error:
         seconds = error.retry_after_seconds or retry_seconds(attempt.number)
         await work.drop_attempt(claim, outcome="busy", detail=error.detail, seconds=seconds)
-    except UnreachableError as error:
+    except (UnreachableError, UnreachableRouteError) as error:
         seconds = retry_seconds(attempt.number)
         await work.drop_attempt(claim, outcome="unreachable", detail=error.detail, seconds=seconds)
     except BrokenError as error:

@@ -57,7 +57,7 @@ _TAKE_DUE = Query(
     RETURNING refunds.refund_id, job_id, amount_micros, reason
     """)
 )
-_APPLY = Query(
+APPLY = Query(
     text("""
     WITH applied AS (
         UPDATE refunds SET applied_at = now() WHERE refund_id = :refund_id AND applied_at IS NULL
@@ -127,7 +127,7 @@ class SqlRefunds:
     async def apply(self, refund_id: str) -> None:
         """Counts a refund to its job and to usage, once."""
         async with self._pool.connection() as connection:
-            await _rows(connection, _APPLY, refund_id=refund_id)
+            await _rows(connection, APPLY, refund_id=refund_id)
 
 
 def _repeated(wanted: WantedRefund, known: Refund) -> Refund | RefundRefusal:

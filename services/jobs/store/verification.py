@@ -22,7 +22,7 @@ JOBS_RECOUNTED_MAX = 50_000
 
 # What belongs to a job is looked up for that job, whatever the planner believes to be cheaper.
 _RECORD = """
-    SELECT id AS job_id, account_id, environment, status, reserved_micros, charged_micros, refunded_micros,
+    SELECT id AS job_id, account_id, environment, status, key_id, contract, reserved_micros, charged_micros, refunded_micros,
         returned_micros, refunds_applied_micros, refunds_waiting_micros,
         (SELECT state FROM work WHERE work.job_id = id) AS state,
         (SELECT true FROM usage_hourly AS usage

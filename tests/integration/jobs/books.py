@@ -29,6 +29,8 @@ from services.jobs.domain import (
     Status,
     VideoInput,
 )
+from services.jobs.operations.mend_job import Mender
+from services.jobs.operations.reconcile import Mended, reconcile
 from services.jobs.operations.refund_job import refund_job
 from services.jobs.operations.verify_jobs import verify_jobs
 from services.jobs.steps.begin_attempt import begin_attempt
@@ -36,12 +38,14 @@ from services.jobs.steps.complete import complete
 from services.jobs.steps.refund import refund
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.verification import SqlRecords
 from services.jobs.store.work import SqlWork
 from tests.fakes.upstream import ScriptedMedia
 from tests.integration.billing.running import Billing, running_billing
 
 MICROS_PER_SECOND, SECONDS = 10, 5
+NOTE = AuditNote(actor="tests", reason="goodwill")
 RESERVED = MICROS_PER_SECOND * SECONDS
 LONG_SECONDS = 10**6
 WANTED = VideoInput(
@@ -166,9 +170,41 @@ class Books:
             refund_id=new_id("refund"),
             job_id=job_id,
             amount_micros=micros,
-            note=AuditNote(actor="tests", reason="goodwill"),
+            note=NOTE,
         )
         await refund_job(wanted, refunds=SqlRefunds(self.pool), ledger=self.ledger)
+
+    def mender(self) -> Mender:
+        return Mender(
+            records=SqlRecords(self.pool),
+            holds=self.holds,
+            ledger=self.ledger,
+            repairs=SqlRepairs(self.pool),
+            ring=lambda: None,
+        )
+
+    async def reconcile(self, *, is_trial: bool = False, rows_max: int = 3) -> list[Mended]:
+        """Goes through all pages. Returns what did not agree."""
+        mended: list[Mended] = []
+        cursor = None
+        while True:
+            page = await reconcile(
+                cursor,
+                is_trial=is_trial,
+                note=NOTE,
+                mender=self.mender(),
+                clock=utc_now,
+                rows_max=rows_max,
+            )
+            mended += page.mended
+            cursor = page.next_cursor
+            if cursor is None:
+                return mended
+
+    async def sql(self, statement: str) -> list[dict[str, Any]]:
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(statement.encode())
+            return await cursor.fetchall() if cursor.description else []
 
     async def verify(self, *, rows_max: int = 1_000) -> tuple[list[Finding], int]:
         """Goes through all pages. Returns what was found and how many rows were checked."""

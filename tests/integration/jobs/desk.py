@@ -30,6 +30,7 @@ from services.jobs.domain import (
     Route,
     Status,
 )
+from services.jobs.operations.mend_job import Mender
 from services.jobs.rpc.access import AUDIT_SERVICE, JOB_ADMIN_SERVICE
 from services.jobs.rpc.audit import AuditServicer
 from services.jobs.rpc.job_admin import JobAdminServicer
@@ -37,7 +38,9 @@ from services.jobs.steps.refund import refund
 from services.jobs.store.audit import SqlAudit
 from services.jobs.store.controls import SqlControls
 from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.rows import job_from_row
+from services.jobs.store.verification import SqlRecords
 from services.jobs.store.work import SqlWork
 from tests.fakes.upstream import MemoryLedger
 from tests.integration.jobs.conftest import a_job, store_jobs
@@ -124,6 +127,16 @@ class Desk:
             await self.work.finish(claim, ended, event=None)
         return claim
 
+    def mender(self) -> Mender:
+        """Returns what puts jobs and holds right here."""
+        return Mender(
+            records=SqlRecords(self.pool),
+            holds=self.ledger,
+            ledger=self.ledger,
+            repairs=SqlRepairs(self.pool),
+            ring=lambda: self.rung.append(True),
+        )
+
     async def end(self, claim: Claim) -> None:
         """Takes the last step of a job that fails."""
         await refund(
@@ -143,6 +156,7 @@ async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
         controls=SqlControls(pool),
         refunds=SqlRefunds(pool),
         ledger=made.ledger,
+        mender=made.mender(),
         ring=lambda: made.rung.append(True),
     )
     audit = AuditServicer(audit=SqlAudit(pool))

@@ -22,7 +22,7 @@ from services.jobs.domain import Claim, Route
 from services.jobs.ports import Providers
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.check import check
-from services.jobs.steps.reach import UnreachableRouteError
+from services.jobs.steps.reach import UnreachableRouteError, provider_of
 from services.jobs.steps.recover import recover
 from services.jobs.steps.submit import submit
 from services.jobs.store.work import SqlWork
@@ -145,13 +145,15 @@ async def test_a_test_job_whose_attempt_names_the_paid_provider_is_refused_and_n
     await store_jobs(jobs_pool, replace(a_job(), owner=replace(OWNER, environment="test")))
     [claim] = await work.claim(limit=1, lease_seconds=600)
     claim = await work.open_attempt(claim, route=Route(name="ark", upstream_model="m"), token="t")
+    attempt = claim.attempt
+    assert attempt is not None
     if step == "check":
-        assert claim.attempt is not None
-        claim = replace(claim, attempt=replace(claim.attempt, task_id="cgt-1"))
+        claim = replace(claim, attempt=replace(attempt, task_id="cgt-1"))
+
+    await _take(step, claim, work, providers)
 
     with pytest.raises(UnreachableRouteError, match="of environment test names route ark"):
-        await _take(step, claim, work, providers)
-
+        provider_of(attempt, "test", providers)
     assert (paid.orders, simulator.orders) == ([], [])
 
 

@@ -103,7 +103,7 @@ IN_JOBS: dict[str, tuple[Plan, str, str, str]] = {
     ),
 }
 IN_BILLING: dict[str, tuple[Plan, str, str, str]] = {
-    "a hold is gone": (FAILED, "DELETE FROM holds WHERE hold_id = '{job_id}'", "job_without_hold", JOB),
+    "a hold is gone": (COMPLETED, "DELETE FROM holds WHERE hold_id = '{job_id}'", "job_without_hold", JOB),
     "a hold is of another environment": (
         COMPLETED,
         "UPDATE holds SET environment = 'test' WHERE hold_id = '{job_id}'",
@@ -124,8 +124,8 @@ IN_BILLING: dict[str, tuple[Plan, str, str, str]] = {
     ),
     "a failed job's credits were kept": (
         FAILED,
-        "UPDATE holds SET state = 'captured' WHERE hold_id = '{job_id}'",
-        "job_hold_state",
+        "UPDATE holds SET state = 'captured', captured_micros = amount_micros WHERE hold_id = '{job_id}'",
+        "job_charged",
         JOB,
     ),
     "a hold expired under a running job": (

@@ -81,8 +81,8 @@ class World:
             **TELLING,
         )
 
-    async def recover(self, claim: Claim) -> None:
-        await recover(claim, work=self.work, providers={"live": {"ark": self.provider}}, **TELLING)
+    async def recover(self, claim: Claim) -> Claim | None:
+        return await recover(claim, work=self.work, providers={"live": {"ark": self.provider}}, **TELLING)
 
     async def check(self, claim: Claim) -> Claim | None:
         return await check(

@@ -34,6 +34,8 @@ JOB = JobRecord(
     environment="live",
     status=Status.PROCESSING,
     state=State.PROCESSING,
+    key_id="key_1",
+    contract="seedancee2",
     reserved_micros=50,
     charged_micros=0,
     refunded_micros=0,
@@ -104,7 +106,11 @@ async def test_a_refund_under_way_is_no_finding_and_one_that_nobody_knows_is() -
 
 
 async def test_a_hold_without_job_is_a_finding_unless_its_credits_go_back() -> None:
-    orphans = [replace(HOLD, hold_id=state.value, state=state) for state in HoldState]
+    orphans = [
+        replace(HOLD, hold_id=state.value, state=state, captured_micros=50 * (state is HoldState.CAPTURED))
+        for state in HoldState
+    ]
+    orphans.append(replace(CAPTURED, hold_id="refunded", refunded_micros=50))
 
     verified = await verify_jobs("holds/", records=ScriptedRecords([[]]), holds=ScriptedHolds([orphans]))
 

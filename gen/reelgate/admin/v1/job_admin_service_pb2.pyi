@@ -279,3 +279,154 @@ class RefundJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RefundJobResponse: _TypeAlias = RefundJobResponse  # noqa: Y015
+
+@_typing.final
+class SettleJobRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    outcome: _builtins.str
+    @_builtins.property
+    def audit(self) -> _audit_pb2.AuditNote: ...
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        audit: _audit_pb2.AuditNote | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "job_id", b"job_id", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleJobRequest: _TypeAlias = SettleJobRequest  # noqa: Y015
+
+@_typing.final
+class SettleJobResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_BEFORE_FIELD_NUMBER: _builtins.int
+    JOB_AFTER_FIELD_NUMBER: _builtins.int
+    HOLD_BEFORE_FIELD_NUMBER: _builtins.int
+    HOLD_AFTER_FIELD_NUMBER: _builtins.int
+    GIVEN_BACK_MICROS_FIELD_NUMBER: _builtins.int
+    job_before: _builtins.str
+    job_after: _builtins.str
+    hold_before: _builtins.str
+    hold_after: _builtins.str
+    given_back_micros: _builtins.int
+    def __init__(
+        self,
+        *,
+        job_before: _builtins.str = ...,
+        job_after: _builtins.str = ...,
+        hold_before: _builtins.str | None = ...,
+        hold_after: _builtins.str | None = ...,
+        given_back_micros: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hold_after", b"_hold_after", "_hold_before", b"_hold_before", "hold_after", b"hold_after", "hold_before", b"hold_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hold_after", b"_hold_after", "_hold_before", b"_hold_before", "given_back_micros", b"given_back_micros", "hold_after", b"hold_after", "hold_before", b"hold_before", "job_after", b"job_after", "job_before", b"job_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__hold_after: _TypeAlias = _typing.Literal["hold_after"]  # noqa: Y015
+    _WhichOneofArgType__hold_after: _TypeAlias = _typing.Literal["_hold_after", b"_hold_after"]  # noqa: Y015
+    _WhichOneofReturnType__hold_before: _TypeAlias = _typing.Literal["hold_before"]  # noqa: Y015
+    _WhichOneofArgType__hold_before: _TypeAlias = _typing.Literal["_hold_before", b"_hold_before"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hold_after) -> _WhichOneofReturnType__hold_after | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hold_before) -> _WhichOneofReturnType__hold_before | None: ...
+
+Global___SettleJobResponse: _TypeAlias = SettleJobResponse  # noqa: Y015
+
+@_typing.final
+class ReconcileHoldsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    IS_TRIAL_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    is_trial: _builtins.bool
+    @_builtins.property
+    def audit(self) -> _audit_pb2.AuditNote: ...
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str | None = ...,
+        is_trial: _builtins.bool = ...,
+        audit: _audit_pb2.AuditNote | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "audit", b"audit", "cursor", b"cursor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "audit", b"audit", "cursor", b"cursor", "is_trial", b"is_trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
+    _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
+
+Global___ReconcileHoldsRequest: _TypeAlias = ReconcileHoldsRequest  # noqa: Y015
+
+@_typing.final
+class ReconcileHoldsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    CHECKED_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    checked_count: _builtins.int
+    next_cursor: _builtins.str
+    @_builtins.property
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___MendedJob]: ...
+    def __init__(
+        self,
+        *,
+        jobs: _abc.Iterable[Global___MendedJob] | None = ...,
+        checked_count: _builtins.int = ...,
+        next_cursor: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "checked_count", b"checked_count", "jobs", b"jobs", "next_cursor", b"next_cursor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
+    _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
+
+Global___ReconcileHoldsResponse: _TypeAlias = ReconcileHoldsResponse  # noqa: Y015
+
+@_typing.final
+class MendedJob(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    HOLDING_FIELD_NUMBER: _builtins.int
+    MOVE_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    place: _builtins.str
+    holding: _builtins.str
+    move: _builtins.str
+    refusal: _builtins.str
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        place: _builtins.str = ...,
+        holding: _builtins.str = ...,
+        move: _builtins.str = ...,
+        refusal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holding", b"holding", "job_id", b"job_id", "move", b"move", "place", b"place", "refusal", b"refusal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MendedJob: _TypeAlias = MendedJob  # noqa: Y015

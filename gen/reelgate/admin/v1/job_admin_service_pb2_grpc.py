@@ -44,6 +44,16 @@ class JobAdminServiceStub:
                 request_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.FailJobRequest.SerializeToString,
                 response_deserializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.FailJobResponse.FromString,
                 _registered_method=True)
+        self.SettleJob = channel.unary_unary(
+                '/reelgate.admin.v1.JobAdminService/SettleJob',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.SettleJobRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.SettleJobResponse.FromString,
+                _registered_method=True)
+        self.ReconcileHolds = channel.unary_unary(
+                '/reelgate.admin.v1.JobAdminService/ReconcileHolds',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ReconcileHoldsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ReconcileHoldsResponse.FromString,
+                _registered_method=True)
         self.RecheckJob = channel.unary_unary(
                 '/reelgate.admin.v1.JobAdminService/RecheckJob',
                 request_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.RecheckJobRequest.SerializeToString,
@@ -66,6 +76,18 @@ class JobAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FailJob(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleJob(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReconcileHolds(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,6 +117,16 @@ def add_JobAdminServiceServicer_to_server(servicer, server):
                     servicer.FailJob,
                     request_deserializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.FailJobRequest.FromString,
                     response_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.FailJobResponse.SerializeToString,
+            ),
+            'SettleJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleJob,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.SettleJobRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.SettleJobResponse.SerializeToString,
+            ),
+            'ReconcileHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReconcileHolds,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ReconcileHoldsRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ReconcileHoldsResponse.SerializeToString,
             ),
             'RecheckJob': grpc.unary_unary_rpc_method_handler(
                     servicer.RecheckJob,
@@ -161,6 +193,60 @@ class JobAdminService:
             '/reelgate.admin.v1.JobAdminService/FailJob',
             reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.FailJobRequest.SerializeToString,
             reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.FailJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.JobAdminService/SettleJob',
+            reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.SettleJobRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.SettleJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReconcileHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.JobAdminService/ReconcileHolds',
+            reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ReconcileHoldsRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ReconcileHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

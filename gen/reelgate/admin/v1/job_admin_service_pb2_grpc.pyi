@@ -33,6 +33,8 @@ class JobAdminServiceStub:
     def __new__(cls, channel: _aio.Channel) -> JobAdminServiceAsyncStub: ...
     ListUnfinishedJobs: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.ListUnfinishedJobsRequest, _job_admin_service_pb2.ListUnfinishedJobsResponse]
     FailJob: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.FailJobRequest, _job_admin_service_pb2.FailJobResponse]
+    SettleJob: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.SettleJobRequest, _job_admin_service_pb2.SettleJobResponse]
+    ReconcileHolds: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.ReconcileHoldsRequest, _job_admin_service_pb2.ReconcileHoldsResponse]
     RecheckJob: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.RecheckJobRequest, _job_admin_service_pb2.RecheckJobResponse]
     RefundJob: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.RefundJobRequest, _job_admin_service_pb2.RefundJobResponse]
 
@@ -41,6 +43,8 @@ class JobAdminServiceAsyncStub(JobAdminServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListUnfinishedJobs: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.ListUnfinishedJobsRequest, _job_admin_service_pb2.ListUnfinishedJobsResponse]  # type: ignore[assignment]
     FailJob: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.FailJobRequest, _job_admin_service_pb2.FailJobResponse]  # type: ignore[assignment]
+    SettleJob: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.SettleJobRequest, _job_admin_service_pb2.SettleJobResponse]  # type: ignore[assignment]
+    ReconcileHolds: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.ReconcileHoldsRequest, _job_admin_service_pb2.ReconcileHoldsResponse]  # type: ignore[assignment]
     RecheckJob: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.RecheckJobRequest, _job_admin_service_pb2.RecheckJobResponse]  # type: ignore[assignment]
     RefundJob: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.RefundJobRequest, _job_admin_service_pb2.RefundJobResponse]  # type: ignore[assignment]
 
@@ -58,6 +62,20 @@ class JobAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_admin_service_pb2.FailJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_admin_service_pb2.FailJobResponse, _abc.Awaitable[_job_admin_service_pb2.FailJobResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SettleJob(
+        self,
+        request: _job_admin_service_pb2.SettleJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_admin_service_pb2.SettleJobResponse, _abc.Awaitable[_job_admin_service_pb2.SettleJobResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ReconcileHolds(
+        self,
+        request: _job_admin_service_pb2.ReconcileHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_admin_service_pb2.ReconcileHoldsResponse, _abc.Awaitable[_job_admin_service_pb2.ReconcileHoldsResponse]]: ...
 
     @_abc_1.abstractmethod
     def RecheckJob(

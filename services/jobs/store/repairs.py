@@ -1,0 +1,161 @@
+"""What is put right about jobs whose hold is not where it should be, in SQL. Each leaves an audit entry in its commit."""
+
+from collections.abc import Mapping
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import text
+
+from services.common.database import Pool, Query
+from services.jobs.books import AuditNote, Refund
+from services.jobs.domain import FailureCode
+from services.jobs.store.claims import GOT_ON
+from services.jobs.store.refunds import APPLY
+
+# An unfinished job that lost its work is one that nobody moves.
+_RESTORE_WORK = Query(
+    text("""
+    INSERT INTO work (job_id, state, account_id, environment, key_id)
+    SELECT id, 'pending', account_id, environment, key_id FROM jobs
+    WHERE id = :job_id AND status IN ('pending', 'processing')
+    ON CONFLICT DO NOTHING
+    """)
+)
+
+# Whoever is at work on the job finds that it is no longer theirs and changes nothing.
+_GIVE_UP = Query(
+    text(f"""
+    WITH known AS (
+        SELECT job_id, state FROM work WHERE job_id = :job_id FOR UPDATE
+    ), taken AS (
+        UPDATE work SET state = 'failing', state_since = now(), {GOT_ON}, due_at = now(),
+            lease_no = lease_no + 1, lease_until = '-infinity'
+        FROM known WHERE work.job_id = known.job_id
+    ), closed AS (
+        UPDATE attempts SET outcome = 'failed', detail = 'operator', closed_at = now()
+        FROM known WHERE attempts.job_id = known.job_id AND outcome IS NULL
+    ), named AS (
+        UPDATE jobs SET failure = coalesce(failure, :failure) FROM known WHERE id = known.job_id
+    )
+    INSERT INTO audit (actor, action, subject_id, reason, details)
+    SELECT :actor, :action, job_id, :reason, jsonb_build_object('state', state, 'move', 'give_up') FROM known
+    """)  # noqa: S608
+)
+
+_HURRY = Query(
+    text(f"""
+    WITH hurried AS (
+        UPDATE work SET due_at = now(), wake_no = wake_no + 1, {GOT_ON}
+        WHERE job_id = :job_id AND state = 'stored'
+        RETURNING job_id
+    )
+    INSERT INTO audit (actor, action, subject_id, reason, details)
+    SELECT :actor, :action, job_id, :reason, jsonb_build_object('state', 'stored', 'move', 'complete') FROM hurried
+    """)  # noqa: S608
+)
+
+_NOTE = Query(
+    text("""
+    INSERT INTO audit (actor, action, subject_id, reason, details)
+    VALUES (:actor, :action, :subject_id, :reason, :details)
+    """)
+)
+
+# What was refunded of it before goes back with the rest, so it is no refund any more; its audit entry stays.
+_WAIVE = Query(
+    text("""
+    WITH waived AS (
+        SELECT id, charged_micros, returned_micros FROM jobs
+        WHERE id = :job_id AND status = 'completed' AND charged_micros > 0
+        FOR NO KEY UPDATE
+    ), forgotten AS (
+        DELETE FROM refunds USING waived WHERE refunds.job_id = waived.id
+    ), changed AS (
+        UPDATE jobs SET charged_micros = 0, returned_micros = 0, refunded_micros = reserved_micros
+        FROM waived WHERE jobs.id = waived.id
+        RETURNING account_id, environment, model, created_at, waived.charged_micros - waived.returned_micros AS micros
+    ), day_counted AS (
+        UPDATE usage_daily AS usage SET refunded_micros = usage.refunded_micros + micros
+        FROM changed
+        WHERE (usage.account_id, usage.environment, usage.model)
+                = (changed.account_id, changed.environment, changed.model)
+            AND day = CAST(created_at AT TIME ZONE 'UTC' AS date)
+    ), hour_counted AS (
+        UPDATE usage_hourly AS usage SET refunded_micros = usage.refunded_micros + micros
+        FROM changed
+        WHERE (usage.account_id, usage.environment, usage.model)
+                = (changed.account_id, changed.environment, changed.model)
+            AND hour = date_trunc('hour', created_at, 'UTC')
+    )
+    INSERT INTO audit (actor, action, subject_id, reason, details)
+    SELECT :actor, :action, id, :reason, jsonb_build_object('move', 'waive', 'charged_micros', charged_micros,
+        'returned_micros', returned_micros) FROM waived
+    """)
+)
+
+_REFUNDS = Query(
+    text("""
+    SELECT refund_id, job_id, amount_micros, reason FROM refunds
+    WHERE job_id = :job_id AND applied_at IS NOT NULL ORDER BY created_at
+    """)
+)
+
+_NOTE_REFUND = Query(
+    text("""
+    INSERT INTO refunds (refund_id, job_id, amount_micros, actor, reason, due_at)
+    VALUES (:refund_id, :job_id, :amount_micros, :actor, :reason, now()) ON CONFLICT DO NOTHING
+    """)
+)
+
+
+class SqlRepairs:
+    """The port Repairs, on PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def give_up(self, job_id: str, *, failure: FailureCode, action: str, note: AuditNote) -> None:
+        """Moves an unfinished job to FAILING, whoever has it, and makes it due."""
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(_RESTORE_WORK.sql, _RESTORE_WORK.bind(job_id=job_id))
+            bound = _GIVE_UP.bind(job_id=job_id, failure=failure.value, action=action, **vars(note))
+            await connection.execute(_GIVE_UP.sql, bound)
+
+    async def hurry(self, job_id: str, *, action: str, note: AuditNote) -> None:
+        """Makes a job in STORED due at once."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_HURRY.sql, _HURRY.bind(job_id=job_id, action=action, **vars(note)))
+
+    async def note(
+        self, subject_id: str, *, action: str, note: AuditNote, details: Mapping[str, object]
+    ) -> None:
+        """Puts on record what billing is about to be asked for."""
+        values = {"subject_id": subject_id, "action": action, "details": Jsonb(dict(details))}
+        async with self._pool.connection() as connection:
+            await connection.execute(_NOTE.sql, _NOTE.bind(**values, **vars(note)))
+
+    async def waive(self, job_id: str, *, action: str, note: AuditNote) -> None:
+        """Makes a completed job one that was charged nothing, in usage too. Repeating it changes nothing."""
+        async with self._pool.connection() as connection:
+            bound = _WAIVE.bind(job_id=job_id, action=action, **vars(note))
+            await connection.execute(_WAIVE.sql, bound)
+
+    async def refunds_of(self, job_id: str) -> list[Refund]:
+        """Returns the refunds that were counted to a job, oldest first."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_REFUNDS.sql, _REFUNDS.bind(job_id=job_id))).fetchall()
+        return [Refund(**row) for row in rows]
+
+    async def note_refund(self, refund: Refund, *, action: str, note: AuditNote) -> None:
+        """Counts a refund to its job that billing has made. Repeating it changes nothing."""
+        async with self._pool.connection() as connection, connection.transaction():
+            bound = _NOTE_REFUND.bind(
+                refund_id=refund.refund_id,
+                job_id=refund.job_id,
+                amount_micros=refund.amount_micros,
+                **vars(note),
+            )
+            await connection.execute(_NOTE_REFUND.sql, bound)
+            await connection.execute(APPLY.sql, APPLY.bind(refund_id=refund.refund_id))
+            details = Jsonb({"move": "note_refund", "amount_micros": refund.amount_micros})
+            noted = _NOTE.bind(subject_id=refund.job_id, action=action, details=details, **vars(note))
+            await connection.execute(_NOTE.sql, noted)
