@@ -1,12 +1,11 @@
 """Ports that no customer reaches: other services call there, and operators. Who is not on a list is refused."""
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 
 from services.common.boundary import Layer, errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.serve import AddServicer, Port
-from services.common.settings import ServiceSettings, SettingsError
+from services.common.settings import ServiceSettings, SettingsError, is_loopback
 from services.common.tls.files import TlsError, TlsFolder
 from services.common.tls.peers import admitted
 from services.common.validation import validated
@@ -54,7 +53,7 @@ def _check_waived(settings: ServiceSettings, addresses: Sequence[str]) -> None:
     if settings.tls_folder is not None:
         raise SettingsError("PLAINTEXT_INTERNAL: does not go together with TLS_FOLDER; give one of them")
     for address in addresses:
-        if not _is_loopback(address):
+        if not is_loopback(address):
             raise SettingsError(
                 f"PLAINTEXT_INTERNAL: holds on loopback only, and {address} is not there; give TLS_FOLDER instead"
             )
@@ -64,11 +63,3 @@ def _layers(access: Mapping[str, tuple[str, ...]] | None) -> tuple[Layer, ...]:
     if access is None:
         return (logged, errors_mapped, bounded, validated)
     return (logged, errors_mapped, admitted(access), bounded, validated)
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0]
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,10 +1,12 @@
 """Settings come from the environment, once, at start. All problems are told together."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -78,6 +80,25 @@ class ServiceSettings(Settings):
     def key_forms(self) -> KeyForms:
         """What tells keys of ours from forged ones."""
         return KeyForms([secret.get_secret_value() for secret in self.key_checksum_secrets])
+
+
+def is_loopback(address: str) -> bool:
+    """Tells whether only this machine reaches `host:port`."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _on_loopback(address: str) -> str:
+    if not is_loopback(address):
+        raise ValueError("must be on loopback, because whoever reaches it is obeyed")
+    return address
+
+
+ON_LOOPBACK = AfterValidator(_on_loopback)
+"""Refuses an address that others than this machine reach."""
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -3,7 +3,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from services.common.settings import Settings
+from services.common.settings import ON_LOOPBACK, Settings
 
 PREFIX: Final = "EDGE_"
 DESCRIPTOR: Final = Path(__file__).parents[2] / "gen" / "reelgate.binpb"
@@ -49,8 +49,8 @@ class EdgeSettings(Settings):
     proxy_protocol: bool = False
     """Whether a balancer says in PROXY protocol, version 1 or 2, whose each connection is. Connections that do not begin
     with it are closed, so only the balancer may reach the edge then."""
-    admin_address: Address = "127.0.0.1:9901"
-    """Envoy's own pages, without any protection: keep it on loopback."""
+    admin_address: Annotated[Address, ON_LOOPBACK] = "127.0.0.1:9901"
+    """Envoy's own pages, without any protection: on loopback only."""
     jobs_targets: Targets = ("jobs:7001",)
     """Public ports of jobs, one per process: Envoy balances over endpoints, not over a shared port."""
     billing_targets: Targets = ("billing:7001",)
