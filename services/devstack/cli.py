@@ -1,5 +1,6 @@
 """The `reelgate` command."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -53,6 +54,7 @@ def reelgate(tls: Tls = None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command. Exits with 0 when it is done, 1 when it is refused or fails, 2 when it is not understood."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # what people need to know is told by an error of ours
     try:
         app(args=arguments)
     except (ServiceError, StackError, OSError) as error:

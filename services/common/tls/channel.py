@@ -24,7 +24,7 @@ MakeChannel = Callable[[TlsFiles], grpc.aio.Channel]
 
 
 class RenewedChannel:
-    """What stubs need of a channel: unary calls, each on the newest one."""
+    """What stubs need of a channel: each call goes to the newest one."""
 
     def __init__(self, make: MakeChannel, folder: TlsFolder) -> None:
         self._make = make
@@ -35,11 +35,17 @@ class RenewedChannel:
 
     def unary_unary(self, method: str, *coders: Any, **options: Any) -> Callable[..., Any]:
         """Returns what calls a method."""
+        return self._newest("unary_unary", method, *coders, **options)
 
+    def unary_stream(self, method: str, *coders: Any, **options: Any) -> Callable[..., Any]:
+        """Returns what calls a method that answers with a stream."""
+        return self._newest("unary_stream", method, *coders, **options)
+
+    def _newest(self, kind: str, method: str, *coders: Any, **options: Any) -> Callable[..., Any]:
         def call(*arguments: Any, **details: Any) -> Any:
             current = self._methods.get(method)
             if current is None:
-                current = self._methods[method] = self._channel.unary_unary(method, *coders, **options)
+                current = self._methods[method] = getattr(self._channel, kind)(method, *coders, **options)
             return current(*arguments, **details)
 
         return call

@@ -1,11 +1,15 @@
 """The local stack runs with certificates of its own, and its commands show the operator's."""
 
 import asyncio
+import shutil
+from pathlib import Path
 
 import grpc
 import pytest
 from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc
 
+from services.common.clock import utc_now
+from services.devstack.certificates import ensure_certificates
 from services.devstack.folder import StackFolder
 from tests.e2e.local_stack import Stack
 
@@ -28,6 +32,21 @@ def test_a_folder_without_a_certificate_is_named(stack: Stack) -> None:
 
     assert done.returncode == 1
     assert f"cannot read {stack.folder / 'nowhere' / 'tls.crt'}" in done.stderr
+
+
+@pytest.mark.parametrize("trusted", ["their own authority", "the stack's"])
+def test_a_certificate_of_another_authority_is_refused_without_waiting(
+    stack: Stack, tmp_path: Path, trusted: str
+) -> None:
+    ensure_certificates(tmp_path, now=utc_now())
+    if trusted == "the stack's":
+        shutil.copy(StackFolder(stack.folder).operator_tls / "ca.crt", tmp_path / "operator")
+
+    done = stack.run("--tls", str(tmp_path / "operator"), "account", "list")
+
+    assert done.returncode == 1
+    assert "do not trust each other" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_audit_names_the_operators_certificate_and_who_they_said_they_were(stack: Stack) -> None:
