@@ -9,6 +9,7 @@ import psutil
 from tests.bench.api import measure_api
 from tests.bench.ledger import measure_ledger
 from tests.bench.limits import measure_limits
+from tests.bench.mutual_tls import measure_mutual_tls
 from tests.bench.report import Row, publish
 from tests.bench.usage import measure_usage
 from tests.bench.waiting import measure_waiting
@@ -39,6 +40,7 @@ def main() -> None:
         rows += asyncio.run(measure_api(stack, account))
         rows += asyncio.run(measure_walk(stack, account))
         rows += asyncio.run(measure_ledger(stack))
+        rows += asyncio.run(measure_mutual_tls(stack, account))
         rows += asyncio.run(measure_webhooks(stack))
         rows += asyncio.run(measure_usage(stack))
         rows += asyncio.run(measure_waiting(stack))

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+
+import psutil
 
 from services.common.migrate import migrate
 from services.devstack.folder import StackFolder
@@ -26,8 +28,13 @@ async def open_edge(status: dict[str, Any], jobs_target: str) -> AsyncIterator[s
         yield edge.address
 
 
-async def start_api(opened: AsyncExitStack, stack: Stack, *, database: str) -> tuple[str, str]:
-    """Starts a jobs api process, without a worker, on a database of its own. Returns its address and database."""
+async def start_api(
+    opened: AsyncExitStack, stack: Stack, *, database: str, changes: Mapping[str, str] | None = None
+) -> tuple[str, str]:
+    """Starts a jobs api process, without a worker, on a database of its own. Returns its address and database.
+
+    It calls the stack's billing, with a certificate, unless `changes` gives other settings for both.
+    """
     status = stack.status()
     cluster = await asyncio.to_thread(stack.cluster)
     await asyncio.to_thread(cluster.ensure_database, database)
@@ -37,19 +44,25 @@ async def start_api(opened: AsyncExitStack, stack: Stack, *, database: str) -> t
     settings = {
         "JOBS_DATABASE_URL": url,
         "JOBS_KEY_CHECKSUM_SECRETS_FILE": str(StackFolder(stack.folder).key_checksum_secrets),
-        "JOBS_TLS_FOLDER": str(StackFolder(stack.folder).tls / "jobs"),
         "JOBS_PUBLIC_ADDRESS": address,
         "JOBS_ADMIN_ADDRESS": "127.0.0.1:0",
         "JOBS_HEALTH_ADDRESS": "127.0.0.1:0",
-        "JOBS_BILLING_TARGET": status["grpc"]["billing"]["internal"],
         "JOBS_WEBHOOKS_TARGET": status["grpc"]["webhooks"]["internal"],
         "JOBS_MEDIA_STORE_URL": "unused",
         "JOBS_MEDIA_BASE_URL": "http://unused.example",
         "JOBS_SIMULATOR_BASE_URL": "http://unused.example",
         "JOBS_SIMULATOR_API_KEY": "unused",
+        **(changes or _of_the_stack(stack)),
     }
     await start(opened, "services.jobs", "api", environment=settings)
     return address, url
+
+
+def _of_the_stack(stack: Stack) -> dict[str, str]:
+    return {
+        "JOBS_BILLING_TARGET": stack.status()["grpc"]["billing"]["internal"],
+        "JOBS_TLS_FOLDER": str(StackFolder(stack.folder).tls / "jobs"),
+    }
 
 
 async def start(
@@ -73,3 +86,16 @@ async def start(
 
     opened.push_async_callback(stop)
     return process
+
+
+def process_at(address: str) -> psutil.Process:
+    """Returns the process of ours that listens at `host:port`."""
+    port = int(address.rpartition(":")[2])
+    return next(
+        child
+        for child in psutil.Process().children()
+        if any(
+            each.laddr.port == port and each.status == psutil.CONN_LISTEN
+            for each in child.net_connections("tcp")
+        )
+    )

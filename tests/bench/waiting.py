@@ -5,12 +5,11 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-import psutil
 import psycopg
 
 from services.common.wakeup import Wakeups, open_wakeups
 from tests.bench.load import request
-from tests.bench.processes import open_edge, start_api
+from tests.bench.processes import open_edge, process_at, start_api
 from tests.bench.report import Row
 from tests.e2e.local_stack import Account, Stack
 
@@ -78,7 +77,7 @@ async def measure_waiting(stack: Stack) -> list[Row]:
         await asyncio.to_thread(_fill, database_url, accounts)
         edge = await opened.enter_async_context(open_edge(status, api))
         wakeups = await opened.enter_async_context(open_wakeups(database_url, (), topics=(TOPIC,)))
-        process = _process_at(api)
+        process = process_at(api)
         await _polled(edge, accounts)
         before = process.memory_info().rss
         waiters = await _waiting(edge, accounts)
@@ -104,18 +103,6 @@ def _fill(database_url: str, accounts: Sequence[Account]) -> None:
         owners = [account.account_id for account in accounts]
         connection.execute(FILL, {"accounts": owners, "count": WAITERS})
         connection.execute("VACUUM ANALYZE")
-
-
-def _process_at(address: str) -> psutil.Process:
-    port = int(address.rpartition(":")[2])
-    return next(
-        child
-        for child in psutil.Process().children()
-        if any(
-            each.laddr.port == port and each.status == psutil.CONN_LISTEN
-            for each in child.net_connections("tcp")
-        )
-    )
 
 
 def _request(accounts: Sequence[Account], number: int, query: str) -> bytes:
