@@ -32,9 +32,9 @@ def bounded(_method: str, inside: Behavior) -> Behavior:
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
         if isinstance(request, Unreadable):
             raise ServiceError(Reason.INVALID_FIELD, request.why)
-        _refuse_padded(request)
         for name, sent in _objects(request, ""):
             refuse_large(name, sent)
+        _refuse_padded(request)
         return await inside(request, context)
 
     return call

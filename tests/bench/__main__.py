@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from tests.bench.api import measure_api
+from tests.bench.hostile import measure_hostile
 from tests.bench.ledger import measure_ledger
 from tests.bench.limits import measure_limits
 from tests.bench.mutual_tls import measure_mutual_tls
@@ -45,6 +46,7 @@ def main() -> None:
         rows += asyncio.run(measure_usage(stack))
         rows += asyncio.run(measure_waiting(stack))
         rows += asyncio.run(measure_limits(stack))
+        rows += asyncio.run(measure_hostile(stack))
     took = time.monotonic() - started
     rows.append(Row(name="the whole bench, s", measured=took, goal=540, better="lower"))
     publish(rows, file=REPORT)
