@@ -13,6 +13,7 @@ from services.common.egress import ForbiddenUrlError
 BYTE_COUNT_MAX: Final = 30_000_000
 TOTAL_BYTE_COUNT_MAX: Final = 64 * 2**20
 SIDE_MAX_PIXELS: Final = 6_000
+KEPT_SIDE_MAX_PIXELS: Final = 2_048
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 FETCH_TIMEOUT: Final = ClientTimeout(total=15)
 CHUNK_BYTES: Final = 65_536
@@ -43,14 +44,17 @@ async def fetch_images(session: ClientSession, urls: Sequence[str]) -> list[byte
 
 
 def open_image(file: bytes, *, position: int) -> Image.Image:
-    """The picture in a file, upright and without transparency. Raises BadImageError."""
+    """The picture in a file, upright, without transparency and no larger than anything made of it. Raises BadImageError."""
     try:
         image = Image.open(io.BytesIO(file), formats=FORMATS)
         if max(image.size) > SIDE_MAX_PIXELS:
             raise BadImageError(f"image {position} is larger than {SIDE_MAX_PIXELS} pixels.")
-        return ImageOps.exif_transpose(image).convert("RGB")
+        picture = ImageOps.exif_transpose(image).convert("RGB")
+        # Tiny files may hold huge pictures, and a task has many: only one at a time is there in full size.
+        picture.thumbnail((KEPT_SIDE_MAX_PIXELS, KEPT_SIDE_MAX_PIXELS))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadImageError(f"image {position} is not a readable image.") from error
+    return picture
 
 
 def _decode(url: str) -> bytes:
