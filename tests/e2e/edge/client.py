@@ -44,6 +44,17 @@ async def wait_for_status(edge: RunningEdge, path: str, status: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def logged(edge: RunningEdge, part: str) -> dict[str, Any]:
+    """Returns the first line of the access log that holds `part`, such as a request id. Raises TimeoutError."""
+    async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+        while True:
+            for line in edge.log.read_text().splitlines():
+                if part in line:
+                    found: dict[str, Any] = json.loads(line)
+                    return found
+            await asyncio.sleep(0.1)
+
+
 async def exchange(edge: RunningEdge, request: bytes) -> Answer:
     """Sends bytes on a connection of their own and returns the one answer."""
     return await exchange_with(edge.address, request)

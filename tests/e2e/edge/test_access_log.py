@@ -1,32 +1,18 @@
 """The access log names routes. What a path, a query, a header or a body holds is a secret or somebody's data."""
 
-import asyncio
 import json
-from typing import Any
 
 import pytest
 
-from tests.e2e.edge.client import Answer, exchange, send
+from tests.e2e.edge.client import Answer, exchange, logged, send
 from tests.e2e.edge.upstream import Upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-LOG_SECONDS_MAX = 30
 TOKEN = "SecretOfACallback"
 VIDEOS = "/v1/videos/generations"
 CALLBACK = "POST /callbacks/{token}"
-
-
-async def logged(edge: RunningEdge, part: str) -> dict[str, Any]:
-    """Returns the first line that holds `part`, such as a request id. Raises TimeoutError."""
-    async with asyncio.timeout(LOG_SECONDS_MAX):
-        while True:
-            for line in edge.log.read_text().splitlines():
-                if part in line:
-                    found: dict[str, Any] = json.loads(line)
-                    return found
-            await asyncio.sleep(0.1)
 
 
 def assert_tells_nothing(edge: RunningEdge, answer: Answer) -> None:

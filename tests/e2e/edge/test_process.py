@@ -1,25 +1,22 @@
 """Envoy itself on what is rendered, and the commands."""
 
-import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from services.edge.process import envoy_binary
 from tests.conftest import free_port
-from tests.e2e.edge.client import send
+from tests.e2e.edge.client import logged, send
 from tests.e2e.edge.upstream import Upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
 
 DEPLOYED = Path(__file__).parents[3] / "deploy" / "envoy" / "envoy.yaml"
 VALID_SECONDS_MAX = 20
-LOG_SECONDS_MAX = 15
 
 
 def edge_command(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -106,21 +103,10 @@ async def test_every_request_is_logged_as_a_line_of_json(edge: RunningEdge, upst
     )
 
     request_id = answer.headers["x-request-id"]
-    line = _logged(edge.log, request_id)
+    line = await logged(edge, request_id)
     route = "GET /v1/videos/generations/{id}"
     assert (line["method"], line["route"], line["status"]) == ("GET", route, 200)
     assert "secret" not in edge.log.read_text()
-
-
-def _logged(log: Path, request_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + LOG_SECONDS_MAX
-    while time.monotonic() < deadline:
-        for line in log.read_text().splitlines():
-            if request_id in line:
-                found: dict[str, Any] = json.loads(line)
-                return found
-        time.sleep(0.1)
-    raise AssertionError("the request was not logged")
 
 
 @pytest.mark.asyncio(loop_scope="session")

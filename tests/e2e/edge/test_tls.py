@@ -24,6 +24,7 @@ from reelgate.video.v1 import video_pb2, video_service_pb2, video_service_pb2_gr
 from services.edge.drain import drain
 from services.edge.transcoding import BODY_BYTES_MAX
 from tests.conftest import free_port
+from tests.e2e.edge.client import logged
 from tests.e2e.edge.upstream import Context, Upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
 
@@ -183,6 +184,8 @@ async def test_grpc_reaches_public_methods(secure: RunningEdge, folder: Path, up
         metadata = dict(await call.initial_metadata())
 
     assert answer.data.id == "vid_7"
+    line = await logged(secure, str(metadata["x-request-id"]))
+    assert (line["route"], line["status"]) == ("/reelgate.video.v1.VideoService/GetVideo", 200)
     [seen] = upstream.calls
     assert seen.metadata["authorization"] == "Bearer key"
     assert "x-forged-bin" not in seen.metadata
