@@ -48,6 +48,7 @@ class Reason(StrEnum):
     CONTENT_REFUSED = "CONTENT_REFUSED"
     JOB_NOT_CANCELABLE = "JOB_NOT_CANCELABLE"
     JOB_LIMIT_REACHED = "JOB_LIMIT_REACHED"
+    SIGNING_NOT_ROTATING = "SIGNING_NOT_ROTATING"
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ STATUS_BY_REASON = {
     Reason.CONTENT_REFUSED: replace(_BAD_REQUEST, nextapi_code="content_policy_violation"),
     Reason.JOB_NOT_CANCELABLE: _CONFLICT,
     Reason.JOB_LIMIT_REACHED: _TOO_MUCH,
+    Reason.SIGNING_NOT_ROTATING: _CONFLICT,
 }
 assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
 

@@ -16,6 +16,7 @@ from services.devstack.commands import (
     key,
     ledger,
     price,
+    secrets,
     stack,
     statement,
 )
@@ -34,6 +35,7 @@ app = typer.Typer(
 GROUPS = {
     "account": account.app,
     "key": key.app,
+    "secrets": secrets.app,
     "credits": credit.app,
     "price": price.app,
     "job": job.app,

@@ -5,16 +5,19 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from reelgate.admin.v1 import audit_pb2, signing_secret_service_pb2
 from reelgate.internal.intake.v1.event_pb2 import Event as EventMessage
 from reelgate.webhooks.v1 import webhook_delivery_pb2, webhook_endpoint_pb2, webhooks_service_pb2
 
 from services.common.clock import parse_moment, rfc3339
 from services.common.egress import URL_LENGTH_MAX
 from services.common.errors import invalid_field
+from services.common.tls.peers import acting
 from services.webhooks.domain import (
     CALLBACK_TARGET,
     ENDPOINT_DISABLED,
     TEST_EVENT,
+    AuditNote,
     DeliveryFilter,
     DeliveryKey,
     DeliveryStatus,
@@ -25,6 +28,7 @@ from services.webhooks.domain import (
     ListedDelivery,
     PastAttempt,
     Redelivery,
+    Signing,
 )
 from services.webhooks.operations.get_delivery import delivery_not_found
 
@@ -159,6 +163,22 @@ def render_endpoint(endpoint: Endpoint, *, secret: str | None = None) -> webhook
         updated_at=rfc3339(endpoint.updated_at),
         secret=secret,
         rotating=endpoint.is_rotating,
+    )
+
+
+def parse_note(note: audit_pb2.AuditNote) -> AuditNote:
+    """Returns who changes something, and why."""
+    return AuditNote(actor=acting(note.actor), reason=note.reason)
+
+
+def render_signing(signing: Signing) -> signing_secret_service_pb2.Signing:
+    """Returns how an account's callbacks are signed, as operators see it."""
+    return signing_secret_service_pb2.Signing(
+        account_id=signing.account_id,
+        environment=signing.environment,
+        signing=signing.is_signing,
+        rotating=signing.is_rotating,
+        previous_until=_moment(signing.previous_until),
     )
 
 

@@ -32,6 +32,8 @@ POSTPONEMENTS_MAX = 290
 """About a day of waiting for our own side. A name that resolves to an error for longer is not our fault."""
 EXCERPT_BYTES_MAX = 2_048
 USER_AGENT = "Reelgate-Webhooks/1"
+TEST_HEADER = "X-Reelgate-Test"
+"""Is `true` on what comes from the test environment, and on test events of endpoints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +223,8 @@ def render_headers(delivery: Delivery, *, secrets: Sequence[str], sent_at: int) 
     }
     if delivery.contract == "seedancee2":
         headers["X-Seedancee2-Event"] = delivery.type
+    if delivery.environment == "test" or delivery.type == TEST_EVENT:
+        headers[TEST_HEADER] = "true"
     if secrets:
         headers["webhook-signature"] = " ".join(
             _standard_signature(delivery, secret=secret, sent_at=sent_at) for secret in secrets
@@ -269,6 +273,39 @@ class Owner:
     account_id: str
     environment: str
     contract: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signing:
+    """How the callbacks of an account are signed in an environment."""
+
+    account_id: str
+    environment: str
+    is_signing: bool
+    is_rotating: bool
+    """Whether a new secret waits to be confirmed."""
+    previous_until: datetime | None
+    """Until when the secret before signs beside. None when it does not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditNote:
+    """Which operator changes something, and why."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resealed:
+    """What sealing a batch of rows anew did."""
+
+    examined_count: int
+    resealed_count: int
+    unreadable_count: int
+    """Rows that none of the keys opens: they stay as they are."""
+    next_after: str
+    """Where to go on. Empty at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from services.webhooks.domain import (
     Answer,
+    AuditNote,
     Claimed,
     DeliveryFilter,
     DeliveryKey,
@@ -20,7 +21,9 @@ from services.webhooks.domain import (
     Owner,
     PastAttempt,
     Redelivery,
+    Resealed,
     Rooms,
+    Signing,
 )
 
 
@@ -35,13 +38,36 @@ class Events(Protocol):
 
 
 class SigningSecrets(Protocol):
-    """The secrets that sign, encrypted wherever they rest."""
+    """The secrets that sign for accounts, one for each environment, encrypted wherever they rest."""
 
-    async def ensure(self, account_id: str, *, candidate: str) -> str:
-        """Returns the secret of an account, which is the candidate if it had none."""
+    async def ensure(self, account_id: str, *, environment: str, candidate: str) -> bool:
+        """Makes the candidate the secret of an account, unless it has one. Returns whether it did."""
+
+    async def get(self, account_id: str, *, environment: str) -> Signing | None:
+        """Returns how it is signed."""
+
+    async def rotate(
+        self, account_id: str, *, environment: str, secret: str, note: AuditNote
+    ) -> Signing | None:
+        """Adds a secret to be confirmed, in place of any other unconfirmed one."""
+
+    async def confirm(self, account_id: str, *, environment: str, note: AuditNote) -> Signing | None:
+        """Puts the unconfirmed secret in charge. Returns None without one, unless that was done already."""
+
+    async def switch(
+        self, account_id: str, *, environment: str, is_signing: bool, note: AuditNote
+    ) -> Signing | None:
+        """Says whether callbacks are signed, where the contract leaves that open."""
 
     def reveal(self, sealed: bytes) -> str:
         """Returns a secret that was stored."""
+
+
+class SealedRows(Protocol):
+    """Everything that rests encrypted, for longer than a day."""
+
+    async def reseal(self, *, after: str, rows_max: int, note: AuditNote) -> Resealed:
+        """Encrypts a batch with the newest key, where it is not yet. What changes meanwhile is left: it is new."""
 
 
 @dataclass(frozen=True, kw_only=True)

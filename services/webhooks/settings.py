@@ -10,9 +10,13 @@ from services.common.settings import Address, ServiceSettings
 from services.common.tls.identities import JOBS, Identities
 
 
-def _fernet_key(key: SecretStr) -> SecretStr:
-    Fernet(key.get_secret_value())
-    return key
+def _fernets(keys: SecretStr) -> tuple[Fernet, ...]:
+    return tuple(Fernet(key.strip()) for key in keys.get_secret_value().split(","))
+
+
+def _fernet_keys(keys: SecretStr) -> SecretStr:
+    _fernets(keys)
+    return keys
 
 
 class WebhooksSettings(ServiceSettings):
@@ -26,7 +30,14 @@ class WebhooksSettings(ServiceSettings):
     """Where customers' methods are served."""
     billing_target: Address
     """Internal port of the billing service."""
-    secret_key: Annotated[SecretStr, AfterValidator(_fernet_key)]
-    """Encrypts signing secrets at rest: 32 bytes in URL-safe base64."""
+    secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)]
+    """Encrypts signing secrets at rest: 32 bytes in URL-safe base64. Several, separated by commas: the first encrypts, all
+    of them decrypt. To replace one, put the new one first, run `reelgate secrets reseal`, and take the old one away a
+    day later."""
     private_targets_allowed: Networks = ()
     """Comma-separated CIDR blocks that customers' addresses may point to although they are not public."""
+
+    @property
+    def sealing_keys(self) -> tuple[Fernet, ...]:
+        """What encrypts at rest, newest first."""
+        return _fernets(self.secret_key)

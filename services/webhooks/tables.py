@@ -7,13 +7,6 @@ from services.common.idempotency_store import idempotency_table
 
 metadata = MetaData()
 
-signing_secrets = Table(
-    "signing_secrets",
-    metadata,
-    Column("account_id", Text, primary_key=True),
-    Column("sealed_secret", LargeBinary, nullable=False),
-)
-
 endpoints = Table(
     "endpoints",
     metadata,

@@ -7,7 +7,7 @@ from enum import Flag, auto
 from functools import partial
 from secrets import token_bytes
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import MultiFernet
 from reelgate.admin.v1.signing_secret_service_pb2_grpc import add_SigningSecretServiceServicer_to_server
 from reelgate.internal.intake.v1.intake_service_pb2_grpc import add_IntakeServiceServicer_to_server
 from reelgate.webhooks.v1.webhooks_service_pb2_grpc import add_WebhooksServiceServicer_to_server
@@ -47,6 +47,7 @@ from services.webhooks.store.endpoints import SqlEndpoints
 from services.webhooks.store.events import SqlEvents
 from services.webhooks.store.history import SqlHistory
 from services.webhooks.store.redeliveries import SqlRedeliveries
+from services.webhooks.store.sealed_rows import SqlSealedRows
 from services.webhooks.store.secrets import SqlSigningSecrets
 from services.webhooks.workers.dispatcher import DELIVERIES_MAX, Dispatcher
 
@@ -90,7 +91,7 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
             open_pool(settings.database_url, name="webhooks", connections_max=settings.connections_max)
         )
         wakeups = await stack.enter_async_context(open_wakeups(settings.database_url, (CHANNEL,)))
-        fernet = Fernet(settings.secret_key.get_secret_value())
+        fernet = MultiFernet(settings.sealing_keys)
         secrets = SqlSigningSecrets(pool, fernet)
         if Role.DISPATCHER in role:
             await stack.enter_async_context(_dispatching(settings, pool, wakeups=wakeups, secrets=secrets))
@@ -104,7 +105,7 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
             ports = [
                 _public_port(settings, pool, fernet=fernet, ring=ring, keys=keys, limiter=limiter),
                 _internal_port(settings, pool, ring=ring, tls=tls),
-                _admin_port(settings, secrets=secrets, tls=tls),
+                _admin_port(settings, pool, secrets=secrets, tls=tls),
             ]
         *served, health_address = await stack.enter_async_context(
             serve(*ports, health_port(settings.health_address), notice_seconds=settings.notice_seconds)
@@ -157,7 +158,7 @@ def _public_port(
     settings: WebhooksSettings,
     pool: Pool,
     *,
-    fernet: Fernet,
+    fernet: MultiFernet,
     ring: Callable[[], None],
     keys: KeyCache,
     limiter: Limiter,
@@ -211,8 +212,11 @@ def _internal_port(
     )
 
 
-def _admin_port(settings: WebhooksSettings, *, secrets: SigningSecrets, tls: TlsFolder | None) -> Port:
-    signing = SigningSecretServicer(secrets=secrets, random_bytes=token_bytes)
+def _admin_port(
+    settings: WebhooksSettings, pool: Pool, *, secrets: SigningSecrets, tls: TlsFolder | None
+) -> Port:
+    sealed_rows = SqlSealedRows(pool, settings.sealing_keys)
+    signing = SigningSecretServicer(secrets=secrets, sealed_rows=sealed_rows, random_bytes=token_bytes)
     add = partial(add_SigningSecretServiceServicer_to_server, signing)
     return inner_port(
         settings.admin_address,

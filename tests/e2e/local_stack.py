@@ -32,7 +32,7 @@ class Account:
     account_id: str
     keys: dict[str, str]
     """A whole key for `live` and one for `test`."""
-    webhook_secret: str
+    webhook_secrets: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)

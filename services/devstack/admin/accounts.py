@@ -6,8 +6,6 @@ from reelgate.admin.v1 import (
     account_pb2,
     account_service_pb2,
     account_service_pb2_grpc,
-    signing_secret_service_pb2,
-    signing_secret_service_pb2_grpc,
 )
 
 from services.devstack.admin.balances import grant_credits
@@ -24,6 +22,7 @@ from services.devstack.admin.records import (
     Note,
     Spending,
 )
+from services.devstack.admin.secrets import ensure_signing_secret
 from services.devstack.admin.target import AdminTarget
 from services.devstack.admin.wire import to_limits_message, to_note_message, to_record, to_spending
 
@@ -66,13 +65,13 @@ async def create_account(
                 note=note,
                 billing=billing,
             )
-    async with open_admin_channel(webhooks) as channel:
-        secrets = signing_secret_service_pb2_grpc.SigningSecretServiceStub(channel)
-        signing = await secrets.EnsureSigningSecret(
-            signing_secret_service_pb2.EnsureSigningSecretRequest(account_id=account.account_id),
-            wait_for_ready=True,
+    webhook_secrets = {
+        environment: await ensure_signing_secret(
+            account.account_id, environment=environment, webhooks=webhooks
         )
-    return NewAccount(account_id=account.account_id, keys=keys, webhook_secret=signing.secret)
+        for environment in ENVIRONMENTS
+    }
+    return NewAccount(account_id=account.account_id, keys=keys, webhook_secrets=webhook_secrets)
 
 
 async def get_account(account_id: str, *, billing: AdminTarget) -> Account:

@@ -22,7 +22,32 @@ class NewAccount:
     account_id: str
     keys: dict[str, str]
     """One whole key for each environment."""
-    webhook_secret: str
+    webhook_secrets: dict[str, str]
+    """What signs in each environment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signing:
+    """How webhooks to the callback addresses of an account are signed in an environment."""
+
+    account_id: str
+    environment: str
+    signing: bool
+    rotating: bool
+    """Whether a new secret waits to be confirmed."""
+    previous_until: str | None
+    secret: str | None
+    """Only when it was just made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resealed:
+    """What encrypting everything anew did."""
+
+    examined_count: int
+    resealed_count: int
+    unreadable_count: int
+    """Rows that none of the keys opens."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,7 @@ def create_account(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Open an account with a live and a test key. Both are shown only now."""
+    """Open an account with a key and a webhook secret for live and for test. They are shown only now."""
     from services.devstack.admin import accounts
 
     account = asyncio.run(
@@ -83,7 +83,8 @@ def create_account(
     typer.echo(f"account         {account.account_id}")
     for environment, secret in account.keys.items():
         typer.echo(f"{environment} key        {secret}")
-    typer.echo(f"webhook secret  {account.webhook_secret}")
+    for environment, secret in account.webhook_secrets.items():
+        typer.echo(f"{environment} webhook secret  {secret}")
 
 
 @app.command("show")

@@ -5,7 +5,8 @@ from services.webhooks.ports import SigningSecrets
 
 
 async def ensure_signing_secret(
-    account_id: str, *, secrets: SigningSecrets, random_bytes: Callable[[int], bytes]
+    account_id: str, *, environment: str, secrets: SigningSecrets, random_bytes: Callable[[int], bytes]
 ) -> str:
-    """Returns the secret that signs an account's webhooks, made at the first call and the same ever after."""
-    return await secrets.ensure(account_id, candidate=new_secret(random_bytes))
+    """Makes the secret that signs for an account in an environment, and returns it. Empty when it had one before."""
+    secret = new_secret(random_bytes)
+    return secret if await secrets.ensure(account_id, environment=environment, candidate=secret) else ""

@@ -4,26 +4,94 @@ from collections.abc import Callable
 from typing import Any
 
 from grpc.aio import ServicerContext
-from reelgate.admin.v1 import signing_secret_service_pb2 as secrets_pb2
+from reelgate.admin.v1 import signing_secret_service_pb2 as pb
 from reelgate.admin.v1.signing_secret_service_pb2_grpc import SigningSecretServiceServicer
 from typing_extensions import override
 
+from services.webhooks.convert import parse_note, render_signing
 from services.webhooks.operations.ensure_signing_secret import ensure_signing_secret
-from services.webhooks.ports import SigningSecrets
+from services.webhooks.operations.signing import (
+    confirm_signing_secret,
+    get_signing,
+    rotate_signing_secret,
+    set_signing,
+)
+from services.webhooks.ports import SealedRows, SigningSecrets
+
+RESEALED_MAX = 500
+Context = ServicerContext[Any, Any]
 
 
 class SigningSecretServicer(SigningSecretServiceServicer):
     """What operators do with signing secrets."""
 
-    def __init__(self, *, secrets: SigningSecrets, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, *, secrets: SigningSecrets, sealed_rows: SealedRows, random_bytes: Callable[[int], bytes]
+    ) -> None:
         self._secrets = secrets
+        self._sealed_rows = sealed_rows
         self._random_bytes = random_bytes
 
     @override
     async def EnsureSigningSecret(
-        self, request: secrets_pb2.EnsureSigningSecretRequest, context: ServicerContext[Any, Any]
-    ) -> secrets_pb2.EnsureSigningSecretResponse:
+        self, request: pb.EnsureSigningSecretRequest, context: Context
+    ) -> pb.EnsureSigningSecretResponse:
         secret = await ensure_signing_secret(
-            request.account_id, secrets=self._secrets, random_bytes=self._random_bytes
+            request.account_id,
+            environment=request.environment,
+            secrets=self._secrets,
+            random_bytes=self._random_bytes,
         )
-        return secrets_pb2.EnsureSigningSecretResponse(secret=secret)
+        return pb.EnsureSigningSecretResponse(secret=secret)
+
+    @override
+    async def GetSigning(self, request: pb.GetSigningRequest, context: Context) -> pb.GetSigningResponse:
+        signing = await get_signing(
+            request.account_id, environment=request.environment, secrets=self._secrets
+        )
+        return pb.GetSigningResponse(signing=render_signing(signing))
+
+    @override
+    async def RotateSigningSecret(
+        self, request: pb.RotateSigningSecretRequest, context: Context
+    ) -> pb.RotateSigningSecretResponse:
+        signing, secret = await rotate_signing_secret(
+            request.account_id,
+            environment=request.environment,
+            note=parse_note(request.audit),
+            secrets=self._secrets,
+            random_bytes=self._random_bytes,
+        )
+        return pb.RotateSigningSecretResponse(secret=secret, signing=render_signing(signing))
+
+    @override
+    async def ConfirmSigningSecret(
+        self, request: pb.ConfirmSigningSecretRequest, context: Context
+    ) -> pb.ConfirmSigningSecretResponse:
+        signing = await confirm_signing_secret(
+            request.account_id,
+            environment=request.environment,
+            note=parse_note(request.audit),
+            secrets=self._secrets,
+        )
+        return pb.ConfirmSigningSecretResponse(signing=render_signing(signing))
+
+    @override
+    async def SetSigning(self, request: pb.SetSigningRequest, context: Context) -> pb.SetSigningResponse:
+        signing = await set_signing(
+            request.account_id,
+            environment=request.environment,
+            is_signing=request.signing,
+            note=parse_note(request.audit),
+            secrets=self._secrets,
+        )
+        return pb.SetSigningResponse(signing=render_signing(signing))
+
+    @override
+    async def ResealSecrets(
+        self, request: pb.ResealSecretsRequest, context: Context
+    ) -> pb.ResealSecretsResponse:
+        resealed = await self._sealed_rows.reseal(
+            after=request.after, rows_max=RESEALED_MAX, note=parse_note(request.audit)
+        )
+        return pb.ResealSecretsResponse(**vars(resealed))

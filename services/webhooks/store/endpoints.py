@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, MultiFernet
 from sqlalchemy import bindparam, delete, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -98,7 +98,7 @@ _CONFIRM = Query(
 class SqlEndpoints:
     """Fulfils Endpoints."""
 
-    def __init__(self, pool: Pool, fernet: Fernet) -> None:
+    def __init__(self, pool: Pool, fernet: Fernet | MultiFernet) -> None:
         self._pool = pool
         self._fernet = fernet
 

@@ -1,40 +1,102 @@
-"""Signing secrets in PostgreSQL, each encrypted."""
+"""The signing secrets of accounts in PostgreSQL, each encrypted. What an operator changes is audited in its statement."""
 
-from cryptography.fernet import Fernet
-from sqlalchemy import bindparam, select
-from sqlalchemy.dialects.postgresql import insert
+from typing import Any
+
+from cryptography.fernet import Fernet, MultiFernet
+from sqlalchemy import text
 
 from services.common.database import Pool, Query
-from services.webhooks.tables import signing_secrets
+from services.webhooks.domain import OVERLAP_HOURS, AuditNote, Signing
 
-_ENSURE_SECRET = Query(
-    insert(signing_secrets)
-    .values(account_id=bindparam("account_id"), sealed_secret=bindparam("sealed_secret"))
-    .on_conflict_do_nothing()
+_SHOWN = """account_id, environment, is_signing, next_sealed_secret IS NOT NULL AS is_rotating,
+    CASE WHEN previous_until > now() THEN previous_until END AS previous_until"""
+_THIS = "account_id = :account_id AND environment = :environment"
+_ENSURE = Query(
+    text("""
+    INSERT INTO account_secrets (account_id, environment, sealed_secret)
+    VALUES (:account_id, :environment, :sealed) ON CONFLICT (account_id, environment) DO NOTHING
+    """)
 )
-_SECRET = Query(
-    select(signing_secrets.c.sealed_secret).where(signing_secrets.c.account_id == bindparam("account_id"))
+_GET = Query(text(f"SELECT {_SHOWN} FROM account_secrets WHERE {_THIS}"))  # noqa: S608
+
+
+def _audited(action: str, change: str, *, condition: str = "true", details: str = "") -> Query:
+    return Query(
+        text(f"""
+        WITH changed AS (
+            UPDATE account_secrets SET {change} WHERE {_THIS} AND {condition} RETURNING {_SHOWN}
+        ), written AS (
+            INSERT INTO audit (actor, action, subject_id, reason, details)
+            SELECT :actor, '{action}', account_id, :reason, jsonb_build_object('environment', environment{details})
+            FROM changed
+        )
+        SELECT * FROM changed
+        """)  # noqa: S608
+    )
+
+
+_ROTATE = _audited("signing_secret.rotate", "next_sealed_secret = :sealed, updated_at = now()")
+_CONFIRM = _audited(
+    "signing_secret.confirm",
+    f"""previous_sealed_secret = CASE WHEN next_sealed_secret IS NULL
+            THEN previous_sealed_secret ELSE sealed_secret END,
+        previous_until = CASE WHEN next_sealed_secret IS NULL
+            THEN previous_until ELSE now() + interval '{OVERLAP_HOURS} hours' END,
+        sealed_secret = coalesce(next_sealed_secret, sealed_secret), next_sealed_secret = NULL, updated_at = now()""",
+    condition="(next_sealed_secret IS NOT NULL OR previous_until > now())",
+)
+_SWITCH = _audited(
+    "signing.switch",
+    "is_signing = :is_signing, updated_at = now()",
+    details=", 'is_signing', is_signing",
 )
 
 
 class SqlSigningSecrets:
     """Fulfils SigningSecrets, with Fernet (github.com/fernet/spec) over every secret."""
 
-    def __init__(self, pool: Pool, fernet: Fernet) -> None:
+    def __init__(self, pool: Pool, fernet: Fernet | MultiFernet) -> None:
         self._pool = pool
         self._fernet = fernet
 
-    async def ensure(self, account_id: str, *, candidate: str) -> str:
+    async def ensure(self, account_id: str, *, environment: str, candidate: str) -> bool:
         """See SigningSecrets."""
-        bound = _ENSURE_SECRET.bind(
-            account_id=account_id, sealed_secret=self._fernet.encrypt(candidate.encode())
-        )
+        bound = _ENSURE.bind(account_id=account_id, environment=environment, sealed=self._seal(candidate))
         async with self._pool.connection() as connection:
-            await connection.execute(_ENSURE_SECRET.sql, bound)
-            cursor = await connection.execute(_SECRET.sql, _SECRET.bind(account_id=account_id))
-            [row] = await cursor.fetchall()
-        return self.reveal(row["sealed_secret"])
+            return (await connection.execute(_ENSURE.sql, bound)).rowcount > 0
+
+    async def get(self, account_id: str, *, environment: str) -> Signing | None:
+        """See SigningSecrets."""
+        return await self._one(_GET, account_id=account_id, environment=environment)
+
+    async def rotate(
+        self, account_id: str, *, environment: str, secret: str, note: AuditNote
+    ) -> Signing | None:
+        """See SigningSecrets."""
+        return await self._one(
+            _ROTATE, account_id=account_id, environment=environment, sealed=self._seal(secret), **vars(note)
+        )
+
+    async def confirm(self, account_id: str, *, environment: str, note: AuditNote) -> Signing | None:
+        """See SigningSecrets."""
+        return await self._one(_CONFIRM, account_id=account_id, environment=environment, **vars(note))
+
+    async def switch(
+        self, account_id: str, *, environment: str, is_signing: bool, note: AuditNote
+    ) -> Signing | None:
+        """See SigningSecrets."""
+        return await self._one(
+            _SWITCH, account_id=account_id, environment=environment, is_signing=is_signing, **vars(note)
+        )
 
     def reveal(self, sealed: bytes) -> str:
         """See SigningSecrets."""
         return self._fernet.decrypt(sealed).decode()
+
+    def _seal(self, secret: str) -> bytes:
+        return self._fernet.encrypt(secret.encode())
+
+    async def _one(self, query: Query, **values: Any) -> Signing | None:
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(query.sql, query.bind(**values))).fetchall()
+        return Signing(**rows[0]) if rows else None

@@ -196,7 +196,10 @@ async def test_its_endpoint_is_told_of_both_jobs_and_each_signature_is_valid(
     assert sorted(webhook.body for webhook in webhooks) == sorted(webhook.body for webhook in at_addresses)
     presented = [
         Presented(body=webhook.body.decode(), header=webhook.headers[header], secret=secret, now=time.time())
-        for found, secret in ((webhooks, business.secret), (at_addresses, business.account.webhook_secret))
+        for found, secret in (
+            (webhooks, business.secret),
+            (at_addresses, business.account.webhook_secrets["live"]),
+        )
         for webhook in found
         for header in ("x-nextapi-signature", "x-webhook-signature")
     ]

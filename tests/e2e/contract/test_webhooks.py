@@ -50,7 +50,7 @@ async def test_the_signature_is_the_one_the_contract_describes(history: History,
     match = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", webhook.headers["x-seedancee2-signature"])
     assert match
     signed = match[1].encode() + b"." + webhook.body
-    digest = hmac.new(history.account.webhook_secret.encode(), signed, hashlib.sha256).hexdigest()
+    digest = hmac.new(history.account.webhook_secrets["live"].encode(), signed, hashlib.sha256).hexdigest()
     assert match[2] == digest
 
 
@@ -58,7 +58,7 @@ async def test_the_signature_is_the_one_the_contract_describes(history: History,
 async def test_the_signature_of_standard_webhooks_is_accepted_too(history: History, name: str) -> None:
     webhook = await received(history, name)
 
-    verified = Webhook(history.account.webhook_secret).verify(webhook.body, dict(webhook.headers))
+    verified = Webhook(history.account.webhook_secrets["live"]).verify(webhook.body, dict(webhook.headers))
 
     assert verified == history.polls[name].json
 

@@ -32,7 +32,8 @@ def test_a_new_account_can_spend_its_credits_in_both_environments(stack: Stack) 
     account = stack.create_account("acme", credits_each="12.5")
 
     assert account.account_id.startswith("acct_")
-    assert account.webhook_secret.startswith("whsec_")
+    assert all(secret.startswith("whsec_") for secret in account.webhook_secrets.values())
+    assert len(set(account.webhook_secrets.values())) == 2
     assert account.keys["live"].startswith("sk_seedancee2_live_")
     assert account.keys["test"].startswith("sk_seedancee2_test_")
     for key in account.keys.values():

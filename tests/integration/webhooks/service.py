@@ -27,15 +27,16 @@ class Client:
 
     def __init__(self, *, internal: Any, admin: Any) -> None:
         self._intake = IntakeServiceStub(internal)
-        self._secrets = SigningSecretServiceStub(admin)
+        self.secrets: Any = SigningSecretServiceStub(admin)
 
     async def accept(self, *events: Event) -> int:
         response = await self._intake.AcceptEvents(AcceptEventsRequest(events=events), timeout=CALL_SECONDS)
         return int(response.new_count)
 
-    async def ensure_secret(self, account_id: str) -> str:
-        response = await self._secrets.EnsureSigningSecret(
-            EnsureSigningSecretRequest(account_id=account_id), timeout=CALL_SECONDS
+    async def ensure_secret(self, account_id: str, environment: str = "live") -> str:
+        """Returns the secret if it is new, else nothing."""
+        response = await self.secrets.EnsureSigningSecret(
+            EnsureSigningSecretRequest(account_id=account_id, environment=environment), timeout=CALL_SECONDS
         )
         return str(response.secret)
 

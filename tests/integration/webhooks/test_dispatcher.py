@@ -112,7 +112,9 @@ async def test_a_secret_we_cannot_read_consumes_no_attempt(
     settings: WebhooksSettings, receiver: Receiver, database: Database
 ) -> None:
     async with open_bench(settings, key=Fernet.generate_key()) as bench:
-        await database.rows("INSERT INTO signing_secrets VALUES ('acct_1', 'sealed with another key')")
+        await database.rows(
+            "INSERT INTO account_secrets (account_id, environment, sealed_secret) VALUES ('acct_1', 'live', 'sealed with another key')"
+        )
         await bench.accept(
             event("vid_1", target_url=receiver.url + "/hook"),
             event("vid_2", target_url=receiver.url + "/hook", account_id="acct_2"),

@@ -5,6 +5,7 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from reelgate.admin.v1 import audit_pb2 as _audit_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,19 +18,55 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
-class EnsureSigningSecretRequest(_message.Message):
+class Signing(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    SIGNING_FIELD_NUMBER: _builtins.int
+    ROTATING_FIELD_NUMBER: _builtins.int
+    PREVIOUS_UNTIL_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
+    environment: _builtins.str
+    signing: _builtins.bool
+    rotating: _builtins.bool
+    previous_until: _builtins.str
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
+        environment: _builtins.str = ...,
+        signing: _builtins.bool = ...,
+        rotating: _builtins.bool = ...,
+        previous_until: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_until", b"_previous_until", "previous_until", b"previous_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_until", b"_previous_until", "account_id", b"account_id", "environment", b"environment", "previous_until", b"previous_until", "rotating", b"rotating", "signing", b"signing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__previous_until: _TypeAlias = _typing.Literal["previous_until"]  # noqa: Y015
+    _WhichOneofArgType__previous_until: _TypeAlias = _typing.Literal["_previous_until", b"_previous_until"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_until) -> _WhichOneofReturnType__previous_until | None: ...
+
+Global___Signing: _TypeAlias = Signing  # noqa: Y015
+
+@_typing.final
+class EnsureSigningSecretRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    environment: _builtins.str
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        environment: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "environment", b"environment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -53,3 +90,240 @@ class EnsureSigningSecretResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnsureSigningSecretResponse: _TypeAlias = EnsureSigningSecretResponse  # noqa: Y015
+
+@_typing.final
+class GetSigningRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    environment: _builtins.str
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        environment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "environment", b"environment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSigningRequest: _TypeAlias = GetSigningRequest  # noqa: Y015
+
+@_typing.final
+class GetSigningResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def signing(self) -> Global___Signing: ...
+    def __init__(
+        self,
+        *,
+        signing: Global___Signing | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signing", b"signing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signing", b"signing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSigningResponse: _TypeAlias = GetSigningResponse  # noqa: Y015
+
+@_typing.final
+class RotateSigningSecretRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    environment: _builtins.str
+    @_builtins.property
+    def audit(self) -> _audit_pb2.AuditNote: ...
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        environment: _builtins.str = ...,
+        audit: _audit_pb2.AuditNote | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "audit", b"audit", "environment", b"environment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateSigningSecretRequest: _TypeAlias = RotateSigningSecretRequest  # noqa: Y015
+
+@_typing.final
+class RotateSigningSecretResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    SIGNING_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    @_builtins.property
+    def signing(self) -> Global___Signing: ...
+    def __init__(
+        self,
+        *,
+        secret: _builtins.str = ...,
+        signing: Global___Signing | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signing", b"signing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret", "signing", b"signing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateSigningSecretResponse: _TypeAlias = RotateSigningSecretResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmSigningSecretRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    environment: _builtins.str
+    @_builtins.property
+    def audit(self) -> _audit_pb2.AuditNote: ...
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        environment: _builtins.str = ...,
+        audit: _audit_pb2.AuditNote | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "audit", b"audit", "environment", b"environment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmSigningSecretRequest: _TypeAlias = ConfirmSigningSecretRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmSigningSecretResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def signing(self) -> Global___Signing: ...
+    def __init__(
+        self,
+        *,
+        signing: Global___Signing | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signing", b"signing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signing", b"signing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmSigningSecretResponse: _TypeAlias = ConfirmSigningSecretResponse  # noqa: Y015
+
+@_typing.final
+class SetSigningRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    SIGNING_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    environment: _builtins.str
+    signing: _builtins.bool
+    @_builtins.property
+    def audit(self) -> _audit_pb2.AuditNote: ...
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        environment: _builtins.str = ...,
+        signing: _builtins.bool = ...,
+        audit: _audit_pb2.AuditNote | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "audit", b"audit", "environment", b"environment", "signing", b"signing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSigningRequest: _TypeAlias = SetSigningRequest  # noqa: Y015
+
+@_typing.final
+class SetSigningResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def signing(self) -> Global___Signing: ...
+    def __init__(
+        self,
+        *,
+        signing: Global___Signing | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signing", b"signing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signing", b"signing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSigningResponse: _TypeAlias = SetSigningResponse  # noqa: Y015
+
+@_typing.final
+class ResealSecretsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    after: _builtins.str
+    @_builtins.property
+    def audit(self) -> _audit_pb2.AuditNote: ...
+    def __init__(
+        self,
+        *,
+        after: _builtins.str = ...,
+        audit: _audit_pb2.AuditNote | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "audit", b"audit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResealSecretsRequest: _TypeAlias = ResealSecretsRequest  # noqa: Y015
+
+@_typing.final
+class ResealSecretsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXAMINED_COUNT_FIELD_NUMBER: _builtins.int
+    RESEALED_COUNT_FIELD_NUMBER: _builtins.int
+    UNREADABLE_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_AFTER_FIELD_NUMBER: _builtins.int
+    examined_count: _builtins.int
+    resealed_count: _builtins.int
+    unreadable_count: _builtins.int
+    next_after: _builtins.str
+    def __init__(
+        self,
+        *,
+        examined_count: _builtins.int = ...,
+        resealed_count: _builtins.int = ...,
+        unreadable_count: _builtins.int = ...,
+        next_after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["examined_count", b"examined_count", "next_after", b"next_after", "resealed_count", b"resealed_count", "unreadable_count", b"unreadable_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResealSecretsResponse: _TypeAlias = ResealSecretsResponse  # noqa: Y015

@@ -39,12 +39,67 @@ class SigningSecretServiceStub:
                 request_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.EnsureSigningSecretRequest.SerializeToString,
                 response_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.EnsureSigningSecretResponse.FromString,
                 _registered_method=True)
+        self.GetSigning = channel.unary_unary(
+                '/reelgate.admin.v1.SigningSecretService/GetSigning',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.GetSigningRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.GetSigningResponse.FromString,
+                _registered_method=True)
+        self.RotateSigningSecret = channel.unary_unary(
+                '/reelgate.admin.v1.SigningSecretService/RotateSigningSecret',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.RotateSigningSecretRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.RotateSigningSecretResponse.FromString,
+                _registered_method=True)
+        self.ConfirmSigningSecret = channel.unary_unary(
+                '/reelgate.admin.v1.SigningSecretService/ConfirmSigningSecret',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ConfirmSigningSecretRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ConfirmSigningSecretResponse.FromString,
+                _registered_method=True)
+        self.SetSigning = channel.unary_unary(
+                '/reelgate.admin.v1.SigningSecretService/SetSigning',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.SetSigningRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.SetSigningResponse.FromString,
+                _registered_method=True)
+        self.ResealSecrets = channel.unary_unary(
+                '/reelgate.admin.v1.SigningSecretService/ResealSecrets',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ResealSecretsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ResealSecretsResponse.FromString,
+                _registered_method=True)
 
 
 class SigningSecretServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def EnsureSigningSecret(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSigning(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateSigningSecret(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmSigningSecret(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSigning(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResealSecrets(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -57,6 +112,31 @@ def add_SigningSecretServiceServicer_to_server(servicer, server):
                     servicer.EnsureSigningSecret,
                     request_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.EnsureSigningSecretRequest.FromString,
                     response_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.EnsureSigningSecretResponse.SerializeToString,
+            ),
+            'GetSigning': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSigning,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.GetSigningRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.GetSigningResponse.SerializeToString,
+            ),
+            'RotateSigningSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateSigningSecret,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.RotateSigningSecretRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.RotateSigningSecretResponse.SerializeToString,
+            ),
+            'ConfirmSigningSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmSigningSecret,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ConfirmSigningSecretRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ConfirmSigningSecretResponse.SerializeToString,
+            ),
+            'SetSigning': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSigning,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.SetSigningRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.SetSigningResponse.SerializeToString,
+            ),
+            'ResealSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResealSecrets,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ResealSecretsRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ResealSecretsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -86,6 +166,141 @@ class SigningSecretService:
             '/reelgate.admin.v1.SigningSecretService/EnsureSigningSecret',
             reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.EnsureSigningSecretRequest.SerializeToString,
             reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.EnsureSigningSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSigning(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.SigningSecretService/GetSigning',
+            reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.GetSigningRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.GetSigningResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateSigningSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.SigningSecretService/RotateSigningSecret',
+            reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.RotateSigningSecretRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.RotateSigningSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmSigningSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.SigningSecretService/ConfirmSigningSecret',
+            reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ConfirmSigningSecretRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ConfirmSigningSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSigning(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.SigningSecretService/SetSigning',
+            reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.SetSigningRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.SetSigningResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResealSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.SigningSecretService/ResealSecrets',
+            reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ResealSecretsRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_signing__secret__service__pb2.ResealSecretsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,11 +32,21 @@ class SigningSecretServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SigningSecretServiceAsyncStub: ...
     EnsureSigningSecret: _grpc.UnaryUnaryMultiCallable[_signing_secret_service_pb2.EnsureSigningSecretRequest, _signing_secret_service_pb2.EnsureSigningSecretResponse]
+    GetSigning: _grpc.UnaryUnaryMultiCallable[_signing_secret_service_pb2.GetSigningRequest, _signing_secret_service_pb2.GetSigningResponse]
+    RotateSigningSecret: _grpc.UnaryUnaryMultiCallable[_signing_secret_service_pb2.RotateSigningSecretRequest, _signing_secret_service_pb2.RotateSigningSecretResponse]
+    ConfirmSigningSecret: _grpc.UnaryUnaryMultiCallable[_signing_secret_service_pb2.ConfirmSigningSecretRequest, _signing_secret_service_pb2.ConfirmSigningSecretResponse]
+    SetSigning: _grpc.UnaryUnaryMultiCallable[_signing_secret_service_pb2.SetSigningRequest, _signing_secret_service_pb2.SetSigningResponse]
+    ResealSecrets: _grpc.UnaryUnaryMultiCallable[_signing_secret_service_pb2.ResealSecretsRequest, _signing_secret_service_pb2.ResealSecretsResponse]
 
 @_typing.type_check_only
 class SigningSecretServiceAsyncStub(SigningSecretServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     EnsureSigningSecret: _aio.UnaryUnaryMultiCallable[_signing_secret_service_pb2.EnsureSigningSecretRequest, _signing_secret_service_pb2.EnsureSigningSecretResponse]  # type: ignore[assignment]
+    GetSigning: _aio.UnaryUnaryMultiCallable[_signing_secret_service_pb2.GetSigningRequest, _signing_secret_service_pb2.GetSigningResponse]  # type: ignore[assignment]
+    RotateSigningSecret: _aio.UnaryUnaryMultiCallable[_signing_secret_service_pb2.RotateSigningSecretRequest, _signing_secret_service_pb2.RotateSigningSecretResponse]  # type: ignore[assignment]
+    ConfirmSigningSecret: _aio.UnaryUnaryMultiCallable[_signing_secret_service_pb2.ConfirmSigningSecretRequest, _signing_secret_service_pb2.ConfirmSigningSecretResponse]  # type: ignore[assignment]
+    SetSigning: _aio.UnaryUnaryMultiCallable[_signing_secret_service_pb2.SetSigningRequest, _signing_secret_service_pb2.SetSigningResponse]  # type: ignore[assignment]
+    ResealSecrets: _aio.UnaryUnaryMultiCallable[_signing_secret_service_pb2.ResealSecretsRequest, _signing_secret_service_pb2.ResealSecretsResponse]  # type: ignore[assignment]
 
 class SigningSecretServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -45,5 +55,40 @@ class SigningSecretServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signing_secret_service_pb2.EnsureSigningSecretRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_signing_secret_service_pb2.EnsureSigningSecretResponse, _abc.Awaitable[_signing_secret_service_pb2.EnsureSigningSecretResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetSigning(
+        self,
+        request: _signing_secret_service_pb2.GetSigningRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signing_secret_service_pb2.GetSigningResponse, _abc.Awaitable[_signing_secret_service_pb2.GetSigningResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RotateSigningSecret(
+        self,
+        request: _signing_secret_service_pb2.RotateSigningSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signing_secret_service_pb2.RotateSigningSecretResponse, _abc.Awaitable[_signing_secret_service_pb2.RotateSigningSecretResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ConfirmSigningSecret(
+        self,
+        request: _signing_secret_service_pb2.ConfirmSigningSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signing_secret_service_pb2.ConfirmSigningSecretResponse, _abc.Awaitable[_signing_secret_service_pb2.ConfirmSigningSecretResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SetSigning(
+        self,
+        request: _signing_secret_service_pb2.SetSigningRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signing_secret_service_pb2.SetSigningResponse, _abc.Awaitable[_signing_secret_service_pb2.SetSigningResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ResealSecrets(
+        self,
+        request: _signing_secret_service_pb2.ResealSecretsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signing_secret_service_pb2.ResealSecretsResponse, _abc.Awaitable[_signing_secret_service_pb2.ResealSecretsResponse]]: ...
 
 def add_SigningSecretServiceServicer_to_server(servicer: SigningSecretServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -63,6 +63,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_CONTENT_REFUSED: _Reason.ValueType  # 38
     REASON_JOB_NOT_CANCELABLE: _Reason.ValueType  # 39
     REASON_JOB_LIMIT_REACHED: _Reason.ValueType  # 40
+    REASON_SIGNING_NOT_ROTATING: _Reason.ValueType  # 41
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
 
@@ -107,4 +108,5 @@ REASON_RATE_LIMITED: Reason.ValueType  # 37
 REASON_CONTENT_REFUSED: Reason.ValueType  # 38
 REASON_JOB_NOT_CANCELABLE: Reason.ValueType  # 39
 REASON_JOB_LIMIT_REACHED: Reason.ValueType  # 40
+REASON_SIGNING_NOT_ROTATING: Reason.ValueType  # 41
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
