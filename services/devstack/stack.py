@@ -43,7 +43,7 @@ log = logging.getLogger("reelgate.stack")
 
 START_SECONDS_MAX = 90.0
 FAILURE_CHECK_SECONDS = 1.0
-RENEWAL_CHECK_SECONDS = 3600.0
+RENEWAL_CHECK_SECONDS = 10.0
 FIRST_WAVE = ("postgres", "simulator", "edge")
 """What needs nobody else to start; the rest needs migrated databases."""
 STOP_ORDER = (("edge",), ("jobs", "webhooks", "billing"), ("simulator",), ("postgres",))

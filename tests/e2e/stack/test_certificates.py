@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 
 import grpc
@@ -14,6 +15,7 @@ from services.devstack.folder import StackFolder
 from tests.e2e.local_stack import Stack
 
 CALL_SECONDS = 20
+RENEWAL_SECONDS_MAX = 90
 
 
 def test_a_service_of_the_stack_cannot_do_what_its_operator_can(stack: Stack) -> None:
@@ -47,6 +49,20 @@ def test_a_certificate_of_another_authority_is_refused_without_waiting(
     assert done.returncode == 1
     assert "do not trust each other" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_running_stack_makes_anew_what_is_no_longer_of_use(stack: Stack) -> None:
+    certificate = StackFolder(stack.folder).operator_tls / "tls.crt"
+    before = certificate.read_bytes()
+    certificate.unlink()
+
+    deadline = time.monotonic() + RENEWAL_SECONDS_MAX
+    while not certificate.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    assert certificate.read_bytes() != before
+    assert stack.run("account", "list").returncode == 0
 
 
 def test_the_audit_names_the_operators_certificate_and_who_they_said_they_were(stack: Stack) -> None:
