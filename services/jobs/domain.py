@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -139,6 +139,27 @@ class VideoInput:
     audio_urls: tuple[str, ...] = ()
     start_image_url: str | None = None
     end_image_url: str | None = None
+
+
+def without_content(wanted: VideoInput) -> VideoInput:
+    """Returns what was to be rendered without what its customer said and referred to."""
+    return replace(
+        wanted,
+        prompt="",
+        image_urls=(),
+        video_urls=(),
+        audio_urls=(),
+        start_image_url=None,
+        end_image_url=None,
+    )
+
+
+class Kept(StrEnum):
+    """What is kept of ended jobs for a time."""
+
+    CONTENT = "content"
+    """Prompts, references, metadata, addresses for callbacks, and attempts."""
+    MEDIA = "media"
 
 
 FieldName = Callable[[str], str]

@@ -25,6 +25,7 @@ from services.jobs.domain import (
     Claim,
     FailureCode,
     Job,
+    Kept,
     NewEvent,
     OutboxEvent,
     Output,
@@ -381,6 +382,25 @@ class AnyJobs(Protocol):
 
     async def get(self, job_ids: Sequence[str]) -> list[Job]:
         """Returns the jobs with these ids that there are."""
+
+
+class Retention(Protocol):
+    """Ended jobs, as what is old of them is forgotten."""
+
+    async def accounts(self, kind: Kept, *, after: str, limit: int) -> list[str]:
+        """Returns the first accounts after one of whose ended jobs something is kept."""
+
+    async def aged(self, kind: Kept, *, days: Mapping[str, int], each_max: int) -> list[Job]:
+        """Returns, of each account, jobs that ended so many days ago and of which something is kept, oldest first.
+
+        None has a refund under way.
+        """
+
+    async def delete_content(self, jobs: Sequence[Job]) -> None:
+        """Forgets, in one commit, what customers said in these jobs, and the attempts at them."""
+
+    async def note_media_deleted(self, jobs: Sequence[Job]) -> None:
+        """Notes that there are no media of these jobs any more."""
 
 
 class Moderator(Protocol):

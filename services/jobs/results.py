@@ -93,6 +93,12 @@ class MediaKeeper:
             staged = staged_names(job.id, secret=secret)
             await discard(staged, _names(job), store=self._store, limits=self._limits)
 
+    async def delete(self, job: Job) -> None:
+        """Deletes the public media of a job. Repeating it is harmless. Raises ResultUnavailableError."""
+        with _told():
+            async with self._room:
+                await discard(_names(job), store=self._store, limits=self._limits)
+
     async def staged_before(self, moment: datetime) -> AsyncIterator[Sequence[StagedObject]]:
         """Returns, in batches, what has been staged since before a moment. Raises ResultUnavailableError."""
         batches = self._store.names_before(moment, folder=STAGED_FOLDER, batch=STAGED_BATCH)

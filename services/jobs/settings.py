@@ -1,14 +1,42 @@
 """Settings of the jobs service: environment variables that begin with JOBS_."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 from yarl import URL
 
 from services.common.egress import Networks, Origins, origin_of
 from services.common.settings import Address, ServiceSettings
 from services.jobs.callback_tokens import CallbackTokens
+
+
+def parse_json(value: object) -> object:
+    """Returns what a text of JSON says. Raises ValueError."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+class KeptDays(BaseModel):
+    """How many days things of one account are kept; 0 is for ever, None as for all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    media_days: int | None = Field(default=None, ge=0, le=36_500)
+    content_days: int | None = Field(default=None, ge=0, le=36_500)
+
+
+KeptDaysByAccount = Annotated[Mapping[str, KeptDays], BeforeValidator(parse_json)]
 
 
 class JobsSettings(ServiceSettings):
@@ -47,6 +75,14 @@ class JobsSettings(ServiceSettings):
     """The simulator's API, which renders for the test environment."""
     simulator_api_key: SecretStr
     """The bearer that the simulator accepts."""
+    media_days: int = Field(default=365, ge=0, le=36_500)
+    """How many days after a job's end its media are kept. 0: for ever."""
+    content_days: int = Field(default=365, ge=0, le=36_500)
+    """How many days after a job's end its prompt, its references' addresses, its metadata and what is known of its attempts
+    are kept. 0: for ever."""
+    kept_days_by_account: KeptDaysByAccount = Field(default_factory=dict)
+    """Other days for some accounts, as JSON: `{"acct_…": {"media_days": 30, "content_days": 0}}`. What is left out is as for
+    all."""
     result_origins_allowed: Origins = frozenset()
     """Comma-separated addresses such as `http://files.internal:9000`: hosts with their ports that results may be fetched
     from although they are not public. Those of the providers' own base addresses always may."""
@@ -57,6 +93,16 @@ class JobsSettings(ServiceSettings):
     def callback_tokens(self) -> CallbackTokens:
         """What signs the addresses that providers call back at: with the secrets of API keys, for another purpose."""
         return CallbackTokens([secret.get_secret_value() for secret in self.key_checksum_secrets])
+
+    def media_days_of(self, account_id: str) -> int:
+        """Returns how many days media of an account are kept. 0: for ever."""
+        own = self.kept_days_by_account.get(account_id, KeptDays()).media_days
+        return self.media_days if own is None else own
+
+    def content_days_of(self, account_id: str) -> int:
+        """Returns how many days content of an account is kept. 0: for ever."""
+        own = self.kept_days_by_account.get(account_id, KeptDays()).content_days
+        return self.content_days if own is None else own
 
     @field_validator("ark_base_url", "simulator_base_url")
     @classmethod

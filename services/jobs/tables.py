@@ -55,6 +55,8 @@ jobs = Table(
     Column("last_frame_url", Text),
     Column("output_seconds", Double),
     Column("failure", Text),
+    Column("content_deleted_at", Moment),
+    Column("media_deleted_at", Moment),
     CheckConstraint("status IN ('pending', 'processing', 'completed', 'failed')", name="jobs_status"),
     CheckConstraint("reserved_micros > 0", name="jobs_reserved"),
     CheckConstraint("charged_micros BETWEEN 0 AND reserved_micros", name="jobs_charged"),
@@ -77,6 +79,18 @@ jobs = Table(
         text('environment COLLATE "POSIX"'),
         "created_at",
         postgresql_where=text("status IN ('pending', 'processing')"),
+    ),
+    Index(
+        "jobs_content_kept",
+        "account_id",
+        "ended_at",
+        postgresql_where=text("ended_at IS NOT NULL AND content_deleted_at IS NULL"),
+    ),
+    Index(
+        "jobs_media_kept",
+        "account_id",
+        "ended_at",
+        postgresql_where=text("ended_at IS NOT NULL AND video_url IS NOT NULL AND media_deleted_at IS NULL"),
     ),
 )
 """What customers see. A row is written at acceptance, at the start and at the end, and when a refund is made.

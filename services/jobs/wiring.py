@@ -49,6 +49,7 @@ from services.jobs.clients import (
 )
 from services.jobs.convert.events import render_event
 from services.jobs.domain import (
+    Kept,
     State,
 )
 from services.jobs.lanes import Lanes
@@ -57,7 +58,7 @@ from services.jobs.operations.cancel_job import Canceller
 from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
 from services.jobs.operations.verify_jobs import verify_jobs
-from services.jobs.ports import Media, Prices, Providers, Work
+from services.jobs.ports import Media, Prices, Providers, Retention, Work
 from services.jobs.results import RESULTS_AT_ONCE_MAX, MediaKeeper
 from services.jobs.routing import provider_policy, providers_of, route_of
 from services.jobs.rpc.access import (
@@ -88,6 +89,7 @@ from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
 from services.jobs.steps.discard_result import discard_result
 from services.jobs.steps.end_waits import end_waits
+from services.jobs.steps.forget import Forgetting, forget_content, forget_media
 from services.jobs.steps.hand_over_events import hand_over_events
 from services.jobs.steps.recover import recover
 from services.jobs.steps.refund import refund
@@ -101,6 +103,7 @@ from services.jobs.store.jobs import SqlAnyJobs, SqlJobs
 from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.repairs import SqlRepairs
+from services.jobs.store.retention import SqlRetention
 from services.jobs.store.stages import SqlStages
 from services.jobs.store.verification import SqlRecords
 from services.jobs.store.waiting import SqlWaiting
@@ -122,6 +125,7 @@ END_WAITS_SECONDS = 5.0
 ORPHANS_SECONDS = 15.0
 REFUNDS_SECONDS = 5.0
 SWEEP_SECONDS = 600.0
+FORGET_SECONDS = 60.0
 MEDIA_THREADS = 2
 PROBES_AT_ONCE_MAX = 2
 CALLS_MAX = 100
@@ -369,6 +373,8 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
         )
         sweep = partial(sweep_staged, staged=media, jobs=SqlAnyJobs(pool), clock=utc_now)
         await enter(running(repeat(sweep, name="staged", idle_seconds=SWEEP_SECONDS)))
+        for forgetting in _forgetting(settings, retention=SqlRetention(pool), media=media):
+            await enter(running(repeat(forgetting.run_once, name="forget", idle_seconds=FORGET_SECONDS)))
         relay = partial(hand_over_events, outbox=SqlOutbox(pool), intake=IntakeClient(webhooks))
         bell = core.wakeups.bell(OUTBOX_BELL)
         await enter(running(repeat(relay, name="relay", idle_seconds=RELAY_SECONDS, wake=bell)))
@@ -388,6 +394,26 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
         walker = _walker(core, work, providers=providers_of(settings, session), media=media)
         await enter(walker.running(wake=core.wakeups.bell(WORK_BELL)))
         yield
+
+
+def _forgetting(
+    settings: JobsSettings, *, retention: Retention, media: MediaKeeper
+) -> tuple[Forgetting, Forgetting]:
+    """Returns the duties that forget content, and media."""
+    return (
+        Forgetting(
+            Kept.CONTENT,
+            retention=retention,
+            days_of=settings.content_days_of,
+            forget=partial(forget_content, retention=retention),
+        ),
+        Forgetting(
+            Kept.MEDIA,
+            retention=retention,
+            days_of=settings.media_days_of,
+            forget=partial(forget_media, retention=retention, delete=media.delete),
+        ),
+    )
 
 
 def _walker(core: _Core, work: Work, *, providers: Providers, media: Media) -> Walker:

@@ -244,3 +244,14 @@ async def test_a_result_that_is_lost_is_said_to_be(place: Place) -> None:
 
     with pytest.raises(ResultUnavailableError, match="not in the store"):
         await place.keeper.publish(claim.job, secret="token-1")
+
+
+async def test_media_that_are_too_old_are_deleted_where_they_are_public(place: Place) -> None:
+    claim = await place.stored()
+    await place.world.complete(claim)
+    assert len(place.public()) == 2
+
+    for _ in range(2):
+        await place.keeper.delete(await place.world.job())
+
+    assert place.public() == []

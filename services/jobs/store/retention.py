@@ -1,0 +1,96 @@
+"""What is kept of ended jobs, in SQL. Accounts are walked one after another, each by its own range of an index."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import text
+
+from services.common.database import Pool, Query
+from services.jobs.domain import Job, Kept, without_content
+from services.jobs.store.rows import JOB_COLUMNS, input_to_json, job_from_row
+
+# Each is the condition of an index, word for word.
+KEPT = {
+    Kept.CONTENT: "ended_at IS NOT NULL AND content_deleted_at IS NULL",
+    Kept.MEDIA: "ended_at IS NOT NULL AND video_url IS NOT NULL AND media_deleted_at IS NULL",
+}
+
+
+def _accounts(kept: str) -> Query:
+    return Query(
+        text(f"""
+        WITH RECURSIVE owner AS (
+            (SELECT account_id FROM jobs WHERE {kept} AND account_id > :after ORDER BY account_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT jobs.account_id FROM jobs WHERE {kept} AND jobs.account_id > owner.account_id
+                ORDER BY jobs.account_id LIMIT 1)
+            FROM owner WHERE owner.account_id IS NOT NULL
+        )
+        SELECT account_id FROM owner WHERE account_id IS NOT NULL LIMIT :most
+        """)  # noqa: S608
+    )
+
+
+def _aged(kept: str) -> Query:
+    # A refund that is not applied yet goes by the job as it was.
+    return Query(
+        text(f"""
+        SELECT old.* FROM unnest(CAST(:account_ids AS text[]), CAST(:days AS int[])) AS owner (account_id, days)
+        CROSS JOIN LATERAL (
+            SELECT {", ".join(f"jobs.{column.name}" for column in JOB_COLUMNS)} FROM jobs
+            WHERE {kept} AND jobs.account_id = owner.account_id
+                AND ended_at < now() - make_interval(days => owner.days)
+                AND (SELECT true FROM refunds WHERE job_id = jobs.id AND applied_at IS NULL LIMIT 1) IS NULL
+            ORDER BY ended_at LIMIT :each_max
+        ) AS old
+        """)  # noqa: S608
+    )
+
+
+ACCOUNTS = {kind: _accounts(kept) for kind, kept in KEPT.items()}
+AGED = {kind: _aged(kept) for kind, kept in KEPT.items()}
+_DELETE_ATTEMPTS = Query(text("DELETE FROM attempts WHERE job_id = ANY(:ids)"))
+_DELETE_CONTENT = Query(
+    text("""
+    UPDATE jobs SET input = old.input, metadata = NULL, callback_url = NULL, content_deleted_at = now()
+    FROM unnest(CAST(:ids AS text[]), CAST(:inputs AS text[])) AS old (id, input)
+    WHERE jobs.id = old.id AND ended_at IS NOT NULL AND content_deleted_at IS NULL
+    """)
+)
+_NOTE_MEDIA = Query(
+    text("UPDATE jobs SET media_deleted_at = now() WHERE id = ANY(:ids) AND media_deleted_at IS NULL")
+)
+
+
+class SqlRetention:
+    """The port Retention, on PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def accounts(self, kind: Kept, *, after: str, limit: int) -> list[str]:
+        """Returns the first accounts after one of whose ended jobs something is kept."""
+        query = ACCOUNTS[kind]
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query.sql, query.bind(after=after, most=limit))
+            return [row["account_id"] for row in await cursor.fetchall()]
+
+    async def aged(self, kind: Kept, *, days: Mapping[str, int], each_max: int) -> list[Job]:
+        """Returns, of each account, jobs that ended so many days ago and of which something is kept, oldest first."""
+        query = AGED[kind]
+        bound = query.bind(account_ids=list(days), days=list(days.values()), each_max=each_max)
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query.sql, bound)
+            return [job_from_row(row) for row in await cursor.fetchall()]
+
+    async def delete_content(self, jobs: Sequence[Job]) -> None:
+        """Forgets, in one commit, what customers said in these jobs, and the attempts at them."""
+        ids = [job.id for job in jobs]
+        inputs = [input_to_json(without_content(job.input)) for job in jobs]
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(_DELETE_ATTEMPTS.sql, _DELETE_ATTEMPTS.bind(ids=ids))
+            await connection.execute(_DELETE_CONTENT.sql, _DELETE_CONTENT.bind(ids=ids, inputs=inputs))
+
+    async def note_media_deleted(self, jobs: Sequence[Job]) -> None:
+        """Notes that there are no media of these jobs any more."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_NOTE_MEDIA.sql, _NOTE_MEDIA.bind(ids=[job.id for job in jobs]))
