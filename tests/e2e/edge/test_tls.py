@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
 import pytest
 import pytest_asyncio
@@ -165,6 +166,60 @@ async def test_a_new_certificate_is_shown_without_a_restart(
         for address in (secure.address, str(secure.settings.grpc_address)):
             assert await next_serial(address, before) == new
     assert secure.process.poll() is None
+
+
+async def test_a_certificate_that_kubernetes_mounts_is_read_anew(tmp_path: Path) -> None:
+    """There every file is a link through `..data`, and an update turns only that link."""
+    for version in ("1", "2"):
+        (tmp_path / version).mkdir()
+    serial = write_certificate(tmp_path / "1")
+    (tmp_path / "..data").symlink_to("1")
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    async with running_edge(
+        jobs_targets="127.0.0.1:1",
+        billing_targets="127.0.0.1:1",
+        ready_path="/healthz",
+        tls_certificate_file=tmp_path / "tls.crt",
+        tls_key_file=tmp_path / "tls.key",
+    ) as edge:
+        assert await shown_serial(edge.address) == serial
+
+        new = write_certificate(tmp_path / "2")
+        (tmp_path / "..new").symlink_to("2")
+        os.replace(tmp_path / "..new", tmp_path / "..data")  # noqa: PTH105 - a link over a link, at once
+
+        async with asyncio.timeout(RELOAD_SECONDS_MAX):
+            assert await next_serial(edge.address, serial) == new
+
+
+async def test_a_key_of_another_certificate_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    serial = write_certificate(tmp_path)
+    write_certificate(tmp_path / "other")
+    async with running_edge(
+        jobs_targets="127.0.0.1:1",
+        billing_targets="127.0.0.1:1",
+        ready_path="/healthz",
+        tls_certificate_file=tmp_path / "tls.crt",
+        tls_key_file=tmp_path / "tls.key",
+    ) as edge:
+        os.replace(tmp_path / "other" / "tls.key", tmp_path / "tls.key")  # noqa: PTH105 - at once
+        await refused_updates(edge)
+
+        assert await shown_serial(edge.address) == serial
+
+
+async def refused_updates(edge: RunningEdge) -> None:
+    """Returns once Envoy has refused files that it was given. Raises TimeoutError."""
+    query = {"filter": "key_rotation_failed|update_rejected", "format": "json"}
+    async with asyncio.timeout(RELOAD_SECONDS_MAX), aiohttp.ClientSession() as client:
+        while True:
+            async with client.get(f"http://{edge.settings.admin_address}/stats", params=query) as answer:
+                found = (await answer.json())["stats"]
+            if any(each["value"] for each in found if "sds" in each["name"]):
+                return
+            await asyncio.sleep(0.05)
 
 
 async def test_grpc_reaches_public_methods(secure: RunningEdge, folder: Path, upstream: Upstream) -> None:
