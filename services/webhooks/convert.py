@@ -11,7 +11,7 @@ from reelgate.webhooks.v1 import webhook_delivery_pb2, webhook_endpoint_pb2, web
 
 from services.common.clock import parse_moment, rfc3339
 from services.common.egress import URL_LENGTH_MAX
-from services.common.errors import invalid_field
+from services.common.errors import ServiceError, invalid_field
 from services.common.tls.peers import acting
 from services.webhooks.domain import (
     CALLBACK_TARGET,
@@ -65,6 +65,18 @@ def parse_event(message: EventMessage) -> Event:
         body=message.body,
         occurred_at=datetime.fromtimestamp(message.occurred_at_millis / 1000, UTC),
     )
+
+
+def parse_events(messages: Iterable[EventMessage]) -> list[Event]:
+    """Returns events. Refuses with INVALID_FIELD, whose `event_id` says which is the first that cannot be taken."""
+    found = []
+    for message in messages:
+        try:
+            found.append(parse_event(message))
+        except ServiceError as error:
+            error.metadata["event_id"] = message.event_id[:TEXT_LENGTH_MAX]
+            raise
+    return found
 
 
 def render_disabled_event(endpoint: DisabledEndpoint) -> Event:

@@ -1,9 +1,10 @@
 """Settings of the webhooks service: environment variables that begin with WEBHOOKS_."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from cryptography.fernet import Fernet
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from services.common.egress import Networks
 from services.common.settings import Address, ServiceSettings
@@ -17,6 +18,15 @@ def _fernets(keys: SecretStr) -> tuple[Fernet, ...]:
 def _fernet_keys(keys: SecretStr) -> SecretStr:
     _fernets(keys)
     return keys
+
+
+def _parse_kept_days(listed: object) -> object:
+    if not isinstance(listed, str):
+        return listed
+    return dict(entry.strip().split("=", 1) for entry in listed.split(",") if entry.strip())
+
+
+KeptDays = Annotated[int, Field(ge=2)]
 
 
 class WebhooksSettings(ServiceSettings):
@@ -36,6 +46,12 @@ class WebhooksSettings(ServiceSettings):
     day later."""
     private_targets_allowed: Networks = ()
     """Comma-separated CIDR blocks that customers' addresses may point to although they are not public."""
+
+    kept_days: KeptDays = 30
+    """For how many days an event is kept, with its deliveries and attempts. What is not yet delivered or given up stays, and
+    so do endpoints, secrets and the audit."""
+    kept_days_of: Annotated[Mapping[str, KeptDays], BeforeValidator(_parse_kept_days)] = {}
+    """Accounts whose events are kept for another number of days: `acct_1=90,acct_2=7`."""
 
     @property
     def sealing_keys(self) -> tuple[Fernet, ...]:

@@ -47,6 +47,7 @@ from services.webhooks.store.endpoints import SqlEndpoints
 from services.webhooks.store.events import SqlEvents
 from services.webhooks.store.history import SqlHistory
 from services.webhooks.store.redeliveries import SqlRedeliveries
+from services.webhooks.store.retention import OldEvents
 from services.webhooks.store.sealed_rows import SqlSealedRows
 from services.webhooks.store.secrets import SqlSigningSecrets
 from services.webhooks.workers.dispatcher import DELIVERIES_MAX, Dispatcher
@@ -56,6 +57,7 @@ INTAKE_SERVICE = "reelgate.internal.intake.v1.IntakeService"
 SIGNING_SERVICE = "reelgate.admin.v1.SigningSecretService"
 ACCESS = {PUBLIC_SERVICE: frozenset({"seedancee2", "nextapi"})}
 REDELIVERY_SECONDS = 1.0
+RETENTION_SECONDS = 600.0
 CHANNEL = "deliveries"
 """Rings when there may be something new to deliver."""
 
@@ -131,6 +133,8 @@ async def _dispatching(
     )
     forget = SqlIdempotencyKeys(pool).forget_expired
     forgetting = repeat(forget, name="idempotency", idle_seconds=IDLE_SECONDS)
+    old_events = OldEvents(pool, kept_days=settings.kept_days, kept_days_of=settings.kept_days_of)
+    retaining = repeat(old_events.forget, name="retention", idle_seconds=RETENTION_SECONDS)
     # What a receiver answers is noted as it came, so it may be encoded.
     async with open_egress_session(
         _policy(settings), connections_max=DELIVERIES_MAX, reads_encoded=True
@@ -146,7 +150,7 @@ async def _dispatching(
             clock=utc_now,
             wake=bell,
         )
-        async with dispatcher.running(), running(redelivering), running(forgetting):
+        async with dispatcher.running(), running(redelivering), running(forgetting), running(retaining):
             yield
 
 

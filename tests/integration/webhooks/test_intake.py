@@ -83,6 +83,14 @@ async def test_an_unusable_event_is_refused_by_field(
     assert caught.value.metadata["field"] == field
 
 
+async def test_a_refusal_of_a_batch_names_the_event(settings: WebhooksSettings) -> None:
+    async with open_client(settings, role=Role.API) as client:
+        with pytest.raises(ServiceError) as caught:
+            await client.accept(event("vid_1"), event("vid_2", sequence=0))
+
+    assert caught.value.metadata["event_id"] == "vid_2-0"
+
+
 async def test_a_secret_is_made_and_shown_once_however_many_ask(settings: WebhooksSettings) -> None:
     async with open_client(settings, role=Role.API) as client:
         answers = await asyncio.gather(*(client.ensure_secret("acct_1") for _ in range(20)))

@@ -63,3 +63,11 @@ def test_a_missing_setting_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert code == 2
     assert "WEBHOOKS_DATABASE_URL: required" in capsys.readouterr().err
+
+
+def test_events_are_kept_for_the_days_of_their_account() -> None:
+    environment = {**ENVIRONMENT, "WEBHOOKS_KEPT_DAYS_OF": "acct_1=90, acct_2=7"}
+
+    settings = load_settings(WebhooksSettings, prefix="WEBHOOKS_", environment=environment)
+
+    assert (settings.kept_days, settings.kept_days_of) == (30, {"acct_1": 90, "acct_2": 7})
