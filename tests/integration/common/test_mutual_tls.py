@@ -193,10 +193,12 @@ async def test_a_caller_goes_over_to_a_renewed_certificate_and_ends_what_it_bega
     make: Callable[[TlsFiles], grpc.aio.Channel], ours: Path, servicer: Servicer
 ) -> None:
     made: list[TlsFiles] = []
+    channels: list[grpc.aio.Channel] = []
 
     def counted(files: TlsFiles) -> grpc.aio.Channel:
         made.append(files)
-        return make(files)
+        channels.append(make(files))
+        return channels[-1]
 
     channel: Any = RenewedChannel(counted, TlsFolder(ours / "jobs"))
     servicer.go_on.clear()
@@ -216,4 +218,6 @@ async def test_a_caller_goes_over_to_a_renewed_certificate_and_ends_what_it_bega
     assert await begun == f"{JOBS} (ada)"
     assert await renewing == 1
     assert made == [before, TlsFolder(ours / "jobs").read()]
+    states = [each.get_state() for each in channels]
+    assert states == [grpc.ChannelConnectivity.SHUTDOWN, grpc.ChannelConnectivity.READY]
     await channel.close()
