@@ -82,7 +82,7 @@ async def till(make_database: MakeDatabase) -> AsyncIterator[Till]:
     async with open_pool(make_database("jobs"), name="test", connections_max=4) as pool:
         made = Till(pool=pool, refunds=SqlRefunds(pool))
         work = SqlWork(pool)
-        await SqlJobs(pool).create(JOB)
+        await SqlJobs(pool).create(replace(JOB, created_at=utc_now()))
         await made.ledger.hold(JOB.id, owner=JOB.owner, key_id="key_1", amount_micros=JOB.reserved_micros)
         await made.ledger.capture(JOB.id, amount_micros=JOB.reserved_micros)
         [claim] = await work.claim(limit=1, lease_seconds=60)
