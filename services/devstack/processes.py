@@ -206,6 +206,7 @@ def _jobs(settings: StackSettings) -> ProcessSpec:
             "JOBS_MEDIA_STORE_URL": str(settings.folder.media),
             "JOBS_MEDIA_BASE_URL": settings.edge + MEDIA_PATH,
             "JOBS_CALLBACK_BASE_URL": settings.edge,
+            "JOBS_LIVE_PROVIDER": "simulator",
             "JOBS_SIMULATOR_BASE_URL": f"http://{_local(ports.simulator)}{ARK_API_PATH}",
             "JOBS_SIMULATOR_API_KEY_FILE": str(settings.folder.simulator_api_key),
             "JOBS_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,

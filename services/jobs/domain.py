@@ -323,6 +323,8 @@ class Claim:
     attempt: Attempt | None
     attempt_age_seconds: float
     """Since the attempt was opened; 0 without one."""
+    submit_until: float = 0
+    """Until then whoever opened the attempt may ask its provider, by the clock of its event loop."""
     claim_count: int = 1
     """Claims since the job last got on, with this one."""
     stalled_seconds: float = 0

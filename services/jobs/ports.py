@@ -115,6 +115,9 @@ class Work(Protocol):
     async def open_attempt(self, claim: Claim, *, route: Route, token: str) -> Claim:
         """Moves PENDING to SUBMITTING with a new attempt on record, and keeps the lease."""
 
+    async def note_stray(self, attempt_id: str, task_id: str) -> bool:
+        """Puts on record what was started for an attempt. Tells whether nobody will adopt it: the attempt is closed."""
+
     async def drop_attempt(self, claim: Claim, *, outcome: str, detail: str, seconds: float) -> None:
         """Closes an attempt that surely started nothing: SUBMITTING to PENDING, due in `seconds`."""
 

@@ -9,7 +9,7 @@ from services.jobs.ports import Providers
 from services.jobs.settings import JobsSettings
 from services.upstream.providers.ark.adapter import ArkProvider
 
-LIVE, SIMULATOR = "ark", "simulator"
+ARK, SIMULATOR = "ark", "simulator"
 """Names of routes."""
 
 
@@ -34,10 +34,10 @@ def providers_of(settings: JobsSettings, session: aiohttp.ClientSession) -> Prov
     live = ArkProvider(
         session=session, base_url=settings.ark_base_url, api_key=settings.ark_api_key.get_secret_value()
     )
-    return {"live": {**everywhere, LIVE: live}, "test": everywhere}
+    return {"live": {**everywhere, ARK: live}, "test": everywhere}
 
 
-def route_of(providers: Providers, upstream_names: UpstreamNames, job: Job) -> Route:
-    """Returns which provider of the job's environment renders it."""
-    name = LIVE if LIVE in providers[job.owner.environment] else SIMULATOR
+def route_of(live_provider: str, upstream_names: UpstreamNames, job: Job) -> Route:
+    """Returns which provider renders a job: of live ones that of the settings, of all others the simulator."""
+    name = live_provider if job.owner.environment == "live" else SIMULATOR
     return Route(name=name, upstream_model=upstream_names[job.model]["ark"])

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -68,9 +68,12 @@ class JobsSettings(ServiceSettings):
     moderation_timeout_seconds: float = Field(default=2.0, gt=0, le=10)
     """How long its answer is waited for. What happens then is said by the profile."""
     ark_base_url: str = "https://ark.ap-southeast.bytepluses.com/api/v3"
-    """ModelArk, which renders for the live environment."""
+    """ModelArk."""
     ark_api_key: SecretStr | None = None
-    """Without it the simulator renders for the live environment too."""
+    """What ModelArk accepts. Tasks that it has are still followed while another renders what is new."""
+    live_provider: Literal["simulator", "ark"]
+    """Who renders for the live environment, whose customers pay: `ark`, which needs its key, or `simulator`, for stacks
+    without customers."""
     simulator_base_url: str
     """The simulator's API, which renders for the test environment."""
     simulator_api_key: SecretStr
@@ -103,6 +106,13 @@ class JobsSettings(ServiceSettings):
         """Returns how many days content of an account is kept. 0: for ever."""
         own = self.kept_days_by_account.get(account_id, KeptDays()).content_days
         return self.content_days if own is None else own
+
+    @field_validator("live_provider")
+    @classmethod
+    def _has_its_key(cls, name: str, others: ValidationInfo) -> str:
+        if name == "ark" and others.data.get("ark_api_key") is None:
+            raise ValueError("ark needs JOBS_ARK_API_KEY or JOBS_ARK_API_KEY_FILE")
+        return name
 
     @field_validator("ark_base_url", "simulator_base_url")
     @classmethod

@@ -423,7 +423,7 @@ def _walker(core: _Core, work: Work, *, providers: Providers, media: Media) -> W
         begin_attempt,
         work=work,
         ledger=ledger,
-        choose_route=partial(route_of, providers, upstream_names),
+        choose_route=partial(route_of, settings.live_provider, upstream_names),
         new_token=new_token,
     )
     submitting = partial(

@@ -50,6 +50,7 @@ async def start_api(
         "JOBS_WEBHOOKS_TARGET": status["grpc"]["webhooks"]["internal"],
         "JOBS_MEDIA_STORE_URL": "unused",
         "JOBS_MEDIA_BASE_URL": "http://unused.example",
+        "JOBS_LIVE_PROVIDER": "simulator",
         "JOBS_SIMULATOR_BASE_URL": "http://unused.example",
         "JOBS_SIMULATOR_API_KEY": "unused",
         **(changes or _of_the_stack(stack)),

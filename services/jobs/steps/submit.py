@@ -1,5 +1,6 @@
 """SUBMITTING to PROCESSING: ask the provider, once."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ from services.jobs.domain import (
     Attempt,
     Claim,
     Job,
+    LeaseLostError,
 )
 from services.jobs.ports import Providers, RenderEvent, Work
 from services.jobs.steps.adopt import adopt
@@ -15,6 +17,7 @@ from services.jobs.steps.failures import failure_of
 from services.jobs.steps.reach import UnreachableRouteError, provider_of
 from services.jobs.steps.timing import (
     BROKEN_WAIT_SECONDS,
+    CANCEL_TIMEOUT_SECONDS,
     LOOK_AGAIN_SECONDS,
     SUBMIT_TIMEOUT_SECONDS,
     retry_seconds,
@@ -23,9 +26,11 @@ from services.upstream.contract import (
     BrokenError,
     BusyError,
     Order,
+    Provider,
     RefusedError,
     UnknownError,
     UnreachableError,
+    UpstreamError,
 )
 
 log = logging.getLogger(__name__)
@@ -49,6 +54,12 @@ async def submit(
     assert attempt.lease_no == claim.lease_no, "only the lease that opened an attempt may submit it"
     try:
         provider = provider_of(attempt, claim.job.owner.environment, providers)
+        if asyncio.get_running_loop().time() > claim.submit_until:
+            # Whoever has the job by now may find no task, and make another attempt.
+            await work.drop_attempt(
+                claim, outcome="late", detail="the worker stood still before it asked", seconds=0
+            )
+            return None
         task_id = await provider.submit(
             order_of(claim.job, attempt),
             correlation_id=attempt.id,
@@ -70,8 +81,24 @@ async def submit(
         log.warning("attempt=%s outcome=unknown detail=%s", attempt.id, error.detail)
         await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
     else:
-        await adopt(claim, task_id, work=work, clock=clock, render_event=render_event)
+        try:
+            await adopt(claim, task_id, work=work, clock=clock, render_event=render_event)
+        except LeaseLostError:
+            await _leave(attempt, task_id, provider=provider, work=work)
+            raise
     return None
+
+
+async def _leave(attempt: Attempt, task_id: str, *, provider: Provider, work: Work) -> None:
+    """Puts a task on record that was started and is no longer wanted here, and stops it if nobody else adopts it."""
+    if not await work.note_stray(attempt.id, task_id):
+        return
+    try:
+        is_stopped = await provider.cancel(task_id, timeout_seconds=CANCEL_TIMEOUT_SECONDS)
+    except UpstreamError as error:
+        log.warning("attempt=%s task=%s stray, not stopped: %s", attempt.id, task_id, error.detail)
+    else:
+        log.warning("attempt=%s task=%s stray, stopped=%s", attempt.id, task_id, is_stopped)
 
 
 def order_of(job: Job, attempt: Attempt) -> Order:

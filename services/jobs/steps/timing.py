@@ -12,6 +12,9 @@ SUBMIT_TIMEOUT_SECONDS = 20.0
 SETTLE_SECONDS = 30.0
 """How old an attempt must be before a task that cannot be found surely does not exist."""
 assert SETTLE_SECONDS > SUBMIT_TIMEOUT_SECONDS, "a request still under way must not be taken for lost"
+SUBMIT_START_SECONDS = SETTLE_SECONDS - SUBMIT_TIMEOUT_SECONDS
+"""How long after an attempt was opened its provider may still be asked: whoever stood still longer must not."""
+assert SUBMIT_START_SECONDS < LEASE_SECONDS, "only the lease that opened an attempt may ask its provider"
 FIND_TIMEOUT_SECONDS = 30.0
 LOOK_AGAIN_SECONDS = 2.0
 

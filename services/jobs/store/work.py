@@ -3,6 +3,7 @@
 These statements are written as text because each is several changes in one: read top to bottom, as they run.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -25,7 +26,12 @@ from services.jobs.domain import (
     State,
 )
 from services.jobs.ports import NOBODY_BUSY
-from services.jobs.steps.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX
+from services.jobs.steps.timing import (
+    ASIDE_SECONDS_MAX,
+    CLAIMS_MAX,
+    LEASE_SECONDS,
+    SUBMIT_START_SECONDS,
+)
 from services.jobs.store.claims import ATTEMPT_COLUMNS, GOT_ON, claim_from_row
 from services.jobs.store.turns import CLAIM, Turns
 from services.jobs.store.waiting import SqlWaiting, somebody_waits
@@ -90,9 +96,11 @@ _STALL = Query(
     """)  # noqa: S608
 )
 
+_LEASED_ANEW = "lease_until = greatest(lease_until, now() + make_interval(secs => :lease_seconds))"
+
 _OPEN_ATTEMPT = Query(
     text(f"""
-    WITH {_moved(State.SUBMITTING)}, next AS (
+    WITH {_moved(State.SUBMITTING, _LEASED_ANEW)}, next AS (
         SELECT moved.job_id, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE job_id = :job_id) AS number
         FROM moved
     )
@@ -100,6 +108,13 @@ _OPEN_ATTEMPT = Query(
     SELECT job_id || '-' || number, job_id, number, :route, :upstream_model, :token, :lease_no FROM next
     RETURNING {", ".join(ATTEMPT_COLUMNS)}
     """)  # noqa: S608
+)
+
+_NOTE_STRAY = Query(
+    text("""
+    UPDATE attempts SET claimed_task_id = :task_id WHERE id = :attempt_id AND task_id IS DISTINCT FROM :task_id
+    RETURNING outcome IS NOT NULL AS is_closed
+    """)
 )
 
 _DROP_ATTEMPT = Query(
@@ -284,10 +299,28 @@ class SqlWork:
 
     async def open_attempt(self, claim: Claim, *, route: Route, token: str) -> Claim:
         """Moves PENDING to SUBMITTING with a new attempt on record, and keeps the lease."""
+        # Taken before the statement, so that it ends before the lease that the statement begins.
+        submit_until = asyncio.get_running_loop().time() + SUBMIT_START_SECONDS
         row = await self._move(
-            _OPEN_ATTEMPT, claim, route=route.name, upstream_model=route.upstream_model, token=token
+            _OPEN_ATTEMPT,
+            claim,
+            route=route.name,
+            upstream_model=route.upstream_model,
+            token=token,
+            lease_seconds=LEASE_SECONDS,
         )
-        return _got_on(claim, State.SUBMITTING, attempt=Attempt(**row), attempt_age_seconds=0)
+        return _got_on(
+            claim,
+            State.SUBMITTING,
+            attempt=Attempt(**row),
+            attempt_age_seconds=0,
+            submit_until=submit_until,
+        )
+
+    async def note_stray(self, attempt_id: str, task_id: str) -> bool:
+        """Puts on record what was started for an attempt. Tells whether nobody will adopt it: the attempt is closed."""
+        rows = await self._execute(_NOTE_STRAY, attempt_id=attempt_id, task_id=task_id)
+        return bool(rows) and bool(rows[0]["is_closed"])
 
     async def drop_attempt(self, claim: Claim, *, outcome: str, detail: str, seconds: float) -> None:
         """Closes an attempt that surely started nothing: SUBMITTING to PENDING, due in `seconds`."""

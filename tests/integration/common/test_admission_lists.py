@@ -88,6 +88,7 @@ async def doors(
                     webhooks_target=str(webhooks.internal_address),
                     media_store_url=str(tmp_path / "media"),
                     media_base_url="https://media.example",
+                    live_provider="simulator",
                     simulator_base_url="http://simulator.example",
                     simulator_api_key=SecretStr("sim"),
                     tls_folder=certificates / "jobs",

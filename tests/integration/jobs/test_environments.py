@@ -95,6 +95,7 @@ async def plant(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Pl
             media_base_url="https://media.example",
             ark_base_url=ark.base_url,
             ark_api_key=SecretStr("paid"),
+            live_provider="ark",
             simulator_base_url=simulator.api_url,
             simulator_api_key=SecretStr("sim"),
         )

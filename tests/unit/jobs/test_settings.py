@@ -1,12 +1,15 @@
 """Settings of the jobs service that must not be mistaken."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from services.common.settings import SettingsError, load_settings
+from services.jobs.routing import route_of
 from services.jobs.settings import JobsSettings
 from tests.conftest import KEY_SECRET
+from tests.unit.jobs.samples import JOB
 
 REQUIRED = {
     "JOBS_DATABASE_URL": "postgresql://db/jobs",
@@ -15,6 +18,7 @@ REQUIRED = {
     "JOBS_WEBHOOKS_TARGET": "webhooks:7101",
     "JOBS_MEDIA_STORE_URL": "/media",
     "JOBS_MEDIA_BASE_URL": "https://media.example",
+    "JOBS_LIVE_PROVIDER": "simulator",
     "JOBS_SIMULATOR_BASE_URL": "http://simulator:8000/api/v3",
     "JOBS_SIMULATOR_API_KEY": "local",
 }
@@ -52,3 +56,34 @@ def test_nobody_is_asked_to_moderate_unless_an_address_is_set() -> None:
 def test_a_moderation_address_is_one_of_http(url: str) -> None:
     with pytest.raises(SettingsError, match="JOBS_MODERATION_URL"):
         load(moderation_url=url)
+
+
+def test_who_renders_for_live_customers_must_be_said() -> None:
+    environment = {name: value for name, value in REQUIRED.items() if name != "JOBS_LIVE_PROVIDER"}
+
+    with pytest.raises(SettingsError, match="JOBS_LIVE_PROVIDER: required"):
+        load_settings(JobsSettings, prefix="JOBS_", environment=environment)
+
+
+def test_a_paid_provider_without_its_key_is_not_replaced_by_the_simulator() -> None:
+    with pytest.raises(SettingsError, match=r"JOBS_LIVE_PROVIDER: .*JOBS_ARK_API_KEY"):
+        load(live_provider="ark")
+
+    assert load(live_provider="ark", ark_api_key="paid").live_provider == "ark"
+
+
+def test_nobody_else_renders_for_live_customers() -> None:
+    with pytest.raises(SettingsError, match="JOBS_LIVE_PROVIDER"):
+        load(live_provider="nobody")
+
+
+@pytest.mark.parametrize(
+    ("live_provider", "environment", "route"),
+    [("ark", "live", "ark"), ("ark", "test", "simulator"), ("simulator", "live", "simulator")],
+)
+def test_live_jobs_go_to_the_provider_that_was_said_and_no_others(
+    live_provider: str, environment: str, route: str
+) -> None:
+    job = replace(JOB, owner=replace(JOB.owner, environment=environment))
+
+    assert route_of(live_provider, {JOB.model: {"ark": "m"}}, job).name == route
