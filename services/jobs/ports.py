@@ -252,10 +252,13 @@ class Outbox(Protocol):
     """Events on their way to the webhooks service."""
 
     async def oldest(self, *, limit: int) -> list[OutboxEvent]:
-        """Returns events that wait, oldest first."""
+        """Returns events that are due, oldest first."""
 
     async def remove(self, event_ids: Sequence[str]) -> None:
         """Forgets events that were taken over."""
+
+    async def set_aside(self, event_id: str, *, refusal: str, seconds: float) -> None:
+        """Lets an event wait that was refused, and the later ones of its job with it."""
 
 
 class Intake(Protocol):

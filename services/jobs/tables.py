@@ -191,9 +191,15 @@ outbox = Table(
     Column("target_url", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("occurred_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False, server_default=text("now()")),
+    Column("refusal", Text),
     Index("outbox_of_job", "job_id", "sequence", unique=True),
+    Index("outbox_due", "due_at", "event_id"),
 )
-"""Events that the webhooks service has not yet taken over. A row goes when it has."""
+"""Events that the webhooks service has not yet taken over. A row goes when it has.
+
+One that was refused is due again later, and with it the later ones of its job.
+"""
 
 
 def _usage(name: str, period: Column[Any]) -> Table:

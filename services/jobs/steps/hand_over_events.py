@@ -1,15 +1,55 @@
 """Outbox to webhooks: events leave, and are forgotten only when they have been taken over."""
 
+import logging
+from collections.abc import Sequence
+
+from services.common.errors import ServiceError
+from services.jobs.domain import OutboxEvent
 from services.jobs.ports import Intake, Outbox
+
+log = logging.getLogger(__name__)
 
 EVENTS_MAX = 100
 """A body is at most about 20 KiB, so a batch stays well below the 4 MiB of a gRPC message."""
+ASIDE_SECONDS = 3600.0
+"""For so long an event waits that was refused, before it is offered again."""
+SERVER_ERROR = 500
 
 
 async def hand_over_events(*, outbox: Outbox, intake: Intake) -> int:
-    """Hands the oldest events over. Returns 0 unless there may be more. A crash in between hands them over again."""
+    """Hands the oldest events over. Returns 0 unless there may be more. A crash in between hands them over again.
+
+    One that is refused keeps no other: then each is offered by itself, and what is refused is set aside.
+    """
     events = await outbox.oldest(limit=EVENTS_MAX)
     if events:
-        await intake.accept(events)
-        await outbox.remove([event.event_id for event in events])
+        try:
+            await intake.accept(events)
+            await outbox.remove([event.event_id for event in events])
+        except ServiceError as error:
+            if _is_outage(error):
+                raise
+            await _one_by_one(events, outbox=outbox, intake=intake)
     return len(events) if len(events) == EVENTS_MAX else 0
+
+
+async def _one_by_one(events: Sequence[OutboxEvent], *, outbox: Outbox, intake: Intake) -> None:
+    refused_jobs: set[str] = set()
+    for event in events:
+        if event.job_id in refused_jobs:
+            continue
+        try:
+            await intake.accept([event])
+            await outbox.remove([event.event_id])
+        except ServiceError as error:
+            if _is_outage(error):
+                raise
+            refused_jobs.add(event.job_id)
+            await outbox.set_aside(
+                event.event_id, refusal=f"{error.reason}: {error.message}", seconds=ASIDE_SECONDS
+            )
+            log.error("event=%s set aside reason=%s %s", event.event_id, error.reason, error.message)  # noqa: TRY400
+
+
+def _is_outage(error: ServiceError) -> bool:
+    return error.status.http >= SERVER_ERROR

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, text
 
 from services.common.database import Pool, Query
 from services.jobs.domain import (
@@ -11,7 +11,24 @@ from services.jobs.domain import (
 )
 from services.jobs.tables import outbox
 
-_OLDEST = Query(select(outbox).order_by(outbox.c.event_id).limit(bindparam("most")))
+# A job's events leave in their order: none overtakes one of its job that was set aside.
+_OLDEST = Query(
+    text("""
+    SELECT * FROM outbox
+    WHERE due_at <= now() AND NOT EXISTS (
+        SELECT FROM outbox AS earlier
+        WHERE earlier.job_id = outbox.job_id AND earlier.sequence < outbox.sequence AND earlier.refusal IS NOT NULL
+    )
+    ORDER BY due_at, event_id LIMIT :most
+    """)
+)
+_SET_ASIDE = Query(
+    text("""
+    UPDATE outbox SET due_at = now() + make_interval(secs => :seconds), refusal = :refusal
+    WHERE event_id = :event_id
+    """)
+)
+REFUSAL_CHARACTERS_MAX = 500
 _REMOVE = Query(delete(outbox).where(outbox.c.event_id == func.any(bindparam("event_ids"))))
 
 
@@ -46,3 +63,9 @@ class SqlOutbox:
         """Forgets events that were taken over."""
         async with self._pool.connection() as connection:
             await connection.execute(_REMOVE.sql, _REMOVE.bind(event_ids=list(event_ids)))
+
+    async def set_aside(self, event_id: str, *, refusal: str, seconds: float) -> None:
+        """Lets an event wait that was refused, and the later ones of its job with it."""
+        bound = _SET_ASIDE.bind(event_id=event_id, refusal=refusal[:REFUSAL_CHARACTERS_MAX], seconds=seconds)
+        async with self._pool.connection() as connection:
+            await connection.execute(_SET_ASIDE.sql, bound)
