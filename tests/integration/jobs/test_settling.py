@@ -105,6 +105,31 @@ async def test_every_unfinished_job_can_be_settled_as_failed(books: Books, place
     await assert_paid_for_what_is_seen(books, account)
 
 
+@pytest.mark.parametrize("place", [Place.PENDING, Place.STORED, Place.FAILING])
+async def test_workers_alone_end_every_unfinished_job(books: Books, place: Place) -> None:
+    account = await books.billing.account(credits_live=1)
+    for holding in Holding:
+        job_id = await put(books, account, place, holding)
+        await books.sql("UPDATE work SET due_at = now()")
+        await books.walk({job_id: Plan()})
+
+    await books.reconcile()
+    await assert_paid_for_what_is_seen(books, account)
+
+
+@pytest.mark.parametrize("holding", Holding)
+async def test_a_job_that_fails_gives_back_whatever_is_kept_of_its_hold(
+    books: Books, holding: Holding
+) -> None:
+    account = await books.billing.account(credits_live=1)
+    job_id = await put(books, account, Place.FAILING, holding)
+    await books.sql("UPDATE work SET due_at = now()")
+
+    await books.walk({job_id: Plan()})
+
+    await assert_paid_for_what_is_seen(books, account)
+
+
 async def test_every_job_with_a_result_can_be_settled_as_completed(books: Books) -> None:
     account = await books.billing.account(credits_live=1)
     ends = {}
