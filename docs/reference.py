@@ -46,7 +46,7 @@ def settings_page() -> str:
     parts = [SETTINGS_HEAD]
     for prefix, kind in KINDS.items():
         rows = [
-            f"| `{prefix}{name.upper()}` | {_default(field.default)} | {' '.join((field.description or '').split())} |"
+            f"| `{prefix}{name.upper()}` | {_default(field.get_default(call_default_factory=True))} | {' '.join((field.description or '').split())} |"
             for name, field in kind.model_fields.items()
         ]
         parts.append(
@@ -69,7 +69,7 @@ def _default(value: Any) -> str:
         return "required"
     if isinstance(value, Path):
         return "shipped with the package"
-    if value is None or value in ("", ()):
+    if value is None or value in ("", (), {}, frozenset()):
         return "none"
     if isinstance(value, tuple):
         return f"`{','.join(value)}`"
