@@ -20,6 +20,7 @@ from services.media.errors import MediaRejectedError
 from services.media.limits import MediaLimits
 from services.media.probe import probe
 from services.media.probed import Probed, parse_question, render_answer
+from services.media.warm_up import warm_up
 
 USER_ID = 65_533
 """Whom root becomes: a number that no user or service of a usual system has."""
@@ -150,4 +151,5 @@ def _limit(kind: int, most: int) -> None:
 
 
 if __name__ == "__main__":
+    warm_up()
     serve()
