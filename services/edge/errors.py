@@ -15,7 +15,7 @@ REFUSALS: Final[tuple[Refusal, ...]] = (
     ("EQ", 413, "request_too_large", "The request body must be at most 256 KiB."),
     ("EQ", 416, "invalid_request", "The range is not within the file."),
     ("EQ", 426, "invalid_request", "Use HTTP/1.1 or HTTP/2."),
-    ("EQ", 429, "rate_limit_exceeded", "Too many requests come from this address. Slow down."),
+    ("EQ", 429, "rate_limit_exceeded", "Too many or too large requests. Slow down."),
     ("EQ", 431, "invalid_request", "The request headers must be at most 8 KiB in at most 64 lines."),
     ("GE", 500, "internal_error", "Unexpected server error."),
     ("GE", 400, "invalid_request", "The request is not valid."),

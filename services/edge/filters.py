@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.edge.errors import envelope_filter
-from services.edge.extension import Config, header, named
+from services.edge.extension import Config, named
+from services.edge.floods import body_guards, flood_guard
 from services.edge.media import media_filters
 from services.edge.settings import EdgeSettings
 from services.edge.transcoding import BODY_BYTES_MAX, transcoder
 
 LEAKED_HEADERS: Final = ({"prefix": "grpc-"}, {"prefix": "x-envoy-"})
 ALL_TRAILERS: Final = ({"safe_regex": {"regex": ".*"}},)
-ADDRESSES_MAX: Final = 10_000
-"""Of which the edge counts calls at once. Who comes back after more than that begins anew."""
 READY_WITH: Final = ("billing", "jobs")
 """Clusters without which no task can be created or polled. While webhooks is away, only its own pages fail."""
 
@@ -28,6 +27,7 @@ def http_filters(settings: EdgeSettings, descriptor: bytes) -> list[Config]:
         *(media_filters(folder, settings.media_path) if folder else ()),
         # The transcoder's own limit is none: it counts only what it has not parsed yet.
         body_limit(),
+        *body_guards(settings),
         transcoder(descriptor),
         router(),
     ]
@@ -60,28 +60,6 @@ def clean_answers(*, headers: Sequence[Config], trailers: Sequence[Config]) -> C
             "response_mutations": removals(*headers),
             "response_trailers_mutations": removals(*trailers),
         },
-    )
-
-
-def flood_guard(calls_per_second: int) -> Config:
-    """What a key may do is for the services to say; this keeps floods away from them that have none."""
-    bucket = {"max_tokens": calls_per_second, "tokens_per_fill": calls_per_second, "fill_interval": "1s"}
-    always = {"numerator": 100, "denominator": "HUNDRED"}
-    address = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}
-    return named(
-        "envoy.filters.http.local_ratelimit",
-        "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
-        stat_prefix="edge_address",
-        filter_enabled={"runtime_key": "edge.flood_guard.enabled", "default_value": always},
-        filter_enforced={"runtime_key": "edge.flood_guard.enforced", "default_value": always},
-        rate_limits=[{"actions": [address]}],
-        # An entry without a value: each address has a bucket of its own.
-        descriptors=[{"entries": [{"key": "masked_remote_address"}], "token_bucket": bucket}],
-        max_dynamic_descriptors=ADDRESSES_MAX,
-        always_consume_default_token_bucket=False,
-        token_bucket=bucket,
-        rate_limited_as_resource_exhausted=True,
-        response_headers_to_add=[header("retry-after", "1")],
     )
 
 

@@ -4,7 +4,8 @@ from typing import Final
 
 from services.edge.contract import Contract
 from services.edge.extension import Config, named
-from services.edge.filters import body_limit, clean_answers, flood_guard, removals, router
+from services.edge.filters import body_limit, clean_answers, removals, router
+from services.edge.floods import flood_guard
 from services.edge.routes import grpc_routes
 from services.edge.settings import EdgeSettings
 

@@ -68,6 +68,13 @@ class EdgeSettings(Settings):
     calls_per_second_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 2_000
     """What one client address, or one /64 of IPv6, may send, with a key or without; 0 does not limit. Behind a
     balancer, `trusted_hops` or `proxy_protocol` tells addresses apart."""
+    body_kib_per_second_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 512
+    """What one address, or one /64 of IPv6, may send as bodies of JSON, in KiB; 0 does not limit. One body of 256 KiB
+    passes after a pause, whatever the number is. A body that is made to cost as much as it can takes the edge
+    0.1 ms for each KiB."""
+    large_body_kib_per_second: Annotated[int, Field(ge=0, le=1_000_000)] = 128
+    """What all addresses together may send of bodies over 64 KiB, in KiB; likewise. Smaller ones are not counted, so
+    nobody's usual requests are refused for them."""
     connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """What may be connected at once; more is refused."""
     connections_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from statistics import median
 
 from tests.bench.load import Measured, load, request
@@ -38,7 +40,9 @@ async def measure_hostile(stack: Stack) -> list[Row]:
     rows = []
     for name, key in (("a test key", hostile.keys["test"]), ("nobody", "none")):
         attack = request("POST", edge, VIDEOS, key=key, body=HOSTILE_BODY)
-        rounds = [await _round(edge, polls, attack) for _ in range(ROUNDS)]
+        # The attacker's own work is not what is measured.
+        with ProcessPoolExecutor(1, get_context("spawn")) as attacker:
+            rounds = [await _round(edge, polls, attack, attacker) for _ in range(ROUNDS)]
         ratio = median(beside.percentile(0.95) / alone.percentile(0.95) for alone, beside, _ in rounds)
         rows += [
             Row(
@@ -57,11 +61,22 @@ async def measure_hostile(stack: Stack) -> list[Row]:
     return rows
 
 
-async def _round(edge: str, polls: bytes, attack: bytes) -> tuple[Measured, Measured, Measured]:
+async def _round(
+    edge: str, polls: bytes, attack: bytes, attacker: ProcessPoolExecutor
+) -> tuple[Measured, Measured, Measured]:
+    await asyncio.get_running_loop().run_in_executor(attacker, _started)
     alone = await load(edge, lambda: polls, connections=1, seconds=ROUND_SECONDS)
     beside, refused = await asyncio.gather(
         load(edge, lambda: polls, connections=1, seconds=ROUND_SECONDS),
-        load(edge, lambda: attack, connections=HOSTILE_CONNECTIONS, seconds=ROUND_SECONDS),
+        asyncio.get_running_loop().run_in_executor(attacker, _attack, edge, attack),
     )
     assert 200 not in refused.statuses
     return alone, beside, refused
+
+
+def _started() -> None:
+    """Returns once there is a process that can attack."""
+
+
+def _attack(edge: str, attack: bytes) -> Measured:
+    return asyncio.run(load(edge, lambda: attack, connections=HOSTILE_CONNECTIONS, seconds=ROUND_SECONDS))

@@ -59,7 +59,7 @@ class _Connection(asyncio.Protocol):
         self._measured.statuses[status] = self._measured.statuses.get(status, 0) + 1
         self._measured.latencies.append(now - self._sent_at)
         self._received.clear()
-        if now < self._until:
+        if now < self._until and b"\r\nconnection: close" not in head:
             self._send()
         else:
             self._transport.close()
@@ -86,19 +86,25 @@ def request(
 
 
 async def load(host: str, next_request: Callable[[], bytes], *, connections: int, seconds: float) -> Measured:
-    """Sends requests for a while over `connections` connections to `host:port` and returns what happened."""
+    """Sends requests for a while over `connections` connections to `host:port` and returns what happened.
+
+    What the server closes is opened anew.
+    """
     name, _, port = host.rpartition(":")
     measured = Measured()
     started = time.perf_counter()
     loop = asyncio.get_running_loop()
-    opened = [
-        await loop.create_connection(
-            lambda: _Connection(next_request, started + seconds, measured), name, int(port)
-        )
-        for _ in range(connections)
-    ]
+
+    async def connected() -> None:
+        until = started + seconds
+        while time.perf_counter() < until:
+            _, protocol = await loop.create_connection(
+                lambda: _Connection(next_request, until, measured), name, int(port)
+            )
+            await protocol.done
+
     await asyncio.wait_for(
-        asyncio.gather(*(protocol.done for _, protocol in opened)), seconds + CLOSE_SECONDS
+        asyncio.gather(*(connected() for _ in range(connections))), seconds + CLOSE_SECONDS
     )
     measured.seconds = time.perf_counter() - started
     return measured

@@ -25,14 +25,20 @@ class Answer:
 
 
 async def send(
-    edge: RunningEdge, method: str, path: str, body: bytes | str = b"", headers: Iterable[str] = ()
+    edge: RunningEdge,
+    method: str,
+    path: str,
+    body: bytes | str = b"",
+    headers: Iterable[str] = (),
+    *,
+    sender: str | None = None,
 ) -> Answer:
     """Sends one request, headers as they are given, and returns the answer. Raises TimeoutError, OSError."""
     content = body.encode() if isinstance(body, str) else body
     lines = [f"{method} {path} HTTP/1.1", "host: edge", "connection: close", *headers]
     if content and not any(line.startswith("transfer-encoding:") for line in lines):
         lines.append(f"content-length: {len(content)}")
-    return await exchange(edge, "\r\n".join([*lines, "", ""]).encode() + content)
+    return await exchange(edge, "\r\n".join([*lines, "", ""]).encode() + content, sender=sender)
 
 
 async def wait_for_status(edge: RunningEdge, path: str, status: int) -> None:
@@ -55,16 +61,19 @@ async def logged(edge: RunningEdge, part: str) -> dict[str, Any]:
             await asyncio.sleep(0.1)
 
 
-async def exchange(edge: RunningEdge, request: bytes) -> Answer:
-    """Sends bytes on a connection of their own and returns the one answer."""
-    return await exchange_with(edge.address, request)
+async def exchange(edge: RunningEdge, request: bytes, *, sender: str | None = None) -> Answer:
+    """Sends bytes on a connection of their own, from the address `sender`, and returns the one answer."""
+    return await exchange_with(edge.address, request, sender=sender)
 
 
-async def exchange_with(address: str, request: bytes) -> Answer:
+async def exchange_with(address: str, request: bytes, *, sender: str | None = None) -> Answer:
     """Does the same with what listens at `host:port`."""
     host, _, port = address.rpartition(":")
     async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
-        reader, writer = await asyncio.open_connection(host, int(port), limit=HEAD_BYTES_MAX)
+        local = (sender, 0) if sender else None
+        reader, writer = await asyncio.open_connection(
+            host, int(port), limit=HEAD_BYTES_MAX, local_addr=local
+        )
         try:
             writer.write(request)
             return await _answer(reader, whole=request.startswith(b"HEAD "))

@@ -7,6 +7,8 @@ import pytest_asyncio
 from tests.e2e.edge.upstream import Upstream, serving_upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
 
+MUCH = 1_000_000
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def services() -> AsyncIterator[Upstream]:
@@ -28,8 +30,12 @@ def media_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def edge(services: Upstream, media_folder: Path) -> AsyncIterator[RunningEdge]:
-    """One edge for all tests that can share it."""
+    """One edge for all tests that can share it, whatever they send together."""
     async with running_edge(
-        jobs_targets=services.target, billing_targets=services.target, media_folder=media_folder
+        jobs_targets=services.target,
+        billing_targets=services.target,
+        media_folder=media_folder,
+        body_kib_per_second_per_address=MUCH,
+        large_body_kib_per_second=MUCH,
     ) as running:
         yield running

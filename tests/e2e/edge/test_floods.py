@@ -14,7 +14,7 @@ from tests.e2e.edge_process import RunningEdge, running_edge
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FLOOD = 60
-TOO_MANY = "Too many requests come from this address. Slow down."
+TOO_MANY = "Too many or too large requests. Slow down."
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -185,9 +185,12 @@ def test_grpc_has_the_public_methods_without_callbacks() -> None:
 
 
 def test_addresses_are_limited_unless_told_otherwise() -> None:
-    def filters(**settings: Any) -> list[str]:
-        return [each["name"] for each in manager(render(EdgeSettings(**settings)))["http_filters"]]
+    def guards(**settings: Any) -> set[str]:
+        filters = manager(render(EdgeSettings(**settings)))["http_filters"]
+        return {each["typed_config"].get("stat_prefix") for each in filters} - {None}
 
-    guard = "envoy.filters.http.local_ratelimit"
-    assert guard in filters()
-    assert guard not in filters(calls_per_second_per_address=0)
+    of_address = {"edge_address", "edge_address_bytes"}
+    assert guards() == {*of_address, "edge_large_bytes"}
+    assert guards(calls_per_second_per_address=0) == {"edge_address_bytes", "edge_large_bytes"}
+    assert guards(body_kib_per_second_per_address=0) == {"edge_address", "edge_large_bytes"}
+    assert guards(large_body_kib_per_second=0) == of_address

@@ -1,0 +1,123 @@
+"""What one address may send, and what all together may send of what is expensive. What a key may do is for the services to say."""
+
+from typing import Final
+
+from services.edge.extension import Config, header, named
+from services.edge.settings import EdgeSettings
+from services.edge.transcoding import BODY_BYTES_MAX
+
+KIB: Final = 1024
+LARGE_BODY_BYTES: Final = 64 * KIB
+"""A long prompt, full metadata and links are less."""
+ADDRESSES_MAX: Final = 10_000
+"""Which are counted at once. Who comes back after more than that begins anew."""
+ADDRESS: Final = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}
+LENGTH_OF_BODY: Final = {"format": "%REQUEST_HEADER(content-length)%"}
+NO_LIMIT: Final = 0xFFFFFFFF
+
+
+def flood_guard(calls_per_second: int) -> Config:
+    """Returns the filter that bounds the requests of each address."""
+    return _guard(
+        "edge_address",
+        {"actions": [ADDRESS]},
+        # An entry without a value: each address has a bucket of its own.
+        {"entries": [{"key": "masked_remote_address"}], "token_bucket": _bucket(calls_per_second)},
+    )
+
+
+def body_guards(settings: EdgeSettings) -> list[Config]:
+    """Returns the filters that bound what the transcoder reads, which takes time for each byte, of anybody's bodies."""
+    per_address = settings.body_kib_per_second_per_address
+    large = settings.large_body_kib_per_second
+    return [
+        *([_measured()] if per_address or large else ()),
+        # An address that may not send takes nothing from what all share.
+        *([_bytes_of_address(per_address * KIB)] if per_address else ()),
+        *([_large_bytes(large * KIB)] if large else ()),
+    ]
+
+
+def _bytes_of_address(bytes_per_second: int) -> Config:
+    return _guard(
+        "edge_address_bytes",
+        {"actions": [_body_from("any", 1), ADDRESS], "hits_addend": LENGTH_OF_BODY},
+        {
+            "entries": [{"key": "header_match", "value": "any"}, {"key": "masked_remote_address"}],
+            "token_bucket": _bucket(bytes_per_second, at_least=BODY_BYTES_MAX),
+        },
+    )
+
+
+def _large_bytes(bytes_per_second: int) -> Config:
+    return _guard(
+        "edge_large_bytes",
+        {"actions": [_body_from("large", LARGE_BODY_BYTES + 1)], "hits_addend": LENGTH_OF_BODY},
+        {
+            "entries": [{"key": "header_match", "value": "large"}],
+            "token_bucket": _bucket(bytes_per_second, at_least=BODY_BYTES_MAX),
+        },
+    )
+
+
+def _body_from(name: str, length: int) -> Config:
+    is_long = {
+        "name": "content-length",
+        "range_match": {"start": length, "end": BODY_BYTES_MAX + 1},
+    }
+    return {"header_value_match": {"descriptor_value": name, "headers": [is_long]}}
+
+
+def _guard(name: str, rate_limit: Config, descriptor: Config) -> Config:
+    bucket = descriptor["token_bucket"]
+    full_after_seconds = -(-bucket["max_tokens"] // bucket["tokens_per_fill"])
+    always = {"numerator": 100, "denominator": "HUNDRED"}
+    return named(
+        "envoy.filters.http.local_ratelimit",
+        "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        stat_prefix=name,
+        filter_enabled={"runtime_key": f"edge.{name}.enabled", "default_value": always},
+        filter_enforced={"runtime_key": f"edge.{name}.enforced", "default_value": always},
+        rate_limits=[rate_limit],
+        descriptors=[descriptor],
+        max_dynamic_descriptors=ADDRESSES_MAX,
+        always_consume_default_token_bucket=False,
+        # Of what the descriptor does not fit.
+        token_bucket=_bucket(NO_LIMIT),
+        rate_limited_as_resource_exhausted=True,
+        response_headers_to_add=[header("retry-after", str(full_after_seconds))],
+    )
+
+
+def _bucket(tokens_per_second: int, *, at_least: int = 0) -> Config:
+    """Returns what fills at this rate and holds a second's worth, or `at_least` so much."""
+    return {
+        "max_tokens": max(tokens_per_second, at_least),
+        "tokens_per_fill": tokens_per_second,
+        "fill_interval": "1s",
+    }
+
+
+def _measured() -> Config:
+    """Returns the filter that gives a body of unknown length its length, by keeping it until it is whole."""
+    buffer = named(
+        "envoy.filters.http.buffer",
+        "extensions.filters.http.buffer.v3.Buffer",
+        max_request_bytes=BODY_BYTES_MAX,
+    )
+    execute = named(
+        "measured", "extensions.filters.http.composite.v3.ExecuteFilterAction", typed_config=buffer
+    )
+    length = named("length", "type.matcher.v3.HttpRequestHeaderMatchInput", header_name="content-length")
+    known = {
+        "single_predicate": {
+            "input": length,
+            "value_match": {"safe_regex": {"google_re2": {}, "regex": ".*"}},
+        }
+    }
+    matcher = {"predicate": {"not_matcher": known}, "on_match": {"action": execute}}
+    return named(
+        "measured",
+        "extensions.filters.http.composite.v3.Composite",
+        matcher={"matcher_list": {"matchers": [matcher]}},
+    )
