@@ -18,7 +18,7 @@ class Lane(Enum):
     FETCH = "fetch"
 
 
-ROOM = {Lane.WALK: 100, Lane.FETCH: 16}
+ROOM = {Lane.WALK: 100, Lane.FETCH: 64}
 """Jobs in each lane at the same time, in one worker."""
 SHARE = {lane: room // 2 for lane, room in ROOM.items()}
 """Of one account in one environment."""

@@ -9,6 +9,7 @@ from datetime import datetime
 import aiohttp
 
 from services.jobs.domain import Job, Output, is_right_size
+from services.jobs.lanes import ROOM, Lane
 from services.jobs.ports import ResultRejectedError, ResultUnavailableError, StagedObject
 from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnavailableError
 from services.media.keep import discard, keep, publish
@@ -24,7 +25,7 @@ from services.media.names import (
 from services.media.prober import Prober
 from services.media.store import MediaStore
 
-RESULTS_AT_ONCE_MAX = 8
+RESULTS_AT_ONCE_MAX = ROOM[Lane.FETCH]
 STAGED_BATCH = 200
 
 
