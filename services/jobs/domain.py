@@ -308,6 +308,31 @@ class Attempt:
     """What a callback said the task's name is, before the provider's own answer was stored."""
 
 
+class StrayEnd(StrEnum):
+    """What became of a task that no job waits for."""
+
+    STOPPED = "stopped"
+    RENDERED = "rendered"
+    """It could not be stopped: whoever bills for renders bills for this one."""
+    FAILED = "failed"
+    ABSENT = "absent"
+    """The provider has no such task of that attempt."""
+    UNKNOWN = "unknown"
+    """Nobody could tell until it is surely over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stray:
+    """A task at a provider that no job waits for, by the attempt that it was started for."""
+
+    attempt_id: str
+    environment: str
+    route: str
+    task_id: str
+    is_overdue: bool
+    """Whether it has been on record for longer than a task can last."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """An unfinished job and the right to move it, until another lease is taken."""

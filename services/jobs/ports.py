@@ -34,6 +34,8 @@ from services.jobs.domain import (
     Route,
     State,
     Status,
+    Stray,
+    StrayEnd,
     UsageCount,
 )
 from services.upstream.contract import Provider
@@ -115,8 +117,8 @@ class Work(Protocol):
     async def open_attempt(self, claim: Claim, *, route: Route, token: str) -> Claim:
         """Moves PENDING to SUBMITTING with a new attempt on record, and keeps the lease."""
 
-    async def note_stray(self, attempt_id: str, task_id: str) -> bool:
-        """Puts on record what was started for an attempt. Tells whether nobody will adopt it: the attempt is closed."""
+    async def note_stray(self, attempt_id: str, task_id: str) -> None:
+        """Puts on record what was started for an attempt; it is a stray when the attempt is closed."""
 
     async def drop_attempt(self, claim: Claim, *, outcome: str, detail: str, seconds: float) -> None:
         """Closes an attempt that surely started nothing: SUBMITTING to PENDING, due in `seconds`."""
@@ -132,14 +134,29 @@ class Work(Protocol):
     ) -> Claim:
         """Moves PROCESSING to STORED, and keeps the lease. The event tells that the job renders, if none has."""
 
-    async def give_up(self, claim: Claim, *, failure: FailureCode, detail: str) -> Claim:
-        """Moves to FAILING, and keeps the lease."""
+    async def give_up(
+        self, claim: Claim, *, failure: FailureCode, detail: str, may_run: bool = False
+    ) -> Claim:
+        """Moves to FAILING, and keeps the lease. With `may_run` the provider's task, if one is known, is a stray."""
 
     async def finish(self, claim: Claim, job: Job, *, event: NewEvent | None) -> None:
         """Ends a job in one transaction: what the customer sees, usage, the event."""
 
     async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
-        """Makes the job of an attempt due at once. Tells whether there is such an unfinished attempt."""
+        """Makes the job of an attempt due at once. Tells whether there is such an unfinished attempt.
+
+        What is named for one that is closed without a task is a stray.
+        """
+
+
+class Strays(Protocol):
+    """Tasks at providers that no job waits for."""
+
+    async def take_due(self) -> Stray | None:
+        """Returns the stray task that is due longest. Nobody else gets it within a minute."""
+
+    async def end(self, stray: Stray, outcome: StrayEnd) -> None:
+        """Notes what became of a stray task. It is not due any more."""
 
 
 MayFetch = Callable[[Claim], bool]

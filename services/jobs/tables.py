@@ -178,6 +178,28 @@ attempts = Table(
 )
 """Every try at a provider, committed before the provider is called. `outcome` is null while it may still run."""
 
+strays = Table(
+    "strays",
+    metadata,
+    Column("attempt_id", Text, primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("task_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("price_micros", BigInteger, nullable=False),
+    Column("noted_at", Moment, nullable=False, server_default=text("now()")),
+    Column("due_at", Moment, nullable=False, server_default=text("now()")),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("outcome", Text),
+    Column("ended_at", Moment),
+    Index("strays_due", "due_at", postgresql_where=text("outcome IS NULL")),
+)
+"""Tasks at providers that no job waits for, until and after they have ended. They outlive their attempts.
+
+`price_micros` is what the job would have cost its customer: providers do not tell what a task costs us.
+"""
+
 outbox = Table(
     "outbox",
     metadata,

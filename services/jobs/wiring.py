@@ -95,6 +95,7 @@ from services.jobs.steps.recover import recover
 from services.jobs.steps.refund import refund
 from services.jobs.steps.return_orphans import Orphans
 from services.jobs.steps.settle_refunds import settle_refunds
+from services.jobs.steps.stop_stray import stop_stray
 from services.jobs.steps.submit import submit
 from services.jobs.steps.sweep_staged import sweep_staged
 from services.jobs.store.audit import SqlAudit
@@ -105,6 +106,7 @@ from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.retention import SqlRetention
 from services.jobs.store.stages import SqlStages
+from services.jobs.store.strays import SqlStrays
 from services.jobs.store.verification import SqlRecords
 from services.jobs.store.waiting import SqlWaiting
 from services.jobs.store.withdrawals import SqlWithdrawals
@@ -123,6 +125,7 @@ ADMIT_SECONDS = 1.0
 """A place that nobody was let in to, because a process died, stays free for so long at most."""
 END_WAITS_SECONDS = 5.0
 ORPHANS_SECONDS = 15.0
+STRAYS_SECONDS = 5.0
 REFUNDS_SECONDS = 5.0
 SWEEP_SECONDS = 600.0
 FORGET_SECONDS = 60.0
@@ -391,7 +394,10 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
         orphans = Orphans(holds=core.holds, records=SqlRecords(pool), ledger=core.ledger)
         await enter(running(repeat(orphans.return_once, name="orphans", idle_seconds=ORPHANS_SECONDS)))
         work = core.work(pool, waiting)
-        walker = _walker(core, work, providers=providers_of(settings, session), media=media)
+        providers = providers_of(settings, session)
+        stop = partial(stop_stray, strays=SqlStrays(pool), providers=providers)
+        await enter(running(repeat(stop, name="strays", idle_seconds=STRAYS_SECONDS)))
+        walker = _walker(core, work, providers=providers, media=media)
         await enter(walker.running(wake=core.wakeups.bell(WORK_BELL)))
         yield
 

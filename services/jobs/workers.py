@@ -144,7 +144,7 @@ class Walker:
         """Gives up a job that did not get on for too long."""
         detail = f"does not move: {claim.last_error or 'its workers died'}"
         log.error("job=%s state=%s is given up; it %s", claim.job.id, claim.state, detail)
-        return await self._work.give_up(claim, failure=FailureCode.TIMEOUT, detail=detail)
+        return await self._work.give_up(claim, failure=FailureCode.TIMEOUT, detail=detail, may_run=True)
 
     async def _stall(self, claim: Claim, step: Step, error: Exception) -> None:
         is_outage = isinstance(error, OperationalError) or (

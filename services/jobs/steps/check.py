@@ -58,7 +58,7 @@ async def check(
         claim = await work.note_running(claim, started_at=now, event=render_event(claim.job, started, now))
     if claim.attempt_age_seconds > RENDER_DEADLINE_SECONDS:
         return await work.give_up(
-            claim, failure=FailureCode.TIMEOUT, detail="still running at the last deadline"
+            claim, failure=FailureCode.TIMEOUT, detail="still running at the last deadline", may_run=True
         )
     await work.postpone(claim, seconds=check_seconds(claim.check_count), checked=True)
     return None

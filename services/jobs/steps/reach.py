@@ -14,9 +14,12 @@ class UnreachableRouteError(UpstreamError):
 
 def provider_of(attempt: Attempt, environment: str, providers: Providers) -> Provider:
     """Returns the provider of an attempt, among those of an environment only. Raises UnreachableRouteError."""
-    provider = providers[environment].get(attempt.route)
+    return provider_at(attempt.route, environment, providers, attempt_id=attempt.id)
+
+
+def provider_at(route: str, environment: str, providers: Providers, *, attempt_id: str) -> Provider:
+    """Returns the provider that a route of an attempt leads to. Raises UnreachableRouteError."""
+    provider = providers[environment].get(route)
     if provider is None:
-        raise UnreachableRouteError(
-            f"attempt {attempt.id} of environment {environment} names route {attempt.route}"
-        )
+        raise UnreachableRouteError(f"attempt {attempt_id} of environment {environment} names route {route}")
     return provider

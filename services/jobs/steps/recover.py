@@ -38,7 +38,7 @@ async def recover(
     except UpstreamError as error:
         log.warning("attempt=%s not looked for detail=%s", attempt.id, error.detail)
         if claim.attempt_age_seconds > RENDER_DEADLINE_SECONDS:
-            return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=error.detail)
+            return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=error.detail, may_run=True)
         await work.postpone(claim, seconds=retry_seconds(claim.check_count), checked=True)
         return None
     if task_id is not None:

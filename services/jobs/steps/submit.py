@@ -17,7 +17,6 @@ from services.jobs.steps.failures import failure_of
 from services.jobs.steps.reach import UnreachableRouteError, provider_of
 from services.jobs.steps.timing import (
     BROKEN_WAIT_SECONDS,
-    CANCEL_TIMEOUT_SECONDS,
     LOOK_AGAIN_SECONDS,
     SUBMIT_TIMEOUT_SECONDS,
     retry_seconds,
@@ -26,11 +25,9 @@ from services.upstream.contract import (
     BrokenError,
     BusyError,
     Order,
-    Provider,
     RefusedError,
     UnknownError,
     UnreachableError,
-    UpstreamError,
 )
 
 log = logging.getLogger(__name__)
@@ -84,21 +81,10 @@ async def submit(
         try:
             await adopt(claim, task_id, work=work, clock=clock, render_event=render_event)
         except LeaseLostError:
-            await _leave(attempt, task_id, provider=provider, work=work)
+            # Whoever has the job now adopts the task; if the attempt is closed, it is a stray.
+            await work.note_stray(attempt.id, task_id)
             raise
     return None
-
-
-async def _leave(attempt: Attempt, task_id: str, *, provider: Provider, work: Work) -> None:
-    """Puts a task on record that was started and is no longer wanted here, and stops it if nobody else adopts it."""
-    if not await work.note_stray(attempt.id, task_id):
-        return
-    try:
-        is_stopped = await provider.cancel(task_id, timeout_seconds=CANCEL_TIMEOUT_SECONDS)
-    except UpstreamError as error:
-        log.warning("attempt=%s task=%s stray, not stopped: %s", attempt.id, task_id, error.detail)
-    else:
-        log.warning("attempt=%s task=%s stray, stopped=%s", attempt.id, task_id, is_stopped)
 
 
 def order_of(job: Job, attempt: Attempt) -> Order:

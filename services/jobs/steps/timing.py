@@ -29,6 +29,8 @@ WAIT_SECONDS_MAX = 72 * 3600.0
 """A job that has waited so long for a place at a provider, because of the caps of its account and key, fails."""
 RENDER_DEADLINE_SECONDS = TASK_SECONDS_MAX + 3600.0
 """A task that is still running then is given up: an hour after the longest a provider keeps one."""
+STRAY_SECONDS_MAX = RENDER_DEADLINE_SECONDS
+"""A task that no job waits for is surely over by then, whether anybody could tell or not."""
 HOLD_SECONDS = int(RENDER_DEADLINE_SECONDS) + 24 * 3600
 """How long credits stay set aside once an attempt is opened: past its last deadline, and a day for our own outages."""
 assert HOLD_SECONDS > RENDER_DEADLINE_SECONDS > TASK_SECONDS_MAX, "a hold must outlive whatever it pays for"

@@ -17,6 +17,7 @@ from services.jobs.domain import (
     Status,
 )
 from services.jobs.store.claims import GOT_ON
+from services.jobs.store.strays import STRAY_COLUMNS, strayed
 from services.jobs.store.waiting import IS_WAITING
 
 FAIL_ACTION = "job.fail"
@@ -72,7 +73,8 @@ _FAIL = Query(
     ), closed AS (
         UPDATE attempts SET outcome = 'failed', detail = 'operator', closed_at = now()
         FROM moved WHERE attempts.job_id = moved.job_id AND outcome IS NULL
-    ), named AS (
+        RETURNING {STRAY_COLUMNS}
+    ), {strayed("closed", reason="operator")}, named AS (
         UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id
     ), {_NOTED}
     SELECT job_id FROM moved

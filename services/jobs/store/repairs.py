@@ -10,6 +10,7 @@ from services.jobs.books import AuditNote, Refund
 from services.jobs.domain import FailureCode
 from services.jobs.store.claims import GOT_ON
 from services.jobs.store.refunds import APPLY
+from services.jobs.store.strays import STRAY_COLUMNS, strayed
 
 # An unfinished job that lost its work is one that nobody moves.
 _RESTORE_WORK = Query(
@@ -33,7 +34,8 @@ _GIVE_UP = Query(
     ), closed AS (
         UPDATE attempts SET outcome = 'failed', detail = 'operator', closed_at = now()
         FROM known WHERE attempts.job_id = known.job_id AND outcome IS NULL
-    ), named AS (
+        RETURNING {STRAY_COLUMNS}
+    ), {strayed("closed", reason="operator")}, named AS (
         UPDATE jobs SET failure = coalesce(failure, :failure) FROM known WHERE id = known.job_id
     )
     INSERT INTO audit (actor, action, subject_id, reason, details)

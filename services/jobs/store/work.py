@@ -33,6 +33,7 @@ from services.jobs.steps.timing import (
     SUBMIT_START_SECONDS,
 )
 from services.jobs.store.claims import ATTEMPT_COLUMNS, GOT_ON, claim_from_row
+from services.jobs.store.strays import STRAY_COLUMNS, strayed
 from services.jobs.store.turns import CLAIM, Turns
 from services.jobs.store.waiting import SqlWaiting, somebody_waits
 
@@ -111,10 +112,13 @@ _OPEN_ATTEMPT = Query(
 )
 
 _NOTE_STRAY = Query(
-    text("""
-    UPDATE attempts SET claimed_task_id = :task_id WHERE id = :attempt_id AND task_id IS DISTINCT FROM :task_id
-    RETURNING outcome IS NOT NULL AS is_closed
-    """)
+    text(f"""
+    WITH noted AS (
+        UPDATE attempts SET claimed_task_id = :task_id WHERE id = :attempt_id AND task_id IS DISTINCT FROM :task_id
+        RETURNING {STRAY_COLUMNS}, outcome
+    ), {strayed("noted", reason="late_answer", condition="outcome IS NOT NULL")}
+    SELECT id FROM noted
+    """)  # noqa: S608
 )
 
 _DROP_ATTEMPT = Query(
@@ -122,7 +126,8 @@ _DROP_ATTEMPT = Query(
     WITH {_moved(State.PENDING, _LET_GO)}, closed AS (
         UPDATE attempts SET outcome = :outcome, detail = :detail, closed_at = now()
         FROM moved WHERE id = :attempt_id
-    )
+        RETURNING {STRAY_COLUMNS}
+    ), {strayed("closed", reason="dropped")}
     SELECT job_id FROM moved
     """)  # noqa: S608
 )
@@ -170,7 +175,8 @@ _GIVE_UP = Query(
     WITH {_moved(State.FAILING)}, closed AS (
         UPDATE attempts SET outcome = 'failed', detail = :detail, closed_at = now()
         FROM moved WHERE id = :attempt_id AND outcome IS NULL
-    ), named AS (
+        RETURNING {STRAY_COLUMNS}
+    ), {strayed("closed", reason="given_up", condition="CAST(:may_run AS boolean)")}, named AS (
         UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id
     )
     SELECT job_id FROM moved
@@ -214,18 +220,19 @@ FINISH = Query(
     """)  # noqa: S608
 )
 
+# A closed attempt has no job to wake; what its callback names was started and is nobody's.
 _WAKE = Query(
-    text("""
+    text(f"""
     WITH known AS (
         UPDATE attempts SET claimed_task_id = coalesce(claimed_task_id, :claimed_task_id)
-        WHERE token = :token AND outcome IS NULL
-        RETURNING job_id
-    )
+        WHERE token = :token AND (outcome IS NULL OR coalesce(task_id, claimed_task_id) IS NULL)
+        RETURNING {STRAY_COLUMNS}, outcome
+    ), {strayed("known", reason="late_callback", condition="outcome IS NOT NULL")}
     UPDATE work SET wake_no = wake_no + 1,
         due_at = CASE WHEN claim_count < :claims_max THEN now() ELSE due_at END
-    FROM known WHERE work.job_id = known.job_id
+    FROM known WHERE work.job_id = known.job_id AND known.outcome IS NULL
     RETURNING work.job_id
-    """)
+    """)  # noqa: S608
 )
 
 
@@ -317,10 +324,9 @@ class SqlWork:
             submit_until=submit_until,
         )
 
-    async def note_stray(self, attempt_id: str, task_id: str) -> bool:
-        """Puts on record what was started for an attempt. Tells whether nobody will adopt it: the attempt is closed."""
-        rows = await self._execute(_NOTE_STRAY, attempt_id=attempt_id, task_id=task_id)
-        return bool(rows) and bool(rows[0]["is_closed"])
+    async def note_stray(self, attempt_id: str, task_id: str) -> None:
+        """Puts on record what was started for an attempt; it is a stray when the attempt is closed."""
+        await self._execute(_NOTE_STRAY, attempt_id=attempt_id, task_id=task_id)
 
     async def drop_attempt(self, claim: Claim, *, outcome: str, detail: str, seconds: float) -> None:
         """Closes an attempt that surely started nothing: SUBMITTING to PENDING, due in `seconds`."""
@@ -364,10 +370,12 @@ class SqlWork:
         )
         return _got_on(claim, State.STORED, job=replace(claim.job, output=output, started_at=started_at))
 
-    async def give_up(self, claim: Claim, *, failure: FailureCode, detail: str) -> Claim:
-        """Moves to FAILING, and keeps the lease."""
-        detail = detail[:DETAIL_CHARACTERS_MAX]
-        await self._move(_GIVE_UP, claim, attempt_id=_attempt_id(claim), failure=failure.value, detail=detail)
+    async def give_up(
+        self, claim: Claim, *, failure: FailureCode, detail: str, may_run: bool = False
+    ) -> Claim:
+        """Moves to FAILING, and keeps the lease. With `may_run` the provider's task, if one is known, is a stray."""
+        values = {"failure": failure.value, "detail": detail[:DETAIL_CHARACTERS_MAX], "may_run": may_run}
+        await self._move(_GIVE_UP, claim, attempt_id=_attempt_id(claim), **values)
         return _got_on(claim, State.FAILING, job=replace(claim.job, failure=failure))
 
     async def finish(self, claim: Claim, job: Job, *, event: NewEvent | None) -> None:

@@ -1,4 +1,4 @@
-"""A worker that stood still asks no provider any more, and a task that comes too late is on record and stopped."""
+"""A worker that stood still asks no provider any more, and a task that comes too late is on record."""
 
 import asyncio
 from dataclasses import replace
@@ -42,7 +42,7 @@ async def test_opening_an_attempt_makes_its_lease_last_as_long_as_its_provider_m
     assert row == {"lasts": True}
 
 
-async def test_a_task_that_was_started_when_its_job_was_given_up_is_on_record_and_stopped(
+async def test_a_task_that_was_started_when_its_job_was_given_up_is_on_record(
     world: World,
 ) -> None:
     claim = await world.begin(await world.claim())
@@ -52,7 +52,9 @@ async def test_a_task_that_was_started_when_its_job_was_given_up_is_on_record_an
         await world.submit(claim)
 
     assert await world.sql("SELECT claimed_task_id FROM attempts") == [{"claimed_task_id": "task-1"}]
-    assert world.provider.cancelled == ["task-1"]
+    assert await world.sql("SELECT task_id, reason FROM strays") == [
+        {"task_id": "task-1", "reason": "late_answer"}
+    ]
 
 
 async def test_a_task_that_another_worker_still_looks_for_is_left_to_it(world: World) -> None:

@@ -1,0 +1,48 @@
+"""Tasks that no job waits for are stopped, or watched until they end."""
+
+import logging
+
+from services.jobs.domain import Stray, StrayEnd
+from services.jobs.ports import Providers, Strays
+from services.jobs.steps.reach import provider_at
+from services.jobs.steps.timing import CHECK_TIMEOUT_SECONDS
+from services.upstream.contract import Done, Refused, UpstreamError
+
+log = logging.getLogger(__name__)
+
+
+async def stop_stray(*, strays: Strays, providers: Providers) -> int:
+    """Asks the provider of the stray task that is due longest to stop it. Returns how many there were, 1 or 0.
+
+    One that still runs, or whose provider does not answer, is due again later. The job of the task is not touched.
+    """
+    stray = await strays.take_due()
+    if stray is None:
+        return 0
+    try:
+        end = await _end_of(stray, providers)
+    except UpstreamError as error:
+        log.warning(
+            "attempt=%s task=%s stray, not stopped: %s", stray.attempt_id, stray.task_id, error.detail
+        )
+        end = None
+    if end is None and stray.is_overdue:
+        end = StrayEnd.UNKNOWN
+    if end is not None:
+        log.warning("attempt=%s task=%s stray, %s", stray.attempt_id, stray.task_id, end)
+        await strays.end(stray, end)
+    return 1
+
+
+async def _end_of(stray: Stray, providers: Providers) -> StrayEnd | None:
+    provider = provider_at(stray.route, stray.environment, providers, attempt_id=stray.attempt_id)
+    # A callback may have named any task, and somebody waits for another's.
+    if not await provider.carries(stray.task_id, stray.attempt_id, timeout_seconds=CHECK_TIMEOUT_SECONDS):
+        return StrayEnd.ABSENT
+    found = await provider.check(stray.task_id, timeout_seconds=CHECK_TIMEOUT_SECONDS)
+    if isinstance(found, Done):
+        return StrayEnd.RENDERED
+    if isinstance(found, Refused):
+        return StrayEnd.FAILED
+    is_stopped = await provider.cancel(stray.task_id, timeout_seconds=CHECK_TIMEOUT_SECONDS)
+    return StrayEnd.STOPPED if is_stopped else None

@@ -1,0 +1,62 @@
+"""Tasks that no job waits for, in SQL. They are put on record in the statement that closes their attempt."""
+
+from sqlalchemy import text
+
+from services.common.database import Pool, Query
+from services.jobs.domain import Stray, StrayEnd
+from services.jobs.steps.timing import STRAY_SECONDS_MAX
+
+STRAY_COLUMNS = "attempts.id, attempts.job_id, attempts.route, attempts.task_id, attempts.claimed_task_id"
+"""What a part of a statement that closes attempts has to return for `strayed`."""
+
+
+def strayed(closed: str, *, reason: str, condition: str = "true") -> str:
+    """Returns the part of a statement that puts on record what was started for the attempts of another part."""
+    return f"""strayed AS (
+        INSERT INTO strays (attempt_id, job_id, environment, route, task_id, reason, price_micros)
+        SELECT {closed}.id, job_id, environment, route, coalesce(task_id, claimed_task_id), '{reason}', reserved_micros
+        FROM {closed} JOIN jobs ON jobs.id = job_id
+        WHERE coalesce(task_id, claimed_task_id) IS NOT NULL AND {condition}
+        ON CONFLICT DO NOTHING
+    )"""  # noqa: S608
+
+
+# Due again later before anybody is asked: nobody else asks meanwhile, and whoever dies leaves it to the next.
+_TAKE_DUE = Query(
+    text("""
+    UPDATE strays SET tries = tries + 1,
+        due_at = now() + make_interval(secs => least(3600, 60 * 2 ^ least(tries, 10)))
+    WHERE attempt_id = (
+        SELECT attempt_id FROM strays WHERE outcome IS NULL AND due_at <= now()
+        ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING attempt_id, environment, route, task_id,
+        noted_at < now() - make_interval(secs => :seconds_max) AS is_overdue
+    """)
+)
+
+_END = Query(
+    text("""
+    UPDATE strays SET outcome = :outcome, ended_at = now() WHERE attempt_id = :attempt_id AND outcome IS NULL
+    """)
+)
+
+
+class SqlStrays:
+    """The port Strays, on PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def take_due(self) -> Stray | None:
+        """Returns the stray task that is due longest. Nobody else gets it within a minute."""
+        async with self._pool.connection() as connection:
+            bound = _TAKE_DUE.bind(seconds_max=STRAY_SECONDS_MAX)
+            row = await (await connection.execute(_TAKE_DUE.sql, bound)).fetchone()
+        return None if row is None else Stray(**row)
+
+    async def end(self, stray: Stray, outcome: StrayEnd) -> None:
+        """Notes what became of a stray task. It is not due any more."""
+        async with self._pool.connection() as connection:
+            bound = _END.bind(attempt_id=stray.attempt_id, outcome=outcome.value)
+            await connection.execute(_END.sql, bound)
