@@ -97,7 +97,8 @@ _STALL = Query(
     """)  # noqa: S608
 )
 
-_LEASED_ANEW = "lease_until = greatest(lease_until, now() + make_interval(secs => :lease_seconds))"
+_LEASED_ANEW = """due_at = least(due_at, now()),
+            lease_until = greatest(lease_until, now() + make_interval(secs => :lease_seconds))"""
 
 _OPEN_ATTEMPT = Query(
     text(f"""
