@@ -49,6 +49,7 @@ class Reason(StrEnum):
     JOB_NOT_CANCELABLE = "JOB_NOT_CANCELABLE"
     JOB_LIMIT_REACHED = "JOB_LIMIT_REACHED"
     SIGNING_NOT_ROTATING = "SIGNING_NOT_ROTATING"
+    EVENT_NOT_FOUND = "EVENT_NOT_FOUND"
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ STATUS_BY_REASON = {
     Reason.JOB_NOT_CANCELABLE: _CONFLICT,
     Reason.JOB_LIMIT_REACHED: _TOO_MUCH,
     Reason.SIGNING_NOT_ROTATING: _CONFLICT,
+    Reason.EVENT_NOT_FOUND: _NOT_FOUND,
 }
 assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
 

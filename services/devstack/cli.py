@@ -11,6 +11,7 @@ from services.devstack.commands import (
     account,
     audit,
     credit,
+    event,
     generate,
     job,
     key,
@@ -39,6 +40,7 @@ GROUPS = {
     "credits": credit.app,
     "price": price.app,
     "job": job.app,
+    "event": event.app,
     "audit": audit.app,
     "ledger": ledger.app,
 }

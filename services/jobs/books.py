@@ -56,6 +56,21 @@ class UnfinishedJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefusedEvent:
+    """An event that the webhooks service refused, as operators see it."""
+
+    event_id: str
+    job_id: str
+    account_id: str
+    environment: str
+    type: str
+    occurred_at: datetime
+    due_at: datetime
+    """When it is offered again."""
+    refusal: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Standing:
     """Where a job is, for an operator who wanted to change it."""
 

@@ -13,6 +13,7 @@ from services.jobs.books import (
     JobRecord,
     Refund,
     RefundRefusal,
+    RefusedEvent,
     Standing,
     UnfinishedJob,
     UsagePart,
@@ -276,6 +277,25 @@ class Outbox(Protocol):
 
     async def set_aside(self, event_id: str, *, refusal: str, seconds: float) -> None:
         """Lets an event wait that was refused, and the later ones of its job with it."""
+
+
+class RefusedEvents(Protocol):
+    """Events that the webhooks service refused, for operators."""
+
+    async def oldest(self, *, limit: int) -> list[RefusedEvent]:
+        """Returns refused events, oldest first."""
+
+    async def count(self) -> int:
+        """Returns how many there are, as far as they are counted."""
+
+    async def retry(self, event_id: str | None, *, note: AuditNote) -> int:
+        """Makes one due, or as many of the oldest as one call may, each with an audit entry in the same commit.
+
+        Returns how many were not due.
+        """
+
+    async def waits(self, event_id: str) -> bool:
+        """Tells whether an event was refused and is not handed over yet."""
 
 
 class Intake(Protocol):

@@ -217,6 +217,7 @@ outbox = Table(
     Column("refusal", Text),
     Index("outbox_of_job", "job_id", "sequence", unique=True),
     Index("outbox_due", "due_at", "event_id"),
+    Index("outbox_refused", "occurred_at", "event_id", postgresql_where=text("refusal IS NOT NULL")),
 )
 """Events that the webhooks service has not yet taken over. A row goes when it has.
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from reelgate.admin.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from reelgate.admin.v1.job_admin_service_pb2_grpc import add_JobAdminServiceServicer_to_server
+from reelgate.admin.v1.outbox_admin_service_pb2_grpc import add_OutboxAdminServiceServicer_to_server
 from reelgate.admin.v1.verifier_service_pb2_grpc import add_VerifierServiceServicer_to_server
 from reelgate.callback.v1.callback_service_pb2_grpc import add_CallbackServiceServicer_to_server
 from reelgate.models.v1.models_service_pb2_grpc import add_ModelsServiceServicer_to_server
@@ -67,6 +68,7 @@ from services.jobs.rpc.access import (
     JOB_ADMIN_SERVICE,
     JOB_SERVICE,
     MODELS_SERVICE,
+    OUTBOX_ADMIN_SERVICE,
     PUBLIC_ACCESS,
     USAGE_SERVICE,
     VERIFIER_SERVICE,
@@ -79,6 +81,7 @@ from services.jobs.rpc.job_admin import JobAdminServicer
 from services.jobs.rpc.jobs import JobServicer
 from services.jobs.rpc.models import ModelsServicer
 from services.jobs.rpc.needs import Needs
+from services.jobs.rpc.outbox_admin import OutboxAdminServicer
 from services.jobs.rpc.usage import UsageServicer
 from services.jobs.rpc.verifier import VerifierServicer
 from services.jobs.rpc.videos import VideoServicer
@@ -103,6 +106,7 @@ from services.jobs.store.controls import SqlControls
 from services.jobs.store.jobs import SqlAnyJobs, SqlJobs
 from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.retention import SqlRetention
 from services.jobs.store.stages import SqlStages
@@ -237,6 +241,7 @@ def _admin_port(core: _Core, pool: Pool) -> Port:
         mender=_mender(core, pool),
         ring=partial(core.wakeups.ring, WORK_BELL),
     )
+    outbox_admin = OutboxAdminServicer(events=SqlRefusedEvents(pool))
     audit = AuditServicer(audit=SqlAudit(pool))
     verifier = VerifierServicer(records=SqlRecords(pool), holds=core.holds)
     operators = settings.operator_identities
@@ -244,6 +249,11 @@ def _admin_port(core: _Core, pool: Pool) -> Port:
         settings.admin_address,
         (
             (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin), operators),
+            (
+                OUTBOX_ADMIN_SERVICE,
+                partial(add_OutboxAdminServiceServicer_to_server, outbox_admin),
+                operators,
+            ),
             (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit), operators),
             (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier), operators),
         ),

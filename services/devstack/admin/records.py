@@ -210,6 +210,30 @@ class Stalled:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefusedEvent:
+    """An event that the webhooks service refused."""
+
+    event_id: str
+    job_id: str
+    account_id: str
+    environment: str
+    type: str
+    occurred_at: str
+    due_at: str
+    """When it is offered again."""
+    refusal: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedEvents:
+    """Events that the webhooks service refused."""
+
+    count: int
+    oldest: Sequence[RefusedEvent]
+    """As many as were asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditEntry:
     """One change that an operator made."""
 

@@ -94,13 +94,21 @@ def status(
 ) -> None:
     """Show what runs, and where, and how many jobs do not move. Exits with 0 when the stack is ready, with 1 otherwise."""
     state = running_state(data)
-    stalled = _stalled(data) if state is not None and state.ready else None
+    is_ready = state is not None and state.ready
+    stalled = _stalled(data) if is_ready else None
+    refused_count = _refused_count(data) if is_ready else None
     if as_json:
-        print_json({**(NOTHING_RUNS if state is None else asdict(state)), "stalled": stalled})
+        print_json(
+            {
+                **(NOTHING_RUNS if state is None else asdict(state)),
+                "stalled": stalled,
+                "refused_events": refused_count,
+            }
+        )
     elif state is None:
         typer.echo(f"No stack runs on {data}. Start one with `reelgate up`.")
     else:
-        _print_status(state, stalled)
+        _print_status(state, stalled, refused_count)
     if state is None or not state.ready or (check and stalled is not None and stalled.count):
         raise typer.Exit(1)
 
@@ -115,7 +123,18 @@ def _stalled(data: Path) -> "Stalled | None":
         return None  # it went away after it was written down as ready
 
 
-def _print_status(state: StackState, stalled: "Stalled | None") -> None:
+def _refused_count(data: Path) -> int | None:
+    from services.common.errors import ServiceError
+    from services.devstack.admin.events import list_refused_events
+
+    try:
+        target = admin_target(None, service="jobs", root=data)
+        return asyncio.run(list_refused_events(events_max=1, jobs=target)).count
+    except ServiceError:
+        return None  # as above
+
+
+def _print_status(state: StackState, stalled: "Stalled | None", refused_count: int | None) -> None:
     typer.echo(f"{'Ready' if state.ready else 'Not ready'}: {state.edge}")
     for service, addresses in state.grpc.items():
         typer.echo(f"{service}: " + ", ".join(f"{port} {address}" for port, address in addresses.items()))
@@ -128,6 +147,8 @@ def _print_status(state: StackState, stalled: "Stalled | None") -> None:
     print_table(("process", "pid", "port", "restarts", "ready"), rows)
     if stalled is not None:
         typer.echo(stalled_line(stalled))
+    if refused_count:
+        typer.echo(f"Events that webhooks refuses: {refused_count:,}; see `reelgate event list`")
 
 
 def _without_password(url: str) -> str:

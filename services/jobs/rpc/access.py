@@ -16,6 +16,7 @@ MODELS_SERVICE = "reelgate.models.v1.ModelsService"
 USAGE_SERVICE = "reelgate.usage.v1.UsageService"
 CALLBACK_SERVICE = "reelgate.callback.v1.CallbackService"
 JOB_ADMIN_SERVICE = "reelgate.admin.v1.JobAdminService"
+OUTBOX_ADMIN_SERVICE = "reelgate.admin.v1.OutboxAdminService"
 AUDIT_SERVICE = "reelgate.admin.v1.AuditService"
 VERIFIER_SERVICE = "reelgate.admin.v1.VerifierService"
 

@@ -125,6 +125,7 @@ def assert_told_in_one_line(refused: CompletedProcess[str], naming: str) -> None
         "job fail NOBODY --reason x",
         "job recheck NOBODY --reason x",
         "job refund NOBODY --reason x",
+        "event retry NOBODY --reason x",
     ],
 )
 def test_what_is_unknown_is_refused_by_its_name(operator: Operator, command: str) -> None:

@@ -13,6 +13,10 @@ from reelgate.admin.v1.job_admin_service_pb2_grpc import (
     JobAdminServiceStub,
     add_JobAdminServiceServicer_to_server,
 )
+from reelgate.admin.v1.outbox_admin_service_pb2_grpc import (
+    OutboxAdminServiceStub,
+    add_OutboxAdminServiceServicer_to_server,
+)
 
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
@@ -31,13 +35,15 @@ from services.jobs.domain import (
     Status,
 )
 from services.jobs.operations.mend_job import Mender
-from services.jobs.rpc.access import AUDIT_SERVICE, JOB_ADMIN_SERVICE
+from services.jobs.rpc.access import AUDIT_SERVICE, JOB_ADMIN_SERVICE, OUTBOX_ADMIN_SERVICE
 from services.jobs.rpc.audit import AuditServicer
 from services.jobs.rpc.job_admin import JobAdminServicer
+from services.jobs.rpc.outbox_admin import OutboxAdminServicer
 from services.jobs.steps.refund import refund
 from services.jobs.store.audit import SqlAudit
 from services.jobs.store.controls import SqlControls
 from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.rows import job_from_row
 from services.jobs.store.verification import SqlRecords
@@ -62,6 +68,7 @@ class Desk:
     ledger: MemoryLedger
     jobs: Any = None
     audit: Any = None
+    outbox: Any = None
     rung: list[bool] = field(default_factory=list)
 
     async def fail(self, job_id: str = JOB_ID) -> None:
@@ -159,15 +166,18 @@ async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
         mender=made.mender(),
         ring=lambda: made.rung.append(True),
     )
+    outbox = OutboxAdminServicer(events=SqlRefusedEvents(pool))
     audit = AuditServicer(audit=SqlAudit(pool))
     port = Port(
         address="127.0.0.1:0",
         services=[
             (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin)),
+            (OUTBOX_ADMIN_SERVICE, partial(add_OutboxAdminServiceServicer_to_server, outbox)),
             (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
         ],
         layers=(logged, errors_mapped, bounded, validated),
     )
     async with serve(port) as [address], open_channel(address) as channel:
         made.jobs, made.audit = JobAdminServiceStub(channel), AuditServiceStub(channel)
+        made.outbox = OutboxAdminServiceStub(channel)
         yield made

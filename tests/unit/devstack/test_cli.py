@@ -49,6 +49,10 @@ OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
         "ledger release vid_1",
         "ledger reconcile",
         "job refund vid_1",
+        "event list --limit 1001",
+        "event retry --reason mended",
+        "event retry evt_1",
+        "event retry evt_1 --all --reason mended",
         "job refund vid_1 --amount -1 --reason sorry",
         "up --port 65536",
         "up --simulator-mode perfect",
@@ -77,6 +81,8 @@ def test_a_command_that_is_not_understood_exits_with_2(command: str, tmp_path: P
         "price list",
         "job list",
         "job recheck vid_1 --reason stuck",
+        "event list",
+        "event retry --all --reason mended",
         "key rotate key_1 --overlap 0s",
         "audit list",
         "ledger verify",
@@ -106,6 +112,7 @@ def test_status_without_a_stack_has_the_same_keys_and_exits_with_1(tmp_path: Pat
         "processes": [],
         "phases": {},
         "stalled": None,
+        "refused_events": None,
     }
 
 

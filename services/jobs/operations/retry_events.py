@@ -1,0 +1,20 @@
+"""Offering refused events again, at once."""
+
+from services.common.errors import Reason, ServiceError
+from services.jobs.books import AuditNote
+from services.jobs.ports import RefusedEvents
+
+
+async def retry_events(event_id: str | None, *, note: AuditNote, events: RefusedEvents) -> int:
+    """Makes one refused event due, or with None the oldest of them. Returns how many were not due before.
+
+    Refuses with EVENT_NOT_FOUND when the one that is named does not wait.
+    """
+    retried_count = await events.retry(event_id, note=note)
+    if event_id is not None and not retried_count and not await events.waits(event_id):
+        raise ServiceError(
+            Reason.EVENT_NOT_FOUND,
+            f'There is no refused event "{event_id}": it was handed over, or never refused.',
+            event_id=event_id,
+        )
+    return retried_count

@@ -1,0 +1,75 @@
+"""Events that the webhooks service refused, for operators, in SQL."""
+
+from sqlalchemy import text
+
+from services.common.database import Pool, Query
+from services.jobs.books import AuditNote, RefusedEvent
+
+RETRY_ACTION = "event.retry"
+RETRIED_MAX = 1_000
+"""So many events at the most does one call make due."""
+REFUSED_MAX = 10_000
+"""As far as they are counted."""
+
+_OLDEST = Query(
+    text("""
+    SELECT event_id, job_id, account_id, environment, type, occurred_at, due_at, refusal FROM outbox
+    WHERE refusal IS NOT NULL ORDER BY occurred_at, event_id LIMIT :most
+    """)
+)
+_COUNT = Query(
+    text(f"""
+    SELECT count(*) AS events
+    FROM (SELECT FROM outbox WHERE refusal IS NOT NULL LIMIT {REFUSED_MAX}) AS refused
+    """)  # noqa: S608
+)
+# The refusal stays until the event is taken over: it is what the later ones of its job wait for.
+_RETRY = Query(
+    text(f"""
+    WITH known AS (
+        SELECT event_id FROM outbox
+        WHERE refusal IS NOT NULL AND due_at > now() AND (CAST(:event_id AS text) IS NULL OR event_id = :event_id)
+        ORDER BY occurred_at, event_id LIMIT {RETRIED_MAX} FOR UPDATE SKIP LOCKED
+    ), moved AS (
+        UPDATE outbox SET due_at = now() FROM known WHERE outbox.event_id = known.event_id
+        RETURNING outbox.event_id, job_id, refusal
+    ), noted AS (
+        INSERT INTO audit (actor, action, subject_id, reason, details)
+        SELECT :actor, :action, event_id, :reason, jsonb_build_object('job_id', job_id, 'refusal', refusal) FROM moved
+    )
+    SELECT count(*) AS events FROM moved
+    """)  # noqa: S608
+)
+_WAITS = Query(text("SELECT FROM outbox WHERE event_id = :event_id AND refusal IS NOT NULL"))
+
+
+class SqlRefusedEvents:
+    """The port RefusedEvents, on PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def oldest(self, *, limit: int) -> list[RefusedEvent]:
+        """Returns refused events, oldest first."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_OLDEST.sql, _OLDEST.bind(most=limit))).fetchall()
+        return [RefusedEvent(**row) for row in rows]
+
+    async def count(self) -> int:
+        """Returns how many there are, REFUSED_MAX at the most."""
+        async with self._pool.connection() as connection:
+            [row] = await (await connection.execute(_COUNT.sql)).fetchall()
+        return int(row["events"])
+
+    async def retry(self, event_id: str | None, *, note: AuditNote) -> int:
+        """Makes one due, or the oldest RETRIED_MAX that are not. Returns how many were not due."""
+        bound = _RETRY.bind(event_id=event_id, action=RETRY_ACTION, **vars(note))
+        async with self._pool.connection() as connection:
+            [row] = await (await connection.execute(_RETRY.sql, bound)).fetchall()
+        return int(row["events"])
+
+    async def waits(self, event_id: str) -> bool:
+        """Tells whether an event was refused and is not handed over yet."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_WAITS.sql, _WAITS.bind(event_id=event_id))
+            return await cursor.fetchone() is not None
