@@ -225,7 +225,7 @@ class Books:
 async def open_books(jobs_url: str, billing_url: str) -> AsyncIterator[Books]:
     async with (
         running_billing(billing_url) as billing,
-        open_channel(billing.running.internal_address) as channel,
+        open_channel(billing.running.internal_address, timeout_seconds=60) as channel,
         open_pool(jobs_url, name="test", connections_max=8) as pool,
     ):
         yield Books(jobs_url, pool, billing, LedgerClient(channel), HoldClient(channel))

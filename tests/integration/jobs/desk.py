@@ -177,7 +177,7 @@ async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
         ],
         layers=(logged, errors_mapped, bounded, validated),
     )
-    async with serve(port) as [address], open_channel(address) as channel:
+    async with serve(port) as [address], open_channel(address, timeout_seconds=60) as channel:
         made.jobs, made.audit = JobAdminServiceStub(channel), AuditServiceStub(channel)
         made.outbox = OutboxAdminServiceStub(channel)
         yield made

@@ -225,7 +225,7 @@ def test_days_are_set_for_all_and_for_some() -> None:
     given = {
         "database_url": "x", "billing_target": "a:1", "webhooks_target": "a:1", "media_store_url": "x",
         "media_base_url": "x", "simulator_base_url": "http://a:1", "simulator_api_key": "x",
-        "key_checksum_secrets": "x" * 64,
+        "key_checksum_secrets": "x" * 64, "live_provider": "simulator",
     }  # fmt: skip
     settings = JobsSettings.model_validate(
         {**given, "media_days": "30", "kept_days_by_account": '{"acct_1": {"media_days": 0}}'}

@@ -20,6 +20,8 @@ from services.webhooks.wiring import Role, open_webhooks
 
 CALL_SECONDS = 60.0
 SHOWS_SECONDS = 60.0
+CALL_SECONDS = 60.0
+"""A call may take as long as a busy machine needs."""
 
 
 class Client:
@@ -89,8 +91,8 @@ async def open_client_of(
     operator: TlsFolder | None = None,
 ) -> AsyncIterator[Client]:
     async with (
-        open_channel(internal_address, tls=jobs) as internal,
-        open_channel(admin_address, tls=operator) as admin,
+        open_channel(internal_address, tls=jobs, timeout_seconds=CALL_SECONDS) as internal,
+        open_channel(admin_address, tls=operator, timeout_seconds=CALL_SECONDS) as admin,
     ):
         yield Client(internal=internal, admin=admin)
 
