@@ -204,7 +204,13 @@ async def test_what_could_not_be_stopped_is_tried_again_until_it_is_surely_over(
 async def test_two_workers_do_not_ask_about_the_same_task(world: World) -> None:
     await world.submitted()
     await failed_by_operator(world)
+    strays_of_another = SqlStrays(world.pool)
 
-    taken = await asyncio.gather(*(SqlStrays(world.pool).take_due() for _ in range(4)))
+    async with world.pool.connection() as taking, taking.transaction():
+        await taking.execute("UPDATE strays SET tries = tries + 1")
+        async with asyncio.timeout(10):
+            assert await strays_of_another.take_due() is None, "who takes at this moment is not waited for"
 
-    assert [stray.task_id for stray in taken if stray is not None] == ["task-1"]
+    first, second = await strays_of_another.take_due(), await strays_of_another.take_due()
+    assert first is not None
+    assert (first.task_id, second) == ("task-1", None)
