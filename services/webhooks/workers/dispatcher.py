@@ -108,8 +108,9 @@ class Dispatcher:
         recorded = await self._deliveries.record(batch)
         del self._judged[: len(batch)]
         self._in_hand -= len(batch)
+        has_freed = self._load.end([judgement.attempt.delivery for judgement in batch])
         self._recorded.set()
-        if recorded.due_count:
+        if has_freed or recorded.due_count:
             self._wake.set()
         if recorded.disabled_count:
             self._disabled.set()
@@ -143,8 +144,7 @@ class Dispatcher:
         judgement = judge(attempt)
         if judgement.outcome is not Outcome.DELIVERED:
             log.info("event=%s outcome=%s %s", delivery.event_id, judgement.outcome, _said(attempt))
-        if self._load.end(judgement):
-            self._wake.set()
+        self._load.learn(judgement)
         self._judged.append(judgement)
         self._judging.set()
 

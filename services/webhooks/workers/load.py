@@ -1,4 +1,4 @@
-"""How much one dispatcher has under way at each receiver and for each account, so that nobody takes up all of it."""
+"""How much one dispatcher has in hand of each receiver and each account, so that nobody takes up all of it."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -16,7 +16,11 @@ REMEMBERED_MAX = 1_000
 
 
 class Load:
-    """Counts what is under way, and how receivers fare. Never delays: it only says where there is no room."""
+    """Counts what is in hand, and how receivers fare. Never delays: it only says where there is no room.
+
+    A delivery takes room from its claim until its record is committed: attempts that ended and wait to be recorded
+    hold places of the dispatcher as well.
+    """
 
     def __init__(self) -> None:
         self._receivers: Counter[str] = Counter()
@@ -50,19 +54,18 @@ class Load:
         self._receivers += receivers
         self._accounts += accounts
 
-    def end(self, judgement: Judgement) -> bool:
-        """Counts a delivery no more, and learns from what came of it.
+    def end(self, recorded: Sequence[Delivery]) -> bool:
+        """Counts deliveries no more.
 
-        Returns whether its receiver or account had no room left at the last claim, so that more may be waiting.
+        Returns whether a receiver or account of theirs had no room left at the last claim, so that more may be waiting.
         """
-        delivery = judgement.attempt.delivery
-        receiver_id, account_id = delivery.receiver_id, delivery.account_id
-        _decrement(self._receivers, receiver_id)
-        _decrement(self._accounts, account_id)
-        self._learn(judgement)
-        return receiver_id in self._full or account_id in self._full
+        for delivery in recorded:
+            _decrement(self._receivers, delivery.receiver_id)
+            _decrement(self._accounts, delivery.account_id)
+        return any(each.receiver_id in self._full or each.account_id in self._full for each in recorded)
 
-    def _learn(self, judgement: Judgement) -> None:
+    def learn(self, judgement: Judgement) -> None:
+        """Remembers how a receiver fared. It holds at the next claim, though nothing is recorded yet."""
         receiver_id = judgement.attempt.delivery.receiver_id
         streak = self._streaks.pop(receiver_id, 0)
         if judgement.outcome is Outcome.DELIVERED:

@@ -64,18 +64,19 @@ def _begin(load: Load, *deliveries: Delivery) -> None:
 def _attempt(load: Load, receiver: str, *results: Answer | NoAnswer, latency_ms: int = 1) -> None:
     for result in results:
         _begin(load, _delivery(receiver))
-        load.end(_judged(_delivery(receiver), result, latency_ms=latency_ms))
+        load.learn(_judged(_delivery(receiver), result, latency_ms=latency_ms))
+        load.end([_delivery(receiver)])
 
 
 def _room(load: Load, receiver: str) -> int:
-    """Returns the room of a receiver of which one delivery is under way."""
+    """Returns the room of a receiver of which one delivery is in hand."""
     _begin(load, _delivery(receiver))
     room = load.rooms().receivers[receiver]
-    load.end(_judged(_delivery(receiver), NOT_ASKED))
+    load.end([_delivery(receiver)])
     return room
 
 
-def test_what_is_under_way_takes_room_of_its_receiver_and_its_account() -> None:
+def test_what_was_claimed_takes_room_of_its_receiver_and_its_account() -> None:
     load = Load()
 
     _begin(load, _delivery("a"), _delivery("a"), _delivery("b"), _delivery("c", "acct_2"))
@@ -86,7 +87,19 @@ def test_what_is_under_way_takes_room_of_its_receiver_and_its_account() -> None:
     )
 
 
-def test_what_has_ended_takes_no_room() -> None:
+def test_what_was_attempted_takes_room_until_it_is_recorded() -> None:
+    load = Load()
+    _begin(load, _delivery("a"))
+
+    load.learn(_judged(_delivery("a"), ANSWER))
+    attempted = load.rooms()
+    load.end([_delivery("a")])
+
+    assert attempted == Rooms(receivers={"a": RECEIVER_MAX - 1}, accounts={"acct_1": ACCOUNT_MAX - 1})
+    assert load.rooms() == Rooms()
+
+
+def test_what_was_recorded_takes_no_room() -> None:
     load = Load()
 
     _attempt(load, "a", ANSWER, _answer(500))
@@ -100,7 +113,7 @@ def test_an_end_tells_whether_a_claim_may_have_left_something_of_its_receiver(co
 
     _begin(load, *[_delivery("a")] * count)
 
-    assert load.end(_judged(_delivery("a"), ANSWER)) is (count == RECEIVER_MAX)
+    assert load.end([_delivery("a")]) is (count == RECEIVER_MAX)
 
 
 def test_an_end_tells_whether_a_claim_may_have_left_something_of_its_account() -> None:
@@ -110,8 +123,8 @@ def test_an_end_tells_whether_a_claim_may_have_left_something_of_its_account() -
         load, *(_delivery(f"receiver {number}") for number in range(ACCOUNT_MAX)), _delivery("b", "acct_2")
     )
 
-    assert load.end(_judged(_delivery("receiver 0"), ANSWER))
-    assert not load.end(_judged(_delivery("b", "acct_2"), ANSWER))
+    assert load.end([_delivery("receiver 0")])
+    assert not load.end([_delivery("b", "acct_2")])
 
 
 def test_a_receiver_that_had_no_room_is_full_though_nothing_was_claimed() -> None:
@@ -120,17 +133,17 @@ def test_a_receiver_that_had_no_room_is_full_though_nothing_was_claimed() -> Non
 
     _begin(load)
 
-    assert load.end(_judged(_delivery("a"), ANSWER))
+    assert load.end([_delivery("a")])
 
 
 def test_a_claim_that_left_nothing_makes_no_receiver_full() -> None:
     load = Load()
     _begin(load, *[_delivery("a")] * RECEIVER_MAX)
-    load.end(_judged(_delivery("a"), ANSWER))
+    load.end([_delivery("a")])
 
     _begin(load)
 
-    assert not load.end(_judged(_delivery("a"), ANSWER))
+    assert not load.end([_delivery("a")])
 
 
 @pytest.mark.parametrize("result", [NO_ANSWER, _answer(500)])
