@@ -5,7 +5,6 @@ import pytest
 
 from services.webhooks.domain import ACCOUNT_MAX, RECEIVER_MAX
 from services.webhooks.settings import WebhooksSettings
-from services.webhooks.workers.dispatcher import RECORD_MAX
 from tests.integration.webhooks.dispatching import Bench, open_bench
 from tests.integration.webhooks.receiver import Receiver, until
 from tests.integration.webhooks.service import Database, event
