@@ -20,8 +20,6 @@ from services.webhooks.wiring import Role, open_webhooks
 
 CALL_SECONDS = 60.0
 SHOWS_SECONDS = 60.0
-CALL_SECONDS = 60.0
-"""A call may take as long as a busy machine needs."""
 
 
 class Client:
