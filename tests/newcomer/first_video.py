@@ -30,6 +30,7 @@ COMMAND = re.compile(r"^curl (?:.*\\\n)*.*$", re.MULTILINE)
 def main(*, fresh: bool) -> None:
     """Goes the whole way. Raises AssertionError, naming what a newcomer would see, where it ends."""
     with tempfile.TemporaryDirectory(prefix="reelgate-newcomer-") as folder:
+        Path(folder).chmod(0o711)  # as root, PostgreSQL runs as another user who must get in
         clone = Path(folder) / "reelgate"
         with timed("clone"):
             subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)

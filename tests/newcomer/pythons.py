@@ -65,6 +65,7 @@ def try_interpreter(python: Path, *, venv: Path) -> None:
     bin_folder = ROOT / venv / "bin"
     _run(bin_folder / "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "tests/unit", "tests/contract")
     with tempfile.TemporaryDirectory(prefix="reelgate-python-") as folder:
+        Path(folder).chmod(0o711)  # as root, PostgreSQL runs as another user who must get in
         reelgate, data, video = bin_folder / "reelgate", f"--data={folder}/stack", Path(folder) / "boat.mp4"
         _run(reelgate, "up", "--detach", "--port", "0", data)
         try:
