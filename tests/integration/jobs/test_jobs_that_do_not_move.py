@@ -98,7 +98,8 @@ async def reached(world: World, step: str) -> None:
         await world.check(claim)
 
 
-def test_every_step_of_a_walker_is_planted(world: World) -> None:
+def test_every_state_has_a_step_that_is_planted(world: World) -> None:
+    assert walker(world)._steps.keys() == set(State)
     assert {step.__name__ for step in walker(world)._steps.values()} | {"submit"} == set(STEPS)
 
 
