@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from reelgate.admin.v1 import (
     account_pb2,
     account_service_pb2,
-    audit_pb2,
     key_admin_service_pb2,
     price_admin_service_pb2,
     statement_pb2,
@@ -18,15 +17,12 @@ from reelgate.internal.limits.v1 import limit_service_pb2
 from reelgate.internal.prices.v1 import price_pb2
 
 from services.billing.domain import (
-    MICROS_PER_CREDIT,
     Account,
     AccountRules,
-    AuditEntry,
-    AuditNote,
+    Adjustment,
+    AdjustmentKind,
     Balance,
     Funds,
-    Gift,
-    GiftKind,
     Hold,
     HoldState,
     Key,
@@ -41,11 +37,12 @@ from services.billing.domain import (
     StatementLine,
     StatementRange,
 )
+from services.common.audit.servicer import parse_note
 from services.common.authentication import Caller
 from services.common.call_leases import CallReport, Leased, Moments, moments_of
 from services.common.clock import YEAR_MIN, parse_moment, rfc3339
 from services.common.errors import invalid_field
-from services.common.tls.peers import acting
+from services.common.money import MICROS_PER_CREDIT
 from services.common.verification import Verified
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -63,7 +60,7 @@ LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 
 
 def parse_new_hold(request: ledger_service_pb2.CreateHoldRequest) -> NewHold:
-    """Returns the hold that is wished."""
+    """Returns the requested hold."""
     return NewHold(
         hold_id=request.hold_id,
         account_id=request.account_id,
@@ -74,7 +71,7 @@ def parse_new_hold(request: ledger_service_pb2.CreateHoldRequest) -> NewHold:
 
 
 def parse_refund(request: ledger_service_pb2.RefundHoldRequest) -> Refund:
-    """Returns the refund that is wished."""
+    """Returns the requested refund."""
     return Refund(
         refund_id=request.refund_id,
         hold_id=request.hold_id,
@@ -83,16 +80,11 @@ def parse_refund(request: ledger_service_pb2.RefundHoldRequest) -> Refund:
     )
 
 
-def parse_note(note: audit_pb2.AuditNote) -> AuditNote:
-    """Returns who changes something, and why."""
-    return AuditNote(actor=acting(note.actor), reason=note.reason)
-
-
-def parse_grant(request: account_service_pb2.GrantCreditsRequest) -> Gift:
-    """Returns the grant that is wished."""
-    return Gift(
-        kind=GiftKind.GRANT,
-        gift_id=request.grant_id,
+def parse_grant(request: account_service_pb2.GrantCreditsRequest) -> Adjustment:
+    """Returns the requested grant."""
+    return Adjustment(
+        kind=AdjustmentKind.GRANT,
+        adjustment_id=request.grant_id,
         account_id=request.account_id,
         environment=request.environment,
         amount_micros=request.amount_micros,
@@ -100,11 +92,11 @@ def parse_grant(request: account_service_pb2.GrantCreditsRequest) -> Gift:
     )
 
 
-def parse_correction(request: account_service_pb2.CorrectBalanceRequest) -> Gift:
-    """Returns the correction that is wished."""
-    return Gift(
-        kind=GiftKind.CORRECTION,
-        gift_id=request.correction_id,
+def parse_correction(request: account_service_pb2.CorrectBalanceRequest) -> Adjustment:
+    """Returns the requested correction."""
+    return Adjustment(
+        kind=AdjustmentKind.CORRECTION,
+        adjustment_id=request.correction_id,
         account_id=request.account_id,
         environment=request.environment,
         amount_micros=request.amount_micros,
@@ -113,7 +105,7 @@ def parse_correction(request: account_service_pb2.CorrectBalanceRequest) -> Gift
 
 
 def parse_new_prices(request: price_admin_service_pb2.SetPricesRequest) -> NewPrices:
-    """Returns the version of prices that is wished. Refuses with INVALID_FIELD."""
+    """Returns the requested version of prices. Refuses with INVALID_FIELD."""
     return NewPrices(
         version=request.version,
         valid_from=parse_moment("valid_from", request.valid_from) if request.HasField("valid_from") else None,
@@ -229,11 +221,6 @@ def render_spending(spending: Spending) -> account_pb2.Spending:
 def render_statement_line(line: StatementLine) -> statement_pb2.StatementLine:
     """Returns a movement of a balance."""
     return statement_pb2.StatementLine(**{**vars(line), "occurred_at": rfc3339(line.occurred_at)})
-
-
-def render_audit_entry(entry: AuditEntry) -> audit_pb2.AuditEntry:
-    """Returns a change that an operator made."""
-    return audit_pb2.AuditEntry(**{**vars(entry), "occurred_at": rfc3339(entry.occurred_at)})
 
 
 def render_key(key: Key) -> key_admin_service_pb2.Key:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from services.common.audit.note import AuditNote
 from services.common.call_leases import Moments
-from services.common.errors import Reason, ServiceError
+from services.common.errors import Reason
+from services.common.money import MICROS_PER_CREDIT
 
-MICROS_PER_CREDIT = 1_000_000
 BALANCE_MICROS_MAX = 10**18
 """Of available and held together, so that no sum ever leaves 64 bits."""
 STANDING_TEST_MICROS = {"seedancee2": 10_000 * MICROS_PER_CREDIT, "nextapi": 35 * MICROS_PER_CREDIT}
@@ -50,7 +51,7 @@ class Hold:
 
 @dataclass(frozen=True, kw_only=True)
 class NewHold:
-    """A wish to set credits aside, to be counted to the account's spending and to that of the key, if any."""
+    """Credits to set aside, counted to the spending of the account and of the key, if any."""
 
     hold_id: str
     account_id: str
@@ -61,7 +62,7 @@ class NewHold:
 
 @dataclass(frozen=True, kw_only=True)
 class HoldChange:
-    """A wish to confirm, capture or release a hold. Of what is not captured, all goes back."""
+    """A request to confirm, capture or release a hold. Credits that are not captured go back."""
 
     hold_id: str
     state: HoldState
@@ -72,7 +73,7 @@ class HoldChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Refund:
-    """A wish to give back what was captured, under an id that makes repeating harmless."""
+    """A request to give back captured credits, under an id that makes repeating harmless."""
 
     refund_id: str
     hold_id: str
@@ -100,7 +101,7 @@ class LimitReached:
 
 @dataclass(frozen=True, kw_only=True)
 class HoldRefusal:
-    """Why the ledger did not do what was wished; the hold, the balance or the limit, where that says more."""
+    """Why the ledger refused a request, with the hold, the balance or the limit that explains it."""
 
     reason: Reason
     hold: Hold | None = None
@@ -108,27 +109,19 @@ class HoldRefusal:
     limit: LimitReached | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditNote:
-    """Who changes something, and why."""
-
-    actor: str
-    reason: str
-
-
-class GiftKind(StrEnum):
-    """What an operator calls the credits: a grant adds, a correction adds or takes."""
+class AdjustmentKind(StrEnum):
+    """How an operator changes a balance: a grant adds, a correction adds or takes."""
 
     GRANT = "grant"
     CORRECTION = "correction"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gift:
-    """Credits an operator gives, or takes when negative, under an id that makes repeating harmless."""
+class Adjustment:
+    """Credits that an operator adds, or takes when negative, under an id that makes repeating harmless."""
 
-    kind: GiftKind
-    gift_id: str
+    kind: AdjustmentKind
+    adjustment_id: str
     account_id: str
     environment: str
     amount_micros: int
@@ -136,7 +129,7 @@ class Gift:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GiftRefusal:
+class AdjustmentRefusal:
     """Why no credits moved, and what can be spent."""
 
     reason: Reason
@@ -213,7 +206,7 @@ class NewAccount:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Whoever pays."""
+    """A customer who pays."""
 
     account_id: str
     name: str
@@ -307,19 +300,6 @@ class StatementLine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditEntry:
-    """One change that an operator made."""
-
-    number: int
-    occurred_at: datetime
-    actor: str
-    action: str
-    subject_id: str
-    reason: str
-    details_json: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Price:
     """What one second of a model's video costs."""
 
@@ -331,7 +311,7 @@ class Price:
 
 @dataclass(frozen=True, kw_only=True)
 class NewPrices:
-    """A wish for a version of prices."""
+    """A version of prices to store."""
 
     version: str
     valid_from: datetime | None
@@ -364,19 +344,3 @@ class LedgerPart(StrEnum):
     HOLDS = "holds"
     BALANCES = "balances"
     SPENDING = "spending"
-
-
-def in_credits(micros: int) -> str:
-    """Writes an amount for people: whole credits as `50`, others as `12.5`."""
-    whole, rest = divmod(micros, MICROS_PER_CREDIT)
-    return f"{whole}.{rest:06d}".rstrip("0") if rest else str(whole)
-
-
-def account_not_found(account_id: str) -> ServiceError:
-    """Returns the refusal of an account that does not exist."""
-    return ServiceError(Reason.ACCOUNT_NOT_FOUND, f"There is no account {account_id}.", account_id=account_id)
-
-
-def key_not_found(key_id: str) -> ServiceError:
-    """Returns the refusal of a key that does not exist."""
-    return ServiceError(Reason.KEY_NOT_FOUND, f"There is no key {key_id}.", key_id=key_id)

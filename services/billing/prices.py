@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.billing.domain import MICROS_PER_CREDIT, AuditNote, NewPrices, Price
+from services.billing.domain import NewPrices, Price
+from services.common.audit.note import AuditNote
+from services.common.money import MICROS_PER_CREDIT
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 # The range and the step, one micro-credit, of the integer that a rate becomes.

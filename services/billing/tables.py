@@ -129,15 +129,3 @@ prices = Table(
     Column("valid_from", _moment, nullable=False),
     Column("micros_per_second", BigInteger, nullable=False),
 )
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("number", BigInteger, primary_key=True),
-    Column("occurred_at", _moment, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("subject_id", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("details", JSONB, nullable=False),
-)

@@ -17,13 +17,12 @@ from reelgate.internal.ledger.v1.ledger_service_pb2_grpc import add_LedgerServic
 from reelgate.internal.limits.v1.limit_service_pb2_grpc import add_LimitServiceServicer_to_server
 from reelgate.internal.prices.v1.price_service_pb2_grpc import add_PriceServiceServicer_to_server
 
+from services.billing.duties.expire_holds import expire_holds
 from services.billing.operations.lease_calls import lease_calls
-from services.billing.operations.set_prices import set_prices
+from services.billing.operations.prices import set_prices
 from services.billing.operations.verify_ledger import verify_ledger
-from services.billing.ports import Accounts, AuditLog, Books, CallLimits, Holds, Keys, Prices, Statements
 from services.billing.prices import load_prices
 from services.billing.rpc.accounts import AccountServicer
-from services.billing.rpc.audit import AuditServicer
 from services.billing.rpc.balance import BillingServicer
 from services.billing.rpc.hold_admin import HoldAdminServicer
 from services.billing.rpc.key_admin import KeyAdminServicer
@@ -34,14 +33,14 @@ from services.billing.rpc.prices import PriceAdminServicer, PriceServicer
 from services.billing.rpc.verifier import VerifierServicer
 from services.billing.settings import BillingSettings
 from services.billing.store.accounts import SqlAccounts
-from services.billing.store.audit import SqlAuditLog
 from services.billing.store.call_limits import SqlCallLimits
 from services.billing.store.holds import SqlHolds
 from services.billing.store.keys import SqlKeys
 from services.billing.store.prices import SqlPrices
 from services.billing.store.statements import SqlStatements
-from services.billing.store.verification import SqlBooks
-from services.billing.workers import sweep_expired
+from services.billing.store.verification import SqlLedgerPages
+from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
+from services.common.audit.store import SqlAuditLog
 from services.common.authentication import KeyCache, authenticated
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
@@ -49,11 +48,11 @@ from services.common.database import open_pool
 from services.common.ids import new_id
 from services.common.inner import inner_port, inner_tls
 from services.common.limits import Limiter, limited
-from services.common.loop import running
+from services.common.loop import performing
 from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
 from services.common.tls.files import TlsFolder
 from services.common.validation import validated
-from services.common.verification import keep_verifying
+from services.common.verification import verifying
 
 PUBLIC_SERVICE = "reelgate.billing.v1.BillingService"
 LEDGER_SERVICE = "reelgate.internal.ledger.v1.LedgerService"
@@ -63,7 +62,6 @@ PRICE_SERVICE = "reelgate.internal.prices.v1.PriceService"
 ACCOUNT_SERVICE = "reelgate.admin.v1.AccountService"
 HOLD_ADMIN_SERVICE = "reelgate.admin.v1.HoldAdminService"
 KEY_ADMIN_SERVICE = "reelgate.admin.v1.KeyAdminService"
-AUDIT_SERVICE = "reelgate.admin.v1.AuditService"
 VERIFIER_SERVICE = "reelgate.admin.v1.VerifierService"
 PRICE_ADMIN_SERVICE = "reelgate.admin.v1.PriceAdminService"
 ACCESS = {PUBLIC_SERVICE: frozenset({"seedancee2", "nextapi"})}
@@ -89,9 +87,9 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
         )
         holds, accounts, keys, prices = SqlHolds(pool), SqlAccounts(pool), SqlKeys(pool), SqlPrices(pool)
         await set_prices(load_prices(settings.prices_file), prices=prices)
-        await stack.enter_async_context(running(sweep_expired(holds=holds)))
-        books = SqlBooks(pool)
-        await stack.enter_async_context(running(keep_verifying(partial(verify_ledger, books=books))))
+        pages = SqlLedgerPages(pool)
+        duties = (expire_holds(holds), verifying(partial(verify_ledger, pages=pages)))
+        await stack.enter_async_context(performing(*duties))
         limits = SqlCallLimits(pool)
         limiter = Limiter(partial(lease_calls, limits=limits), holder=new_id("holder"))
         await stack.enter_async_context(limiter.running())
@@ -106,7 +104,7 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
             prices=prices,
             statements=SqlStatements(pool),
             audit_log=SqlAuditLog(pool),
-            books=books,
+            pages=pages,
             tls=tls,
         )
         public = _public_port(settings, accounts=accounts, keys=keys, limiter=limiter)
@@ -124,11 +122,11 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
 def _internal_port(
     settings: BillingSettings,
     *,
-    holds: Holds,
-    accounts: Accounts,
-    keys: Keys,
-    prices: Prices,
-    limits: CallLimits,
+    holds: SqlHolds,
+    accounts: SqlAccounts,
+    keys: SqlKeys,
+    prices: SqlPrices,
+    limits: SqlCallLimits,
     tls: TlsFolder | None,
 ) -> Port:
     ledger = LedgerServicer(holds=holds, accounts=accounts)
@@ -153,20 +151,20 @@ def _internal_port(
 def _admin_port(
     settings: BillingSettings,
     *,
-    holds: Holds,
-    accounts: Accounts,
-    keys: Keys,
-    prices: Prices,
-    statements: Statements,
-    audit_log: AuditLog,
-    books: Books,
+    holds: SqlHolds,
+    accounts: SqlAccounts,
+    keys: SqlKeys,
+    prices: SqlPrices,
+    statements: SqlStatements,
+    audit_log: SqlAuditLog,
+    pages: SqlLedgerPages,
     tls: TlsFolder | None,
 ) -> Port:
     account = AccountServicer(accounts=accounts, statements=statements)
     hold_admin = HoldAdminServicer(holds=holds)
     key_admin = KeyAdminServicer(accounts=accounts, keys=keys, forms=settings.key_forms)
-    audit = AuditServicer(audit_log=audit_log)
-    verifier = VerifierServicer(books=books)
+    audit = AuditServicer(audit_log)
+    verifier = VerifierServicer(pages=pages)
     price = PriceServicer(prices=prices)
     price_admin = PriceAdminServicer(prices=prices)
     operators = settings.operator_identities
@@ -187,7 +185,9 @@ def _admin_port(
     )
 
 
-def _public_port(settings: BillingSettings, *, accounts: Accounts, keys: Keys, limiter: Limiter) -> Port:
+def _public_port(
+    settings: BillingSettings, *, accounts: SqlAccounts, keys: SqlKeys, limiter: Limiter
+) -> Port:
     billing = BillingServicer(accounts=accounts)
     return Port(
         address=settings.public_address,

@@ -93,3 +93,15 @@ async def open_pool(url: str, *, name: str, connections_max: int) -> AsyncIterat
         yield pool
     finally:
         await pool.close(timeout=CHECKOUT_TIMEOUT_SECONDS)
+
+
+async def fetch(pool: Pool, query: Query, **values: Any) -> list[DictRow]:
+    """Runs one statement as a transaction of its own and returns its rows. The statement bounds them."""
+    async with pool.connection() as connection:
+        return await fetch_within(connection, query, **values)
+
+
+async def fetch_within(connection: Connection, query: Query, **values: Any) -> list[DictRow]:
+    """Runs one statement in the connection's transaction and returns its rows. The statement bounds them."""
+    cursor = await connection.execute(query.sql, query.bind(**values))
+    return await cursor.fetchall()

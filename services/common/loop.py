@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from services.common.backoff import backoff_seconds
@@ -42,6 +43,34 @@ async def repeat(
         await asyncio.sleep(REST_SECONDS)
         if done == 0:
             await _wait(idle_seconds, wake)
+
+
+@dataclass(frozen=True)
+class Duty:
+    """Something that a process does by itself, again and again. See `repeat`."""
+
+    name: str
+    run_once: Callable[[], Awaitable[int]]
+    _: KW_ONLY
+    idle_seconds: float
+    wake: asyncio.Event | None = None
+
+
+@asynccontextmanager
+async def performing(*duties: Duty) -> AsyncIterator[None]:
+    """Repeats duties beside the block and cancels them at its end."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(
+                repeat(duty.run_once, name=duty.name, idle_seconds=duty.idle_seconds, wake=duty.wake)
+            )
+            for duty in duties
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Checks that are gone through page by page, and the duty that goes round through all of them for ever."""
+"""Checks that are gone through page by page, and the duty that repeats all of them in an endless loop."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from services.common.errors import invalid_field
-from services.common.loop import repeat
+from services.common.loop import Duty
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ Verify = Callable[[str | None], Awaitable[Verified]]
 async def verify_page(
     cursor: str | None, *, checks: Mapping[str, Check], rows_max: int = ROWS_PER_PAGE_MAX
 ) -> Verified:
-    """Checks the page at a cursor, of at most `rows_max` rows. Refuses a strange cursor with INVALID_FIELD."""
+    """Checks the page at a cursor, of at most `rows_max` rows. Refuses an invalid cursor with INVALID_FIELD."""
     names = list(checks)
     name, after = _parse(_start(names[0], checks) if cursor is None else cursor, checks)
     page = await checks[name].read(after, rows_max=rows_max)
@@ -115,12 +115,12 @@ class Rounds:
         return 0
 
 
-async def keep_verifying(verify: Verify) -> None:
-    """Goes round until cancelled, one page every PAUSE_SECONDS.
+def verifying(verify: Verify) -> Duty:
+    """Returns the duty that checks one page every PAUSE_SECONDS, in an endless loop.
 
-    Every replica does: a round changes nothing, so two of them only find the same.
+    Every replica performs it: it changes nothing, so two of them only find the same.
     """
-    await repeat(Rounds(verify).run_once, name="verify", idle_seconds=PAUSE_SECONDS)
+    return Duty("verify", Rounds(verify).run_once, idle_seconds=PAUSE_SECONDS)
 
 
 def _start(name: str, checks: Mapping[str, Check]) -> str:

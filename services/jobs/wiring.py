@@ -32,11 +32,11 @@ from services.common.inner import inner_port, inner_tls
 from services.common.key_client import KeyClient
 from services.common.limit_client import LimitClient
 from services.common.limits import Limiter, limited
-from services.common.loop import repeat, running
+from services.common.loop import performing, repeat, running
 from services.common.serve import CONCURRENT_CALLS_MAX, PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
 from services.common.tls.files import TlsFolder
 from services.common.validation import validated
-from services.common.verification import keep_verifying
+from services.common.verification import verifying
 from services.common.wakeup import Wakeups, open_wakeups
 from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.catalogue import load_catalogue
@@ -394,7 +394,7 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
         settle = partial(settle_refunds, refunds=SqlRefunds(pool), ledger=core.ledger)
         await enter(running(repeat(settle, name="refunds", idle_seconds=REFUNDS_SECONDS)))
         verify = partial(verify_jobs, records=SqlRecords(pool), holds=core.holds)
-        await enter(running(keep_verifying(verify)))
+        await enter(performing(verifying(verify)))
         forget = SqlIdempotencyKeys(pool).forget_expired
         await enter(running(repeat(forget, name="idempotency", idle_seconds=IDLE_SECONDS)))
         waiting = core.waiting(pool)

@@ -19,7 +19,7 @@ from services.jobs.domain import (
 )
 from services.jobs.lanes import SHARE, Lane, Lanes
 from services.jobs.ports import Work
-from services.jobs.steps.timing import (
+from services.jobs.timing import (
     CLAIMS_MAX,
     LEASE_SECONDS,
     RENEW_SECONDS,

@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from services.billing.domain import KeyCalls, SlotLease
-from services.billing.ports import CallLimits
+from services.billing.store.call_limits import SqlCallLimits
 from services.common.call_leases import (
     HORIZON_MICROS,
     MICROS,
@@ -22,7 +22,9 @@ LEASE_MICROS = 5 * MICROS
 """Processes renew their leases every second; the rest is for those that are kept from it."""
 
 
-async def lease_calls(holder: str, turn: int, reports: Sequence[CallReport], *, limits: CallLimits) -> Leased:
+async def lease_calls(
+    holder: str, turn: int, reports: Sequence[CallReport], *, limits: SqlCallLimits
+) -> Leased:
     """Takes in what a process did with its leases, and leases it slots anew.
 
     Never are more slots leased or used in any 60 seconds than a key may make calls. Repeating it changes nothing.

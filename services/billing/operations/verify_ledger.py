@@ -1,7 +1,7 @@
 from functools import partial
 
 from services.billing.domain import LedgerPart
-from services.billing.ports import Books
+from services.billing.store.verification import SqlLedgerPages
 from services.common.verification import (
     NUMBER,
     ROWS_PER_PAGE_MAX,
@@ -20,10 +20,12 @@ _KEYS = {
 assert _KEYS.keys() == set(LedgerPart)
 
 
-async def verify_ledger(cursor: str | None, *, books: Books, rows_max: int = ROWS_PER_PAGE_MAX) -> Verified:
+async def verify_ledger(
+    cursor: str | None, *, pages: SqlLedgerPages, rows_max: int = ROWS_PER_PAGE_MAX
+) -> Verified:
     """Checks one page of the ledger: the first, or the one at the cursor that another page gave.
 
     Changes nothing. Refuses with INVALID_FIELD.
     """
-    checks = {part.value: Check(read=partial(books.page, part), key=key) for part, key in _KEYS.items()}
+    checks = {part.value: Check(read=partial(pages.page, part), key=key) for part, key in _KEYS.items()}
     return await verify_page(cursor, checks=checks, rows_max=rows_max)

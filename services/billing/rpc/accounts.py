@@ -12,22 +12,16 @@ from services.billing.convert import (
     parse_correction,
     parse_grant,
     parse_limits,
-    parse_note,
     parse_statement_range,
     render_account,
     render_account_rules,
     render_spending,
     render_statement_line,
 )
-from services.billing.operations.create_account import create_account
-from services.billing.operations.get_account import get_account
-from services.billing.operations.get_statement import get_statement
-from services.billing.operations.give_credits import give_credits
-from services.billing.operations.resume_account import resume_account
-from services.billing.operations.set_account_limits import set_account_limits
-from services.billing.operations.set_account_rules import set_account_rules
-from services.billing.operations.suspend_account import suspend_account
-from services.billing.ports import Accounts, Statements
+from services.billing.operations.accounts import create_account, get_statement
+from services.billing.store.accounts import SqlAccounts
+from services.billing.store.statements import SqlStatements
+from services.common.audit.servicer import parse_note
 
 Context = ServicerContext[Any, Any]
 
@@ -35,7 +29,7 @@ Context = ServicerContext[Any, Any]
 class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
     """Accounts, for operators."""
 
-    def __init__(self, *, accounts: Accounts, statements: Statements) -> None:
+    def __init__(self, *, accounts: SqlAccounts, statements: SqlStatements) -> None:
         self._accounts = accounts
         self._statements = statements
 
@@ -55,7 +49,7 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
     async def GetAccount(
         self, request: account_service_pb2.GetAccountRequest, context: Context
     ) -> account_service_pb2.GetAccountResponse:
-        account = await get_account(request.account_id, accounts=self._accounts)
+        account = await self._accounts.get(request.account_id)
         return account_service_pb2.GetAccountResponse(account=render_account(account))
 
     @override
@@ -71,30 +65,25 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
     async def SuspendAccount(
         self, request: account_service_pb2.SuspendAccountRequest, context: Context
     ) -> account_service_pb2.SuspendAccountResponse:
-        account = await suspend_account(
-            request.account_id, note=parse_note(request.audit), accounts=self._accounts
-        )
+        account = await self._accounts.suspend(request.account_id, note=parse_note(request.audit))
         return account_service_pb2.SuspendAccountResponse(account=render_account(account))
 
     @override
     async def ResumeAccount(
         self, request: account_service_pb2.ResumeAccountRequest, context: Context
     ) -> account_service_pb2.ResumeAccountResponse:
-        account = await resume_account(
-            request.account_id, note=parse_note(request.audit), accounts=self._accounts
-        )
+        account = await self._accounts.resume(request.account_id, note=parse_note(request.audit))
         return account_service_pb2.ResumeAccountResponse(account=render_account(account))
 
     @override
     async def SetAccountLimits(
         self, request: account_service_pb2.SetAccountLimitsRequest, context: Context
     ) -> account_service_pb2.SetAccountLimitsResponse:
-        spending = await set_account_limits(
+        spending = await self._accounts.set_limits(
             request.account_id,
             environment=request.environment,
             limits=parse_limits(request.limits),
             note=parse_note(request.audit),
-            accounts=self._accounts,
         )
         return account_service_pb2.SetAccountLimitsResponse(spending=render_spending(spending))
 
@@ -102,11 +91,10 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
     async def SetAccountRules(
         self, request: account_service_pb2.SetAccountRulesRequest, context: Context
     ) -> account_service_pb2.SetAccountRulesResponse:
-        rules = await set_account_rules(
+        rules = await self._accounts.set_rules(
             request.account_id,
             rules=parse_account_rules(request.rules),
             note=parse_note(request.audit),
-            accounts=self._accounts,
         )
         return account_service_pb2.SetAccountRulesResponse(rules=render_account_rules(rules))
 
@@ -114,14 +102,14 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
     async def GrantCredits(
         self, request: account_service_pb2.GrantCreditsRequest, context: Context
     ) -> account_service_pb2.GrantCreditsResponse:
-        available_micros = await give_credits(parse_grant(request), accounts=self._accounts)
+        available_micros = await self._accounts.adjust(parse_grant(request))
         return account_service_pb2.GrantCreditsResponse(available_micros=available_micros)
 
     @override
     async def CorrectBalance(
         self, request: account_service_pb2.CorrectBalanceRequest, context: Context
     ) -> account_service_pb2.CorrectBalanceResponse:
-        available_micros = await give_credits(parse_correction(request), accounts=self._accounts)
+        available_micros = await self._accounts.adjust(parse_correction(request))
         return account_service_pb2.CorrectBalanceResponse(available_micros=available_micros)
 
     @override

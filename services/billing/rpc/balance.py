@@ -7,8 +7,7 @@ from reelgate.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
 from typing_extensions import override
 
 from services.billing.convert import render_balance
-from services.billing.operations.get_balance import get_balance
-from services.billing.ports import Accounts
+from services.billing.store.accounts import SqlAccounts
 from services.common.authentication import caller
 
 Context = ServicerContext[Any, Any]
@@ -17,7 +16,7 @@ Context = ServicerContext[Any, Any]
 class BillingServicer(billing_service_pb2_grpc.BillingServiceServicer):
     """What an account may ask about itself."""
 
-    def __init__(self, *, accounts: Accounts) -> None:
+    def __init__(self, *, accounts: SqlAccounts) -> None:
         self._accounts = accounts
 
     @override
@@ -25,7 +24,5 @@ class BillingServicer(billing_service_pb2_grpc.BillingServiceServicer):
         self, request: billing_service_pb2.GetBalanceRequest, context: Context
     ) -> billing_service_pb2.GetBalanceResponse:
         who = caller()
-        balance = await get_balance(
-            account_id=who.account_id, environment=who.environment, accounts=self._accounts
-        )
+        balance = await self._accounts.balance(account_id=who.account_id, environment=who.environment)
         return billing_service_pb2.GetBalanceResponse(data=render_balance(balance))

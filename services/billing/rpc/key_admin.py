@@ -6,15 +6,11 @@ from grpc.aio import ServicerContext
 from reelgate.admin.v1 import key_admin_service_pb2, key_admin_service_pb2_grpc
 from typing_extensions import override
 
-from services.billing.convert import parse_key_rules, parse_limits, parse_note, render_key
-from services.billing.operations.create_key import create_key
-from services.billing.operations.disable_key import disable_key
-from services.billing.operations.list_keys import list_keys
-from services.billing.operations.rotate_key import rotate_key
-from services.billing.operations.set_key_limits import set_key_limits
-from services.billing.operations.set_key_models import set_key_models
-from services.billing.operations.set_key_rules import set_key_rules
-from services.billing.ports import Accounts, Keys
+from services.billing.convert import parse_key_rules, parse_limits, render_key
+from services.billing.operations.keys import create_key, list_keys, rotate_key
+from services.billing.store.accounts import SqlAccounts
+from services.billing.store.keys import SqlKeys
+from services.common.audit.servicer import parse_note
 from services.common.key_forms import KeyForms
 
 Context = ServicerContext[Any, Any]
@@ -23,7 +19,7 @@ Context = ServicerContext[Any, Any]
 class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
     """API keys, for operators."""
 
-    def __init__(self, *, accounts: Accounts, keys: Keys, forms: KeyForms) -> None:
+    def __init__(self, *, accounts: SqlAccounts, keys: SqlKeys, forms: KeyForms) -> None:
         self._accounts = accounts
         self._keys = keys
         self._forms = forms
@@ -53,7 +49,7 @@ class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
     async def DisableKey(
         self, request: key_admin_service_pb2.DisableKeyRequest, context: Context
     ) -> key_admin_service_pb2.DisableKeyResponse:
-        key = await disable_key(request.key_id, note=parse_note(request.audit), keys=self._keys)
+        key = await self._keys.disable(request.key_id, note=parse_note(request.audit))
         return key_admin_service_pb2.DisableKeyResponse(key=render_key(key))
 
     @override
@@ -74,11 +70,10 @@ class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
     async def SetKeyLimits(
         self, request: key_admin_service_pb2.SetKeyLimitsRequest, context: Context
     ) -> key_admin_service_pb2.SetKeyLimitsResponse:
-        key = await set_key_limits(
+        key = await self._keys.set_limits(
             request.key_id,
             limits=parse_limits(request.limits),
             note=parse_note(request.audit),
-            keys=self._keys,
         )
         return key_admin_service_pb2.SetKeyLimitsResponse(key=render_key(key))
 
@@ -86,8 +81,8 @@ class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
     async def SetKeyModels(
         self, request: key_admin_service_pb2.SetKeyModelsRequest, context: Context
     ) -> key_admin_service_pb2.SetKeyModelsResponse:
-        key = await set_key_models(
-            request.key_id, models=request.models, note=parse_note(request.audit), keys=self._keys
+        key = await self._keys.set_models(
+            request.key_id, models=request.models, note=parse_note(request.audit)
         )
         return key_admin_service_pb2.SetKeyModelsResponse(key=render_key(key))
 
@@ -95,10 +90,9 @@ class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
     async def SetKeyRules(
         self, request: key_admin_service_pb2.SetKeyRulesRequest, context: Context
     ) -> key_admin_service_pb2.SetKeyRulesResponse:
-        key = await set_key_rules(
+        key = await self._keys.set_rules(
             request.key_id,
             rules=parse_key_rules(request.rules),
             note=parse_note(request.audit),
-            keys=self._keys,
         )
         return key_admin_service_pb2.SetKeyRulesResponse(key=render_key(key))

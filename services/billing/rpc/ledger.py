@@ -8,11 +8,8 @@ from typing_extensions import override
 
 from services.billing.convert import parse_new_hold, parse_refund, render_hold
 from services.billing.domain import HoldChange, HoldState
-from services.billing.operations.change_hold import change_hold
-from services.billing.operations.create_hold import create_hold
-from services.billing.operations.get_balance import get_balance
-from services.billing.operations.refund_hold import refund_hold
-from services.billing.ports import Accounts, Holds
+from services.billing.store.accounts import SqlAccounts
+from services.billing.store.holds import SqlHolds
 
 Context = ServicerContext[Any, Any]
 
@@ -20,7 +17,7 @@ Context = ServicerContext[Any, Any]
 class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
     """The ledger, for other services."""
 
-    def __init__(self, *, holds: Holds, accounts: Accounts) -> None:
+    def __init__(self, *, holds: SqlHolds, accounts: SqlAccounts) -> None:
         self._holds = holds
         self._accounts = accounts
 
@@ -28,7 +25,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
     async def CreateHold(
         self, request: ledger_service_pb2.CreateHoldRequest, context: Context
     ) -> ledger_service_pb2.CreateHoldResponse:
-        hold = await create_hold(parse_new_hold(request), holds=self._holds)
+        hold = await self._holds.create(parse_new_hold(request))
         return ledger_service_pb2.CreateHoldResponse(hold=render_hold(hold))
 
     @override
@@ -38,7 +35,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         change = HoldChange(
             hold_id=request.hold_id, state=HoldState.CONFIRMED, lasts_seconds=request.lasts_seconds
         )
-        hold = await change_hold(change, holds=self._holds)
+        hold = await self._holds.change(change)
         return ledger_service_pb2.ConfirmHoldResponse(hold=render_hold(hold))
 
     @override
@@ -48,7 +45,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         change = HoldChange(
             hold_id=request.hold_id, state=HoldState.CAPTURED, captured_micros=request.amount_micros
         )
-        hold = await change_hold(change, holds=self._holds)
+        hold = await self._holds.change(change)
         return ledger_service_pb2.CaptureHoldResponse(hold=render_hold(hold))
 
     @override
@@ -56,23 +53,21 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         self, request: ledger_service_pb2.ReleaseHoldRequest, context: Context
     ) -> ledger_service_pb2.ReleaseHoldResponse:
         change = HoldChange(hold_id=request.hold_id, state=HoldState.RELEASED)
-        hold = await change_hold(change, holds=self._holds)
+        hold = await self._holds.change(change)
         return ledger_service_pb2.ReleaseHoldResponse(hold=render_hold(hold))
 
     @override
     async def RefundHold(
         self, request: ledger_service_pb2.RefundHoldRequest, context: Context
     ) -> ledger_service_pb2.RefundHoldResponse:
-        hold = await refund_hold(parse_refund(request), holds=self._holds)
+        hold = await self._holds.refund(parse_refund(request))
         return ledger_service_pb2.RefundHoldResponse(hold=render_hold(hold))
 
     @override
     async def GetFunds(
         self, request: ledger_service_pb2.GetFundsRequest, context: Context
     ) -> ledger_service_pb2.GetFundsResponse:
-        balance = await get_balance(
-            account_id=request.account_id, environment=request.environment, accounts=self._accounts
-        )
+        balance = await self._accounts.balance(account_id=request.account_id, environment=request.environment)
         return ledger_service_pb2.GetFundsResponse(
             available_micros=balance.available_micros, held_micros=balance.held_micros
         )

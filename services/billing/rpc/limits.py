@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from services.billing.convert import parse_call_report, render_leased
 from services.billing.operations.lease_calls import lease_calls
-from services.billing.ports import CallLimits
+from services.billing.store.call_limits import SqlCallLimits
 
 Context = ServicerContext[Any, Any]
 
@@ -16,7 +16,7 @@ Context = ServicerContext[Any, Any]
 class LimitServicer(limit_service_pb2_grpc.LimitServiceServicer):
     """Limits of calls, for the services that hold them."""
 
-    def __init__(self, *, limits: CallLimits) -> None:
+    def __init__(self, *, limits: SqlCallLimits) -> None:
         self._limits = limits
 
     @override

@@ -8,9 +8,8 @@ from reelgate.internal.prices.v1 import price_service_pb2, price_service_pb2_grp
 from typing_extensions import override
 
 from services.billing.convert import parse_new_prices, render_price_version
-from services.billing.operations.list_prices import list_prices
-from services.billing.operations.set_prices import set_prices
-from services.billing.ports import Prices
+from services.billing.operations.prices import list_prices, set_prices
+from services.billing.store.prices import SqlPrices
 
 Context = ServicerContext[Any, Any]
 
@@ -18,7 +17,7 @@ Context = ServicerContext[Any, Any]
 class PriceServicer(price_service_pb2_grpc.PriceServiceServicer):
     """Prices, for other services."""
 
-    def __init__(self, *, prices: Prices) -> None:
+    def __init__(self, *, prices: SqlPrices) -> None:
         self._prices = prices
 
     @override
@@ -32,7 +31,7 @@ class PriceServicer(price_service_pb2_grpc.PriceServiceServicer):
 class PriceAdminServicer(price_admin_service_pb2_grpc.PriceAdminServiceServicer):
     """Prices, for operators."""
 
-    def __init__(self, *, prices: Prices) -> None:
+    def __init__(self, *, prices: SqlPrices) -> None:
         self._prices = prices
 
     @override

@@ -1,4 +1,4 @@
-"""The proof that the books agree, on the wire, for operators."""
+"""The check of the ledger on the wire, for operators."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from typing_extensions import override
 
 from services.billing.convert import render_verified
 from services.billing.operations.verify_ledger import verify_ledger
-from services.billing.ports import Books
+from services.billing.store.verification import SqlLedgerPages
 
 Context = ServicerContext[Any, Any]
 
 
 class VerifierServicer(verifier_service_pb2_grpc.VerifierServiceServicer):
-    """The proof that the ledger agrees with itself, for operators."""
+    """The check that the ledger agrees with itself, for operators."""
 
-    def __init__(self, *, books: Books) -> None:
-        self._books = books
+    def __init__(self, *, pages: SqlLedgerPages) -> None:
+        self._pages = pages
 
     @override
     async def Verify(
         self, request: verifier_service_pb2.VerifyRequest, context: Context
     ) -> verifier_service_pb2.VerifyResponse:
-        return render_verified(await verify_ledger(request.cursor or None, books=self._books))
+        return render_verified(await verify_ledger(request.cursor or None, pages=self._pages))

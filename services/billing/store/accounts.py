@@ -12,20 +12,21 @@ from services.billing.domain import (
     TEST_DAY_MICROS,
     Account,
     AccountRules,
-    AuditNote,
+    Adjustment,
+    AdjustmentRefusal,
     Balance,
     Funds,
-    Gift,
-    GiftRefusal,
     NewAccount,
     Spending,
     SpendLimits,
 )
-from services.billing.store.audit import write_audit
-from services.billing.store.rows import OK, fetch, fetch_within
+from services.billing.refusals import account_not_found, balance_not_adjusted
+from services.billing.store.outcomes import OK
 from services.billing.store.spending import SPENDING_COLUMNS, set_limits, spending_of
 from services.billing.tables import accounts, balances, spending
-from services.common.database import Connection, Pool, Query
+from services.common.audit.note import AuditNote
+from services.common.audit.store import write_audit
+from services.common.database import Connection, Pool, Query, fetch, fetch_within
 from services.common.errors import Reason
 
 ENVIRONMENTS = ("live", "test")
@@ -117,13 +118,13 @@ _GIVE = Query(
 
 
 class SqlAccounts:
-    """Fulfils Accounts."""
+    """Accounts and what they have."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def add(self, account: NewAccount, *, note: AuditNote) -> None:
-        """See Accounts."""
+        """Opens an account with empty balances in both environments."""
         async with self._pool.connection() as connection, connection.transaction():
             bound = _ADD_ACCOUNT.bind(
                 account_id=account.account_id, name=account.name, contract=account.contract
@@ -140,26 +141,32 @@ class SqlAccounts:
                 connection, note, action="account.create", subject_id=account.account_id, details=details
             )
 
-    async def get(self, account_id: str) -> Account | None:
-        """See Accounts."""
+    async def get(self, account_id: str) -> Account:
+        """Returns an account with what it has and may spend. Refuses with ACCOUNT_NOT_FOUND."""
         async with self._pool.connection() as connection:
             return await _get(connection, account_id)
 
     async def page(self, *, before_id: str | None, accounts_max: int) -> list[Account]:
-        """See Accounts."""
+        """Returns the newest accounts that are older than one (None: the newest of all), newest first."""
         query = _PAGE if before_id is None else _PAGE_BEFORE
         chosen = {} if before_id is None else {"before_id": before_id}
         return _accounts(await fetch(self._pool, query, accounts_max=accounts_max, **chosen))
 
-    async def suspend(self, account_id: str, *, note: AuditNote) -> Account | None:
-        """See Accounts."""
+    async def suspend(self, account_id: str, *, note: AuditNote) -> Account:
+        """Stops every key of an account from working. Tasks under way go on.
+
+        Repeating it changes nothing. Refuses with ACCOUNT_NOT_FOUND.
+        """
         return await self._change(_SUSPEND, account_id, action="account.suspend", note=note)
 
-    async def resume(self, account_id: str, *, note: AuditNote) -> Account | None:
-        """See Accounts."""
+    async def resume(self, account_id: str, *, note: AuditNote) -> Account:
+        """Lets the keys of a suspended account work again.
+
+        Repeating it changes nothing. Refuses with ACCOUNT_NOT_FOUND.
+        """
         return await self._change(_RESUME, account_id, action="account.resume", note=note)
 
-    async def _change(self, query: Query, account_id: str, *, action: str, note: AuditNote) -> Account | None:
+    async def _change(self, query: Query, account_id: str, *, action: str, note: AuditNote) -> Account:
         async with self._pool.connection() as connection, connection.transaction():
             if await fetch_within(connection, query, of_account_id=account_id):
                 await write_audit(connection, note, action=action, subject_id=account_id, details={})
@@ -167,10 +174,13 @@ class SqlAccounts:
 
     async def set_limits(
         self, account_id: str, *, environment: str, limits: SpendLimits, note: AuditNote
-    ) -> Spending | None:
-        """See Accounts."""
+    ) -> Spending:
+        """Replaces what an account may spend in one environment, from the next hold on.
+
+        Repeating it changes nothing. Refuses with ACCOUNT_NOT_FOUND.
+        """
         async with self._pool.connection() as connection, connection.transaction():
-            return await set_limits(
+            spending_now = await set_limits(
                 connection,
                 limits,
                 subject_id=account_id,
@@ -179,15 +189,16 @@ class SqlAccounts:
                 action="account.set_limits",
                 note=note,
             )
+        if spending_now is None:
+            raise account_not_found(account_id)
+        return spending_now
 
-    async def set_rules(
-        self, account_id: str, *, rules: AccountRules, note: AuditNote
-    ) -> AccountRules | None:
-        """See Accounts."""
+    async def set_rules(self, account_id: str, *, rules: AccountRules, note: AuditNote) -> AccountRules:
+        """Replaces how an account may be used. Repeating it changes nothing. Refuses with ACCOUNT_NOT_FOUND."""
         async with self._pool.connection() as connection, connection.transaction():
             found = await fetch_within(connection, _RULES_LOCKED, of_account_id=account_id)
             if not found:
-                return None
+                raise account_not_found(account_id)
             before = AccountRules(**found[0])
             if before == rules:
                 return before
@@ -199,39 +210,50 @@ class SqlAccounts:
             )
             return rules
 
-    async def contract(self, account_id: str) -> str | None:
-        """See Accounts."""
+    async def contract(self, account_id: str) -> str:
+        """Returns the contract an account is on. Refuses with ACCOUNT_NOT_FOUND."""
         rows = await fetch(self._pool, _CONTRACT, account_id=account_id)
-        return rows[0]["contract"] if rows else None
+        if not rows:
+            raise account_not_found(account_id)
+        return str(rows[0]["contract"])
 
-    async def balance(self, *, account_id: str, environment: str) -> Balance | None:
-        """See Accounts."""
+    async def balance(self, *, account_id: str, environment: str) -> Balance:
+        """Returns what an account has in one environment. Refuses with ACCOUNT_NOT_FOUND."""
         rows = await fetch(self._pool, _BALANCE, account_id=account_id, environment=environment)
-        return Balance(**rows[0]) if rows else None
+        if not rows:
+            raise account_not_found(account_id)
+        return Balance(**rows[0])
 
-    async def give(self, gift: Gift) -> int | GiftRefusal:
-        """See Accounts."""
+    async def adjust(self, adjustment: Adjustment) -> int:
+        """Adds credits, or takes them. Repeating it changes nothing. Returns the micro-credits available after it.
+
+        Refuses with ACCOUNT_NOT_FOUND, GRANT_MISMATCH, CORRECTION_MISMATCH, CREDITS_INSUFFICIENT, or INVALID_FIELD
+        above BALANCE_MICROS_MAX.
+        """
         [row] = await fetch(
             self._pool,
             _GIVE,
-            kind=gift.kind.value,
-            gift_id=gift.gift_id,
-            account_id=gift.account_id,
-            environment=gift.environment,
-            amount_micros=gift.amount_micros,
+            kind=adjustment.kind.value,
+            gift_id=adjustment.adjustment_id,
+            account_id=adjustment.account_id,
+            environment=adjustment.environment,
+            amount_micros=adjustment.amount_micros,
             total_max=BALANCE_MICROS_MAX,
-            actor=gift.note.actor,
-            reason=gift.note.reason,
+            actor=adjustment.note.actor,
+            reason=adjustment.note.reason,
         )
-        available_micros = row["available"] or 0
-        if row["outcome"] == OK:
-            return int(available_micros)
-        return GiftRefusal(reason=Reason(row["outcome"]), available_micros=available_micros)
+        available_micros = int(row["available"] or 0)
+        if row["outcome"] != OK:
+            refusal = AdjustmentRefusal(reason=Reason(row["outcome"]), available_micros=available_micros)
+            raise balance_not_adjusted(adjustment, refusal)
+        return available_micros
 
 
-async def _get(connection: Connection, account_id: str) -> Account | None:
+async def _get(connection: Connection, account_id: str) -> Account:
     found = _accounts(await fetch_within(connection, _GET, of_account_id=account_id))
-    return found[0] if found else None
+    if not found:
+        raise account_not_found(account_id)
+    return found[0]
 
 
 def _accounts(rows: Sequence[dict[str, Any]]) -> list[Account]:

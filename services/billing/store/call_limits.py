@@ -10,11 +10,10 @@ from sqlalchemy import BigInteger, Text, bindparam, cast, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.billing.domain import CALLS_PER_MINUTE, KeyCalls, SlotLease
-from services.billing.store.rows import fetch_within
 from services.billing.tables import api_keys, call_limits
 from services.common.batching import answer_apart, succeeded
 from services.common.call_leases import CallLease, Leased
-from services.common.database import Connection, Pool, Query
+from services.common.database import Connection, Pool, Query, fetch_within
 
 _any_key = func.any(cast(bindparam("key_ids"), ARRAY(Text)))
 _LOCKED = Query(
@@ -52,7 +51,7 @@ Decide = Callable[[KeyCalls, int], tuple[KeyCalls, CallLease | None]]
 
 
 class SqlCallLimits:
-    """Fulfils CallLimits."""
+    """The slots of keys: how often they were used, and who has leased them."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -63,7 +62,10 @@ class SqlCallLimits:
         *,
         decide: Decide,
     ) -> Leased:
-        """See CallLimits."""
+        """Changes the slots of keys, which nobody else can meanwhile, and returns the leases that were given.
+
+        `decide` gets those of one key and the moment, in microseconds, and returns what they become.
+        """
         answers = await answer_apart(
             partial(self._change, decide=decide), key_ids, name="lease_calls", name_of=str
         )

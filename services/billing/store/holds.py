@@ -22,7 +22,6 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from services.billing.domain import (
     STANDING_TEST_MICROS,
-    AuditNote,
     Hold,
     HoldChange,
     HoldRefusal,
@@ -32,11 +31,13 @@ from services.billing.domain import (
     NewHold,
     Refund,
 )
-from services.billing.store.audit import write_audit
-from services.billing.store.rows import OK, fetch, fetch_within
+from services.billing.refusals import hold_not_changed, hold_not_created, hold_not_found, hold_not_refunded
+from services.billing.store.outcomes import OK
 from services.billing.tables import holds
+from services.common.audit.note import AuditNote
+from services.common.audit.store import write_audit
 from services.common.batching import Batcher, answer_apart, succeeded
-from services.common.database import Connection, Pool, Query
+from services.common.database import Connection, Pool, Query, fetch, fetch_within
 from services.common.errors import Reason
 
 HOLDS_PER_BATCH_MAX = 100
@@ -127,7 +128,7 @@ UNCONFIRMED = Query(
 
 
 class SqlHolds:
-    """Fulfils Holds."""
+    """The part of the ledger that jobs drive. Everything is idempotent by hold id."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -140,16 +141,32 @@ class SqlHolds:
             self._change, items_max=HOLDS_PER_BATCH_MAX, name="change_holds", name_of=attrgetter("hold_id")
         )
 
-    async def create(self, new: NewHold) -> Hold | HoldRefusal:
-        """See Holds."""
-        return await self._creations.submit(new)
+    async def create(self, new: NewHold) -> Hold:
+        """Sets credits aside until the hold expires or is confirmed. Repeating it returns the same hold.
 
-    async def change(self, change: HoldChange) -> Hold | HoldRefusal:
-        """See Holds."""
-        return await self._changes.submit(change)
+        A test balance that falls short refills itself to STANDING_TEST_MICROS first, if that is enough.
+        Refuses with CREDITS_INSUFFICIENT, SPEND_LIMIT_EXCEEDED, ACCOUNT_NOT_FOUND, KEY_NOT_FOUND or HOLD_MISMATCH.
+        """
+        answer = await self._creations.submit(new)
+        if isinstance(answer, HoldRefusal):
+            raise hold_not_created(new, answer)
+        return answer
+
+    async def change(self, change: HoldChange) -> Hold:
+        """Confirms, captures or releases a hold. Repeating it returns the same hold.
+
+        Refuses with HOLD_NOT_FOUND, HOLD_MISMATCH, AMOUNT_ABOVE_HOLD, or the state the hold has ended in.
+        """
+        answer = await self._changes.submit(change)
+        if isinstance(answer, HoldRefusal):
+            raise hold_not_changed(change, answer)
+        return answer
 
     async def expire(self, *, holds_max: int) -> int:
-        """See Holds."""
+        """Gives back what overdue holds set aside, each time of the next ones. Returns how many there were.
+
+        One that cannot be given back is logged, and keeps no other from it.
+        """
         after_moment, after_id = self._overdue_after
         rows = await fetch(
             self._pool, _OVERDUE, after_moment=after_moment, after_id=after_id, holds_max=holds_max
@@ -163,19 +180,28 @@ class SqlHolds:
         self._overdue_after = _FROM_THE_FIRST if is_last else (rows[-1]["expires_at"], rows[-1]["hold_id"])
         return len(expired)
 
-    async def refund(self, refund: Refund) -> Hold | HoldRefusal:
-        """See Holds."""
-        [row] = await fetch(self._pool, _REFUND_HOLD, **vars(refund))
-        return _answer(row)
+    async def refund(self, refund: Refund) -> Hold:
+        """Gives back what was captured of a hold, in whole or in part. Repeating it gives nothing more.
 
-    async def give_back(self, hold_id: str, *, note: AuditNote) -> int | None:
-        """See Holds."""
+        Refuses with HOLD_NOT_FOUND, HOLD_NOT_CAPTURED, REFUND_ABOVE_CHARGE or REFUND_MISMATCH.
+        """
+        [row] = await fetch(self._pool, _REFUND_HOLD, **vars(refund))
+        answer = _answer(row)
+        if isinstance(answer, HoldRefusal):
+            raise hold_not_refunded(refund, answer)
+        return answer
+
+    async def give_back(self, hold_id: str, *, note: AuditNote) -> int:
+        """Releases a hold, or refunds what was captured, with an audit entry in the same commit if it moves anything.
+
+        Returns how many micro-credits went back. Repeating it gives nothing more. Refuses with HOLD_NOT_FOUND.
+        """
         async with self._pool.connection() as connection, connection.transaction():
             # Of the balance, as before every movement: nobody else resolves or refunds the hold meanwhile.
             await fetch_within(connection, _LOCK_BALANCE, of_hold_id=hold_id)
             found = await fetch_within(connection, _GET, hold_ids=[hold_id])
             if not found:
-                return None
+                raise hold_not_found(hold_id)
             hold = _hold(found[0])
             given_back_micros = await _give_back(connection, hold, reason=note.reason)
             if given_back_micros:
@@ -186,15 +212,15 @@ class SqlHolds:
             return given_back_micros
 
     async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
-        """See Holds."""
+        """Returns the holds with these ids that there are, in no order."""
         return [_hold(row) for row in await fetch(self._pool, _GET, hold_ids=list(hold_ids))]
 
     async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
-        """See Holds."""
+        """Returns the holds with the lowest ids after one, lowest first."""
         return [_hold(row) for row in await fetch(self._pool, _PAGE, after_id=after_id, holds_max=holds_max)]
 
     async def unconfirmed(self, *, age_seconds_min: int, after_id: str, holds_max: int) -> list[Hold]:
-        """See Holds."""
+        """Returns provisional holds of at least this age with the lowest ids after one, lowest first."""
         rows = await fetch(
             self._pool, UNCONFIRMED, age_seconds=age_seconds_min, after_id=after_id, holds_max=holds_max
         )

@@ -1,5 +1,6 @@
 """API keys in PostgreSQL."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -21,18 +22,18 @@ from sqlalchemy import (
 from services.billing.domain import (
     ACCOUNT_JOBS_AT_ONCE,
     CALLS_PER_MINUTE,
-    AuditNote,
     Key,
     KeyRules,
     NewKey,
     SpendLimits,
 )
-from services.billing.store.audit import write_audit
-from services.billing.store.rows import fetch, fetch_within
+from services.billing.refusals import key_disabled, key_not_found
 from services.billing.store.spending import SPENDING_COLUMNS, set_limits, spending_of
 from services.billing.tables import accounts, api_keys, spending
+from services.common.audit.note import AuditNote
+from services.common.audit.store import write_audit
 from services.common.authentication import Caller
-from services.common.database import Connection, Pool, Query
+from services.common.database import Connection, Pool, Query, fetch, fetch_within
 
 _KEY_COLUMNS = ("key_id", "account_id", "environment", "hint", "created_at", "disabled_at")
 _RULE_COLUMNS = ("kind", "calls_per_minute", "jobs_at_once", "moderation_profiles")
@@ -117,13 +118,13 @@ _FIND_KEY = Query(
 
 
 class SqlKeys:
-    """Fulfils Keys."""
+    """API keys."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def add(self, key: NewKey, *, note: AuditNote) -> Key:
-        """See Keys."""
+        """Stores a new key."""
         of_key = {"key_id": key.key_id, "account_id": key.account_id, "environment": key.environment}
         async with self._pool.connection() as connection, connection.transaction():
             bound = _ADD_KEY.bind(**of_key, key_sha256=key.sha256, hint=key.hint)
@@ -131,40 +132,36 @@ class SqlKeys:
             await connection.execute(_ADD_SPENDING.sql, _ADD_SPENDING.bind(**of_key))
             details = {**of_key, "hint": key.hint}
             await write_audit(connection, note, action="key.create", subject_id=key.key_id, details=details)
-            added = await _get(connection, key.key_id)
-        assert added is not None
-        return added
+            return await _get(connection, key.key_id)
 
     async def of_account(self, account_id: str, *, keys_max: int) -> list[Key]:
-        """See Keys."""
+        """Returns the newest keys of an account, newest first."""
         return [
             _key(row)
             for row in await fetch(self._pool, _OF_ACCOUNT, of_account_id=account_id, keys_max=keys_max)
         ]
 
-    async def get(self, key_id: str) -> Key | None:
-        """See Keys."""
+    async def get(self, key_id: str) -> Key:
+        """Returns a key. Refuses with KEY_NOT_FOUND."""
         async with self._pool.connection() as connection:
             return await _get(connection, key_id)
 
     async def rotate(
         self, key_id: str, *, sha256: bytes, hint: str, overlap_seconds: int, note: AuditNote
-    ) -> Key | None:
-        """See Keys."""
+    ) -> Key:
+        """Gives a key a new secret; the one before works for the overlap. Refuses with KEY_DISABLED."""
         new = {"new_sha256": sha256, "new_hint": hint, "overlap": timedelta(seconds=overlap_seconds)}
         async with self._pool.connection() as connection, connection.transaction():
             if not await fetch_within(connection, _ROTATE, of_key_id=key_id, **new):
-                return None
+                raise key_disabled(key_id)
             details = {"hint": hint, "overlap_seconds": overlap_seconds}
             await write_audit(connection, note, action="key.rotate", subject_id=key_id, details=details)
             return await _get(connection, key_id)
 
-    async def set_limits(self, key_id: str, *, limits: SpendLimits, note: AuditNote) -> Key | None:
-        """See Keys."""
+    async def set_limits(self, key_id: str, *, limits: SpendLimits, note: AuditNote) -> Key:
+        """Replaces what a key may spend, from the next hold on. Repeating it changes nothing. Refuses with KEY_NOT_FOUND."""
         async with self._pool.connection() as connection, connection.transaction():
             key = await _get(connection, key_id)
-            if key is None:
-                return None
             spending_now = await set_limits(
                 connection,
                 limits,
@@ -177,23 +174,27 @@ class SqlKeys:
             assert spending_now is not None
             return replace(key, spending=spending_now)
 
-    async def set_models(self, key_id: str, *, models: tuple[str, ...], note: AuditNote) -> Key | None:
-        """See Keys."""
-        async with self._pool.connection() as connection, connection.transaction():
-            key = await _get(connection, key_id, query=_GET_LOCKED)
-            if key is None or key.models == models:
-                return key
-            bound = _SET_MODELS.bind(of_key_id=key_id, new_models=list(models))
-            await connection.execute(_SET_MODELS.sql, bound)
-            details = {"before": key.models, "after": models}
-            await write_audit(connection, note, action="key.set_models", subject_id=key_id, details=details)
-            return replace(key, models=models)
+    async def set_models(self, key_id: str, *, models: Iterable[str], note: AuditNote) -> Key:
+        """Replaces which models a key may use; none named means all. Repeating it, in any order, changes nothing.
 
-    async def set_rules(self, key_id: str, *, rules: KeyRules, note: AuditNote) -> Key | None:
-        """See Keys."""
+        Refuses with KEY_NOT_FOUND.
+        """
+        wanted = tuple(sorted(models))
         async with self._pool.connection() as connection, connection.transaction():
             key = await _get(connection, key_id, query=_GET_LOCKED)
-            if key is None or key.rules == rules:
+            if key.models == wanted:
+                return key
+            bound = _SET_MODELS.bind(of_key_id=key_id, new_models=list(wanted))
+            await connection.execute(_SET_MODELS.sql, bound)
+            details = {"before": key.models, "after": wanted}
+            await write_audit(connection, note, action="key.set_models", subject_id=key_id, details=details)
+            return replace(key, models=wanted)
+
+    async def set_rules(self, key_id: str, *, rules: KeyRules, note: AuditNote) -> Key:
+        """Replaces how a key may be used. Repeating it changes nothing. Refuses with KEY_NOT_FOUND."""
+        async with self._pool.connection() as connection, connection.transaction():
+            key = await _get(connection, key_id, query=_GET_LOCKED)
+            if key.rules == rules:
                 return key
             new = {f"new_{name}": value for name, value in vars(rules).items()}
             new["new_moderation_profiles"] = list(rules.moderation_profiles)
@@ -202,22 +203,24 @@ class SqlKeys:
             await write_audit(connection, note, action="key.set_rules", subject_id=key_id, details=details)
             return replace(key, rules=rules)
 
-    async def disable(self, key_id: str, *, note: AuditNote) -> Key | None:
-        """See Keys."""
+    async def disable(self, key_id: str, *, note: AuditNote) -> Key:
+        """Stops a key from working, with every secret it has. Repeating it changes nothing. Refuses with KEY_NOT_FOUND."""
         async with self._pool.connection() as connection, connection.transaction():
             if await fetch_within(connection, _DISABLE, of_key_id=key_id):
                 await write_audit(connection, note, action="key.disable", subject_id=key_id, details={})
             return await _get(connection, key_id)
 
     async def find(self, sha256: bytes) -> Caller | None:
-        """See Keys."""
+        """Returns whose working key has this hash, or had it until a rotation whose overlap has not ended."""
         rows = await fetch(self._pool, _FIND_KEY, sha256=sha256)
         return _caller(rows[0]) if rows else None
 
 
-async def _get(connection: Connection, key_id: str, *, query: Query = _GET) -> Key | None:
+async def _get(connection: Connection, key_id: str, *, query: Query = _GET) -> Key:
     rows = await fetch_within(connection, query, of_key_id=key_id)
-    return _key(rows[0]) if rows else None
+    if not rows:
+        raise key_not_found(key_id)
+    return _key(rows[0])
 
 
 def _key(row: dict[str, Any]) -> Key:

@@ -10,11 +10,10 @@ from sqlalchemy import DateTime, Interval, Text, bindparam, cast, exists, func, 
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
 from services.billing.domain import NewPrices, Price, PriceRefusal, PriceVersion
-from services.billing.store.audit import write_audit
-from services.billing.store.rows import fetch
 from services.billing.tables import price_versions, prices
+from services.common.audit.store import write_audit
 from services.common.clock import rfc3339
-from services.common.database import Connection, Pool, Query
+from services.common.database import Connection, Pool, Query, fetch
 
 _PRICE_COLUMNS = ("model", "resolution", "environment", "micros_per_second")
 
@@ -53,13 +52,13 @@ _LISTED = Query(
 
 
 class SqlPrices:
-    """Fulfils Prices."""
+    """Versions of prices."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def add(self, new: NewPrices) -> PriceVersion | PriceRefusal:
-        """See Prices."""
+        """Stores a version, unless there is one of that name. Returns the one there is then."""
         try:
             async with self._pool.connection() as connection, connection.transaction():
                 await _add(connection, new)
@@ -71,7 +70,10 @@ class SqlPrices:
         return kept[0] if kept else PriceRefusal.MOMENT_PAST
 
     async def listed(self, *, replaced_for: timedelta, prices_max: int) -> list[PriceVersion]:
-        """See Prices."""
+        """Returns the versions, oldest first, of which anything holds, will hold, or was replaced so short ago.
+
+        Of all their prices the newest `prices_max`.
+        """
         rows = await fetch(self._pool, _LISTED, replaced_for=replaced_for, prices_max=prices_max)
         return _versions(rows)[::-1]
 

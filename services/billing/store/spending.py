@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Date, Text, bindparam, case, cast, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from services.billing.domain import AuditNote, Spending, SpendLimits
-from services.billing.store.audit import write_audit
-from services.billing.store.rows import fetch_within
+from services.billing.domain import Spending, SpendLimits
 from services.billing.tables import spending
-from services.common.database import Connection, Query
+from services.common.audit.note import AuditNote
+from services.common.audit.store import write_audit
+from services.common.database import Connection, Query, fetch_within
 
 _LIMITS = ("per_job_micros", "per_day_micros", "per_month_micros")
 _now = func.timezone("UTC", func.now())

@@ -6,8 +6,7 @@ from typing import Any
 from sqlalchemy import text
 
 from services.billing.domain import StatementLine, StatementRange
-from services.billing.store.rows import fetch
-from services.common.database import Pool, Query
+from services.common.database import Pool, Query, fetch
 
 # Versions count without gaps and their moments do not go back, because both are given under the lock of the balance.
 # So the last movement before a range is found by halving, and a page reads little more than its own movements.
@@ -55,13 +54,13 @@ _LINES = Query(
 
 
 class SqlStatements:
-    """Fulfils Statements."""
+    """What moved balances."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def lines(self, wanted: StatementRange) -> list[StatementLine]:
-        """See Statements."""
+        """Returns the first movements of a range, oldest first."""
         return _lines(await fetch(self._pool, _LINES, **vars(wanted)))
 
 

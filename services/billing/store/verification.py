@@ -215,12 +215,12 @@ _QUERIES = {
 assert _QUERIES.keys() == set(LedgerPart)
 
 
-class SqlBooks:
-    """Fulfils Books."""
+class SqlLedgerPages:
+    """The ledger, as it is checked."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def page(self, part: LedgerPart, after: Sequence[Any], *, rows_max: int) -> Page:
-        """See Books."""
+        """Checks the rows that follow a key, `rows_max` at most, as they all were at one moment."""
         return await _QUERIES[part].page(self._pool, after, rows_max=rows_max)

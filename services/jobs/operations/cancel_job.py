@@ -13,7 +13,7 @@ from services.jobs.operations.fail_job import job_ended
 from services.jobs.operations.get_video import get_video
 from services.jobs.ports import Jobs, Providers, Withdrawals, Work
 from services.jobs.steps.reach import provider_of
-from services.jobs.steps.timing import CANCEL_TIMEOUT_SECONDS, LEASE_SECONDS
+from services.jobs.timing import CANCEL_TIMEOUT_SECONDS, LEASE_SECONDS
 from services.upstream.contract import Done, Pending, Provider, UpstreamError
 
 LOOKS_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.5)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from services.common.clock import Clock
 from services.jobs.domain import Claim, Status
 from services.jobs.ports import RenderEvent, Work
-from services.jobs.steps.timing import FIRST_CHECK_SECONDS
+from services.jobs.timing import FIRST_CHECK_SECONDS
 
 
 async def adopt(claim: Claim, task_id: str, *, work: Work, clock: Clock, render_event: RenderEvent) -> None:

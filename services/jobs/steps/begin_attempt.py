@@ -11,7 +11,7 @@ from services.jobs.domain import (
 )
 from services.jobs.ports import Ledger, Work
 from services.jobs.steps.hold_again import REFUSALS, hold_again
-from services.jobs.steps.timing import HOLD_SECONDS, START_DEADLINE_SECONDS
+from services.jobs.timing import HOLD_SECONDS, START_DEADLINE_SECONDS
 
 HOLD_GONE = (Reason.HOLD_EXPIRED, Reason.HOLD_RELEASED)
 """Nothing was done for too long, or it was given back by a request that did not learn that its job had been stored."""

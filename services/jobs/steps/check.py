@@ -12,7 +12,7 @@ from services.jobs.ports import MayFetch, Media, Providers, RenderEvent, Work
 from services.jobs.steps.failures import failure_of
 from services.jobs.steps.keep_result import keep_result
 from services.jobs.steps.reach import provider_of
-from services.jobs.steps.timing import CHECK_TIMEOUT_SECONDS, RENDER_DEADLINE_SECONDS, check_seconds
+from services.jobs.timing import CHECK_TIMEOUT_SECONDS, RENDER_DEADLINE_SECONDS, check_seconds
 from services.upstream.contract import Done, Pending, Refused, UpstreamError
 
 log = logging.getLogger(__name__)

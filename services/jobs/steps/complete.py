@@ -15,7 +15,7 @@ from services.jobs.domain import (
 from services.jobs.ports import Ledger, Media, RenderEvent, ResultUnavailableError, Work
 from services.jobs.steps.begin_attempt import HOLD_GONE
 from services.jobs.steps.hold_again import REFUSALS, hold_again
-from services.jobs.steps.timing import retry_seconds
+from services.jobs.timing import retry_seconds
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from services.jobs.domain import FailureCode
 from services.jobs.ports import Waiting, Withdrawals
-from services.jobs.steps.timing import WAIT_SECONDS_MAX
+from services.jobs.timing import WAIT_SECONDS_MAX
 
 WAITS_MAX = 50
 

@@ -9,7 +9,7 @@ from services.jobs.domain import (
     FailureCode,
 )
 from services.jobs.ports import Media, RenderEvent, ResultRejectedError, ResultUnavailableError, Work
-from services.jobs.steps.timing import RENDER_DEADLINE_SECONDS, retry_seconds
+from services.jobs.timing import RENDER_DEADLINE_SECONDS, retry_seconds
 from services.upstream.contract import Done
 
 log = logging.getLogger(__name__)

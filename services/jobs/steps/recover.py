@@ -7,7 +7,7 @@ from services.jobs.domain import Attempt, Claim, FailureCode
 from services.jobs.ports import Providers, RenderEvent, Work
 from services.jobs.steps.adopt import adopt
 from services.jobs.steps.reach import provider_of
-from services.jobs.steps.timing import (
+from services.jobs.timing import (
     CHECK_TIMEOUT_SECONDS,
     FIND_TIMEOUT_SECONDS,
     LOOK_AGAIN_SECONDS,

@@ -5,7 +5,7 @@ import logging
 from services.jobs.domain import Stray, StrayEnd
 from services.jobs.ports import Providers, Strays
 from services.jobs.steps.reach import provider_at
-from services.jobs.steps.timing import CHECK_TIMEOUT_SECONDS
+from services.jobs.timing import CHECK_TIMEOUT_SECONDS
 from services.upstream.contract import Done, Refused, UpstreamError
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from services.jobs.ports import Providers, RenderEvent, Work
 from services.jobs.steps.adopt import adopt
 from services.jobs.steps.failures import failure_of
 from services.jobs.steps.reach import UnreachableRouteError, provider_of
-from services.jobs.steps.timing import (
+from services.jobs.timing import (
     BROKEN_WAIT_SECONDS,
     LOOK_AGAIN_SECONDS,
     SUBMIT_TIMEOUT_SECONDS,

@@ -5,7 +5,7 @@ from datetime import timedelta
 from services.common.clock import Clock
 from services.jobs.domain import Job, Status
 from services.jobs.ports import AnyJobs, Staged, StagedObject
-from services.jobs.steps.timing import STAGED_SECONDS
+from services.jobs.timing import STAGED_SECONDS
 
 SWEPT_MAX = 1_000
 

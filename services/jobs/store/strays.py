@@ -4,7 +4,7 @@ from sqlalchemy import text
 
 from services.common.database import Pool, Query
 from services.jobs.domain import Stray, StrayEnd
-from services.jobs.steps.timing import STRAY_SECONDS_MAX
+from services.jobs.timing import STRAY_SECONDS_MAX
 
 STRAY_COLUMNS = "attempts.id, attempts.job_id, attempts.route, attempts.task_id, attempts.claimed_task_id"
 """What a part of a statement that closes attempts has to return for `strayed`."""

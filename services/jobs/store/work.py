@@ -26,16 +26,16 @@ from services.jobs.domain import (
     State,
 )
 from services.jobs.ports import NOBODY_BUSY
-from services.jobs.steps.timing import (
+from services.jobs.store.claims import ATTEMPT_COLUMNS, GOT_ON, claim_from_row
+from services.jobs.store.strays import STRAY_COLUMNS, strayed
+from services.jobs.store.turns import CLAIM, Turns
+from services.jobs.store.waiting import SqlWaiting, somebody_waits
+from services.jobs.timing import (
     ASIDE_SECONDS_MAX,
     CLAIMS_MAX,
     LEASE_SECONDS,
     SUBMIT_START_SECONDS,
 )
-from services.jobs.store.claims import ATTEMPT_COLUMNS, GOT_ON, claim_from_row
-from services.jobs.store.strays import STRAY_COLUMNS, strayed
-from services.jobs.store.turns import CLAIM, Turns
-from services.jobs.store.waiting import SqlWaiting, somebody_waits
 
 DETAIL_CHARACTERS_MAX = 1_000
 

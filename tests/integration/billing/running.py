@@ -22,10 +22,10 @@ from reelgate.admin.v1 import (
 from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 from reelgate.internal.ledger.v1 import hold_pb2, ledger_service_pb2, ledger_service_pb2_grpc
 
+from services.billing.duties.expire_holds import expire_holds
 from services.billing.settings import BillingSettings
 from services.billing.store.holds import SqlHolds
 from services.billing.wiring import Running, open_billing
-from services.billing.workers import run_once
 from services.common.client import open_channel
 from services.common.database import open_pool
 from tests.conftest import KEY_SECRET
@@ -190,7 +190,7 @@ class Billing:
 
     async def sweep(self) -> int:
         async with open_pool(self.database_url, name="sweep", connections_max=1) as pool:
-            return await run_once(holds=SqlHolds(pool))
+            return await expire_holds(SqlHolds(pool)).run_once()
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from reelgate.internal.ledger.v1 import hold_pb2
 
-from services.billing.workers import HOLDS_PER_SWEEP_MAX
+from services.billing.duties.expire_holds import HOLDS_PER_RUN_MAX
 from services.common.errors import Reason, ServiceError
 from tests.integration.billing.running import CREDIT, Billing
 
@@ -290,7 +290,7 @@ async def test_changing_a_hold_that_does_not_exist_is_refused(billing: Billing, 
 
 async def test_overdue_holds_are_expired_in_batches_and_others_are_left(billing: Billing) -> None:
     account = await billing.account(credits_live=1000)
-    overdue_count = HOLDS_PER_SWEEP_MAX + 1
+    overdue_count = HOLDS_PER_RUN_MAX + 1
     ids = [f"job_{number}" for number in range(overdue_count + 2)]
     await asyncio.gather(*(billing.hold(hold_id, account, CREDIT) for hold_id in ids))
     await asyncio.gather(*(billing.confirm(hold_id) for hold_id in ids[::2]))
@@ -299,7 +299,7 @@ async def test_overdue_holds_are_expired_in_batches_and_others_are_left(billing:
     done = [await billing.sweep() for _ in range(3)]
 
     assert sum(done) <= overdue_count
-    assert max(done) <= HOLDS_PER_SWEEP_MAX
+    assert max(done) <= HOLDS_PER_RUN_MAX
     assert done[-1] == 0
     assert await billing.balance(account) == ((1000 - 2) * CREDIT, 2 * CREDIT)
     states = await billing.rows("SELECT state, count(*) FROM holds GROUP BY state ORDER BY state")

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
+from services.billing.duties.expire_holds import expire_holds
 from services.billing.store.holds import SqlHolds
-from services.billing.workers import run_once
 from services.common.database import open_pool
 from services.common.errors import ServiceError
 from tests.integration.billing.running import CREDIT, Billing
@@ -56,7 +56,7 @@ async def test_expiry_goes_on_past_holds_that_cannot_be_changed(
         holds = SqlHolds(pool)
         for _ in range(len(stuck) + len(FREE)):
             await holds.expire(holds_max=holds_max)
-        done_again = await run_once(holds=holds)
+        done_again = await expire_holds(holds).run_once()
 
     assert await _states(billing) == {**dict.fromkeys(FREE, "expired"), **dict.fromkeys(stuck, "provisional")}
     assert await billing.balance(account) == (98 * CREDIT, 2 * CREDIT)

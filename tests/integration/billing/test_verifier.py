@@ -13,9 +13,8 @@ from reelgate.admin.v1.verifier_service_pb2 import VerifyRequest, VerifyResponse
 from reelgate.admin.v1.verifier_service_pb2_grpc import VerifierServiceStub
 
 from services.billing.domain import (
-    AuditNote,
-    Gift,
-    GiftKind,
+    Adjustment,
+    AdjustmentKind,
     HoldChange,
     HoldState,
     NewAccount,
@@ -27,7 +26,8 @@ from services.billing.operations.verify_ledger import verify_ledger
 from services.billing.store.accounts import SqlAccounts
 from services.billing.store.holds import SqlHolds
 from services.billing.store.keys import SqlKeys
-from services.billing.store.verification import SqlBooks
+from services.billing.store.verification import SqlLedgerPages
+from services.common.audit.note import AuditNote
 from services.common.client import open_channel
 from services.common.database import Pool, open_pool
 from services.common.errors import Reason, ServiceError
@@ -52,7 +52,7 @@ class Ledger:
     pool: Pool
     holds: SqlHolds
     accounts: SqlAccounts
-    books: SqlBooks
+    pages: SqlLedgerPages
 
     async def live(self, mark: str) -> None:
         """Everything there is happens to two accounts, among it what the corruptions below look for."""
@@ -81,19 +81,19 @@ class Ledger:
             hint="…",
         )
         await SqlKeys(self.pool).add(key, note=NOTE)
-        await self.give(GiftKind.GRANT, account_id, CREDITS)
-        await self.give(GiftKind.CORRECTION, account_id, -7)
+        await self.adjust(AdjustmentKind.GRANT, account_id, CREDITS)
+        await self.adjust(AdjustmentKind.CORRECTION, account_id, -7)
 
-    async def give(self, kind: GiftKind, account_id: str, amount: int) -> None:
-        gift = Gift(
+    async def adjust(self, kind: AdjustmentKind, account_id: str, amount: int) -> None:
+        adjustment = Adjustment(
             kind=kind,
-            gift_id=f"{kind}_{account_id}",
+            adjustment_id=f"{kind}_{account_id}",
             account_id=account_id,
             environment="live",
             amount_micros=amount,
             note=NOTE,
         )
-        await self.accounts.give(gift)
+        await self.accounts.adjust(adjustment)
 
     async def hold(self, hold_id: str, account_id: str, amount: int) -> None:
         new = NewHold(
@@ -124,7 +124,7 @@ class Ledger:
         findings: list[Finding] = []
         checked_count, cursor = 0, None
         while True:
-            verified = await verify_ledger(cursor, books=self.books, rows_max=rows_max)
+            verified = await verify_ledger(cursor, pages=self.pages, rows_max=rows_max)
             findings += verified.findings
             checked_count += verified.checked_count
             cursor = verified.next_cursor
@@ -357,7 +357,7 @@ def test_a_finding_tells_what_was_expected_and_what_is_there(planted: Planted) -
 @asynccontextmanager
 async def open_ledger(url: str) -> AsyncIterator[Ledger]:
     async with open_pool(url, name="test", connections_max=8) as pool:
-        yield Ledger(url, pool, SqlHolds(pool), SqlAccounts(pool), SqlBooks(pool))
+        yield Ledger(url, pool, SqlHolds(pool), SqlAccounts(pool), SqlLedgerPages(pool))
 
 
 @pytest.fixture

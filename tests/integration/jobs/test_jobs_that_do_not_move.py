@@ -8,8 +8,8 @@ import pytest
 from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
 from services.jobs.domain import Claim, FailureCode, Job, State
-from services.jobs.steps.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX, STALL_SECONDS_MAX
 from services.jobs.store.rows import job_from_row
+from services.jobs.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX, STALL_SECONDS_MAX
 from services.jobs.workers import Step, Walker
 from services.upstream.contract import Pending
 from tests.integration.jobs.conftest import a_job, store_jobs

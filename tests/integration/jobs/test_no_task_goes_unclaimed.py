@@ -7,7 +7,7 @@ import pytest
 
 from services.common.database import Pool
 from services.jobs.domain import LeaseLostError
-from services.jobs.steps.timing import SUBMIT_START_SECONDS
+from services.jobs.timing import SUBMIT_START_SECONDS
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.world import World, open_world
 

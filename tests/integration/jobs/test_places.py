@@ -13,12 +13,12 @@ from services.common.database import Pool
 from services.jobs.books import AuditNote
 from services.jobs.domain import Caps, Claim, FailureCode, Job, State, Status
 from services.jobs.steps.end_waits import end_waits
-from services.jobs.steps.timing import WAIT_SECONDS_MAX
 from services.jobs.store.controls import SqlControls
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.waiting import SqlWaiting
 from services.jobs.store.withdrawals import SqlWithdrawals
 from services.jobs.store.work import SqlWork
+from services.jobs.timing import WAIT_SECONDS_MAX
 from tests.integration.jobs.conftest import OWNER
 from tests.integration.jobs.conftest import a_job as sample
 

@@ -13,7 +13,7 @@ from services.jobs.domain import (
     Status,
 )
 from services.jobs.ports import ResultRejectedError, ResultUnavailableError
-from services.jobs.steps.timing import RENDER_DEADLINE_SECONDS
+from services.jobs.timing import RENDER_DEADLINE_SECONDS
 from services.upstream.contract import (
     TASK_SECONDS_MAX,
     BrokenError,

@@ -9,10 +9,10 @@ from services.common.database import Pool
 from services.jobs.books import AuditNote
 from services.jobs.domain import Claim, FailureCode
 from services.jobs.steps.stop_stray import stop_stray
-from services.jobs.steps.timing import RENDER_DEADLINE_SECONDS
 from services.jobs.store.controls import SqlControls
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.strays import SqlStrays
+from services.jobs.timing import RENDER_DEADLINE_SECONDS
 from services.upstream.contract import Done, Pending, RefusalKind, Refused, UnreachableError
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.world import DONE, World, open_world

@@ -17,8 +17,8 @@ from services.jobs.domain import Claim, FailureCode, State
 from services.jobs.ports import ResultUnavailableError
 from services.jobs.results import MediaKeeper
 from services.jobs.steps.sweep_staged import sweep_staged
-from services.jobs.steps.timing import STAGED_SECONDS
 from services.jobs.store.jobs import SqlAnyJobs
+from services.jobs.timing import STAGED_SECONDS
 from services.media.limits import MediaLimits
 from services.media.prober import Prober
 from services.media.store import MediaStore

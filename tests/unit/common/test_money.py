@@ -1,6 +1,6 @@
 import pytest
 
-from services.billing.domain import in_credits
+from services.common.money import in_credits
 
 
 @pytest.mark.parametrize(

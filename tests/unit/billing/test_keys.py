@@ -4,9 +4,11 @@ from typing import cast
 
 import pytest
 
-from services.billing.domain import AuditNote, Key, KeyRules, NewKey, Spending, SpendLimits
-from services.billing.operations.create_key import ALPHABET, create_key, draw_secret
-from services.billing.ports import Accounts, Keys
+from services.billing.domain import Key, KeyRules, NewKey, Spending, SpendLimits
+from services.billing.operations.keys import ALPHABET, create_key, draw_secret
+from services.billing.store.accounts import SqlAccounts
+from services.billing.store.keys import SqlKeys
+from services.common.audit.note import AuditNote
 from services.common.key_forms import KEY_PREFIXES, KeyForm, KeyForms
 
 FORMS = KeyForms(["a secret of the tests"])
@@ -16,8 +18,8 @@ NOTE = AuditNote(actor="tests", reason="welcome")
 class OneAccount:
     """Of Accounts, what a new key needs: there is one account."""
 
-    async def contract(self, account_id: str) -> str | None:
-        return {"acct_1": "nextapi"}.get(account_id)
+    async def contract(self, account_id: str) -> str:
+        return {"acct_1": "nextapi"}[account_id]
 
 
 class KeptKeys:
@@ -47,8 +49,8 @@ async def _create(keys: KeptKeys) -> tuple[str, Key]:
         account_id="acct_1",
         environment="test",
         note=NOTE,
-        accounts=cast("Accounts", OneAccount()),
-        keys=cast("Keys", keys),
+        accounts=cast("SqlAccounts", OneAccount()),
+        keys=cast("SqlKeys", keys),
         forms=FORMS,
     )
 

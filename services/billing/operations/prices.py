@@ -1,12 +1,25 @@
+"""Versions of prices: set once, kept for good."""
+
 from collections.abc import Sequence
+from datetime import timedelta
 
 from services.billing.domain import NewPrices, Price, PriceRefusal, PriceVersion
-from services.billing.ports import Prices
+from services.billing.refusals import price_mismatch
+from services.billing.store.prices import SqlPrices
 from services.common.clock import rfc3339
-from services.common.errors import Reason, ServiceError, invalid_field
+from services.common.errors import invalid_field
+
+PRICES_LISTED_MAX = 10_000
+REPLACED_PRICES_LISTED_FOR = timedelta(minutes=1)
+"""A reader whose clock is behind, or that is at work on a request, may still need a price that was just replaced."""
 
 
-async def set_prices(new: NewPrices, *, prices: Prices) -> PriceVersion:
+async def list_prices(*, prices: SqlPrices) -> list[PriceVersion]:
+    """Returns the versions that hold or will hold, oldest first: their newest PRICES_LISTED_MAX prices."""
+    return await prices.listed(replaced_for=REPLACED_PRICES_LISTED_FOR, prices_max=PRICES_LISTED_MAX)
+
+
+async def set_prices(new: NewPrices, *, prices: SqlPrices) -> PriceVersion:
     """Keeps a version of prices for good. Repeating it changes nothing.
 
     Refuses with PRICE_MISMATCH, or with INVALID_FIELD what sets a price twice or from a past moment on.
@@ -17,11 +30,13 @@ async def set_prices(new: NewPrices, *, prices: Prices) -> PriceVersion:
         assert new.valid_from is not None
         raise invalid_field("valid_from", "must not be in the past", rfc3339(new.valid_from))
     if answer is PriceRefusal.MOMENT_TAKEN:
-        raise _mismatch(
-            new, "Another version sets one of these prices from the same moment on: name a later one."
+        raise price_mismatch(
+            new.version, "Another version sets one of these prices from the same moment on: name a later one."
         )
     if set(answer.prices) != set(new.prices) or new.valid_from not in (None, answer.valid_from):
-        raise _mismatch(new, f"Version {new.version} was set before to something else: name a new version.")
+        raise price_mismatch(
+            new.version, f"Version {new.version} was set before to something else: name a new version."
+        )
     return answer
 
 
@@ -34,7 +49,3 @@ def _refuse_twice(prices: Sequence[Price]) -> None:
                 f"prices[{index}]", "sets a price that stands before it in the list", " ".join(what)
             )
         seen.add(what)
-
-
-def _mismatch(new: NewPrices, message: str) -> ServiceError:
-    return ServiceError(Reason.PRICE_MISMATCH, message, version=new.version)

@@ -1,0 +1,34 @@
+"""What an operator may ask of accounts, where the store alone does not answer it."""
+
+from dataclasses import replace
+
+from services.billing.domain import NewAccount, StatementLine, StatementRange
+from services.billing.store.accounts import SqlAccounts
+from services.billing.store.statements import SqlStatements
+from services.common.audit.note import AuditNote
+from services.common.ids import new_id
+
+
+async def create_account(*, name: str, contract: str, note: AuditNote, accounts: SqlAccounts) -> str:
+    """Opens an account and returns its id. Each call opens another one.
+
+    Its balances in both environments are empty, and TEST_DAY_MICROS is what it may spend in a day in test.
+    """
+    account = NewAccount(account_id=new_id("acct"), name=name, contract=contract)
+    await accounts.add(account, note=note)
+    return account.account_id
+
+
+async def get_statement(
+    wanted: StatementRange, *, accounts: SqlAccounts, statements: SqlStatements
+) -> tuple[list[StatementLine], int | None]:
+    """Returns the first movements of a range, and the version after which to continue, or None after the last.
+
+    Refuses with ACCOUNT_NOT_FOUND.
+    """
+    await accounts.contract(wanted.account_id)
+    lines = await statements.lines(replace(wanted, lines_max=wanted.lines_max + 1))
+    if len(lines) <= wanted.lines_max:
+        return lines, None
+    page = lines[: wanted.lines_max]
+    return page, page[-1].version
