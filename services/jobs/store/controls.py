@@ -17,6 +17,7 @@ from services.jobs.domain import (
     Status,
 )
 from services.jobs.store.claims import GOT_ON
+from services.jobs.store.lock_order import once_locked
 from services.jobs.store.strays import STRAY_COLUMNS, strayed
 from services.jobs.store.waiting import IS_WAITING
 
@@ -75,7 +76,7 @@ _FAIL = Query(
         FROM moved WHERE attempts.job_id = moved.job_id AND outcome IS NULL
         RETURNING {STRAY_COLUMNS}
     ), {strayed("closed", reason="operator")}, named AS (
-        UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id
+        UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id AND {once_locked("closed")}
     ), {_NOTED}
     SELECT job_id FROM moved
     """)  # noqa: S608

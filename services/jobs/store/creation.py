@@ -43,6 +43,7 @@ CREATE = Query(
             SELECT FROM caps WHERE caps.account_id = asked.account_id AND caps.environment = asked.environment
                 AND caps.key_id = asked.key_id AND caps.jobs_max = asked.jobs_max
         )
+        ORDER BY account_id, environment, key_id
         ON CONFLICT (account_id, environment, key_id) DO UPDATE SET jobs_max = excluded.jobs_max
     ), counted AS (
         SELECT asked.*, (

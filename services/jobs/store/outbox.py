@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, func, text
+from sqlalchemy import text
 
 from services.common.database import Pool, Query
 from services.jobs.domain import (
     OutboxEvent,
     Owner,
 )
-from services.jobs.tables import outbox
 
 # A job's events leave in their order: none overtakes one of its job that was set aside.
 _OLDEST = Query(
@@ -29,7 +28,14 @@ _SET_ASIDE = Query(
     """)
 )
 REFUSAL_CHARACTERS_MAX = 500
-_REMOVE = Query(delete(outbox).where(outbox.c.event_id == func.any(bindparam("event_ids"))))
+_REMOVE = Query(
+    text("""
+    WITH taken AS MATERIALIZED (
+        SELECT event_id FROM outbox WHERE event_id = ANY(:event_ids) ORDER BY event_id FOR UPDATE
+    )
+    DELETE FROM outbox USING taken WHERE outbox.event_id = taken.event_id
+    """)
+)
 
 
 class SqlOutbox:

@@ -14,13 +14,14 @@ from services.jobs.books import (
 from services.jobs.domain import (
     Status,
 )
+from services.jobs.store.lock_order import once_locked
 
 REFUND_ACTION = "job.refund"
 OWN_TIME_SECONDS = 30
 """For so long whoever has a refund in hand may take to finish it before somebody else tries."""
 
 # The lock keeps two refunds of one job from both finding the same credits left.
-_JOB = Query(text("SELECT status, charged_micros FROM jobs WHERE id = :job_id FOR NO KEY UPDATE"))
+LOCK_JOB = Query(text("SELECT status, charged_micros FROM jobs WHERE id = :job_id FOR NO KEY UPDATE"))
 _KNOWN = Query(
     text("SELECT refund_id, job_id, amount_micros, reason FROM refunds WHERE refund_id = :refund_id")
 )
@@ -58,9 +59,13 @@ _TAKE_DUE = Query(
     """)
 )
 APPLY = Query(
-    text("""
-    WITH applied AS (
-        UPDATE refunds SET applied_at = now() WHERE refund_id = :refund_id AND applied_at IS NULL
+    text(f"""
+    WITH held AS MATERIALIZED (
+        SELECT id FROM jobs WHERE id = (SELECT job_id FROM refunds WHERE refund_id = :refund_id)
+        FOR NO KEY UPDATE
+    ), applied AS (
+        UPDATE refunds SET applied_at = now() FROM held
+        WHERE refund_id = :refund_id AND job_id = held.id AND applied_at IS NULL
         RETURNING job_id, amount_micros
     ), returned AS (
         UPDATE jobs SET returned_micros = returned_micros + amount_micros FROM applied WHERE id = job_id
@@ -71,15 +76,16 @@ APPLY = Query(
         WHERE (usage.account_id, usage.environment, usage.model)
                 = (returned.account_id, returned.environment, returned.model)
             AND day = CAST(created_at AT TIME ZONE 'UTC' AS date)
+        RETURNING day
     ), hour_counted AS (
         UPDATE usage_hourly AS usage SET refunded_micros = usage.refunded_micros + amount_micros
         FROM returned
         WHERE (usage.account_id, usage.environment, usage.model)
                 = (returned.account_id, returned.environment, returned.model)
-            AND hour = date_trunc('hour', created_at, 'UTC')
+            AND hour = date_trunc('hour', created_at, 'UTC') AND {once_locked("day_counted")}
     )
     SELECT FROM applied
-    """)
+    """)  # noqa: S608
 )
 
 
@@ -92,7 +98,7 @@ class SqlRefunds:
     async def register(self, wanted: WantedRefund) -> Refund | RefundRefusal:
         """Puts a refund on record with its audit entry, or returns the one that is: from then on it will be made."""
         async with self._pool.connection() as connection, connection.transaction():
-            jobs = await _rows(connection, _JOB, job_id=wanted.job_id)
+            jobs = await _rows(connection, LOCK_JOB, job_id=wanted.job_id)
             known = await _rows(connection, _KNOWN, refund_id=wanted.refund_id)
             if known:
                 return _repeated(wanted, Refund(**known[0]))

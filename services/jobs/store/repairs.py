@@ -9,7 +9,8 @@ from services.common.database import Pool, Query
 from services.jobs.books import AuditNote, Refund
 from services.jobs.domain import FailureCode
 from services.jobs.store.claims import GOT_ON
-from services.jobs.store.refunds import APPLY
+from services.jobs.store.lock_order import once_locked
+from services.jobs.store.refunds import APPLY, LOCK_JOB
 from services.jobs.store.strays import STRAY_COLUMNS, strayed
 
 # An unfinished job that lost its work is one that nobody moves.
@@ -36,7 +37,8 @@ _GIVE_UP = Query(
         FROM known WHERE attempts.job_id = known.job_id AND outcome IS NULL
         RETURNING {STRAY_COLUMNS}
     ), {strayed("closed", reason="operator")}, named AS (
-        UPDATE jobs SET failure = coalesce(failure, :failure) FROM known WHERE id = known.job_id
+        UPDATE jobs SET failure = coalesce(failure, :failure) FROM known
+        WHERE id = known.job_id AND {once_locked("closed")}
     )
     INSERT INTO audit (actor, action, subject_id, reason, details)
     SELECT :actor, :action, job_id, :reason, jsonb_build_object('state', state, 'move', 'give_up') FROM known
@@ -64,13 +66,16 @@ _NOTE = Query(
 
 # What was refunded of it before goes back with the rest, so it is no refund any more; its audit entry stays.
 _WAIVE = Query(
-    text("""
+    text(f"""
     WITH waived AS (
         SELECT id, charged_micros, returned_micros FROM jobs
         WHERE id = :job_id AND status = 'completed' AND charged_micros > 0
         FOR NO KEY UPDATE
+    ), known AS MATERIALIZED (
+        SELECT refund_id FROM refunds JOIN waived ON refunds.job_id = waived.id
+        ORDER BY refund_id FOR UPDATE OF refunds
     ), forgotten AS (
-        DELETE FROM refunds USING waived WHERE refunds.job_id = waived.id
+        DELETE FROM refunds USING known WHERE refunds.refund_id = known.refund_id RETURNING refunds.refund_id
     ), changed AS (
         UPDATE jobs SET charged_micros = 0, returned_micros = 0, refunded_micros = reserved_micros
         FROM waived WHERE jobs.id = waived.id
@@ -80,18 +85,19 @@ _WAIVE = Query(
         FROM changed
         WHERE (usage.account_id, usage.environment, usage.model)
                 = (changed.account_id, changed.environment, changed.model)
-            AND day = CAST(created_at AT TIME ZONE 'UTC' AS date)
+            AND day = CAST(created_at AT TIME ZONE 'UTC' AS date) AND {once_locked("forgotten")}
+        RETURNING day
     ), hour_counted AS (
         UPDATE usage_hourly AS usage SET refunded_micros = usage.refunded_micros + micros
         FROM changed
         WHERE (usage.account_id, usage.environment, usage.model)
                 = (changed.account_id, changed.environment, changed.model)
-            AND hour = date_trunc('hour', created_at, 'UTC')
+            AND hour = date_trunc('hour', created_at, 'UTC') AND {once_locked("day_counted")}
     )
     INSERT INTO audit (actor, action, subject_id, reason, details)
     SELECT :actor, :action, id, :reason, jsonb_build_object('move', 'waive', 'charged_micros', charged_micros,
         'returned_micros', returned_micros) FROM waived
-    """)
+    """)  # noqa: S608
 )
 
 _REFUNDS = Query(
@@ -150,6 +156,7 @@ class SqlRepairs:
     async def note_refund(self, refund: Refund, *, action: str, note: AuditNote) -> None:
         """Counts a refund to its job that billing has made. Repeating it changes nothing."""
         async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(LOCK_JOB.sql, LOCK_JOB.bind(job_id=refund.job_id))
             bound = _NOTE_REFUND.bind(
                 refund_id=refund.refund_id,
                 job_id=refund.job_id,

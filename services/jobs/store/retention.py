@@ -48,16 +48,32 @@ def _aged(kept: str) -> Query:
 
 ACCOUNTS = {kind: _accounts(kept) for kind, kept in KEPT.items()}
 AGED = {kind: _aged(kept) for kind, kept in KEPT.items()}
-_DELETE_ATTEMPTS = Query(text("DELETE FROM attempts WHERE job_id = ANY(:ids)"))
+_DELETE_ATTEMPTS = Query(
+    text("""
+    WITH old AS MATERIALIZED (SELECT id FROM attempts WHERE job_id = ANY(:ids) ORDER BY id FOR UPDATE)
+    DELETE FROM attempts USING old WHERE attempts.id = old.id
+    """)
+)
 _DELETE_CONTENT = Query(
     text("""
+    WITH old AS MATERIALIZED (
+        SELECT id, shortened.input
+        FROM unnest(CAST(:ids AS text[]), CAST(:inputs AS text[])) AS shortened (job_id, input)
+        JOIN jobs ON id = job_id
+        WHERE ended_at IS NOT NULL AND content_deleted_at IS NULL
+        ORDER BY id FOR NO KEY UPDATE OF jobs
+    )
     UPDATE jobs SET input = old.input, metadata = NULL, callback_url = NULL, content_deleted_at = now()
-    FROM unnest(CAST(:ids AS text[]), CAST(:inputs AS text[])) AS old (id, input)
-    WHERE jobs.id = old.id AND ended_at IS NOT NULL AND content_deleted_at IS NULL
+    FROM old WHERE jobs.id = old.id
     """)
 )
 _NOTE_MEDIA = Query(
-    text("UPDATE jobs SET media_deleted_at = now() WHERE id = ANY(:ids) AND media_deleted_at IS NULL")
+    text("""
+    WITH old AS MATERIALIZED (
+        SELECT id FROM jobs WHERE id = ANY(:ids) AND media_deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE
+    )
+    UPDATE jobs SET media_deleted_at = now() FROM old WHERE jobs.id = old.id
+    """)
 )
 
 

@@ -99,10 +99,13 @@ ADMIT = Query(
                 AND work.environment = rooms.environment AND work.key_id = rooms.key_id
             ORDER BY job_id COLLATE "C" LIMIT key_room
         ) AS first
+    ), held AS MATERIALIZED (
+        SELECT job_id FROM work
+        WHERE job_id = ANY (ARRAY(SELECT job_id FROM oldest WHERE place <= room))
+            AND coalesce(admitted_at, 'infinity') = 'infinity' AND state = 'pending'
+        ORDER BY job_id FOR NO KEY UPDATE
     )
-    UPDATE work SET admitted_at = now(), due_at = now()
-    WHERE job_id = ANY (ARRAY(SELECT job_id FROM oldest WHERE place <= room))
-        AND coalesce(admitted_at, 'infinity') = 'infinity' AND state = 'pending'
+    UPDATE work SET admitted_at = now(), due_at = now() WHERE job_id = ANY (ARRAY(SELECT job_id FROM held))
     """)  # noqa: S608
 )
 

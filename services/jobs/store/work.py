@@ -27,6 +27,7 @@ from services.jobs.domain import (
 )
 from services.jobs.ports import NOBODY_BUSY
 from services.jobs.store.claims import ATTEMPT_COLUMNS, GOT_ON, claim_from_row
+from services.jobs.store.lock_order import once_locked
 from services.jobs.store.strays import STRAY_COLUMNS, strayed
 from services.jobs.store.turns import CLAIM, Turns
 from services.jobs.store.waiting import SqlWaiting, somebody_waits
@@ -43,9 +44,14 @@ _EVENT_FIELDS = ("id", "type", "sequence", "body", "occurred_at")
 
 _RENEW = Query(
     text("""
+    WITH held AS MATERIALIZED (
+        SELECT work.job_id
+        FROM unnest(CAST(:job_ids AS text[]), CAST(:leases AS bigint[])) AS claimed (job_id, lease_no)
+        JOIN work ON work.job_id = claimed.job_id AND work.lease_no = claimed.lease_no
+        ORDER BY work.job_id FOR NO KEY UPDATE OF work
+    )
     UPDATE work SET lease_until = now() + make_interval(secs => :lease_seconds)
-    FROM unnest(CAST(:job_ids AS text[]), CAST(:leases AS bigint[])) AS held (job_id, lease_no)
-    WHERE work.job_id = held.job_id AND work.lease_no = held.lease_no
+    FROM held WHERE work.job_id = held.job_id
     """)
 )
 
@@ -136,9 +142,10 @@ _DROP_ATTEMPT = Query(
 _ADOPT_TASK = Query(
     text(f"""
     WITH {_moved(State.PROCESSING, _LET_GO_UNLESS_WOKEN)}, named AS (
-        UPDATE attempts SET task_id = :task_id FROM moved WHERE id = :attempt_id
+        UPDATE attempts SET task_id = :task_id FROM moved WHERE id = :attempt_id RETURNING id
     ), taken AS (
-        UPDATE jobs SET status = 'processing' FROM moved WHERE id = moved.job_id RETURNING jobs.*
+        UPDATE jobs SET status = 'processing' FROM moved WHERE id = moved.job_id AND {once_locked("named")}
+        RETURNING jobs.*
     ), {_told("taken")}
     SELECT job_id FROM moved
     """)  # noqa: S608
@@ -160,11 +167,11 @@ _NOTE_RUNNING = Query(
 _KEEP_OUTPUT = Query(
     text(f"""
     WITH {_moved(State.STORED)}, closed AS (
-        UPDATE attempts SET outcome = 'succeeded', closed_at = now() FROM moved WHERE id = :attempt_id
+        UPDATE attempts SET outcome = 'succeeded', closed_at = now() FROM moved WHERE id = :attempt_id RETURNING id
     ), kept AS (
         UPDATE jobs SET video_url = :video_url, thumbnail_url = :thumbnail_url, last_frame_url = :last_frame_url,
             output_seconds = :output_seconds, started_at = coalesce(started_at, :started_at)
-        FROM moved WHERE id = moved.job_id
+        FROM moved WHERE id = moved.job_id AND {once_locked("closed")}
         RETURNING jobs.*
     ), {_told("kept")}
     SELECT job_id FROM moved
@@ -178,26 +185,27 @@ _GIVE_UP = Query(
         FROM moved WHERE id = :attempt_id AND outcome IS NULL
         RETURNING {STRAY_COLUMNS}
     ), {strayed("closed", reason="given_up", condition="CAST(:may_run AS boolean)")}, named AS (
-        UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id
+        UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id AND {once_locked("closed")}
     )
     SELECT job_id FROM moved
     """)  # noqa: S608
 )
 
 
-def _counted(table: str, period: str, of_creation: str) -> str:
+def _counted(table: str, period: str, of_creation: str, *, condition: str = "true") -> str:
     """Returns the addition of an ended job to a roll-up."""
     return f"""
         INSERT INTO {table} AS usage (account_id, environment, {period}, model, completed_jobs, failed_jobs,
             charged_micros, refunded_micros)
         SELECT account_id, environment, {of_creation}, model, completed, 1 - completed,
             charged_micros + refunded_micros, refunded_micros
-        FROM ended
+        FROM ended WHERE {condition}
         ON CONFLICT (account_id, environment, {period}, model) DO UPDATE SET
             completed_jobs = usage.completed_jobs + excluded.completed_jobs,
             failed_jobs = usage.failed_jobs + excluded.failed_jobs,
             charged_micros = usage.charged_micros + excluded.charged_micros,
             refunded_micros = usage.refunded_micros + excluded.refunded_micros
+        RETURNING usage.account_id
     """  # noqa: S608
 
 
@@ -214,19 +222,24 @@ FINISH = Query(
     ), day_counted AS (
         {_counted("usage_daily", "day", "CAST(created_at AT TIME ZONE 'UTC' AS date)")}
     ), hour_counted AS (
-        {_counted("usage_hourly", "hour", "date_trunc('hour', created_at, 'UTC')")}
+        {_counted("usage_hourly", "hour", "date_trunc('hour', created_at, 'UTC')", condition=once_locked("day_counted"))}
     ), {_told("ended")}
     SELECT account_id, environment, admitted_at IS NOT NULL AND {somebody_waits("gone")} AS is_awaited
     FROM gone
     """)  # noqa: S608
 )
 
-# A closed attempt has no job to wake; what its callback names was started and is nobody's.
+# A closed attempt has no job to wake; what its callback names was started and is nobody's. A job that has ended has no
+# work to lock.
 _WAKE = Query(
     text(f"""
-    WITH known AS (
+    WITH held AS MATERIALIZED (
+        SELECT work.job_id FROM work WHERE job_id = (SELECT job_id FROM attempts WHERE token = :token)
+        FOR NO KEY UPDATE
+    ), known AS (
         UPDATE attempts SET claimed_task_id = coalesce(claimed_task_id, :claimed_task_id)
         WHERE token = :token AND (outcome IS NULL OR coalesce(task_id, claimed_task_id) IS NULL)
+            AND {once_locked("held")}
         RETURNING {STRAY_COLUMNS}, outcome
     ), {strayed("known", reason="late_callback", condition="outcome IS NOT NULL")}
     UPDATE work SET wake_no = wake_no + 1,
