@@ -237,7 +237,7 @@ def authenticated(keys: KeyCache, access: Mapping[str, frozenset[str]]) -> Layer
 
 
 def _refuse_other_environment(found: Caller, metadata: Mapping[str, str]) -> None:
-    wanted = metadata.get(ENVIRONMENT_HEADER, found.environment)
+    wanted = metadata.get(ENVIRONMENT_HEADER, "").strip().lower() or found.environment
     if found.contract == "nextapi" and wanted != found.environment:
         raise ServiceError(
             Reason.KEY_INVALID,
@@ -246,9 +246,12 @@ def _refuse_other_environment(found: Caller, metadata: Mapping[str, str]) -> Non
 
 
 def presented_key(metadata: Mapping[str, str]) -> str:
-    """Returns the key a call carries: `Authorization: Bearer …` wins over `x-api-key`. Empty if there is none."""
-    authorization = metadata.get("authorization")
-    if authorization is None:
+    """Returns the key a call carries: `Authorization: Bearer …` wins over `x-api-key`. Empty if there is none.
+
+    A header that is empty is absent.
+    """
+    authorization = metadata.get("authorization", "").split(maxsplit=1)
+    if not authorization:
         return metadata.get("x-api-key", "").strip()
-    scheme, _, key = authorization.partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
+    scheme, *key = authorization
+    return "".join(key).strip() if scheme.lower() == "bearer" else ""

@@ -107,6 +107,11 @@ def test_a_mistyped_key_is_not_well_formed(mistyped: str) -> None:
         ({"authorization": "Bearer k1", "x-api-key": "k2"}, "k1"),
         ({"authorization": "Basic k1", "x-api-key": "k2"}, ""),
         ({"authorization": "k1"}, ""),
+        ({"authorization": "BEARER\tk1", "x-api-key": ""}, "k1"),
+        ({"authorization": "", "x-api-key": "k2"}, "k2"),
+        ({"authorization": "  ", "x-api-key": "k2"}, "k2"),
+        ({"authorization": "Bearer ", "x-api-key": "k2"}, ""),
+        ({"authorization": "", "x-api-key": ""}, ""),
     ],
 )
 def test_the_bearer_of_authorization_wins_over_x_api_key(metadata: dict[str, str], found: str) -> None:
