@@ -23,6 +23,11 @@ _LOOK_ALIKES = {
 # Drawn as nothing, yet letters to Unicode: the Hangul fillers.
 _INVISIBLE_LETTERS = frozenset("\u115f\u1160")
 _INVISIBLE_CATEGORIES = frozenset({"Mn", "Me", "Cf"})
+# Letters and symbols whose names in Unicode say that they are drawn as nothing: blanks, fillers, an empty note head.
+_EMPTY_GLYPHS = _INVISIBLE_LETTERS | frozenset("\u3164\uffa0\u2800\U0001d159\U00013441\U00013442")
+_SHOWN_CATEGORIES = "LNPSM"
+# Not assigned, and to be drawn as nothing whenever they are.
+_RESERVED_BLANKS = (range(0xFFF0, 0xFFF9), range(0xE0000, 0xE1000))
 _CHARACTERS_KNOWN_MAX = 8192
 # A few characters stand for whole sentences; with more of them a prompt would grow many times.
 _LETTERS_PER_CHARACTER_MAX = 4
@@ -75,6 +80,22 @@ def words_of(term: str) -> str:
 def _without_disguise(text: str) -> str:
     lower = text.lower()
     return lower if lower.isascii() else lower.translate(_FOLDED)
+
+
+def is_blank(text: str) -> bool:
+    """Tells whether a text shows nothing: spaces, controls, formats, marks without a letter, and empty glyphs."""
+    return not any(map(_is_shown, text))
+
+
+def _is_shown(character: str) -> bool:
+    category = unicodedata.category(character)
+    if character in _EMPTY_GLYPHS:
+        return False
+    if category == "Cn":
+        # Most likely a character younger than this table.
+        return not any(ord(character) in blanks for blanks in _RESERVED_BLANKS)
+    is_drawn = category == "Co" or category[0] in _SHOWN_CATEGORIES
+    return is_drawn and category not in _INVISIBLE_CATEGORIES
 
 
 class _Folded(dict[int, str]):

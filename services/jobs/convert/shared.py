@@ -16,6 +16,7 @@ from services.common.egress import ForbiddenUrlError
 from services.common.errors import invalid_field
 from services.jobs.domain import MICROS_PER_CREDIT, FieldName, NewVideo, VideoInput
 from services.jobs.operations.get_video import job_not_found
+from services.jobs.readings import is_blank
 
 CheckUrl = Callable[[str], None]
 """Raises ForbiddenUrlError for an address that nobody may be sent to."""
@@ -92,7 +93,7 @@ def compact_json(value: Any) -> str:
 
 def _parse_input(sent: SentVideo, random_seed: Callable[[], int]) -> VideoInput:
     fields, name = sent.input, sent.field_name
-    if not fields.prompt.strip():
+    if is_blank(fields.prompt):
         raise invalid_field(name("prompt"), "must not be blank")
     if fields.HasField("video_url") and fields.video_urls:
         raise invalid_field(name("video_url"), f"cannot be sent together with {name('video_urls')}")

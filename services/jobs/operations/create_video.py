@@ -14,7 +14,7 @@ from services.jobs.domain import (
     NewVideo,
     Status,
 )
-from services.jobs.operations.magic_prompts import refuse_if_asked
+from services.jobs.operations.magic_prompts import check_directive, refuse_if_asked
 from services.jobs.operations.moderate_prompt import Moderate
 from services.jobs.operations.price_video import price_video
 from services.jobs.operations.reserved_job import find_reserved, store_reserved
@@ -43,6 +43,7 @@ async def create_video(
     existing = await find_reserved(reserved, owner=buyer.owner, jobs=jobs)
     if existing is not None:
         return existing
+    check_directive(wanted, environment=buyer.owner.environment)
     jobs.refuse_if_full(buyer.owner)
     # What customers are shown, and filter usage by, has milliseconds and no more.
     created_at = whole_milliseconds(clock())

@@ -8,6 +8,7 @@ from services.jobs.domain import (
     Catalogue,
     NewVideo,
 )
+from services.jobs.operations.magic_prompts import check_directive
 from services.jobs.operations.price_video import price_video
 from services.jobs.ports import Funds, Prices
 
@@ -27,6 +28,7 @@ async def estimate_video(
 
     Refuses with MODEL_NOT_FOUND, INVALID_FIELD or UNAVAILABLE.
     """
+    check_directive(wanted, environment=buyer.owner.environment)
     quote = await price_video(wanted, buyer=buyer, catalogue=catalogue, prices=prices, moment=clock())
     available_micros = await funds.available(buyer.owner)
     return Estimate(total_micros=quote.total_micros, available_micros=available_micros)
