@@ -42,6 +42,7 @@ from services.billing.store.verification import SqlLedgerPages
 from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
 from services.common.audit.store import SqlAuditLog
 from services.common.authentication import KeyCache, authenticated
+from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.database import open_pool
@@ -199,6 +200,7 @@ def _public_port(
             authenticated(KeyCache(keys.find, forms=settings.key_forms), ACCESS),
             limited(limiter, ACCESS),
             bounded,
+            without_blanks,
             validated,
         ),
         reflection=settings.reflection,

@@ -13,6 +13,9 @@ from services.common.errors import ServiceError, invalid_field
 
 _VALIDATOR = protovalidate.Validator()
 _OURS = "reelgate."
+_EMPTY = "is required and must not be empty"
+"""An empty text and none look the same in a message."""
+_EMPTY_ITEM = "must not be empty"
 
 
 def validated(_method: str, inside: Behavior) -> Behavior:
@@ -47,9 +50,10 @@ def _refusal(violation: protovalidate.Violation) -> ServiceError:
     proto = violation.proto
     field = _path(proto.field.elements if proto.field else ())
     value = violation.field_value
-    missing = proto.rule_id == "required" or (proto.rule_id == "string.min_len" and value == "")
-    if missing:
+    if proto.rule_id == "required":
         return invalid_field(field, "is required")
+    if proto.rule_id == "string.min_len" and value == "":
+        return invalid_field(field, _EMPTY_ITEM if field.endswith("]") else _EMPTY)
     if proto.rule_id == "string.in":
         return invalid_field(field, f"must be one of {', '.join(violation.rule_value)}", value)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

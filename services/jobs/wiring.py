@@ -19,6 +19,7 @@ from reelgate.usage.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to
 from reelgate.video.v1.video_service_pb2_grpc import add_VideoServiceServicer_to_server
 
 from services.common.authentication import KeyCache, authenticated
+from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.client import open_channel
@@ -356,6 +357,7 @@ def _public_port(
             authenticated(keys, PUBLIC_ACCESS),
             limited(limiter, PUBLIC_ACCESS),
             bounded,
+            without_blanks,
             idempotent(SqlIdempotencyKeys(pool), PUBLIC_ACCESS),
             validated,
         ),

@@ -13,6 +13,7 @@ from reelgate.internal.intake.v1.intake_service_pb2_grpc import add_IntakeServic
 from reelgate.webhooks.v1.webhooks_service_pb2_grpc import add_WebhooksServiceServicer_to_server
 
 from services.common.authentication import KeyCache, authenticated
+from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.client import open_channel
@@ -188,6 +189,7 @@ def _public_port(
             authenticated(keys, ACCESS),
             limited(limiter, ACCESS),
             bounded,
+            without_blanks,
             # The answer to a registration holds the endpoint's secret.
             idempotent(SqlIdempotencyKeys(pool, seal=fernet.encrypt, unseal=fernet.decrypt), ACCESS),
             validated,

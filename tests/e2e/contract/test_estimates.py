@@ -67,7 +67,12 @@ async def test_an_estimate_says_when_the_balance_does_not_cover_it(stack: Stack)
             "invalid_request",
             'Field input.resolution must be one of 480p, 720p for model mini. It was "1080p".',
         ),
-        ({"model": "mini", "input": {}}, 400, "invalid_request", "Field input.prompt is required."),
+        (
+            {"model": "mini", "input": {}},
+            400,
+            "invalid_request",
+            "Field input.prompt is required and must not be empty.",
+        ),
     ],
 )
 async def test_what_cannot_be_created_cannot_be_estimated(

@@ -218,7 +218,7 @@ async def test_its_endpoint_is_told_of_both_jobs_and_each_signature_is_valid(
         ("GET", f"{JOBS}?offset=10001", None, 400, "invalid_request", "Field offset must be"),
         ("GET", f"{JOBS}?offset=-1", None, 400, "invalid_request", "Field offset must be"),
         ("GET", f"{JOBS}?after=x", None, 400, "invalid_request", 'Unknown query parameter "after"'),
-        ("POST", JOBS, {**SMALL}, 400, "invalid_request", "Field prompt is required."),
+        ("POST", JOBS, {**SMALL}, 400, "invalid_request", "Field prompt is required and must not be empty."),
         ("POST", JOBS, {**SMALL, "prompt": "a", "model": "mini"}, 404, "not_found", "seedance-2.0-pro"),
         (
             "POST",
@@ -289,9 +289,12 @@ async def test_the_environment_header_must_agree_with_the_key(business: Business
 
     agreed = await send("GET", JOBS, headers={**key, "X-NextAPI-Environment": "live"})
     disagreed = await send("GET", JOBS, headers={**key, "X-NextAPI-Environment": "test"})
-    unknown = await send("GET", JOBS, headers={**key, "X-NextAPI-Environment": "LIVE "})
+    unknown = await send("GET", JOBS, headers={**key, "X-NextAPI-Environment": "staging"})
     apart = await send("GET", JOBS, headers={**of_test, "X-NextAPI-Environment": "test"})
 
+    for same in ("LIVE", "Live ", ""):
+        spelled = await send("GET", JOBS, headers={**key, "X-NextAPI-Environment": same})
+        assert spelled.status == 200, same
     assert agreed.status == 200
     refused(disagreed, 401, "unauthorized", "X-NextAPI-Environment names another")
     refused(unknown, 401, "unauthorized", "X-NextAPI-Environment names another")

@@ -65,10 +65,10 @@ def out_of_range(field: str, value: int, first: int, last: int) -> str:
 METADATA_URL = "http://169.254.169.254/latest/meta-data"
 LONG_URL = URL + "?" + "a" * 2048
 BAD_BODIES: dict[str, tuple[Any, str]] = {
-    "nothing": ({}, "Field model is required."),
-    "no model": ({"input": {"prompt": "waves"}}, "Field model is required."),
+    "nothing": ({}, "Field model is required and must not be empty."),
+    "no model": ({"input": {"prompt": "waves"}}, "Field model is required and must not be empty."),
     "no input": ({"model": "mini"}, "Field input is required."),
-    "no prompt": ({"model": "mini", "input": {}}, "Field input.prompt is required."),
+    "no prompt": ({"model": "mini", "input": {}}, "Field input.prompt is required and must not be empty."),
     "blank prompt": (with_input(prompt=" \n"), "Field input.prompt must not be blank."),
     "long prompt": (
         with_input(prompt="p" * 10_001),
@@ -237,7 +237,7 @@ async def test_an_unknown_model_is_not_found(customer: Customer) -> None:
 
 NOT_JSON = "The request body is not valid JSON. "
 BAD_BYTES = {
-    b"": "Field model is required.",
+    b"": "Field model is required and must not be empty.",
     b"{": f"{NOT_JSON}Unexpected end of string. Expected an object key or }}.",
     b'{"model": mini}': f"{NOT_JSON}Unexpected token.",
     json.dumps(VALID).encode() + b"}": f"{NOT_JSON}Parsing terminated before end of input.",

@@ -72,7 +72,7 @@ async def test_bad_utf_8_in_a_body_is_refused(edge: RunningEdge, upstream: Upstr
 async def test_an_empty_body_is_an_empty_request(edge: RunningEdge, upstream: Upstream) -> None:
     answer = await send(edge, "POST", VIDEOS)
 
-    assert_refused(answer, 400, "Field model is required.")
+    assert_refused(answer, 400, "Field model is required and must not be empty.")
 
 
 async def test_of_a_repeated_plain_key_the_last_counts(edge: RunningEdge, upstream: Upstream) -> None:

@@ -260,7 +260,7 @@ async def test_a_refusal_of_a_service_arrives_as_it_is(
             )
 
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert refused.value.details() == "Field model is required."
+    assert refused.value.details() == "Field model is required and must not be empty."
     trailers: Any = refused.value.trailing_metadata()
     names = [name for name, _ in trailers]
     assert "grpc-status-details-bin" in names

@@ -18,6 +18,7 @@ from reelgate.usage.v1 import usage_service_pb2, usage_service_pb2_grpc
 from reelgate.video.v1 import video_service_pb2, video_service_pb2_grpc
 from typing_extensions import override
 
+from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, metadata_of
 from services.common.bounds import bounded
 from services.common.serve import Port, serve
@@ -163,6 +164,6 @@ async def serving_upstream(address: str = "127.0.0.1:0") -> AsyncIterator[Upstre
     upstream = Upstream()
     services = [(name, partial(add, upstream)) for name, add in ADDED_BY.items()]
     async with serve(
-        Port(address=address, services=services, layers=(errors_mapped, bounded, validated))
+        Port(address=address, services=services, layers=(errors_mapped, bounded, without_blanks, validated))
     ) as [upstream.target]:
         yield upstream

@@ -264,7 +264,7 @@ WRONG: list[tuple[list[price_pb2.Price], str | None, str]] = [
     ),
     ([a_price(resolution="4k")], None, "Field prices[0].resolution must be one of 480p, 720p, 1080p."),
     ([a_price(environment="dev")], None, "Field prices[0].environment must be one of live, test."),
-    ([a_price(model="")], None, "Field prices[0].model is required."),
+    ([a_price(model="")], None, "Field prices[0].model is required and must not be empty."),
 ]
 
 

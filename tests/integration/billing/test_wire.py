@@ -143,7 +143,7 @@ GOOD_HOLD = {"hold_id": "job_1", "account_id": "acct_1", "environment": "live", 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hold_id": ""}, "Field hold_id is required."),
+        ({"hold_id": ""}, "Field hold_id is required and must not be empty."),
         ({"hold_id": "job_\0"}, "Field hold_id must not contain NUL characters."),
         ({"account_id": "a" * 65}, "Field account_id"),
         ({"environment": "prod"}, 'Field environment must be one of live, test. It was "prod".'),

@@ -26,6 +26,7 @@ from services.common.authentication import (
     KeyCache,
     authenticated,
 )
+from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.database import Pool, open_pool
@@ -192,6 +193,7 @@ async def running_service(
                     errors_mapped,
                     authenticated(KeyCache(look_up), ACCESS),
                     bounded,
+                    without_blanks,
                     idempotent(SqlIdempotencyKeys(pool), ACCESS),
                 ),
             )

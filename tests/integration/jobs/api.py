@@ -28,6 +28,7 @@ from services.common.authentication import (
     KeyCache,
     authenticated,
 )
+from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.clock import utc_now
@@ -238,7 +239,14 @@ async def running_api(
             (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
             (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
         ],
-        layers=(logged, errors_mapped, authenticated(KeyCache(look_up), PUBLIC_ACCESS), bounded, validated),
+        layers=(
+            logged,
+            errors_mapped,
+            authenticated(KeyCache(look_up), PUBLIC_ACCESS),
+            bounded,
+            without_blanks,
+            validated,
+        ),
         request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
     )
     async with (

@@ -154,7 +154,7 @@ async def test_a_list_is_empty_and_of_twenty_unless_it_is_asked_otherwise(api: A
         ("Job.ListJobs", {"limit": 101}, "Field limit must be"),
         ("Job.ListJobs", {"offset": -1}, "Field offset must be greater than or equal to 0"),
         ("Job.ListJobs", {"offset": 10_001}, "Field offset must be"),
-        ("Job.CreateJob", {"model": "seedance-2.0-pro"}, "Field prompt is required."),
+        ("Job.CreateJob", {"model": "seedance-2.0-pro"}, "Field prompt is required and must not be empty."),
         ("Job.CreateJob", {**BODY, "duration_seconds": 3}, "Field duration_seconds must be"),
         ("Job.CreateJob", {**BODY, "resolution": "4k"}, "Field resolution must be one of"),
         (

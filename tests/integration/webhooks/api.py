@@ -22,6 +22,7 @@ from services.common.authentication import (
     KeyCache,
     authenticated,
 )
+from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.clock import utc_now
@@ -136,6 +137,7 @@ async def running_api(settings: WebhooksSettings) -> AsyncIterator[Api]:
                 errors_mapped,
                 authenticated(KeyCache(look_up), ACCESS),
                 bounded,
+                without_blanks,
                 idempotent(keys, ACCESS),
                 validated,
             ),

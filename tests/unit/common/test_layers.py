@@ -9,7 +9,16 @@ import pytest
 import services
 
 ROOT = Path(services.__file__).parent
-ORDER = ["logged", "errors_mapped", "authenticated", "limited", "bounded", "idempotent", "validated"]
+ORDER = [
+    "logged",
+    "errors_mapped",
+    "authenticated",
+    "limited",
+    "bounded",
+    "without_blanks",
+    "idempotent",
+    "validated",
+]
 """Those that a port has stand in this order. Only billing has none that is `idempotent`: it only reads there."""
 
 

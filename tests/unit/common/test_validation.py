@@ -36,7 +36,7 @@ async def test_a_valid_request_passes_untouched() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hold_id": ""}, "Field hold_id is required."),
+        ({"hold_id": ""}, "Field hold_id is required and must not be empty."),
         ({"environment": "prod"}, 'Field environment must be one of live, test. It was "prod".'),
         ({"amount_micros": 0}, "Field amount_micros must be"),
         ({"amount_micros": 0}, "It was 0."),
