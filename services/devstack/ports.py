@@ -20,6 +20,7 @@ class Ports:
     edge_admin: int
     postgres: int
     simulator: int
+    media: int
     billing_public: int
     billing_internal: int
     billing_admin: int

@@ -118,7 +118,7 @@ def _postgres(settings: StackSettings) -> ProcessSpec:
 
 
 def _simulator(settings: StackSettings) -> ProcessSpec:
-    port = settings.ports.simulator
+    port, media_port = settings.ports.simulator, settings.ports.media
     return _python(
         "simulator",
         environment={
@@ -128,10 +128,12 @@ def _simulator(settings: StackSettings) -> ProcessSpec:
             "SIMULATOR_FOLDER": str(settings.folder.simulator),
             "SIMULATOR_MODE": settings.simulator_mode,
             "SIMULATOR_LATENCY_SECONDS": str(settings.simulator_latency_seconds),
+            "SIMULATOR_MEDIA_FOLDER": str(settings.folder.media),
+            "SIMULATOR_MEDIA_PORT": str(media_port),
             "SIMULATOR_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,
         },
         port=port,
-        ready_at=[f"tcp://{_local(port)}"],
+        ready_at=[f"tcp://{_local(port)}", f"tcp://{_local(media_port)}"],
         stop_seconds=1.0,
     )
 
@@ -148,7 +150,7 @@ def _edge(settings: StackSettings) -> ProcessSpec:
             "EDGE_JOBS_TARGETS": _local(ports.jobs_public),
             "EDGE_BILLING_TARGETS": _local(ports.billing_public),
             "EDGE_WEBHOOKS_TARGETS": _local(ports.webhooks_public),
-            "EDGE_MEDIA_FOLDER": str(settings.folder.media),
+            "EDGE_MEDIA_TARGETS": _local(ports.media),
             "EDGE_MEDIA_PATH": MEDIA_PATH,
             # Here all customers have one address.
             "EDGE_CONNECTIONS_PER_ADDRESS": "0",

@@ -13,7 +13,6 @@ REFUSALS: Final[tuple[Refusal, ...]] = (
     ("EQ", 404, "not_found", "There is no such endpoint. Check the method and the path."),
     ("EQ", 408, "invalid_request", "The request did not arrive in time."),
     ("EQ", 413, "request_too_large", "The request body must be at most 256 KiB."),
-    ("EQ", 416, "invalid_request", "The range is not within the file."),
     ("EQ", 426, "invalid_request", "Use HTTP/1.1 or HTTP/2."),
     ("EQ", 429, "rate_limit_exceeded", "Too many or too large requests. Slow down."),
     ("EQ", 431, "invalid_request", "The request headers must be at most 8 KiB in at most 64 lines."),

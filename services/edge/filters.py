@@ -6,7 +6,6 @@ from typing import Final
 from services.edge.errors import envelope_filter
 from services.edge.extension import Config, named
 from services.edge.floods import body_guards, flood_guard
-from services.edge.media import media_filters
 from services.edge.settings import EdgeSettings
 from services.edge.transcoding import BODY_BYTES_MAX, transcoder
 
@@ -18,13 +17,11 @@ READY_WITH: Final = ("billing", "jobs")
 
 def http_filters(settings: EdgeSettings, descriptor: bytes) -> list[Config]:
     """Returns the filters of the listener, outermost first."""
-    folder = settings.media_folder
     return [
         clean_answers(headers=LEAKED_HEADERS, trailers=ALL_TRAILERS),
         _readiness(),
         envelope_filter(),
         *([flood_guard(most)] if (most := settings.calls_per_second_per_address) else ()),
-        *(media_filters(folder, settings.media_path) if folder else ()),
         # The transcoder's own limit is none: it counts only what it has not parsed yet.
         body_limit(),
         *body_guards(settings),

@@ -68,7 +68,7 @@ def _connection_manager(settings: EdgeSettings, own: Config) -> list[Config]:
 
 
 def _json_manager(settings: EdgeSettings, contract: Contract) -> Config:
-    media = [media_route(settings.media_path)] if settings.media_folder else []
+    media = [media_route(settings.media_path)] if settings.media_targets else []
     host = {"name": "edge", "domains": ["*"], "routes": [*media, *api_routes(contract.endpoints)]}
     return {
         "early_header_mutation_extensions": [_early_mutation()],

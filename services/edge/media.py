@@ -1,58 +1,64 @@
-"""Media files served from a folder, for stacks without a bucket or CDN."""
+"""Media files below a path, fetched from who serves them, for stacks without a public bucket or CDN."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final
 
-from services.edge.extension import Config, header, named, switched
+from services.edge.extension import Config, named, socket_address, switched, typed
+from services.edge.routes import CUSTOMER_HEADERS, NEVER_PROCESSED
 from services.edge.transcoding import TRANSCODER
 
-FILE_SERVER: Final = "envoy.filters.http.file_server"
-FILE_HEADERS: Final = "file_headers"
-CONTENT_TYPES: Final = {
-    "bmp": "image/bmp",
-    "gif": "image/gif",
-    "jpeg": "image/jpeg",
-    "jpg": "image/jpeg",
-    "mp4": "video/mp4",
-    "png": "image/png",
-    "tif": "image/tiff",
-    "tiff": "image/tiff",
-    "webp": "image/webp",
-}
-"""Results, and the images that a request may refer to."""
+MEDIA: Final = "media"
 NAME: Final = "[A-Za-z0-9_-]+"
 """Without dots neither the way up nor a hidden or half-written file can be named."""
+DOWNLOADS_MAX: Final = 512
+"""At once, however slowly they are read; more is refused. Each is a connection to who serves them."""
+UNUSED_SECONDS: Final = 30
+"""When a connection without a request ends: before the other side ends it."""
 
 
-def media_filters(folder: Path, path: str) -> list[Config]:
-    """Returns the filters that answer `path` with files of `folder`, where a route switches them on."""
-    headers = (
-        header("cache-control", "public, max-age=31536000, immutable"),
-        header("x-content-type-options", "nosniff"),
-    )
-    file_headers = named(
-        FILE_HEADERS,
-        "extensions.filters.http.header_mutation.v3.HeaderMutation",
-        mutations={"response_mutations": [{"append": entry} for entry in headers]},
-    )
-    file_server = named(
-        FILE_SERVER,
-        "extensions.filters.http.file_server.v3.FileServerConfig",
-        manager_config={"thread_pool": {}},
-        path_mappings=[{"request_path_prefix": path, "file_path_prefix": str(folder.resolve())}],
-        content_types=CONTENT_TYPES,
-    )
-    return [{**each, "disabled": True} for each in (file_headers, file_server)]
+def media_cluster(targets: Sequence[str]) -> Config:
+    """Returns the upstream that serves media over HTTP/1.1."""
+    endpoints = [{"endpoint": {"address": socket_address(target)}} for target in targets]
+    limits = {
+        "max_connections": DOWNLOADS_MAX,
+        "max_requests": DOWNLOADS_MAX,
+        "max_pending_requests": DOWNLOADS_MAX,
+    }
+    return {
+        "name": MEDIA,
+        "connect_timeout": "1s",
+        "cluster_type": named(
+            "envoy.cluster.dns", "extensions.clusters.dns.v3.DnsCluster", dns_lookup_family="V4_PREFERRED"
+        ),
+        "per_connection_buffer_limit_bytes": 64 * 1024,
+        "load_assignment": {"cluster_name": MEDIA, "endpoints": [{"lb_endpoints": endpoints}]},
+        "circuit_breakers": {"thresholds": [limits]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(
+                "extensions.upstreams.http.v3.HttpProtocolOptions",
+                common_http_protocol_options={"idle_timeout": f"{UNUSED_SECONDS}s"},
+                explicit_http_config={"http_protocol_options": {}},
+            )
+        },
+    }
 
 
 def media_route(path: str) -> Config:
     """Returns the route of files that can be media of ours. Everything else below `path` is 404."""
-    files = rf"{path}/({NAME}/)*{NAME}\.({'|'.join(CONTENT_TYPES)})"
+    files = rf"{path}/({NAME}/)*{NAME}\.[a-z0-9]+"
     reads = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
-    switches = {FILE_HEADERS: True, FILE_SERVER: True, TRANSCODER: False}
     return {
         "name": f"GET {path}/*",
         "match": {"safe_regex": {"regex": files}, "headers": [reads]},
-        "direct_response": {"status": 404},
-        "typed_per_filter_config": {name: switched(on=on) for name, on in switches.items()},
+        "route": {
+            "cluster": MEDIA,
+            "regex_rewrite": {"pattern": {"regex": f"^{path}/"}, "substitution": "/"},
+            # A large file takes as long as its reader needs: only silence ends it.
+            "timeout": "0s",
+            "retry_policy": {"retry_on": f"{NEVER_PROCESSED},reset", "num_retries": 2},
+        },
+        # Files are served as they are, to everybody alike.
+        "request_headers_to_remove": [*CUSTOMER_HEADERS, "accept-encoding"],
+        "response_headers_to_remove": ["server"],
+        "typed_per_filter_config": {TRANSCODER: switched(on=False)},
     }

@@ -8,6 +8,7 @@ from services.edge.connections import overload_manager
 from services.edge.contract import SERVICES
 from services.edge.extension import Config, socket_address
 from services.edge.listener import listeners
+from services.edge.media import media_cluster
 from services.edge.settings import EdgeSettings
 from services.edge.tls import SECRET_FILE
 
@@ -22,6 +23,7 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
         "jobs": settings.jobs_targets,
         "webhooks": settings.webhooks_targets,
     }
+    media = [media_cluster(settings.media_targets)] if settings.media_targets else []
     return {
         # It answers, and can be drained, also when all connections are taken.
         "admin": {"address": socket_address(settings.admin_address), "ignore_global_conn_limit": True},
@@ -30,7 +32,7 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
         ),
         "static_resources": {
             "listeners": listeners(settings, secret_file),
-            "clusters": [cluster(name, targets[name]) for name in SERVICES],
+            "clusters": [*(cluster(name, targets[name]) for name in SERVICES), *media],
         },
     }
 

@@ -28,6 +28,9 @@ Address = Annotated[str, AfterValidator(_checked_address)]
 OptionalAddress = Annotated[Address | None, BeforeValidator(_none_if_empty)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 Targets = Annotated[tuple[Address, ...], BeforeValidator(_split), Field(min_length=1)]
+OptionalTargets = Annotated[
+    tuple[Address, ...], BeforeValidator(lambda value: _split(value) if value else ())
+]
 
 
 class EdgeSettings(Settings):
@@ -59,8 +62,8 @@ class EdgeSettings(Settings):
     """Public ports of webhooks, likewise."""
     descriptor: Path = DESCRIPTOR
     """The descriptor set of the protos."""
-    media_folder: OptionalPath = None
-    """Media files to serve under `media_path`. None or empty: media is served elsewhere."""
+    media_targets: OptionalTargets = ()
+    """Ports of what serves media files, for `media_path`. None or empty: media is served elsewhere."""
     media_path: Annotated[str, Field(pattern=r"^(/[a-z0-9-]+)+$")] = "/media"
     """Where media is served."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 1

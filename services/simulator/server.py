@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from services.common.egress import UrlPolicy, open_egress_session
+from services.media.file_host import file_host
 from services.simulator.announcer import Announcer
 from services.simulator.answers import API_PATH, guard, show_request_id
 from services.simulator.api import TasksApi
@@ -33,6 +34,8 @@ class RunningSimulator:
 
     url: str
     counts: Counter[str]
+    media_url: str | None = None
+    """Where the files of `media_folder` are served."""
 
     @property
     def api_url(self) -> str:
@@ -86,7 +89,8 @@ async def serve_simulator(
         app.on_response_prepare.append(show_request_id)
         app.add_routes([*api.routes(), *media.routes(), _state_route(counts, tasks)])
         await stack.enter_async_context(_serving(app, listener))
-        yield RunningSimulator(url=url, counts=counts)
+        media_url = await stack.enter_async_context(_serving_media(settings))
+        yield RunningSimulator(url=url, counts=counts, media_url=media_url)
 
 
 @asynccontextmanager
@@ -98,6 +102,17 @@ async def _serving(app: web.Application, listener: socket.socket) -> AsyncIterat
         yield
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def _serving_media(settings: SimulatorSettings) -> AsyncIterator[str | None]:
+    # On a port of its own: who may fetch media reaches nothing of the provider.
+    if settings.media_folder is None:
+        yield None
+        return
+    with socket.create_server((settings.host, settings.media_port)) as listener:
+        async with _serving(file_host(settings.media_folder), listener):
+            yield f"http://{settings.host}:{listener.getsockname()[1]}"
 
 
 def _state_route(counts: Counter[str], tasks: Tasks) -> web.RouteDef:

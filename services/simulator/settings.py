@@ -36,6 +36,10 @@ class SimulatorSettings(Settings):
     """`render`, or `instant` to serve a ready clip."""
     latency_seconds: float = Field(default=0, ge=0, le=3600)
     """How long an instant task runs."""
+    media_folder: Path | None = None
+    """Result files to serve as well, as the CDN before a bucket does; none when unset."""
+    media_port: int = Field(default=0, ge=0, le=65535)
+    """Where they are served; 0 takes a free one."""
     render_workers: int = Field(default=1, ge=1, le=64)
     """Videos rendered at the same time."""
     running_tasks_max: int = Field(default=10, ge=1)

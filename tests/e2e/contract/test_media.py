@@ -19,6 +19,7 @@ SHAPES = {"minimal": (1280, 720, 5), "full": (496, 864, 4), "frames": (640, 640,
 """Width and height in pixels, and seconds (ModelArk's table of output sizes)."""
 FRAME_SECONDS = 1 / 24
 RED, BLUE = (255, 0, 0), (0, 0, 255)
+PIECE_BYTES = 10_000
 COLOR_TOLERANCE = 24
 """Of 255: what encoding may change."""
 
@@ -58,6 +59,25 @@ async def test_a_video_can_be_fetched_in_ranges(history: History) -> None:
 
     assert (part.status, part.body) == (206, whole[1000:2000])
     assert part.headers["content-range"] == f"bytes 1000-1999/{len(whole)}"
+
+
+async def test_a_download_in_pieces_is_the_video(history: History) -> None:
+    whole = await fetch(history, "minimal", "video_url")
+    found = b""
+    while True:
+        wanted = f"bytes={len(found)}-{len(found) + PIECE_BYTES - 1}"
+        part = await fetch(
+            history, "minimal", "video_url", range=wanted, **{"if-range": whole.headers["etag"]}
+        )
+        if part.status == 416:
+            break
+        assert part.status == 206
+        found += part.body
+
+    assert found == whole.body
+    assert part.headers["content-range"] == f"bytes */{len(found)}"
+    again = await fetch(history, "minimal", "video_url", **{"if-none-match": whole.headers["etag"]})
+    assert again.status == 304
 
 
 @pytest.mark.parametrize(

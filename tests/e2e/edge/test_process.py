@@ -55,7 +55,9 @@ def test_what_is_deployed_is_what_the_command_prints() -> None:
 
 def test_envoy_accepts_a_stack_with_media(tmp_path: Path) -> None:
     config = tmp_path / "envoy.yaml"
-    printed = edge_command("render", EDGE_MEDIA_FOLDER=str(tmp_path), EDGE_JOBS_TARGETS="127.0.0.1:1,[::1]:2")
+    printed = edge_command(
+        "render", EDGE_MEDIA_TARGETS="127.0.0.1:3", EDGE_JOBS_TARGETS="127.0.0.1:1,[::1]:2"
+    )
     config.write_text(printed.stdout, encoding="utf-8")
 
     checked = validate(config)

@@ -25,6 +25,7 @@ def settings(tmp_path: Path) -> StackSettings:
         jobs_public=12,
         jobs_admin=13,
         jobs_health=14,
+        media=15,
     )
     folder = StackFolder(tmp_path)
     folder.prepare(roles=ROLES)

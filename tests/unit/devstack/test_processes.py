@@ -43,7 +43,9 @@ def test_the_processes_are_told_where_the_others_listen(settings: StackSettings)
     webhooks = specs["webhooks"].environment
     assert edge["EDGE_WEBHOOKS_TARGETS"] == webhooks["WEBHOOKS_PUBLIC_ADDRESS"]
     assert webhooks["WEBHOOKS_BILLING_TARGET"] == jobs["JOBS_BILLING_TARGET"]
-    assert jobs["JOBS_MEDIA_STORE_URL"] == edge["EDGE_MEDIA_FOLDER"]
+    simulator = specs["simulator"].environment
+    assert jobs["JOBS_MEDIA_STORE_URL"] == simulator["SIMULATOR_MEDIA_FOLDER"]
+    assert edge["EDGE_MEDIA_TARGETS"] == f"127.0.0.1:{simulator['SIMULATOR_MEDIA_PORT']}"
     assert jobs["JOBS_MEDIA_BASE_URL"] == "http://127.0.0.1:8080" + edge["EDGE_MEDIA_PATH"]
 
 

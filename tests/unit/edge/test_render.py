@@ -103,10 +103,10 @@ def test_every_process_is_an_endpoint_of_its_own() -> None:
     ]
 
 
-def test_media_is_served_only_from_a_folder() -> None:
-    without = load_settings(EdgeSettings, prefix=PREFIX, environment={"EDGE_MEDIA_FOLDER": ""})
+def test_media_is_served_only_where_somebody_has_it() -> None:
+    without = load_settings(EdgeSettings, prefix=PREFIX, environment={"EDGE_MEDIA_TARGETS": ""})
 
-    assert "file_server" not in as_yaml(render(without))
+    assert "/media" not in as_yaml(render(without))
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,7 @@ def test_media_is_served_only_from_a_folder() -> None:
         ("EDGE_JOBS_TARGETS", "jobs"),
         ("EDGE_LISTEN_ADDRESS", "0.0.0.0:0"),
         ("EDGE_MEDIA_PATH", "/media/"),
+        ("EDGE_MEDIA_TARGETS", "media"),
         ("EDGE_CONCURRENCY", "0"),
         ("EDGE_TLS_KEY_FILE", "/tls/tls.key"),
         ("EDGE_GRPC_ADDRESS", "0.0.0.0:8443"),

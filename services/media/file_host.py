@@ -1,0 +1,111 @@
+"""Serves a folder of media over HTTP, as the CDN before a bucket does. aiohttp moves the bytes, and none stay in memory.
+
+What a request gets is decided in `selection`: aiohttp answers 416 to units it does not know, takes `bytes=-0` for the
+whole file, cuts the answers to HEAD and reads no entity tag in If-Range.
+"""
+
+import asyncio
+import json
+import math
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from services.media.selection import CONDITIONS, FileState, Part, Verdict, select
+
+CONTENT_TYPES: Final = {
+    "bmp": "image/bmp",
+    "gif": "image/gif",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "mp4": "video/mp4",
+    "png": "image/png",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "webp": "image/webp",
+}
+"""By ending: results, and the images that a request may refer to. Nothing else is served."""
+KEPT_FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
+HEADERS: Final = {**KEPT_FOR_EVER, "X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes"}
+REFUSALS: Final = {
+    404: ("not_found", "There is no such file."),
+    412: ("invalid_request", "The file is not the one that the request's conditions name."),
+    416: ("invalid_request", "The range is not within the file."),
+}
+# Without dots neither the way up nor a hidden or half-written file can be named.
+_NAME: Final = re.compile(r"/((?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.([a-z0-9]+))")
+
+
+def file_host(folder: Path) -> web.Application:
+    """Returns what answers GET and HEAD of `/NAME` with the file of that name below `folder`."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return await _serve(folder, request)
+
+    app = web.Application()
+    app.add_routes([web.get("/{name:.*}", serve)])
+    return app
+
+
+async def _serve(folder: Path, request: web.Request) -> web.StreamResponse:
+    name = _NAME.fullmatch(request.path)
+    if name is None or name[2] not in CONTENT_TYPES:
+        return _refusal(404)
+    path = folder / name[1]
+    file = await asyncio.to_thread(_state, path)
+    if file is None:
+        return _refusal(404)
+    fields = {field: ", ".join(request.headers.getall(field, ())) for field in CONDITIONS}
+    given = {field: value for field, value in fields.items() if field in request.headers}
+    match select(request.method, given, file):
+        case Verdict.NOT_MODIFIED:
+            return _not_modified(file)
+        case Verdict.PRECONDITION_FAILED:
+            return _refusal(412)
+        case Verdict.NOT_SATISFIABLE:
+            return _refusal(416, {"Content-Range": f"bytes */{file.size}"})
+        case selected:
+            part = selected if isinstance(selected, Part) else None
+            return _FileResponse(path, part, content_type=CONTENT_TYPES[name[2]])
+
+
+class _FileResponse(web.FileResponse):
+    """A file, or one part of it, whatever else the request says."""
+
+    def __init__(self, path: Path, part: Part | None, *, content_type: str) -> None:
+        super().__init__(path, headers={**HEADERS, "Content-Type": content_type})
+        self._fields = {} if part is None else {"Range": f"bytes={part.first}-{part.last}"}
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return await super().prepare(request.clone(headers=self._fields))
+
+
+def _state(path: Path) -> FileState | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    # As aiohttp writes them: what it sends must be what it is asked about later.
+    etag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+    return FileState(etag=etag, modified=math.ceil(found.st_mtime), size=found.st_size)
+
+
+def _not_modified(file: FileState) -> web.Response:
+    answer = web.Response(status=304, headers={**KEPT_FOR_EVER, "ETag": file.etag})
+    answer.last_modified = file.modified
+    return answer
+
+
+def _refusal(status: int, headers: dict[str, str] | None = None) -> web.Response:
+    code, message = REFUSALS[status]
+    envelope = {"error": {"code": code, "message": message, "type": "invalid_request_error"}}
+    # The edge knows an envelope by its first bytes.
+    text = json.dumps(envelope, separators=(",", ":"))
+    return web.Response(status=status, headers=headers, text=text, content_type="application/json")
