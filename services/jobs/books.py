@@ -1,33 +1,12 @@
 """What operators see and change, and what is checked: values that no customer is shown."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from services.common.audit.note import AuditNote
 from services.common.errors import Reason
 from services.jobs.domain import State, Status
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditNote:
-    """Who changes something, and why."""
-
-    actor: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditEntry:
-    """A change that an operator made. Later ones have greater numbers."""
-
-    number: int
-    occurred_at: datetime
-    actor: str
-    action: str
-    subject_id: str
-    reason: str
-    details: Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)

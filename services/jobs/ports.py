@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from services.common.audit.note import AuditNote
 from services.common.verification import Page
 from services.jobs.books import (
-    AuditEntry,
-    AuditNote,
     Hold,
     JobRecord,
     Refund,
@@ -255,15 +254,6 @@ class Repairs(Protocol):
 
     async def note_refund(self, refund: Refund, *, action: str, note: AuditNote) -> None:
         """Counts a refund to its job that billing has made. Repeating it changes nothing."""
-
-
-class Audit(Protocol):
-    """What operators did."""
-
-    async def newest(
-        self, *, subject_id: str | None, before_number: int | None, limit: int
-    ) -> list[AuditEntry]:
-        """Returns changes from newest to oldest: of one subject only, those before `before_number` only."""
 
 
 class Outbox(Protocol):

@@ -11,7 +11,6 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
-    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 from services.common.idempotency_store import idempotency_table
 
@@ -269,20 +267,6 @@ refunds = Table(
     Index("refunds_due", "due_at", postgresql_where=text("applied_at IS NULL")),
 )
 """Refunds that operators decided on. Until one is applied, somebody goes on with it whenever it is due."""
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("number", BigInteger, Identity(always=True), primary_key=True),
-    Column("occurred_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("subject_id", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
-    Index("audit_of_subject", "subject_id", "number"),
-)
-"""What operators changed. The database refuses to alter it."""
 
 idempotency = idempotency_table(metadata)
 """Requests with idempotency keys, and what was answered to them."""

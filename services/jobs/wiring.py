@@ -18,6 +18,8 @@ from reelgate.nextapi.v1.job_service_pb2_grpc import add_JobServiceServicer_to_s
 from reelgate.usage.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from reelgate.video.v1.video_service_pb2_grpc import add_VideoServiceServicer_to_server
 
+from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
+from services.common.audit.store import SqlAuditLog
 from services.common.authentication import KeyCache, authenticated
 from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, logged
@@ -64,7 +66,6 @@ from services.jobs.ports import Media, Prices, Providers, Retention, Work
 from services.jobs.results import RESULTS_AT_ONCE_MAX, MediaKeeper
 from services.jobs.routing import provider_policy, providers_of, route_of
 from services.jobs.rpc.access import (
-    AUDIT_SERVICE,
     CALLBACK_SERVICE,
     JOB_ADMIN_SERVICE,
     JOB_SERVICE,
@@ -75,7 +76,6 @@ from services.jobs.rpc.access import (
     VERIFIER_SERVICE,
     VIDEO_SERVICE,
 )
-from services.jobs.rpc.audit import AuditServicer
 from services.jobs.rpc.callbacks import CallbackServicer
 from services.jobs.rpc.event_stream import EventStreams
 from services.jobs.rpc.job_admin import JobAdminServicer
@@ -102,7 +102,6 @@ from services.jobs.steps.settle_refunds import settle_refunds
 from services.jobs.steps.stop_stray import stop_stray
 from services.jobs.steps.submit import submit
 from services.jobs.steps.sweep_staged import sweep_staged
-from services.jobs.store.audit import SqlAudit
 from services.jobs.store.controls import SqlControls
 from services.jobs.store.jobs import SqlAnyJobs, SqlJobs
 from services.jobs.store.outbox import SqlOutbox
@@ -243,7 +242,7 @@ def _admin_port(core: _Core, pool: Pool) -> Port:
         ring=partial(core.wakeups.ring, WORK_BELL),
     )
     outbox_admin = OutboxAdminServicer(events=SqlRefusedEvents(pool))
-    audit = AuditServicer(audit=SqlAudit(pool))
+    audit = AuditServicer(SqlAuditLog(pool))
     verifier = VerifierServicer(records=SqlRecords(pool), holds=core.holds)
     operators = settings.operator_identities
     return inner_port(

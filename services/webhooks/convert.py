@@ -5,19 +5,17 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from reelgate.admin.v1 import audit_pb2, signing_secret_service_pb2
+from reelgate.admin.v1 import signing_secret_service_pb2
 from reelgate.internal.intake.v1.event_pb2 import Event as EventMessage
 from reelgate.webhooks.v1 import webhook_delivery_pb2, webhook_endpoint_pb2, webhooks_service_pb2
 
 from services.common.clock import parse_moment, rfc3339
 from services.common.egress import URL_LENGTH_MAX
 from services.common.errors import ServiceError, invalid_field
-from services.common.tls.peers import acting
 from services.webhooks.domain import (
     CALLBACK_TARGET,
     ENDPOINT_DISABLED,
     TEST_EVENT,
-    AuditNote,
     DeliveryFilter,
     DeliveryKey,
     DeliveryStatus,
@@ -176,11 +174,6 @@ def render_endpoint(endpoint: Endpoint, *, secret: str | None = None) -> webhook
         secret=secret,
         rotating=endpoint.is_rotating,
     )
-
-
-def parse_note(note: audit_pb2.AuditNote) -> AuditNote:
-    """Returns who changes something, and why."""
-    return AuditNote(actor=acting(note.actor), reason=note.reason)
 
 
 def render_signing(signing: Signing) -> signing_secret_service_pb2.Signing:

@@ -289,14 +289,6 @@ class Signing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditNote:
-    """Which operator changes something, and why."""
-
-    actor: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Resealed:
     """What sealing a batch of rows anew did."""
 

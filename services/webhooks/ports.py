@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from services.common.audit.note import AuditNote
 from services.webhooks.domain import (
     Answer,
-    AuditNote,
     Claimed,
     DeliveryFilter,
     DeliveryKey,

@@ -1,7 +1,6 @@
 """The tables that plain statements name. The migrations define all in full."""
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, DateTime, LargeBinary, MetaData, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ARRAY, Boolean, Column, DateTime, LargeBinary, MetaData, Table, Text
 
 from services.common.idempotency_store import idempotency_table
 
@@ -27,18 +26,6 @@ endpoints = Table(
     Column("previous_until", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
-)
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("number", BigInteger, primary_key=True),
-    Column("occurred_at", DateTime(timezone=True), nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("subject_id", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("details", JSONB, nullable=False),
 )
 
 idempotency = idempotency_table(metadata)

@@ -8,10 +8,13 @@ from functools import partial
 from secrets import token_bytes
 
 from cryptography.fernet import MultiFernet
+from reelgate.admin.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from reelgate.admin.v1.signing_secret_service_pb2_grpc import add_SigningSecretServiceServicer_to_server
 from reelgate.internal.intake.v1.intake_service_pb2_grpc import add_IntakeServiceServicer_to_server
 from reelgate.webhooks.v1.webhooks_service_pb2_grpc import add_WebhooksServiceServicer_to_server
 
+from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
+from services.common.audit.store import SqlAuditLog
 from services.common.authentication import KeyCache, authenticated
 from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, logged
@@ -223,10 +226,14 @@ def _admin_port(
 ) -> Port:
     sealed_rows = SqlSealedRows(pool, settings.sealing_keys)
     signing = SigningSecretServicer(secrets=secrets, sealed_rows=sealed_rows, random_bytes=token_bytes)
-    add = partial(add_SigningSecretServiceServicer_to_server, signing)
+    audit = AuditServicer(SqlAuditLog(pool))
+    operators = settings.operator_identities
     return inner_port(
         settings.admin_address,
-        ((SIGNING_SERVICE, add, settings.operator_identities),),
+        (
+            (SIGNING_SERVICE, partial(add_SigningSecretServiceServicer_to_server, signing), operators),
+            (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit), operators),
+        ),
         tls=tls,
         reflection=settings.reflection,
     )

@@ -6,14 +6,11 @@ from typing import Any
 
 import pytest
 
+from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.errors import Reason, ServiceError
-from services.jobs.books import (
-    AuditNote,
-    Refund,
-    WantedRefund,
-)
+from services.jobs.books import Refund, WantedRefund
 from services.jobs.domain import (
     Status,
 )

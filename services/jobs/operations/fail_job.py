@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 
+from services.common.audit.note import AuditNote
 from services.common.errors import Reason, ServiceError
-from services.jobs.books import (
-    AuditNote,
-)
 from services.jobs.domain import (
     FailureCode,
     State,

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from services.common.audit.note import AuditNote
 from services.common.errors import ServiceError
-from services.jobs.books import AuditNote, Hold, JobRecord, Refund
+from services.jobs.books import Hold, JobRecord, Refund
 from services.jobs.domain import FailureCode, Owner
 from services.jobs.next_moves import Move, next_move, refunds_unknown_micros
 from services.jobs.ports import Holds, Ledger, Records, Repairs

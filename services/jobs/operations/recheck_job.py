@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-from services.jobs.books import (
-    AuditNote,
-)
+from services.common.audit.note import AuditNote
 from services.jobs.operations.fail_job import job_ended
 from services.jobs.operations.get_video import job_not_found
 from services.jobs.ports import Controls

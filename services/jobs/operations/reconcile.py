@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from services.common.audit.note import AuditNote
 from services.common.clock import Clock
 from services.common.errors import ServiceError, invalid_field
-from services.jobs.books import RECONCILE_ACTION, AuditNote
+from services.jobs.books import RECONCILE_ACTION
 from services.jobs.domain import ORPHAN_SECONDS
 from services.jobs.next_moves import (
     Holding,

@@ -1,7 +1,7 @@
 """Offering refused events again, at once."""
 
+from services.common.audit.note import AuditNote
 from services.common.errors import Reason, ServiceError
-from services.jobs.books import AuditNote
 from services.jobs.ports import RefusedEvents
 
 

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.common.audit.note import AuditNote
 from services.common.errors import Reason, ServiceError
-from services.jobs.books import SETTLE_ACTION, AuditNote, HoldState
+from services.jobs.books import SETTLE_ACTION, HoldState
 from services.jobs.domain import Status
 from services.jobs.next_moves import Place, kept_micros, place_of
 from services.jobs.operations.fail_job import job_ended

@@ -4,16 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from grpc.aio import ServicerContext
-from reelgate.admin.v1 import audit_pb2, job_admin_service_pb2, job_admin_service_pb2_grpc
+from reelgate.admin.v1 import job_admin_service_pb2, job_admin_service_pb2_grpc
 from typing_extensions import override
 
+from services.common.audit.servicer import parse_note
 from services.common.clock import rfc3339, utc_now
-from services.common.tls.peers import acting
-from services.jobs.books import (
-    AuditNote,
-    UnfinishedJob,
-    WantedRefund,
-)
+from services.jobs.books import UnfinishedJob, WantedRefund
 from services.jobs.domain import (
     State,
 )
@@ -66,7 +62,7 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
     async def FailJob(
         self, request: job_admin_service_pb2.FailJobRequest, context: Context
     ) -> job_admin_service_pb2.FailJobResponse:
-        note = _parse_note(request.audit)
+        note = parse_note(request.audit)
         await fail_job(request.job_id, note=note, controls=self._controls, ring=self._ring)
         return job_admin_service_pb2.FailJobResponse()
 
@@ -74,7 +70,7 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
     async def RecheckJob(
         self, request: job_admin_service_pb2.RecheckJobRequest, context: Context
     ) -> job_admin_service_pb2.RecheckJobResponse:
-        note = _parse_note(request.audit)
+        note = parse_note(request.audit)
         await recheck_job(request.job_id, note=note, controls=self._controls, ring=self._ring)
         return job_admin_service_pb2.RecheckJobResponse()
 
@@ -86,7 +82,7 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
             refund_id=request.refund_id,
             job_id=request.job_id,
             amount_micros=request.amount_micros if request.HasField("amount_micros") else None,
-            note=_parse_note(request.audit),
+            note=parse_note(request.audit),
         )
         refund = await refund_job(wanted, refunds=self._refunds, ledger=self._ledger)
         return job_admin_service_pb2.RefundJobResponse(amount_micros=refund.amount_micros)
@@ -98,7 +94,7 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         settled = await settle_job(
             request.job_id,
             outcome=Outcome(request.outcome),
-            note=_parse_note(request.audit),
+            note=parse_note(request.audit),
             mender=self._mender,
         )
         return job_admin_service_pb2.SettleJobResponse(**vars(settled))
@@ -110,7 +106,7 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         reconciled = await reconcile(
             request.cursor or None,
             is_trial=request.is_trial,
-            note=_parse_note(request.audit),
+            note=parse_note(request.audit),
             mender=self._mender,
             clock=utc_now,
         )
@@ -119,10 +115,6 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
             checked_count=reconciled.checked_count,
             next_cursor=reconciled.next_cursor,
         )
-
-
-def _parse_note(note: audit_pb2.AuditNote) -> AuditNote:
-    return AuditNote(actor=acting(note.actor), reason=note.reason)
 
 
 def _render_unfinished(job: UnfinishedJob) -> job_admin_service_pb2.UnfinishedJob:

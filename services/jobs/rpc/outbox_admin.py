@@ -6,9 +6,9 @@ from grpc.aio import ServicerContext
 from reelgate.admin.v1 import outbox_admin_service_pb2, outbox_admin_service_pb2_grpc
 from typing_extensions import override
 
+from services.common.audit.servicer import parse_note
 from services.common.clock import rfc3339
-from services.common.tls.peers import acting
-from services.jobs.books import AuditNote, RefusedEvent
+from services.jobs.books import RefusedEvent
 from services.jobs.operations.retry_events import retry_events
 from services.jobs.ports import RefusedEvents
 
@@ -38,7 +38,7 @@ class OutboxAdminServicer(outbox_admin_service_pb2_grpc.OutboxAdminServiceServic
     ) -> outbox_admin_service_pb2.RetryRefusedEventsResponse:
         retried_count = await retry_events(
             request.event_id if request.HasField("event_id") else None,
-            note=AuditNote(actor=acting(request.audit.actor), reason=request.audit.reason),
+            note=parse_note(request.audit),
             events=self._events,
         )
         return outbox_admin_service_pb2.RetryRefusedEventsResponse(retried_count=retried_count)

@@ -4,12 +4,9 @@ from typing import Any
 
 from sqlalchemy import text
 
+from services.common.audit.note import AuditNote
 from services.common.database import Pool, Query
-from services.jobs.books import (
-    AuditNote,
-    Standing,
-    UnfinishedJob,
-)
+from services.jobs.books import Standing, UnfinishedJob
 from services.jobs.domain import (
     GIVEN_UP_BY_OPERATORS,
     FailureCode,

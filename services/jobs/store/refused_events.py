@@ -2,8 +2,9 @@
 
 from sqlalchemy import text
 
+from services.common.audit.note import AuditNote
 from services.common.database import Pool, Query
-from services.jobs.books import AuditNote, RefusedEvent
+from services.jobs.books import RefusedEvent
 
 RETRY_ACTION = "event.retry"
 RETRIED_MAX = 1_000

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from psycopg.types.json import Jsonb
 from sqlalchemy import text
 
+from services.common.audit.note import AuditNote
 from services.common.database import Pool, Query
-from services.jobs.books import AuditNote, Refund
+from services.jobs.books import Refund
 from services.jobs.domain import FailureCode
 from services.jobs.store.claims import GOT_ON
 from services.jobs.store.lock_order import once_locked

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from services.common.audit.note import AuditNote
 from services.common.errors import Reason, ServiceError
-from services.webhooks.domain import AuditNote, Signing, new_secret
+from services.webhooks.domain import Signing, new_secret
 from services.webhooks.ports import SigningSecrets
 
 

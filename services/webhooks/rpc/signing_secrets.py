@@ -8,7 +8,8 @@ from reelgate.admin.v1 import signing_secret_service_pb2 as pb
 from reelgate.admin.v1.signing_secret_service_pb2_grpc import SigningSecretServiceServicer
 from typing_extensions import override
 
-from services.webhooks.convert import parse_note, render_signing
+from services.common.audit.servicer import parse_note
+from services.webhooks.convert import render_signing
 from services.webhooks.operations.ensure_signing_secret import ensure_signing_secret
 from services.webhooks.operations.signing import (
     confirm_signing_secret,

@@ -5,8 +5,9 @@ from typing import Any
 from cryptography.fernet import Fernet, MultiFernet
 from sqlalchemy import text
 
+from services.common.audit.note import AuditNote
 from services.common.database import Pool, Query
-from services.webhooks.domain import OVERLAP_HOURS, AuditNote, Signing
+from services.webhooks.domain import OVERLAP_HOURS, Signing
 
 _SHOWN = """account_id, environment, is_signing, next_sealed_secret IS NOT NULL AS is_rotating,
     CASE WHEN previous_until > now() THEN previous_until END AS previous_until"""

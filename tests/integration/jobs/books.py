@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from services.common.audit.note import AuditNote
 from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.ids import new_id
 from services.common.verification import Finding
-from services.jobs.books import (
-    AuditNote,
-    WantedRefund,
-)
+from services.jobs.books import WantedRefund
 from services.jobs.clients import HoldClient, LedgerClient
 from services.jobs.domain import (
     Claim,

@@ -18,6 +18,8 @@ from reelgate.admin.v1.outbox_admin_service_pb2_grpc import (
     add_OutboxAdminServiceServicer_to_server,
 )
 
+from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
+from services.common.audit.store import SqlAuditLog
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.client import open_channel
@@ -35,12 +37,10 @@ from services.jobs.domain import (
     Status,
 )
 from services.jobs.operations.mend_job import Mender
-from services.jobs.rpc.access import AUDIT_SERVICE, JOB_ADMIN_SERVICE, OUTBOX_ADMIN_SERVICE
-from services.jobs.rpc.audit import AuditServicer
+from services.jobs.rpc.access import JOB_ADMIN_SERVICE, OUTBOX_ADMIN_SERVICE
 from services.jobs.rpc.job_admin import JobAdminServicer
 from services.jobs.rpc.outbox_admin import OutboxAdminServicer
 from services.jobs.steps.refund import refund
-from services.jobs.store.audit import SqlAudit
 from services.jobs.store.controls import SqlControls
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.refused_events import SqlRefusedEvents
@@ -167,7 +167,7 @@ async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
         ring=lambda: made.rung.append(True),
     )
     outbox = OutboxAdminServicer(events=SqlRefusedEvents(pool))
-    audit = AuditServicer(audit=SqlAudit(pool))
+    audit = AuditServicer(SqlAuditLog(pool))
     port = Port(
         address="127.0.0.1:0",
         services=[

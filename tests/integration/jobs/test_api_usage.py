@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 
+from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.database import Pool
-from services.jobs.books import (
-    AuditNote,
-    Refund,
-    WantedRefund,
-)
+from services.jobs.books import Refund, WantedRefund
 from services.jobs.domain import (
     Claim,
     Job,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from psycopg.errors import CheckViolation
 
+from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.database import Pool
-from services.jobs.books import AuditNote
 from services.jobs.domain import Caps, Claim, FailureCode, Job, State, Status
 from services.jobs.steps.end_waits import end_waits
 from services.jobs.store.controls import SqlControls

@@ -9,9 +9,9 @@ from reelgate.admin.v1 import signing_secret_service_pb2 as pb
 from reelgate.admin.v1.audit_pb2 import AuditNote
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from services.common.audit.note import AuditNote as Note
 from services.common.database import open_pool
 from services.common.errors import Reason, ServiceError
-from services.webhooks.domain import AuditNote as Note
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.sealed_rows import SqlSealedRows
 from services.webhooks.wiring import Role
