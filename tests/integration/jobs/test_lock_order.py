@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from services.common import idempotency_store
+from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.idempotency_store import Ending, KeyedRequest, Lock, SqlIdempotencyKeys
 from services.jobs import store
-from services.jobs.books import AuditNote, Refund, RefundRefusal, WantedRefund
+from services.jobs.books import Refund, RefundRefusal, WantedRefund
 from services.jobs.domain import Caps, Claim, FailureCode, Job, NewEvent, Status, StrayEnd
 from services.jobs.store import lock_order
 from services.jobs.store.controls import SqlControls
