@@ -8,6 +8,7 @@ import pytest
 
 from services.common import idempotency_store
 from services.common.audit.note import AuditNote
+from services.common.audit.store import audit
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.idempotency_store import Ending, KeyedRequest, Lock, SqlIdempotencyKeys
@@ -242,5 +243,5 @@ async def test_every_statement_locks_in_one_order(driven: Driven) -> None:
 
 
 def test_the_order_names_every_table() -> None:
-    assert set(lock_order.LOCK_ORDER) == set(metadata.tables)
+    assert set(lock_order.LOCK_ORDER) == {*metadata.tables, audit.name}
     assert list(lock_order.LOCK_ORDER[3:]) == sorted(lock_order.LOCK_ORDER[3:])
