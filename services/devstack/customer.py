@@ -9,7 +9,10 @@ from typing import Any
 
 import aiohttp
 
-from services.common.egress import ForbiddenUrlError, UrlPolicy, open_egress_session, origin_of
+from services.common.egress.failures import failure_text
+from services.common.egress.policy import ForbiddenUrlError, UrlPolicy
+from services.common.egress.session import open_egress_session
+from services.common.egress.urls import origin_of, outgoing_url
 from services.devstack.errors import StackError
 from services.devstack.video_request import VIDEOS_PATH
 
@@ -87,7 +90,7 @@ class Customer:
         """Streams a file to `target`, which appears only when it is whole."""
         draft = target.with_name(f"{target.name}.part")
         try:
-            async with self._session.get(url, timeout=TIMEOUT) as response:
+            async with self._session.get(outgoing_url(url), timeout=TIMEOUT) as response:
                 if response.status != 200:
                     raise StackError(f"{url} answered {response.status}.")
                 with draft.open("wb") as file:
@@ -97,20 +100,18 @@ class Customer:
         except ForbiddenUrlError as error:
             raise StackError(f"Cannot save {url}: the address {error.why}.") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise StackError(
-                f"Cannot save {url} as {target}: {str(error) or type(error).__name__}."
-            ) from error
+            raise StackError(f"Cannot save {url} as {target}: {failure_text(error)}.") from error
         finally:
             draft.unlink(missing_ok=True)
 
     async def _call(self, method: str, url: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:
             async with self._session.request(
-                method, url, json=request, headers=self._headers, timeout=TIMEOUT
+                method, outgoing_url(url), json=request, headers=self._headers, timeout=TIMEOUT
             ) as response:
                 body = b"".join([chunk async for chunk in _bounded(response, ANSWER_BYTES_MAX)])
         except (aiohttp.ClientError, OSError) as error:
-            raise UnansweredError(f"{url} does not answer: {str(error) or type(error).__name__}.") from error
+            raise UnansweredError(f"{url} does not answer: {failure_text(error)}.") from error
         return _task(response.status, body, url)
 
 

@@ -3,7 +3,9 @@ from typing import Final
 
 import aiohttp
 
-from services.common.egress import UrlPolicy, open_egress_session, origin_of
+from services.common.egress.policy import UrlPolicy
+from services.common.egress.session import open_egress_session
+from services.common.egress.urls import origin_of, outgoing_url
 from services.edge.settings import EdgeSettings
 
 DRAIN_SECONDS_MAX: Final = 70.0
@@ -23,7 +25,9 @@ async def drain(settings: EdgeSettings) -> int:
     admin = f"http://{settings.admin_address}"
     policy = UrlPolicy(origins_trusted=frozenset({origin_of(admin)}))
     async with open_egress_session(policy, connections_max=1) as session:
-        async with session.post(f"{admin}/healthcheck/fail", timeout=TIMEOUT, raise_for_status=True):
+        async with session.post(
+            outgoing_url(f"{admin}/healthcheck/fail"), timeout=TIMEOUT, raise_for_status=True
+        ):
             pass
         await asyncio.sleep(settings.notice_seconds)
         for _ in range(int(DRAIN_SECONDS_MAX / POLL_SECONDS)):
@@ -35,6 +39,8 @@ async def drain(settings: EdgeSettings) -> int:
 
 async def _active_requests(session: aiohttp.ClientSession, admin: str) -> int:
     query = {"filter": f"^{ACTIVE}$", "format": "json"}
-    async with session.get(f"{admin}/stats", params=query, timeout=TIMEOUT, raise_for_status=True) as answer:
+    async with session.get(
+        outgoing_url(f"{admin}/stats", query), timeout=TIMEOUT, raise_for_status=True
+    ) as answer:
         found = await answer.json()
     return sum(int(stat["value"]) for stat in found["stats"])

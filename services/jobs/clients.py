@@ -24,6 +24,8 @@ from reelgate.internal.prices.v1.price_pb2 import PriceVersion
 from reelgate.internal.prices.v1.price_service_pb2 import ListPricesRequest
 from reelgate.internal.prices.v1.price_service_pb2_grpc import PriceServiceStub
 
+from services.common.egress.failures import failure_text
+from services.common.egress.urls import outgoing_url
 from services.common.errors import Reason, ServiceError
 from services.jobs.books import (
     Hold,
@@ -270,7 +272,7 @@ class ModerationClient:
         try:
             status, body = await self._ask({**self._fixed, "input": prompt})
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise ModeratorUnavailableError(f"no answer: {type(error).__name__}") from error
+            raise ModeratorUnavailableError(failure_text(error)) from error
         if status != HTTPStatus.OK:
             raise ModeratorUnavailableError(f"status {status}")
         try:
@@ -280,7 +282,11 @@ class ModerationClient:
 
     async def _ask(self, question: Mapping[str, str]) -> tuple[int, bytes]:
         async with self._session.post(
-            self._url, json=question, headers=self._headers, timeout=self._timeout, allow_redirects=False
+            outgoing_url(self._url),
+            json=question,
+            headers=self._headers,
+            timeout=self._timeout,
+            allow_redirects=False,
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():

@@ -2,7 +2,8 @@
 
 import aiohttp
 
-from services.common.egress import UrlPolicy, origin_of
+from services.common.egress.policy import UrlPolicy
+from services.common.egress.urls import origin_of
 from services.jobs.catalogue import UpstreamNames
 from services.jobs.domain import Job, Route
 from services.jobs.ports import Providers

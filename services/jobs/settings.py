@@ -15,9 +15,9 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from yarl import URL
 
-from services.common.egress import Networks, Origins, origin_of
+from services.common.egress.policy import Networks
+from services.common.egress.urls import Origins, origin_of
 from services.common.settings import Address, ServiceSettings
 from services.jobs.callback_tokens import CallbackTokens
 
@@ -123,7 +123,7 @@ class JobsSettings(ServiceSettings):
     @field_validator("simulator_base_url")
     @classmethod
     def _not_the_paid_one(cls, url: str, others: ValidationInfo) -> str:
-        here, paid = URL(url), URL(others.data.get("ark_base_url", ""))
-        if (here.host, here.port) == (paid.host, paid.port):
+        paid = others.data.get("ark_base_url")
+        if paid is not None and origin_of(url) == origin_of(paid):
             raise ValueError("must not be ModelArk, which bills what it renders")
         return url

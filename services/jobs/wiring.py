@@ -27,7 +27,9 @@ from services.common.bounds import bounded
 from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
-from services.common.egress import UrlPolicy, check_url, open_egress_session, origin_of
+from services.common.egress.policy import UrlPolicy
+from services.common.egress.session import open_egress_session
+from services.common.egress.urls import check_url, origin_of
 from services.common.idempotency import IDLE_SECONDS, idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id, new_token

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import IO
 
 import aiohttp
-from yarl import URL
 
-from services.common.egress import EncodedBodyError, ForbiddenUrlError
+from services.common.egress.failures import failure_text
+from services.common.egress.policy import ForbiddenUrlError
+from services.common.egress.session import EncodedBodyError
+from services.common.egress.urls import check_form, outgoing_url
 from services.media.errors import MediaError, MediaGoneError, MediaRejectedError, MediaUnavailableError
 from services.media.limits import MIB, MediaLimits
 
@@ -36,30 +38,30 @@ async def fetched(
     `session` is guarded (`open_egress_session`), so that no link leads to a private address or unpacks anything.
     Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
     """
-    link = _parse_link(url)
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         try:
-            byte_count, sha256 = await _copy(link, file, session=session, limits=limits, executor=executor)
+            byte_count, sha256 = await _copy(url, file, session=session, limits=limits, executor=executor)
         except ForbiddenUrlError as error:
             raise MediaRejectedError(f"link {error.why}") from None
+        except aiohttp.InvalidURL as error:
+            raise MediaRejectedError(failure_text(error)) from None
         except EncodedBodyError as error:
             raise MediaRejectedError(str(error)) from None
-        except aiohttp.InvalidURL:
-            raise MediaRejectedError("link is malformed") from None
         except (aiohttp.ClientError, OSError) as error:
             # The cause may quote the signed link, so only its kind is passed on.
-            raise MediaUnavailableError(f"fetch failed: {type(error).__name__}") from None
+            raise MediaUnavailableError(f"fetch failed: {failure_text(error)}") from None
         yield Fetched(path=Path(file.name), byte_count=byte_count, sha256=sha256)
 
 
 async def _copy(
-    link: URL,
+    link: str,
     file: IO[bytes],
     *,
     session: aiohttp.ClientSession,
     limits: MediaLimits,
     executor: Executor | None,
 ) -> tuple[int, str]:
+    check_form(link)
     loop = asyncio.get_running_loop()
     digest = hashlib.sha256()
     byte_count = 0
@@ -70,7 +72,7 @@ async def _copy(
         file.flush()
 
     async with session.get(
-        link,
+        outgoing_url(link),
         headers={"Accept-Encoding": "identity"},
         timeout=aiohttp.ClientTimeout(
             total=limits.fetch_timeout_seconds, connect=limits.connect_timeout_seconds
@@ -99,18 +101,6 @@ async def _blocks(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             block.clear()
     if block:
         yield bytes(block)
-
-
-def _parse_link(url: str) -> URL:
-    # A signed link is sent byte for byte: requoting it could break the signature.
-    try:
-        link = URL(url, encoded=True)
-        is_plain = link.scheme in {"http", "https"} and bool(link.host) and link.user is None
-    except ValueError:
-        is_plain = False
-    if not is_plain or not url.isascii() or not url.isprintable() or " " in url:
-        raise MediaRejectedError("link is not a plain http or https URL")
-    return link
 
 
 def _refusal(status: int) -> MediaError:

@@ -6,7 +6,8 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from services.common.egress import ForbiddenUrlError
+from services.common.egress.policy import ForbiddenUrlError
+from services.common.egress.urls import outgoing_url
 from services.simulator.scenarios import Callbacks
 from services.simulator.tasks import Status, Task
 from services.simulator.wire import Links, render_task
@@ -83,7 +84,7 @@ class Announcer:
     async def _attempt(self, message: Message) -> bool:
         try:
             async with self._session.post(
-                str(message.task.order.callback_url),
+                outgoing_url(str(message.task.order.callback_url)),
                 data=message.body,
                 headers={"Content-Type": "application/json"},
                 timeout=ATTEMPT_TIMEOUT,

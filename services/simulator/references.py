@@ -1,13 +1,16 @@
 import binascii
 import io
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from PIL import Image, ImageOps
 
-from services.common.egress import ForbiddenUrlError
+from services.common.egress.failures import failure_text
+from services.common.egress.policy import ForbiddenUrlError
+from services.common.egress.urls import outgoing_url
 
 # ModelArk documentation 1520757; the total is that of a whole request body.
 BYTE_COUNT_MAX: Final = 30_000_000
@@ -35,7 +38,11 @@ async def fetch_images(session: ClientSession, urls: Sequence[str]) -> list[byte
             file = _decode(url) if url.startswith("data:") else await _download(session, url, room=room)
         except ForbiddenUrlError as error:
             raise BadImageError(f"image {position} could not be downloaded: its address {error}.") from error
-        except (ClientError, TimeoutError, OSError, ValueError) as error:
+        except (ClientError, OSError) as error:
+            raise BadImageError(
+                f"image {position} could not be downloaded: {failure_text(error)}."
+            ) from error
+        except ValueError as error:
             raise BadImageError(f"image {position} could not be downloaded: {error}") from error
         if len(file) > room:
             raise BadImageError(f"image {position} is too large.")
@@ -66,8 +73,9 @@ def _decode(url: str) -> bytes:
 
 async def _download(session: ClientSession, url: str, *, room: int) -> bytes:
     file = bytearray()
-    async with session.get(url, timeout=FETCH_TIMEOUT) as response:
-        response.raise_for_status()
+    async with session.get(outgoing_url(url), timeout=FETCH_TIMEOUT) as response:
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise ValueError(f"the answer was {response.status}")
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
             file += chunk
             if len(file) > room:

@@ -10,7 +10,8 @@ from typing import Final
 
 from aiohttp import web
 
-from services.common.egress import UrlPolicy, open_egress_session
+from services.common.egress.policy import UrlPolicy
+from services.common.egress.session import open_egress_session
 from services.media.file_host import file_host
 from services.simulator.announcer import Announcer
 from services.simulator.answers import API_PATH, guard, show_request_id

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field, SecretStr
 
-from services.common.egress import Networks
+from services.common.egress.policy import Networks
 from services.common.settings import Settings
 
 PREFIX: Final = "SIMULATOR_"

@@ -1,16 +1,19 @@
 """The port Receivers, over HTTP."""
 
-import asyncio
 import errno
-import os
 import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-import aiohttp
-
 from services.common.clock import Clock
-from services.common.egress import ForbiddenUrlError
+from services.common.egress.answer import AnswerError
+from services.common.egress.failures import failure_text
+from services.common.egress.policy import ForbiddenUrlError, UrlPolicy
+from services.common.egress.poster import Poster, open_poster
+from services.common.egress.sockets import LookUp
 from services.webhooks.domain import EXCERPT_BYTES_MAX, Answer, NoAnswer
 
 DELIVERY_TIMEOUT_SECONDS = 15.0
@@ -26,47 +29,61 @@ _OUR_ERRORS = frozenset(
 
 
 class HttpReceivers:
-    """Posts through a session that guards where it connects to."""
+    """Posts through a client that guards where it connects to."""
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        poster: Poster,
         *,
         clock: Clock,
-        timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS,
+        timeout_seconds: float,
     ) -> None:
-        self._session = session
+        self._poster = poster
         self._clock = clock
         self._timeout_seconds = timeout_seconds
 
     async def post(self, url: str, *, headers: dict[str, str], body: bytes) -> Answer | NoAnswer:
-        """See Receivers. An answer that is not over in time is none; one over ANSWER_BYTES_MAX is cut there."""
+        """See Receivers. The status line decides: what follows it may be late, broken or too long."""
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                try:
-                    return await self._post(url, headers, body)
-                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                    if isinstance(error, aiohttp.ClientConnectorError):
-                        raise
-                    # A kept connection may have been closed a moment before; that says nothing about the receiver.
-                    return await self._post(url, headers, body)
-        except ForbiddenUrlError as error:
-            return NoAnswer(error=f"the address {error.why}", is_ours=False)
-        except TimeoutError:
-            return NoAnswer(error=f"no whole answer within {self._timeout_seconds:g} seconds", is_ours=False)
-        except OSError as error:
-            return NoAnswer(error=_describe(error), is_ours=error.errno in _OUR_ERRORS)
-        except aiohttp.ClientError:
-            return NoAnswer(error="the answer was cut short or is not HTTP", is_ours=False)
-
-    async def _post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        async with self._session.post(url, headers=headers, data=body, allow_redirects=False) as response:
-            retry_after = response.headers.get("Retry-After", "")
-            return Answer(
-                status=response.status,
-                excerpt=await _read_excerpt(response),
-                retry_after_seconds=retry_after_seconds(retry_after, now=self._clock()),
+            answered = await self._poster.post(
+                url, headers=headers, body=body, timeout_seconds=self._timeout_seconds
             )
+        except TimeoutError as error:
+            if error.errno is not None:
+                return NoAnswer(error=failure_text(error), is_ours=False)
+            return NoAnswer(error=f"no answer within {self._timeout_seconds:g} seconds", is_ours=False)
+        except OSError as error:
+            return NoAnswer(error=failure_text(error), is_ours=error.errno in _OUR_ERRORS)
+        except (ForbiddenUrlError, AnswerError) as error:
+            return NoAnswer(error=failure_text(error), is_ours=False)
+        retry_after = answered.headers.get("retry-after", "")
+        return Answer(
+            status=answered.status,
+            excerpt=answered.excerpt,
+            retry_after_seconds=retry_after_seconds(retry_after, now=self._clock()),
+        )
+
+
+@asynccontextmanager
+async def open_receivers(
+    policy: UrlPolicy,
+    *,
+    clock: Clock,
+    connections_max: int,
+    timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS,
+    look_up: LookUp | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[HttpReceivers]:
+    """Opens the way to the customers' servers, as far as the policy allows. Names are looked up in the DNS by default."""
+    async with open_poster(
+        policy,
+        connections_max=connections_max,
+        excerpt_bytes_max=EXCERPT_BYTES_MAX,
+        body_bytes_max=ANSWER_BYTES_MAX,
+        look_up=look_up,
+        tls=tls,
+    ) as poster:
+        yield HttpReceivers(poster, clock=clock, timeout_seconds=timeout_seconds)
 
 
 def retry_after_seconds(text: str, *, now: datetime) -> int:
@@ -79,23 +96,3 @@ def retry_after_seconds(text: str, *, now: datetime) -> int:
         return 0
     wait = moment.replace(tzinfo=moment.tzinfo or UTC) - now
     return max(0, -(-wait // timedelta(seconds=1)))
-
-
-async def _read_excerpt(response: aiohttp.ClientResponse) -> bytes:
-    excerpt = bytearray()
-    byte_count = 0
-    async for piece in response.content.iter_any():
-        excerpt += piece[: EXCERPT_BYTES_MAX - len(excerpt)]
-        byte_count += len(piece)
-        if byte_count > ANSWER_BYTES_MAX:
-            response.close()
-            break
-    return bytes(excerpt)
-
-
-def _describe(error: OSError) -> str:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the host name does not resolve"
-    if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
-        return "no secure connection: the certificate or protocol was not accepted"
-    return os.strerror(error.errno).lower() if error.errno else "the connection broke"

@@ -10,7 +10,7 @@ from reelgate.internal.intake.v1.event_pb2 import Event as EventMessage
 from reelgate.webhooks.v1 import webhook_delivery_pb2, webhook_endpoint_pb2, webhooks_service_pb2
 
 from services.common.clock import parse_moment, rfc3339
-from services.common.egress import URL_LENGTH_MAX
+from services.common.egress.urls import URL_LENGTH_MAX
 from services.common.errors import ServiceError, invalid_field
 from services.webhooks.domain import (
     CALLBACK_TARGET,

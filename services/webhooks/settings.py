@@ -6,7 +6,7 @@ from typing import Annotated
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from services.common.egress import Networks
+from services.common.egress.policy import Networks
 from services.common.settings import Address, ServiceSettings
 from services.common.tls.identities import JOBS, Identities
 

@@ -22,7 +22,8 @@ from services.common.bounds import bounded
 from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
-from services.common.egress import UrlPolicy, check_url, open_egress_session
+from services.common.egress.policy import UrlPolicy
+from services.common.egress.urls import check_url
 from services.common.idempotency import IDLE_SECONDS, idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id
@@ -35,7 +36,7 @@ from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, s
 from services.common.tls.files import TlsFolder
 from services.common.validation import validated
 from services.common.wakeup import Wakeups, open_wakeups
-from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, HttpReceivers
+from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, open_receivers
 from services.webhooks.convert import render_disabled_event
 from services.webhooks.ports import SigningSecrets
 from services.webhooks.rpc.intake import IntakeServicer
@@ -139,15 +140,10 @@ async def _dispatching(
     forgetting = repeat(forget, name="idempotency", idle_seconds=IDLE_SECONDS)
     old_events = OldEvents(pool, kept_days=settings.kept_days, kept_days_of=settings.kept_days_of)
     retaining = repeat(old_events.forget, name="retention", idle_seconds=RETENTION_SECONDS)
-    # What a receiver answers is noted as it came, so it may be encoded.
-    async with open_egress_session(
-        _policy(settings), connections_max=DELIVERIES_MAX, reads_encoded=True
-    ) as session:
+    async with open_receivers(_policy(settings), clock=utc_now, connections_max=DELIVERIES_MAX) as receivers:
         dispatcher = Dispatcher(
             deliveries=SqlDeliveries(pool),
-            attempt=partial(
-                attempt, receivers=HttpReceivers(session, clock=utc_now), secrets=secrets, clock=utc_now
-            ),
+            attempt=partial(attempt, receivers=receivers, secrets=secrets, clock=utc_now),
             announce=partial(
                 announce_disabled, endpoints=SqlDisabledEndpoints(pool), render_event=render_disabled_event
             ),

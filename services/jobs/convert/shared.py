@@ -12,7 +12,7 @@ from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest
 from reelgate.video.v1 import video_pb2
 
 from services.common.bounds import OBJECT_JSON_BYTES_MAX
-from services.common.egress import ForbiddenUrlError
+from services.common.egress.policy import ForbiddenUrlError
 from services.common.errors import invalid_field
 from services.jobs.domain import MICROS_PER_CREDIT, FieldName, NewVideo, VideoInput
 from services.jobs.operations.get_video import job_not_found

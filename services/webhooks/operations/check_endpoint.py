@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from services.common.egress import ForbiddenUrlError
+from services.common.egress.policy import ForbiddenUrlError
 from services.common.errors import invalid_field
 from services.webhooks.domain import ENDPOINT_DISABLED, JOB_EVENTS, EndpointChange
 

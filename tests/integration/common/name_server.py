@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from typing_extensions import override
 
-from services.common.egress import LookUp
+from services.common.egress.sockets import LookUp
 
 ANSWER_SECONDS = 5.0
 A, CNAME, AAAA = 1, 5, 28

@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from services.common.egress import ForbiddenUrlError, UrlPolicy, open_egress_session, parse_networks
+from services.common.egress.policy import ForbiddenUrlError, UrlPolicy, parse_networks
+from services.common.egress.session import open_egress_session
 from tests.integration.common.name_server import open_name_server
 from tests.unit.common.hostile_urls import HOSTILE_NAMES, HOSTILE_URLS, OUTSIDE, PORT
 

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.common.egress import ForbiddenUrlError, UrlPolicy, open_egress_session
+from services.common.egress.policy import ForbiddenUrlError, UrlPolicy
+from services.common.egress.session import open_egress_session
 from services.common.name_servers import NameServers
 from tests.integration.common.name_server import NameServer, open_name_server
 

@@ -33,7 +33,8 @@ from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.clock import utc_now
 from services.common.database import Pool
-from services.common.egress import UrlPolicy, check_url
+from services.common.egress.policy import UrlPolicy
+from services.common.egress.urls import check_url
 from services.common.ids import new_id
 from services.common.key_forms import KEY_PREFIXES, older_checksum
 from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, serve

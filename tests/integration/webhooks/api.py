@@ -27,7 +27,8 @@ from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.clock import utc_now
 from services.common.database import open_pool
-from services.common.egress import UrlPolicy, check_url
+from services.common.egress.policy import UrlPolicy
+from services.common.egress.urls import check_url
 from services.common.idempotency import idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id

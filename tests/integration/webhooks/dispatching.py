@@ -11,8 +11,9 @@ from reelgate.internal.intake.v1.event_pb2 import Event
 
 from services.common.clock import Clock, utc_now
 from services.common.database import open_pool
-from services.common.egress import LookUp, UrlPolicy, open_egress_session
-from services.webhooks.clients import HttpReceivers
+from services.common.egress.policy import UrlPolicy
+from services.common.egress.sockets import LookUp
+from services.webhooks.clients import open_receivers
 from services.webhooks.convert import parse_event, render_disabled_event
 from services.webhooks.domain import Answer, Attempt, Delivery, Judgement, Rooms, judge, new_secret
 from services.webhooks.settings import WebhooksSettings
@@ -65,11 +66,10 @@ async def open_bench(
     policy = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
     async with (
         open_pool(settings.database_url, name="bench", connections_max=4) as pool,
-        open_egress_session(policy, connections_max=10, look_up=look_up) as session,
+        open_receivers(policy, clock=clock, connections_max=10, look_up=look_up) as receivers,
     ):
         secrets = SqlSigningSecrets(pool, Fernet(key or settings.secret_key.get_secret_value()))
         deliveries, disabled = SqlDeliveries(pool), SqlDisabledEndpoints(pool)
-        receivers = HttpReceivers(session, clock=clock)
         wake = asyncio.Event()
         dispatcher = Dispatcher(
             deliveries=deliveries,

@@ -7,13 +7,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from services.common.egress import (
-    ForbiddenUrlError,
-    LookUp,
-    UrlPolicy,
-    open_egress_session,
-    parse_networks,
-)
+from services.common.egress.policy import ForbiddenUrlError, UrlPolicy, parse_networks
+from services.common.egress.session import open_egress_session
+from services.common.egress.sockets import LookUp
 from tests.integration.webhooks.receiver import Receiver
 
 LOOPBACK_TOO = UrlPolicy(private_targets_allowed=parse_networks("127.0.0.0/8,::1/128"))
@@ -62,7 +58,7 @@ async def test_a_look_up_that_hangs_is_a_temporary_failure(monkeypatch: pytest.M
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr("services.common.egress.DNS_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("services.common.egress.sockets.DNS_TIMEOUT_SECONDS", 0.05)
     async with _session(UrlPolicy(), look_up) as session:
         with pytest.raises(aiohttp.ClientConnectorDNSError) as caught:
             await session.get("http://example.com/")

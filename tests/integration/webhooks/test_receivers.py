@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 
 from services.common.clock import utc_now
-from services.common.egress import LookUp, UrlPolicy, open_egress_session, parse_networks
-from services.webhooks.clients import ANSWER_BYTES_MAX, HttpReceivers
+from services.common.egress.policy import UrlPolicy, parse_networks
+from services.common.egress.sockets import LookUp
+from services.webhooks.clients import ANSWER_BYTES_MAX, HttpReceivers, open_receivers
 from services.webhooks.domain import EXCERPT_BYTES_MAX, Answer, NoAnswer
 from tests.conftest import free_port
 from tests.integration.webhooks.receiver import Receiver
@@ -22,8 +23,10 @@ BODY = b'{"data":{}}'
 
 @asynccontextmanager
 async def _receivers(look_up: LookUp | None = None) -> AsyncIterator[HttpReceivers]:
-    async with open_egress_session(LOOPBACK, connections_max=4, look_up=look_up) as session:
-        yield HttpReceivers(session, clock=utc_now, timeout_seconds=TIMEOUT_SECONDS)
+    async with open_receivers(
+        LOOPBACK, clock=utc_now, connections_max=4, look_up=look_up, timeout_seconds=TIMEOUT_SECONDS
+    ) as receivers:
+        yield receivers
 
 
 async def _post(url: str, look_up: LookUp | None = None) -> Answer | NoAnswer:
@@ -46,24 +49,7 @@ async def test_a_receiver_that_never_answers_is_given_up(receiver: Receiver) -> 
 
     result = await _post(receiver.url + "/hook")
 
-    assert result == NoAnswer(error="no whole answer within 0.3 seconds", is_ours=False)
-
-
-async def test_an_answer_that_trickles_is_given_up(receiver: Receiver) -> None:
-    async def trickle(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        with contextlib.suppress(ConnectionError):
-            while True:
-                await response.write(b".")
-                await asyncio.sleep(0.01)
-        return response
-
-    receiver.answers["/hook"] = trickle
-
-    result = await _post(receiver.url + "/hook")
-
-    assert result == NoAnswer(error="no whole answer within 0.3 seconds", is_ours=False)
+    assert result == NoAnswer(error="no answer within 0.3 seconds", is_ours=False)
 
 
 async def test_an_endless_answer_is_read_to_the_limit_only(receiver: Receiver) -> None:
@@ -86,22 +72,6 @@ async def test_an_endless_answer_is_read_to_the_limit_only(receiver: Receiver) -
     assert result == Answer(status=200, excerpt=b"x" * EXCERPT_BYTES_MAX)
     # The rest filled the buffers of the sockets in between, which hold a few MiB on loopback.
     assert ANSWER_BYTES_MAX < sent < 16 * 1024 * 1024
-
-
-async def test_an_answer_cut_short_is_none(receiver: Receiver) -> None:
-    async def cut(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": "100"})
-        await response.prepare(request)
-        await response.write(b"half")
-        assert request.transport is not None
-        request.transport.close()
-        return response
-
-    receiver.answers["/hook"] = cut
-
-    result = await _post(receiver.url + "/hook")
-
-    assert result == NoAnswer(error="the answer was cut short or is not HTTP", is_ours=False)
 
 
 async def test_a_receiver_that_is_not_there_is_at_fault() -> None:
@@ -153,25 +123,3 @@ async def test_running_out_of_sockets_is_ours() -> None:
 
     assert isinstance(result, NoAnswer)
     assert result.is_ours
-
-
-async def test_a_kept_connection_that_was_closed_costs_nothing() -> None:
-    connection_count = 0
-
-    async def one_answer_each(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connection_count
-        connection_count += 1
-        await reader.readuntil(BODY)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        await reader.readuntil(BODY)
-        writer.close()
-
-    async with (
-        await asyncio.start_server(one_answer_each, "127.0.0.1", 0) as server,
-        _receivers() as receivers,
-    ):
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        results = [await receivers.post(url, headers={}, body=BODY) for _ in range(2)]
-
-    assert results == [Answer(status=200, excerpt=b"")] * 2
-    assert connection_count == 2

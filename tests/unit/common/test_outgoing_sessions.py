@@ -6,7 +6,7 @@ from pathlib import Path
 import services
 
 ROOT = Path(services.__file__).parent
-GUARD = ROOT / "common" / "egress.py"
+GUARD = ROOT / "common" / "egress" / "session.py"
 CLIENTS = {"ClientSession", "request", "TCPConnector", "UnixConnector"}
 OTHER_CLIENTS = {"httpx", "requests", "urllib3", "urllib.request", "http.client"}
 
@@ -33,7 +33,7 @@ def test_sessions_are_made_in_one_place() -> None:
         if (makers := makers_of_clients(path.read_text(encoding="utf-8")))
     }
 
-    assert made == {"common/egress.py": ["aiohttp.TCPConnector", "aiohttp.ClientSession"]}
+    assert made == {"common/egress/session.py": ["aiohttp.TCPConnector", "aiohttp.ClientSession"]}
 
 
 def test_that_place_never_decompresses() -> None:

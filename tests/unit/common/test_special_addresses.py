@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.common.egress import Address, ForbiddenUrlError, UrlPolicy, check_address
+from services.common.egress.policy import Address, ForbiddenUrlError, UrlPolicy, check_address
 
 # IANA IPv4 Special-Purpose Address Registry; IPv4 Address Space Registry for multicast and what is reserved.
 # The last one is not IANA's: a cloud took it for its own services.

@@ -12,7 +12,8 @@ from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest, ListJobsReques
 from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 
 from services.common.bounds import OBJECT_JSON_BYTES_MAX
-from services.common.egress import UrlPolicy, check_url
+from services.common.egress.policy import UrlPolicy
+from services.common.egress.urls import check_url
 from services.common.errors import Reason, ServiceError
 from services.jobs.convert import nextapi
 from services.jobs.convert.events import render_event

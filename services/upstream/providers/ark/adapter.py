@@ -6,6 +6,8 @@ from typing import Any
 
 import aiohttp
 
+from services.common.egress.failures import failure_text
+from services.common.egress.urls import outgoing_url
 from services.upstream.contract import (
     Callback,
     Done,
@@ -76,9 +78,9 @@ class ArkProvider:
         try:
             answer = await self._call("POST", self._tasks_url, json=body, timeout_seconds=timeout_seconds)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise UnreachableError(type(error).__name__) from error
+            raise UnreachableError(failure_text(error)) from error
         except (aiohttp.ClientError, OSError, wire.UnusableBodyError) as error:
-            raise UnknownError(type(error).__name__) from error
+            raise UnknownError(failure_text(error)) from error
         if not answer.ok:
             code = wire.parse_error_code(answer.body)
             raise submission_error(answer.status, code, retry_after=answer.retry_after)
@@ -184,7 +186,7 @@ class ArkProvider:
     async def _list(self, *, model: str, page_num: int, timeout_seconds: float) -> wire.Page:
         await self._await_list_turn()
         query = {"page_num": str(page_num), "page_size": str(LIST_PAGE_SIZE), "filter.model": model}
-        answer = await self._ask(self._tasks_url, params=query, timeout_seconds=timeout_seconds)
+        answer = await self._ask(self._tasks_url, query=query, timeout_seconds=timeout_seconds)
         if not answer.ok:
             code = wire.parse_error_code(answer.body)
             raise reading_error(answer.status, code, retry_after=answer.retry_after)
@@ -200,12 +202,12 @@ class ArkProvider:
         self._list_due = self._clock() + LIST_INTERVAL_SECONDS
 
     async def _ask(
-        self, url: str, *, timeout_seconds: float, method: str = "GET", params: dict[str, str] | None = None
+        self, url: str, *, timeout_seconds: float, method: str = "GET", query: dict[str, str] | None = None
     ) -> _Answer:
         try:
-            return await self._call(method, url, params=params, timeout_seconds=timeout_seconds)
+            return await self._call(method, url, query=query, timeout_seconds=timeout_seconds)
         except (aiohttp.ClientError, OSError, wire.UnusableBodyError) as error:
-            raise UnreachableError(type(error).__name__) from error
+            raise UnreachableError(failure_text(error)) from error
 
     async def _call(
         self,
@@ -214,7 +216,7 @@ class ArkProvider:
         *,
         timeout_seconds: float,
         json: dict[str, Any] | None = None,
-        params: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
     ) -> _Answer:
         # Connecting has a shorter limit of its own: running into it proves that nothing was sent.
         timeout = aiohttp.ClientTimeout(
@@ -222,9 +224,8 @@ class ArkProvider:
         )
         async with self._session.request(
             method,
-            url,
+            outgoing_url(url, query),
             json=json,
-            params=params,
             headers=self._headers,
             timeout=timeout,
             allow_redirects=False,

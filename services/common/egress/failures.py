@@ -1,0 +1,83 @@
+"""What a request that failed is told as: sentences that customers read. They name no class and no address."""
+
+import errno
+import socket
+import ssl
+from typing import Final
+
+import aiohttp
+
+from services.common.egress.answer import CutShortError, NoHttpError, TooLongError, UnansweredError
+from services.common.egress.policy import ForbiddenUrlError
+from services.common.egress.session import EncodedBodyError
+
+BROKEN: Final = "the connection broke"
+UNREACHABLE: Final = "no connection could be made"
+CLOSED: Final = "the connection was closed without an answer"
+CUT_SHORT: Final = "the answer ended early"
+NO_HTTP: Final = "the answer is not HTTP"
+LATE: Final = "no answer in time"
+
+_BY_CLASS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (aiohttp.ConnectionTimeoutError, "no connection in time"),
+    (aiohttp.ClientConnectorDNSError, "the host name does not resolve"),
+    (socket.gaierror, "the host name does not resolve"),
+    (ssl.SSLCertVerificationError, "the certificate is not trusted"),
+    (ssl.SSLError, "no secure connection could be agreed on"),
+    (aiohttp.ClientSSLError, "no secure connection could be agreed on"),
+    (aiohttp.ServerFingerprintMismatch, "the certificate is not trusted"),
+    (UnansweredError, CLOSED),
+    (aiohttp.ServerDisconnectedError, CLOSED),
+    (CutShortError, CUT_SHORT),
+    (EncodedBodyError, "the answer is compressed, which was not asked for"),
+    (aiohttp.ClientPayloadError, CUT_SHORT),
+    (TooLongError, "the answer is too long"),
+    (NoHttpError, NO_HTTP),
+    (aiohttp.ClientResponseError, NO_HTTP),
+    (aiohttp.InvalidURL, "the address is malformed"),
+)
+"""The first that fits counts."""
+
+_BY_CERTIFICATE_FAULT: Final = {
+    10: "the certificate has expired",
+    18: "the certificate is signed by itself",
+    19: "the certificate is signed by an authority that is not trusted",
+    20: "the certificate is signed by an authority that is not known, or its chain is not whole",
+    62: "the certificate is not valid for this host",
+    64: "the certificate is not valid for this address",
+}
+"""By OpenSSL's X509_V_ERR numbers."""
+
+_BY_ERRNO: Final = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: CLOSED,
+    errno.ECONNABORTED: CLOSED,
+    errno.EPIPE: CLOSED,
+    errno.ETIMEDOUT: "the host does not respond",
+    errno.EHOSTUNREACH: "no route to the host",
+    errno.ENETUNREACH: "no route to the host's network",
+    errno.EADDRNOTAVAIL: "there is no way from here to this address",
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM), "there was no room here for a connection"
+    ),
+    errno.ENETDOWN: "the network was down here",
+}
+
+
+def failure_text(error: BaseException) -> str:
+    """Returns the sentence for what a client of this package raised."""
+    if isinstance(error, ForbiddenUrlError):
+        return f"the address {error.why}"
+    fault = getattr(error, "certificate_error", error)
+    by_certificate = _BY_CERTIFICATE_FAULT.get(getattr(fault, "verify_code", 0))
+    if by_certificate is not None:
+        return by_certificate
+    for kind, text in _BY_CLASS:
+        if isinstance(error, kind):
+            return text
+    number = getattr(error, "errno", None)
+    if number in _BY_ERRNO:
+        return _BY_ERRNO[number]
+    if isinstance(error, TimeoutError):
+        return LATE
+    return UNREACHABLE if isinstance(error, aiohttp.ClientConnectorError) else BROKEN

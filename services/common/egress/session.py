@@ -1,0 +1,81 @@
+"""The client for everything but deliveries: requests go byte for byte where they are meant to go, once."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
+
+import aiohttp
+
+from services.common.egress.policy import ForbiddenUrlError, UrlPolicy
+from services.common.egress.sockets import CheckedResolver, LookUp, TrustedTargets, checked_socket_factory
+from services.common.name_servers import NameServers
+
+KEEPALIVE_SECONDS = 2.0
+REQUEST_TIMEOUT_SECONDS = 15.0
+
+
+class EncodedBodyError(aiohttp.ClientPayloadError):
+    """An answer that is compressed, although nobody asked for that. It was not read."""
+
+
+@asynccontextmanager
+async def open_egress_session(
+    policy: UrlPolicy,
+    *,
+    connections_max: int,
+    look_up: LookUp | None = None,
+    reads_encoded: bool = False,
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Opens a client whose every connection goes to a checked address; a redirect is an error, never followed.
+
+    Requests raise ForbiddenUrlError, or aiohttp's own errors, for which a look-up's failure keeps its errno. No body is
+    ever decompressed: one that is encoded is an EncodedBodyError, or `reads_encoded` as it came. Cookies and proxy
+    variables are ignored. Nothing is sent twice. Requests take their address from `outgoing_url`.
+    """
+    async with AsyncExitStack() as stack:
+        if look_up is None:
+            name_servers = NameServers()
+            stack.push_async_callback(name_servers.close)
+            look_up = name_servers.look_up
+        trusted = TrustedTargets(policy)
+        connector = aiohttp.TCPConnector(
+            resolver=CheckedResolver(policy, look_up, trusted),
+            use_dns_cache=False,
+            socket_factory=checked_socket_factory(policy, trusted),
+            limit=connections_max,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+        )
+        refusals = aiohttp.TraceConfig()
+        refusals.on_request_redirect.append(_refuse_redirect)
+        if not reads_encoded:
+            refusals.on_request_end.append(_refuse_encoded)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=connector,
+                trace_configs=[refusals],
+                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
+                auto_decompress=False,
+                skip_auto_headers=("Accept-Encoding",),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        )
+        # Else it sends what it takes for idempotent twice, over a kept connection that was closed. It has no option.
+        session._retry_connection = False  # noqa: SLF001
+        yield session
+
+
+async def _refuse_redirect(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, redirect: aiohttp.TraceRequestRedirectParams
+) -> None:
+    redirect.response.close()
+    raise ForbiddenUrlError("must not redirect")
+
+
+async def _refuse_encoded(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, end: aiohttp.TraceRequestEndParams
+) -> None:
+    encoding = end.response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        end.response.close()
+        raise EncodedBodyError(f"the body is encoded ({encoding[:20]!r}); only plain bodies are read")

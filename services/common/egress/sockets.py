@@ -1,0 +1,111 @@
+"""What connections are opened with: a resolver and a maker of sockets that check every address."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from typing_extensions import override
+
+from services.common.egress.policy import Address, UrlPolicy, check_address, check_host, parse_address
+
+DNS_TIMEOUT_SECONDS = 6.0
+"""Longer than NameServers take to say whose fault it is."""
+TRUSTED_SECONDS = 60.0
+"""For so long a socket that the name of a trusted origin led to may be opened: more than any connect takes."""
+
+LookUp = Callable[[str, int], Awaitable[list[str]]]
+"""Returns the addresses of a host name, at least one. Raises socket.gaierror; EAI_AGAIN when the fault may be ours."""
+
+
+class TrustedTargets:
+    """Tells which sockets belong to trusted origins: those written as addresses, and those that names just led to."""
+
+    def __init__(self, policy: UrlPolicy) -> None:
+        self._origins = policy.origins_trusted
+        self._until: dict[tuple[Address, int], float] = {}
+
+    def names(self, host: str, port: int) -> bool:
+        """Tells whether a host and port, as they are written, are a trusted origin."""
+        return (host, port) in self._origins
+
+    def note(self, addresses: list[Address], port: int) -> None:
+        """Takes these for a trusted origin's for TRUSTED_SECONDS."""
+        now = time.monotonic()
+        self._until = {target: until for target, until in self._until.items() if until > now}
+        self._until.update({(address, port): now + TRUSTED_SECONDS for address in addresses})
+
+    def holds(self, address: Address, port: int) -> bool:
+        """Tells whether a socket may be opened because its origin is trusted."""
+        is_noted = self._until.get((address, port), 0) > time.monotonic()
+        return is_noted or (str(address), port) in self._origins
+
+
+class CheckedResolver(AbstractResolver):
+    """Refuses a name that `check_url` refuses, or any of whose addresses is forbidden; of trusted origins nothing."""
+
+    def __init__(self, policy: UrlPolicy, look_up: LookUp, trusted: TrustedTargets) -> None:
+        self._policy = policy
+        self._look_up = look_up
+        self._trusted = trusted
+
+    async def addresses(self, host: str, port: int) -> list[Address]:
+        """Returns the addresses of a host name. Raises ForbiddenUrlError or socket.gaierror."""
+        is_trusted = self._trusted.names(host, port)
+        if not is_trusted:
+            check_host(host.removesuffix("."), port, self._policy)
+        try:
+            async with asyncio.timeout(DNS_TIMEOUT_SECONDS):
+                found = [parse_address(text) for text in await self._look_up(host, port)]
+        except TimeoutError:
+            raise socket.gaierror(socket.EAI_AGAIN, "name resolution timed out") from None
+        if is_trusted:
+            self._trusted.note(found, port)
+        else:
+            for address in found:
+                check_address(address, port, self._policy)
+        return found
+
+    @override
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=family_of(address),
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in await self.addresses(host, port)
+        ]
+
+    @override
+    async def close(self) -> None:
+        pass
+
+
+def family_of(address: Address) -> socket.AddressFamily:
+    """Returns the family of sockets that connect to an address."""
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+def checked_socket_factory(policy: UrlPolicy, trusted: TrustedTargets) -> Callable[[Any], socket.socket]:
+    """Returns what opens a socket for a target, and raises ForbiddenUrlError instead of connecting where nobody may."""
+
+    # Literal hosts never reach a resolver, but every connection takes its socket from here.
+    def open_socket(target: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
+        family, kind, protocol, _, address = target
+        target_address, port = parse_address(address[0]), address[1]
+        if not trusted.holds(target_address, port):
+            check_address(target_address, port, policy)
+        return socket.socket(family, kind, protocol)
+
+    return open_socket
