@@ -26,7 +26,6 @@ Behavior = Callable[[Any, ServicerContext[Any, Any]], Awaitable[Any]]
 Handler = Any
 """A grpc.RpcMethodHandler, whose generic type exists only in stubs."""
 Deserializer = Callable[[bytes], Message]
-Serializer = Callable[[Message], bytes]
 Layer = Callable[[str, Behavior], Behavior]
 """Takes a full method name (`/package.Service/Method`) and what is inside, and returns what surrounds it."""
 
@@ -87,7 +86,7 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             "request_deserializer": _tolerant(
                 cast("Deserializer", handler.request_deserializer), bytes_max=self._request_bytes_max
             ),
-            "response_serializer": _unless_bytes(cast("Serializer", handler.response_serializer)),
+            "response_serializer": _written,
         }
         if streams:
             return grpc.unary_stream_rpc_method_handler(_streamed(behavior), **coders)
@@ -114,8 +113,9 @@ def _streamed(opened: Behavior) -> Callable[[Any, ServicerContext[Any, Any]], As
     return call
 
 
-def _unless_bytes(serialize: Serializer) -> Callable[[Message | bytes], bytes]:
-    return lambda answer: answer if isinstance(answer, bytes) else serialize(answer)
+def _written(answer: Message | bytes) -> bytes:
+    # Else a map comes in another order each time, and in another process.
+    return answer if isinstance(answer, bytes) else answer.SerializeToString(deterministic=True)
 
 
 def _tolerant(deserialize: Deserializer, *, bytes_max: int) -> Callable[[bytes], Message | Unreadable]:

@@ -70,7 +70,7 @@ def idempotent(keys: SqlIdempotencyKeys, access: Mapping[str, frozenset[str]]) -
 
             async def run() -> bytes:
                 answer: Message = await inside(request, context)
-                return answer.SerializeToString()
+                return answer.SerializeToString(deterministic=True)
 
             content = method.encode() + b"\0" + request.SerializeToString(deterministic=True)
             keyed = KeyedRequest(key_id=caller().key_id, key=key, fingerprint=sha256(content).digest())

@@ -1,1 +1,1 @@
-"""Wire messages and domain values, both ways: one module for each contract, one for what the two share."""
+"""Wire messages and domain values, both ways: one module for each contract, and for what the two share."""

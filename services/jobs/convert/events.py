@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from services.common.clock import rfc3339
+from services.jobs.convert.json_text import compact_json
 from services.jobs.convert.nextapi import job_fields, job_status
 from services.jobs.convert.seedancee2 import video_fields
-from services.jobs.convert.shared import compact_json
 from services.jobs.domain import Job, NewEvent, stage
 
 

@@ -1,6 +1,5 @@
 """Jobs as the NextAPI contract asks for them and shows them."""
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
@@ -8,6 +7,7 @@ from typing import Any, Final
 from reelgate.nextapi.v1 import job_pb2, job_service_pb2
 
 from services.common.clock import rfc3339
+from services.jobs.convert.metadata import render_metadata
 from services.jobs.convert.shared import (
     LIST_LIMIT_DEFAULT,
     CheckUrl,
@@ -84,7 +84,7 @@ def job_fields(job: Job, *, now: datetime) -> dict[str, Any]:
     if job.status in (Status.COMPLETED, Status.FAILED):
         fields |= _end(job)
     if job.metadata_json is not None:
-        fields["metadata"] = json.loads(job.metadata_json)
+        fields["metadata"] = render_metadata(job.metadata_json)
     return fields
 
 

@@ -1,6 +1,5 @@
 """Videos as the Seedancee2 contract asks for them and shows them."""
 
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ from reelgate.video.v1.video_service_pb2 import CreateVideoRequest, EstimateVide
 
 from services.common.clock import rfc3339
 from services.common.errors import invalid_field
+from services.jobs.convert.metadata import render_metadata
 from services.jobs.convert.shared import (
     LIST_LIMIT_DEFAULT,
     CheckUrl,
@@ -102,7 +102,7 @@ def video_fields(job: Job) -> dict[str, Any]:
     elif job.status is Status.FAILED:
         fields |= _failure(job)
     if job.metadata_json is not None:
-        fields["metadata"] = json.loads(job.metadata_json)
+        fields["metadata"] = render_metadata(job.metadata_json)
     return fields
 
 

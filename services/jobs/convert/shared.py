@@ -1,19 +1,16 @@
 """What the requests and answers of both contracts have in common."""
 
-import json
-import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.struct_pb2 import Struct
 from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest
 from reelgate.video.v1 import video_pb2
 
-from services.common.bounds import OBJECT_JSON_BYTES_MAX
 from services.common.egress.policy import ForbiddenUrlError
 from services.common.errors import invalid_field
+from services.jobs.convert.metadata import parse_metadata
 from services.jobs.domain import MICROS_PER_CREDIT, FieldName, NewVideo, VideoInput
 from services.jobs.operations.get_video import job_not_found
 from services.jobs.readings import is_blank
@@ -29,8 +26,6 @@ LIST_LIMIT_DEFAULT = 20
 _ULID = "[0-9a-hjkmnp-tv-z]{26}"
 _FRAMES = "first_and_last_frames"
 _FRAME_FIELDS = ("start_image_url", "end_image_url")
-# Beyond it a double no longer holds every whole number, and its digits are better left to the exponent form.
-_WHOLE_MAX = 2**53
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +57,7 @@ def parse_sent_video(sent: SentVideo, *, check_url: CheckUrl, random_seed: Calla
         model=sent.model,
         input=wanted,
         callback_url=sent.callback_url or None,
-        metadata_json=None if sent.metadata is None else _metadata_json(sent.metadata),
+        metadata_json=None if sent.metadata is None else parse_metadata(sent.metadata),
         field_name=sent.field_name,
         moderation_profile=sent.moderation_profile or None,
     )
@@ -84,11 +79,6 @@ def render_credits(micros: int) -> float:
     """Returns an amount as both contracts print it: whole numbers whole, others as decimals."""
     whole, rest = divmod(micros, MICROS_PER_CREDIT)
     return micros / MICROS_PER_CREDIT if rest else whole
-
-
-def compact_json(value: Any) -> str:
-    """Returns JSON without a byte to spare."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _parse_input(sent: SentVideo, random_seed: Callable[[], int]) -> VideoInput:
@@ -167,38 +157,3 @@ def _urls(sent: SentVideo) -> Iterator[tuple[str, str]]:
             yield f"{sent.field_name(field)}[{index}]", url
     if sent.callback_url:
         yield sent.field_name("callback_url"), sent.callback_url
-
-
-def _metadata_json(sent: Struct) -> str:
-    """Returns metadata as JSON. The layer `bounded` has let it through, so that it is neither deep nor long."""
-    text = compact_json(_fields(sent))
-    byte_count = len(text.encode())
-    if byte_count > OBJECT_JSON_BYTES_MAX:
-        rule = f"must be at most {OBJECT_JSON_BYTES_MAX} bytes of JSON; it had {byte_count}"
-        raise invalid_field("metadata", rule)
-    return text
-
-
-def _fields(sent: Struct) -> dict[str, Any]:
-    return {name: _value(value) for name, value in sent.fields.items()}
-
-
-def _value(sent: Value) -> Any:
-    kind = sent.WhichOneof("kind")
-    if kind == "string_value":
-        return sent.string_value
-    if kind == "number_value":
-        return _number(sent.number_value)
-    if kind == "bool_value":
-        return sent.bool_value
-    if kind == "struct_value":
-        return _fields(sent.struct_value)
-    if kind == "list_value":
-        return [_value(value) for value in sent.list_value.values]
-    return None
-
-
-def _number(sent: float) -> float:
-    if not math.isfinite(sent):
-        raise invalid_field("metadata", "must not hold numbers that JSON cannot write", str(sent))
-    return int(sent) if sent.is_integer() and abs(sent) <= _WHOLE_MAX else sent

@@ -19,7 +19,13 @@ METADATA: dict[str, Any] = {
     "customer_job_id": "job_123",
     "campaign": 'Frühling <&> \u2028 "quoted" \\ 雪',
     "": [],
-    "nested": {"a": [None, True, False, {"b": {}}], "zero": 0, "half": -0.5, "large": 2**53, "tiny": 1e-7},
+    "nested": {
+        "a": [None, True, False, {"b": {}}],
+        "zero": 0,
+        "half": -0.5,
+        "large": 2**53 - 1,
+        "tiny": 1e-7,
+    },
 }
 """As deep as it may be."""
 FAILURES = {
