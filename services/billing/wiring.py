@@ -46,6 +46,7 @@ from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.database import open_pool
+from services.common.exactness import exact
 from services.common.ids import new_id
 from services.common.inner import inner_port, inner_tls
 from services.common.limits import Limiter, limited
@@ -200,6 +201,7 @@ def _public_port(
             authenticated(KeyCache(keys.find, forms=settings.key_forms), ACCESS),
             limited(limiter, ACCESS),
             bounded,
+            exact(ACCESS),
             without_blanks,
             validated,
         ),

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc.aio import ServicerContext
@@ -127,11 +128,19 @@ def _tolerant(deserialize: Deserializer, *, bytes_max: int) -> Callable[[bytes],
         try:
             return deserialize(data)
         except DecodeError:
-            return Unreadable(
-                "The request is not valid: every text must be UTF-8, and objects at most 5 levels deep."
-            )
+            return Unreadable(_unread(data))
 
     return read
+
+
+def _unread(data: bytes) -> str:
+    """Says why bytes are not the message that they should be."""
+    try:
+        # To which every field is unknown: it passes what is whole, whatever the fields hold.
+        Empty.FromString(data)
+    except DecodeError:
+        return "The request is not a whole protobuf message: its bytes end too early or are damaged. Send all of it."
+    return "The request is not valid: every text must be UTF-8, and objects at most 5 levels deep."
 
 
 def logged(method: str, inside: Behavior) -> Behavior:

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     JOB_LIMIT_REACHED = "JOB_LIMIT_REACHED"
     SIGNING_NOT_ROTATING = "SIGNING_NOT_ROTATING"
     EVENT_NOT_FOUND = "EVENT_NOT_FOUND"
+    BODY_NOT_JSON = "BODY_NOT_JSON"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ STATUS_BY_REASON = {
     Reason.JOB_LIMIT_REACHED: _TOO_MUCH,
     Reason.SIGNING_NOT_ROTATING: _CONFLICT,
     Reason.EVENT_NOT_FOUND: _NOT_FOUND,
+    Reason.BODY_NOT_JSON: replace(_BAD_REQUEST, http=415),
 }
 assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
 

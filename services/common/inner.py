@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from services.common.boundary import Layer, errors_mapped, logged
 from services.common.bounds import bounded
+from services.common.exactness import exact
 from services.common.serve import AddServicer, Port
 from services.common.settings import ServiceSettings, SettingsError, is_loopback
 from services.common.tls.files import TlsError, TlsFolder
@@ -61,5 +62,5 @@ def _check_waived(settings: ServiceSettings, addresses: Sequence[str]) -> None:
 
 def _layers(access: Mapping[str, tuple[str, ...]] | None) -> tuple[Layer, ...]:
     if access is None:
-        return (logged, errors_mapped, bounded, validated)
-    return (logged, errors_mapped, admitted(access), bounded, validated)
+        return (logged, errors_mapped, bounded, exact({}), validated)
+    return (logged, errors_mapped, admitted(access), bounded, exact({}), validated)

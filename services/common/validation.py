@@ -1,11 +1,10 @@
 """The limits that the protos state, enforced before a method runs."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import protovalidate
 from google.protobuf.message import Message
-from google.protobuf.unknown_fields import UnknownFieldSet
 from grpc.aio import ServicerContext
 
 from services.common.boundary import Behavior
@@ -19,10 +18,10 @@ _EMPTY_ITEM = "must not be empty"
 
 
 def validated(_method: str, inside: Behavior) -> Behavior:
-    """Refuses a request that has unknown fields or breaks a rule of its proto, naming field, rule and value."""
+    """Refuses a request that breaks a rule of its proto, naming field, rule and value."""
 
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
-        _refuse_strange(request, "")
+        _refuse_nul(request, "")
         violations = _VALIDATOR.collect_violations(request, fail_fast=True)
         if violations:
             raise _refusal(violations[0])
@@ -31,10 +30,7 @@ def validated(_method: str, inside: Behavior) -> Behavior:
     return call
 
 
-def _refuse_strange(message: Message, path: str) -> None:
-    for unknown in cast("Iterable[Any]", UnknownFieldSet(message)):
-        where = path or "the request"
-        raise invalid_field(f"number {unknown.field_number} of {where}", "is not known; remove it")
+def _refuse_nul(message: Message, path: str) -> None:
     for field, value in message.ListFields():
         name = f"{path}.{field.name}" if path else field.name
         if field.type == field.TYPE_STRING and "\0" in (value if isinstance(value, str) else "".join(value)):
@@ -43,7 +39,7 @@ def _refuse_strange(message: Message, path: str) -> None:
         if field.message_type is not None and field.message_type.full_name.startswith(_OURS):
             inner: Iterable[Message] = value if field.is_repeated else (value,)
             for each in inner:
-                _refuse_strange(each, name)
+                _refuse_nul(each, name)
 
 
 def _refusal(violation: protovalidate.Violation) -> ServiceError:
@@ -56,6 +52,9 @@ def _refusal(violation: protovalidate.Violation) -> ServiceError:
         return invalid_field(field, _EMPTY_ITEM if field.endswith("]") else _EMPTY)
     if proto.rule_id == "string.in":
         return invalid_field(field, f"must be one of {', '.join(violation.rule_value)}", value)
+    if proto.rule_id == "repeated.unique":
+        index = next(index for index, item in enumerate(value) if item in value[:index])
+        return invalid_field(f"{field}[{index}]", "must not be given twice", value[index])
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return invalid_field(field, f"{proto.message}; it had {len(value)}")
     return invalid_field(field, str(proto.message), value)

@@ -30,6 +30,7 @@ from services.common.database import Pool, open_pool
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.session import open_egress_session
 from services.common.egress.urls import check_url, origin_of
+from services.common.exactness import exact
 from services.common.idempotency import IDLE_SECONDS, idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id, new_token
@@ -358,6 +359,7 @@ def _public_port(
             authenticated(keys, PUBLIC_ACCESS),
             limited(limiter, PUBLIC_ACCESS),
             bounded,
+            exact(PUBLIC_ACCESS),
             without_blanks,
             idempotent(SqlIdempotencyKeys(pool), PUBLIC_ACCESS),
             validated,

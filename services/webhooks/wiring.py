@@ -24,6 +24,7 @@ from services.common.clock import utc_now
 from services.common.database import Pool, open_pool
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import check_url
+from services.common.exactness import exact
 from services.common.idempotency import IDLE_SECONDS, idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id
@@ -188,6 +189,7 @@ def _public_port(
             authenticated(keys, ACCESS),
             limited(limiter, ACCESS),
             bounded,
+            exact(ACCESS),
             without_blanks,
             # The answer to a registration holds the endpoint's secret.
             idempotent(SqlIdempotencyKeys(pool, seal=fernet.encrypt, unseal=fernet.decrypt), ACCESS),

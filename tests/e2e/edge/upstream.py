@@ -21,6 +21,7 @@ from typing_extensions import override
 from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, metadata_of
 from services.common.bounds import bounded
+from services.common.exactness import exact
 from services.common.serve import Port, serve
 from services.common.validation import validated
 
@@ -164,6 +165,10 @@ async def serving_upstream(address: str = "127.0.0.1:0") -> AsyncIterator[Upstre
     upstream = Upstream()
     services = [(name, partial(add, upstream)) for name, add in ADDED_BY.items()]
     async with serve(
-        Port(address=address, services=services, layers=(errors_mapped, bounded, without_blanks, validated))
+        Port(
+            address=address,
+            services=services,
+            layers=(errors_mapped, bounded, exact({}), without_blanks, validated),
+        )
     ) as [upstream.target]:
         yield upstream

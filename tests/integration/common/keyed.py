@@ -1,6 +1,6 @@
 """A service that does what a test says, with idempotency keys in front of it, in as many processes as it takes."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +30,7 @@ from services.common.blanks import without_blanks
 from services.common.boundary import errors_mapped, logged
 from services.common.bounds import bounded
 from services.common.database import Pool, open_pool
+from services.common.exactness import exact
 from services.common.idempotency import idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.key_forms import KEY_PREFIXES, older_checksum
@@ -120,18 +121,20 @@ async def post(
     *keys: str,
     model: str = "mini",
     method: str = "CreateVideo",
-    request: Message | None = None,
+    request: Message | bytes | None = None,
     api: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Makes a call with idempotency keys, commonly one."""
     call: Any = channel.unary_unary(
         f"/{SERVICE}/{method}",
-        request_serializer=lambda message: message.SerializeToString(),
+        request_serializer=lambda sent: sent if isinstance(sent, bytes) else sent.SerializeToString(),
         response_deserializer=lambda body: body,
     )
     metadata = (
         ("authorization", f"Bearer {api or api_key()}"),
         *(("idempotency-key", key) for key in keys),
+        *(headers or {}).items(),
     )
     made = call(request or CreateVideoRequest(model=model), metadata=metadata, timeout=CALL_SECONDS)
     try:
@@ -193,6 +196,7 @@ async def running_service(
                     errors_mapped,
                     authenticated(KeyCache(look_up), ACCESS),
                     bounded,
+                    exact(ACCESS),
                     without_blanks,
                     idempotent(SqlIdempotencyKeys(pool), ACCESS),
                 ),

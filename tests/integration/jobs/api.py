@@ -35,6 +35,7 @@ from services.common.clock import utc_now
 from services.common.database import Pool
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import check_url
+from services.common.exactness import exact
 from services.common.ids import new_id
 from services.common.key_forms import KEY_PREFIXES, older_checksum
 from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, serve
@@ -245,6 +246,7 @@ async def running_api(
             errors_mapped,
             authenticated(KeyCache(look_up), PUBLIC_ACCESS),
             bounded,
+            exact(PUBLIC_ACCESS),
             without_blanks,
             validated,
         ),

@@ -25,6 +25,7 @@ from services.common.bounds import bounded
 from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.database import Pool
+from services.common.exactness import exact
 from services.common.serve import Port, serve
 from services.common.validation import validated
 from services.jobs.convert.events import render_event
@@ -175,7 +176,7 @@ async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
             (OUTBOX_ADMIN_SERVICE, partial(add_OutboxAdminServiceServicer_to_server, outbox)),
             (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
         ],
-        layers=(logged, errors_mapped, bounded, validated),
+        layers=(logged, errors_mapped, bounded, exact({}), validated),
     )
     async with serve(port) as [address], open_channel(address, timeout_seconds=60) as channel:
         made.jobs, made.audit = JobAdminServiceStub(channel), AuditServiceStub(channel)

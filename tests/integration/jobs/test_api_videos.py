@@ -191,7 +191,8 @@ async def test_unknown_fields_of_a_direct_caller_are_refused(api: Api) -> None:
 
     refused = await refusal(api, "Video.CreateVideo", request, key=api.add_key())
 
-    assert refused.message == "Field number 31 of the request is not known; remove it."
+    known = "Fields of this request: model, input, callback_url, metadata."
+    assert refused.message == f"Field number 31 of the request is not known. Remove it. {known}"
 
 
 async def test_an_unknown_model_is_not_found(api: Api) -> None:

@@ -20,6 +20,7 @@ from services.common.boundary import errors_mapped
 from services.common.bounds import bounded
 from services.common.client import open_channel
 from services.common.errors import Reason, ServiceError
+from services.common.exactness import exact
 from services.common.ids import new_id
 from services.common.serve import Port, serve
 from services.common.validation import validated
@@ -269,7 +270,7 @@ async def test_operators_get_the_first_page_and_are_refused_a_strange_one(books:
     port = Port(
         address="127.0.0.1:0",
         services=((VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, servicer)),),
-        layers=(errors_mapped, bounded, validated),
+        layers=(errors_mapped, bounded, exact({}), validated),
     )
     await books.accept(await books.billing.account(credits_live=1), new_id("vid"))
 

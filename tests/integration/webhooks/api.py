@@ -29,6 +29,7 @@ from services.common.clock import utc_now
 from services.common.database import open_pool
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import check_url
+from services.common.exactness import exact
 from services.common.idempotency import idempotent
 from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.ids import new_id
@@ -138,6 +139,7 @@ async def running_api(settings: WebhooksSettings) -> AsyncIterator[Api]:
                 errors_mapped,
                 authenticated(KeyCache(look_up), ACCESS),
                 bounded,
+                exact(ACCESS),
                 without_blanks,
                 idempotent(keys, ACCESS),
                 validated,

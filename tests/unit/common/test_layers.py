@@ -15,6 +15,7 @@ ORDER = [
     "authenticated",
     "limited",
     "bounded",
+    "exact",
     "without_blanks",
     "idempotent",
     "validated",

@@ -4,13 +4,12 @@ import pytest
 from google.protobuf.message import Message
 from reelgate.internal.ledger.v1 import ledger_service_pb2
 from reelgate.video.v1 import video_pb2, video_service_pb2
+from reelgate.webhooks.v1 import webhooks_service_pb2
 
 from services.common.errors import Reason, ServiceError
 from services.common.validation import validated
 
 HOLD: dict[str, Any] = {"hold_id": "job_1", "account_id": "acct_1", "environment": "live", "amount_micros": 1}
-UNKNOWN_FIELD = b"\xf8\x07\x01"
-"""Field number 127, with the value 1."""
 
 
 async def _check(request: Message) -> Any:
@@ -76,15 +75,12 @@ async def test_a_list_that_is_too_long_is_told_by_its_length() -> None:
     assert refused.message.endswith("it had 10.")
 
 
-@pytest.mark.parametrize("inside", [False, True])
-async def test_an_unknown_field_is_refused_wherever_it_is(inside: bool) -> None:
-    plain = video_pb2.VideoInput(prompt="Waves")
-    strange = video_pb2.VideoInput.FromString(plain.SerializeToString() + UNKNOWN_FIELD)
-    request = video_service_pb2.CreateVideoRequest(model="mini", input=strange if inside else plain)
-    if not inside:
-        request.MergeFromString(UNKNOWN_FIELD)
+async def test_an_item_that_is_given_twice_is_named_by_its_place() -> None:
+    request = webhooks_service_pb2.CreateWebhookEndpointRequest(
+        url="https://example.com/hook", events=["video.completed", "video.failed", "video.completed"]
+    )
 
     refused = await _refusal(request)
 
-    where = "input" if inside else "the request"
-    assert refused.message == f"Field number 127 of {where} is not known; remove it."
+    assert refused.message == 'Field events[2] must not be given twice. It was "video.completed".'
+    assert refused.metadata == {"field": "events[2]"}
