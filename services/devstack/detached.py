@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,18 +21,18 @@ POLL_SECONDS = 0.05
 COMPLAINT_LINES_MAX = 30
 
 
-def start_detached(folder: StackFolder, up_arguments: Sequence[str]) -> StackState:
-    """Runs `reelgate up` with these arguments in a session of its own. Returns once the stack is ready.
+def start_detached(folder: StackFolder, command: Sequence[str]) -> StackState:
+    """Runs `command`, a `reelgate up`, in a session of its own. Returns once the stack is ready.
 
     Raises StackError with what the supervisor said when it gave up.
     """
     folder.logs.mkdir(parents=True, exist_ok=True)
     with stack_lock(folder.root):
-        pass  # a refusal is better told here than by a log
+        pass  # fail here, not in a log file
     with open_log(folder.supervisor_log) as output:
         output.truncate(0)
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "services.devstack", "up", *up_arguments],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,
@@ -48,7 +47,7 @@ def start_detached(folder: StackFolder, up_arguments: Sequence[str]) -> StackSta
 
 
 def stop_stack(root: Path) -> bool:
-    """Stops the stack on a data folder, or what a killed supervisor left of it. Tells whether anything ran.
+    """Stops the stack on a data folder, or what a killed supervisor left of it. Returns whether anything ran.
 
     Raises StackError when the supervisor does not stop within STOP_SECONDS_MAX.
     """

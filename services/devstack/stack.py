@@ -5,22 +5,16 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from services.common.clock import utc_now
 from services.common.loop import running
 from services.devstack import demo, postgres
-from services.devstack.admin.accounts import create_account
-from services.devstack.admin.jobs import stalled_jobs
-from services.devstack.admin.records import Note
-from services.devstack.admin.target import AdminTarget
 from services.devstack.certificates import ensure_certificates
-from services.devstack.credit_amounts import MICROS_PER_CREDIT
 from services.devstack.errors import StackError
 from services.devstack.folder import StackFolder
 from services.devstack.identity import identity_of
@@ -35,7 +29,6 @@ from services.devstack.processes import (
     grpc_addresses,
     process_specs,
 )
-from services.devstack.stalled import watch_stalled
 from services.devstack.state import StackState, clear_leftovers, remove_state, write_state
 from services.devstack.supervision import Supervised, until_ready
 
@@ -57,6 +50,12 @@ class UpOptions:
     port: int
     simulator_mode: str
     simulator_latency_seconds: float
+    program: Sequence[str]
+    """How the `reelgate` command is started."""
+    open_demo_account: Callable[[StackState], Awaitable[demo.DemoAccount]]
+    """Awaited once all services answer, unless an earlier start opened the account."""
+    attend: Callable[[StackState], Coroutine[Any, Any, None]]
+    """Runs from then on until the stack stops."""
 
 
 def run_stack(options: UpOptions, *, announce: Callable[[StackState], None]) -> None:
@@ -79,6 +78,7 @@ class _Stack:
         self._phases: dict[str, float] = {}
         self._started = False
         self._renew_at = time.monotonic() + RENEWAL_CHECK_SECONDS
+        self._options = options
         self._folder = options.folder
         with self._phase("folder"):
             self._folder.prepare(roles=ROLES)
@@ -125,18 +125,13 @@ class _Stack:
         self._started = True
         self._write_state()
         announce(self._state())
-        look = partial(stalled_jobs, jobs=self._admin("jobs"))
-        async with running(watch_stalled(look, say=log.warning)):
+        async with running(self._options.attend(self._state())):
             while True:
                 for process in self._processes.values():
                     process.raise_failure()
                 if time.monotonic() > self._renew_at:
                     await self._renew_certificates()
                 await asyncio.sleep(FAILURE_CHECK_SECONDS)
-
-    def _admin(self, service: str) -> AdminTarget:
-        address = grpc_addresses(self._settings.ports)[service]["admin"]
-        return AdminTarget(address=address, tls=self._folder.operator_tls)
 
     async def _renew_certificates(self) -> None:
         self._renew_at = time.monotonic() + RENEWAL_CHECK_SECONDS
@@ -162,17 +157,9 @@ class _Stack:
             await self._ensure_demo_account()
 
     async def _ensure_demo_account(self) -> None:
-        if demo.read_demo_account(self._folder.demo_account) is not None:
-            return
-        account = await create_account(
-            demo.NAME,
-            contract=demo.CONTRACT,
-            credits_micros=demo.CREDITS * MICROS_PER_CREDIT,
-            note=Note(actor="reelgate up", reason="demo account"),
-            billing=self._admin("billing"),
-            webhooks=self._admin("webhooks"),
-        )
-        demo.write_demo_account(self._folder.demo_account, account)
+        if demo.read_demo_account(self._folder.demo_account) is None:
+            account = await self._options.open_demo_account(self._state())
+            demo.write_demo_account(self._folder.demo_account, account)
 
     def _migrate(self, timeout_seconds: float) -> None:
         owner = cluster(self._folder, self._settings.ports.postgres)
@@ -184,7 +171,7 @@ class _Stack:
         log_path = self._folder.logs / "migrations.log"
         with open_log(log_path) as output:
             done = subprocess.run(
-                [sys.executable, "-m", "services.devstack", "migrate"],
+                [*self._options.program, "migrate"],
                 env={**os.environ, **addresses}, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=timeout_seconds, check=False,
             )  # fmt: skip
         if done.returncode != 0:

@@ -91,7 +91,7 @@ def reelgate(
 ) -> subprocess.CompletedProcess[str]:
     """Runs the `reelgate` command."""
     return subprocess.run(
-        [sys.executable, "-m", "services.devstack", *arguments],
+        [sys.executable, "-m", "services.cli", *arguments],
         capture_output=True,
         text=True,
         timeout=timeout_seconds,

@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from services.devstack.customer import Customer, UnansweredError, open_customer
-from services.devstack.errors import StackError
+from services.cli.customer import Customer, UnansweredError, open_customer
+from services.cli.errors import CommandError
 
 Reply = tuple[int, str]
 PENDING: Reply = (200, '{"data": {"id": "vid_1", "status": "pending"}}')
@@ -60,7 +60,7 @@ async def test_waiting_survives_answers_that_are_none() -> None:
 
 async def test_waiting_ends_at_a_refusal() -> None:
     async with edge_that_answers([UNKNOWN, COMPLETED]) as (customer, _):
-        with pytest.raises(StackError, match=r"Nothing here\."):
+        with pytest.raises(CommandError, match=r"Nothing here\."):
             await customer.wait("vid_1", show=lambda _: None)
 
 
@@ -73,7 +73,7 @@ async def test_a_create_is_sent_only_once(replies: list[Reply]) -> None:
 
 async def test_half_a_file_is_no_file(tmp_path: Path) -> None:
     async with edge_that_answers([]) as (customer, url):
-        with pytest.raises(StackError, match="Cannot save"):
+        with pytest.raises(CommandError, match="Cannot save"):
             await customer.save(f"{url}file", tmp_path / "video.mp4")
 
     assert not any(os.scandir(tmp_path))

@@ -129,7 +129,7 @@ def test_another_stack_is_reached_by_address_and_key_and_takes_no_files(
 
 
 def test_ctrl_c_says_how_to_come_back_for_the_video(stack: Stack) -> None:
-    command = [sys.executable, "-m", "services.devstack", "generate", "[simulate: slow 60] a boat"]
+    command = [sys.executable, "-m", "services.cli", "generate", "[simulate: slow 60] a boat"]
     place = ["--data", str(stack.folder)]
     with subprocess.Popen(
         [*command, *place], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

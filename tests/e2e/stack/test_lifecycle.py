@@ -56,7 +56,7 @@ def seconds_until_end(status: dict[str, Any]) -> dict[str, float]:
 @contextmanager
 def foreground_stack(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Starts a stack in the foreground. Yields its supervisor and what it announced."""
-    command = [sys.executable, "-m", "services.devstack", "up", "--port", "0", "--data", str(folder)]
+    command = [sys.executable, "-m", "services.cli", "up", "--port", "0", "--data", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
         try:
             assert supervisor.stdout is not None

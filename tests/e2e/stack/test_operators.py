@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from services.devstack.cli import main
+from services.cli.app import main
 from tests.e2e.customer import ENDED, SMALL, VIDEOS, Customer, data_of, open_customer
 from tests.e2e.edge.client import Answer
 from tests.e2e.local_stack import COMMAND_SECONDS_MAX, OFTEN, READY_SECONDS_MAX, Account, Stack

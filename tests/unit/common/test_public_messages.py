@@ -24,7 +24,9 @@ CAUGHT = {"error", "exception", "exc"}
 OF_CAUGHT = {"details", "debug_error_string", "detail", "__name__", "__class__", "args", "strerror"}
 ROOT = Path(services.__file__).parent
 SOURCES = sorted(
-    path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] not in {"devstack", "simulator"}
+    path
+    for path in ROOT.rglob("*.py")
+    if path.relative_to(ROOT).parts[0] not in {"cli", "devstack", "simulator"}
 )
 
 

@@ -1,10 +1,9 @@
 import json
 from pathlib import Path
 
-from services.devstack.admin.records import NewAccount
-from services.devstack.demo import read_demo_account, write_demo_account
+from services.devstack.demo import DemoAccount, read_demo_account, write_demo_account
 
-ACCOUNT = NewAccount(
+ACCOUNT = DemoAccount(
     account_id="acct_1",
     keys={"live": "sk_live", "test": "sk_test"},
     webhook_secrets={"live": "whsec_1", "test": "whsec_1"},

@@ -1,0 +1,1 @@
+"""The `reelgate` command: administer any installation, generate videos, and run the local stack."""

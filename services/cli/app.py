@@ -1,0 +1,68 @@
+"""The `reelgate` command."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from services.cli.commands import (
+    account,
+    audit,
+    credit,
+    event,
+    generate,
+    job,
+    key,
+    ledger,
+    price,
+    secrets,
+    statement,
+)
+from services.cli.errors import CommandError
+from services.cli.local import commands as stack
+from services.cli.local.lookup import StackError
+from services.cli.options import Tls, choose_tls
+from services.common.errors import ServiceError
+
+app = typer.Typer(
+    name="reelgate",
+    help="Run Reelgate on this machine, look after its accounts, and generate videos.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain help and errors: one line to read, and nothing heavy to load.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+GROUPS = {
+    "account": account.app,
+    "key": key.app,
+    "secrets": secrets.app,
+    "credits": credit.app,
+    "price": price.app,
+    "job": job.app,
+    "event": event.app,
+    "audit": audit.app,
+    "ledger": ledger.app,
+}
+for module in (stack, generate, statement):
+    module.add_to(app)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
+
+
+@app.callback()
+def reelgate(tls: Tls = None) -> None:
+    """Takes what holds for all commands that reach a service's admin port."""
+    choose_tls(tls)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command. Exits with 0 when it is done, 1 when it is refused or fails, 2 when it is not understood."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # what people need to know is told by an error of ours
+    try:
+        app(args=arguments)
+    except (ServiceError, CommandError, StackError, OSError) as error:
+        detail = isinstance(error, ServiceError) and error.detail
+        typer.echo(f"Error: {error} ({detail})" if detail else f"Error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,246 @@
+"""Commands that look after accounts."""
+
+import asyncio
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from services.cli.admin.records import Account, AccountRules, Limits
+from services.cli.commands.limits import (
+    PER_DAY,
+    PER_JOB,
+    PER_MONTH,
+    SPENDING_HEADINGS,
+    changed,
+    spending_cells,
+)
+from services.cli.commands.rules import ACCOUNT_HEADINGS, CallsPerMinute, JobsAtOnce, account_cells
+from services.cli.credit_amounts import show_credits
+from services.cli.options import (
+    DATA_DEFAULT,
+    LIST_DEFAULT,
+    AccountId,
+    Actor,
+    AsJson,
+    Billing,
+    Data,
+    Environment,
+    Limit,
+    Reason,
+    SpendLimit,
+    Webhooks,
+    admin_target,
+    command_group,
+    micros,
+    note,
+)
+from services.cli.printing import print_json, print_table
+
+app = command_group("Open, limit and suspend accounts.")
+
+
+class Contract(StrEnum):
+    """Which public contract an account is on."""
+
+    SEEDANCEE2 = "seedancee2"
+    NEXTAPI = "nextapi"
+
+
+@app.command("create")
+def create_account(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    contract: Annotated[Contract, typer.Option(help="What it speaks, for good.")] = Contract.SEEDANCEE2,
+    credits_micros: Annotated[
+        int, typer.Option("--credits", parser=micros, metavar="N", help="First credits, live and test alike.")
+    ] = 0,
+    calls_per_minute: CallsPerMinute = None,
+    reason: Reason = "reelgate account create",
+    actor: Actor = None,
+    billing: Billing = None,
+    webhooks: Webhooks = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Open an account with a key and a webhook secret for live and for test. They are shown only now."""
+    from services.cli.admin import accounts
+
+    account = asyncio.run(
+        accounts.create_account(
+            name,
+            contract=contract.value,
+            credits_micros=credits_micros,
+            calls_per_minute=calls_per_minute,
+            note=note(actor, reason),
+            billing=admin_target(billing, service="billing", root=data),
+            webhooks=admin_target(webhooks, service="webhooks", root=data),
+        )
+    )
+    if as_json:
+        print_json(account)
+        return
+    typer.echo(f"account         {account.account_id}")
+    for environment, secret in account.keys.items():
+        typer.echo(f"{environment} key        {secret}")
+    for environment, secret in account.webhook_secrets.items():
+        typer.echo(f"{environment} webhook secret  {secret}")
+
+
+@app.command("show")
+def show_account(
+    account_id: AccountId, billing: Billing = None, data: Data = DATA_DEFAULT, as_json: AsJson = False
+) -> None:
+    """Show what an account has, may spend, and has spent."""
+    from services.cli.admin import accounts
+
+    target = admin_target(billing, service="billing", root=data)
+    _print_account(asyncio.run(accounts.get_account(account_id, billing=target)), as_json=as_json)
+
+
+@app.command("list")
+def list_accounts(
+    limit: Limit = LIST_DEFAULT,
+    before: Annotated[
+        str | None, typer.Option(metavar="ACCOUNT", help="Only accounts that are older than this one.")
+    ] = None,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Show accounts, newest first."""
+    from services.cli.admin import accounts
+
+    target = admin_target(billing, service="billing", root=data)
+    listed = asyncio.run(accounts.list_accounts(before_id=before, accounts_max=limit, billing=target))
+    if as_json:
+        print_json(listed)
+    else:
+        _print_accounts(listed)
+
+
+@app.command("suspend")
+def suspend_account(
+    account_id: AccountId,
+    reason: Reason,
+    actor: Actor = None,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Stop every key of an account from working, within 5 seconds. What is being made goes on."""
+    from services.cli.admin import accounts
+
+    target = admin_target(billing, service="billing", root=data)
+    account = asyncio.run(accounts.suspend_account(account_id, note=note(actor, reason), billing=target))
+    _print_account(account, as_json=as_json)
+
+
+@app.command("resume")
+def resume_account(
+    account_id: AccountId,
+    reason: Reason,
+    actor: Actor = None,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Let the keys of a suspended account work again."""
+    from services.cli.admin import accounts
+
+    target = admin_target(billing, service="billing", root=data)
+    account = asyncio.run(accounts.resume_account(account_id, note=note(actor, reason), billing=target))
+    _print_account(account, as_json=as_json)
+
+
+@app.command("limits")
+def limit_account(
+    account_id: AccountId,
+    reason: Reason,
+    per_job: Annotated[SpendLimit | None, PER_JOB] = None,
+    per_day: Annotated[SpendLimit | None, PER_DAY] = None,
+    per_month: Annotated[SpendLimit | None, PER_MONTH] = None,
+    environment: Annotated[Environment, typer.Option(help="Where they hold.")] = Environment.LIVE,
+    actor: Actor = None,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Set what an account may spend. Limits that are not named stay."""
+    if per_job is per_day is per_month is None:
+        raise typer.BadParameter("give at least one of --per-job, --per-day and --per-month")
+
+    def change(before: Limits) -> Limits:
+        return changed(before, per_job=per_job, per_day=per_day, per_month=per_month)
+
+    from services.cli.admin import accounts
+
+    spending = asyncio.run(
+        accounts.change_account_limits(
+            account_id,
+            environment=environment.value,
+            change=change,
+            note=note(actor, reason),
+            billing=admin_target(billing, service="billing", root=data),
+        )
+    )
+    if as_json:
+        print_json(spending)
+    else:
+        row = (environment.value, *spending_cells(spending))
+        print_table(("environment", *SPENDING_HEADINGS), [row])
+
+
+@app.command("rules")
+def rule_account(
+    account_id: AccountId,
+    reason: Reason,
+    jobs_at_once: JobsAtOnce = None,
+    moderation_profile: Annotated[
+        str | None, typer.Option(metavar="PROFILE", help="The profile its requests are checked by.")
+    ] = None,
+    actor: Actor = None,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Set how an account may be used, everywhere within 5 seconds. What is not named has its default."""
+    from services.cli.admin import accounts
+
+    rules = AccountRules(jobs_at_once=jobs_at_once, moderation_profile=moderation_profile)
+    target = admin_target(billing, service="billing", root=data)
+    ruled = asyncio.run(
+        accounts.set_account_rules(account_id, rules=rules, note=note(actor, reason), billing=target)
+    )
+    if as_json:
+        print_json(ruled)
+    else:
+        print_table(ACCOUNT_HEADINGS, [account_cells(ruled)])
+
+
+def _print_account(account: Account, *, as_json: bool) -> None:
+    if as_json:
+        print_json(account)
+        return
+    _print_accounts([account])
+    typer.echo()
+    print_table(ACCOUNT_HEADINGS, [account_cells(account.rules)])
+    typer.echo()
+    rows = [
+        (
+            funds.environment,
+            show_credits(funds.available_micros),
+            show_credits(funds.held_micros),
+            *spending_cells(funds.spending),
+        )
+        for funds in account.funds
+    ]
+    print_table(("environment", "available", "held", *SPENDING_HEADINGS), rows)
+
+
+def _print_accounts(accounts: Sequence[Account]) -> None:
+    rows = [
+        (entry.account_id, entry.contract, entry.created_at, entry.suspended_at or "", entry.name)
+        for entry in accounts
+    ]
+    print_table(("account", "contract", "opened", "suspended", "name"), rows)

@@ -1,0 +1,79 @@
+"""Commands that look after events that the webhooks service refused."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from services.cli.options import (
+    DATA_DEFAULT,
+    LIST_DEFAULT,
+    Actor,
+    AsJson,
+    Data,
+    Jobs,
+    Limit,
+    Reason,
+    admin_target,
+    command_group,
+    note,
+)
+from services.cli.printing import print_json, print_table
+
+app = command_group("Look after events that the webhooks service refused.")
+HEADINGS = ("event", "job", "type", "occurred", "due", "environment", "account", "refusal")
+
+
+@app.command("list")
+def list_events(
+    limit: Limit = LIST_DEFAULT, jobs: Jobs = None, data: Data = DATA_DEFAULT, as_json: AsJson = False
+) -> None:
+    """Show events that were refused and are not handed over yet, oldest first."""
+    from services.cli.admin.events import list_refused_events
+
+    target = admin_target(jobs, service="jobs", root=data)
+    listed = asyncio.run(list_refused_events(events_max=limit, jobs=target)).oldest
+    if as_json:
+        print_json(listed)
+        return
+    rows = [
+        (
+            event.event_id,
+            event.job_id,
+            event.type,
+            event.occurred_at,
+            event.due_at,
+            event.environment,
+            event.account_id,
+            event.refusal,
+        )
+        for event in listed
+    ]
+    print_table(HEADINGS, rows)
+
+
+@app.command("retry")
+def retry_events(
+    reason: Reason,
+    event_id: Annotated[
+        str | None, typer.Argument(metavar="EVENT", help="Identifier of the event.", show_default=False)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="The oldest 1,000 that wait.")] = False,
+    actor: Actor = None,
+    jobs: Jobs = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Offer refused events to the webhooks service again, at once."""
+    from services.cli.admin.events import retry_refused_events
+
+    if every == (event_id is not None):
+        raise typer.BadParameter("name one event, or give --all")
+    target = admin_target(jobs, service="jobs", root=data)
+    retried_count = asyncio.run(retry_refused_events(event_id, note=note(actor, reason), jobs=target))
+    if as_json:
+        print_json({"retried_count": retried_count})
+    else:
+        typer.echo(
+            f"Offered again now: {retried_count:,}. What is refused again stays in `reelgate event list`."
+        )

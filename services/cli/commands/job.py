@@ -1,0 +1,199 @@
+"""Commands that look after single jobs."""
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from services.cli.credit_amounts import show_credits
+from services.cli.durations import show_duration
+from services.cli.options import (
+    DATA_DEFAULT,
+    LIST_DEFAULT,
+    Actor,
+    AsJson,
+    Data,
+    Jobs,
+    Limit,
+    Reason,
+    admin_target,
+    command_group,
+    micros,
+    note,
+    seconds,
+)
+from services.cli.printing import print_json, print_table
+
+app = command_group("Find stuck jobs, and end, hurry or refund them.")
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Identifier of the job.")]
+HEADINGS = (
+    "job", "state", "for", "checks", "due", "environment", "model", "route", "task", "account", "claims", "last error",
+)  # fmt: skip
+
+
+class State(StrEnum):
+    """Where an unfinished job is in its life."""
+
+    PENDING = "pending"
+    SUBMITTING = "submitting"
+    PROCESSING = "processing"
+    STORED = "stored"
+    FAILING = "failing"
+
+
+@app.command("list")
+def list_jobs(
+    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    age_seconds: Annotated[
+        int | None,
+        typer.Option(
+            "--older-than",
+            parser=seconds,
+            metavar="DURATION",
+            help="Only jobs that have been in their state for so long: 90s, 10m, 24h.",
+        ),
+    ] = None,
+    stalled: Annotated[
+        bool, typer.Option("--stalled", help="Only jobs that do not move although they are tried.")
+    ] = False,
+    limit: Limit = LIST_DEFAULT,
+    jobs: Jobs = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Show jobs that have not ended, those longest in their state first."""
+    from services.cli.admin.jobs import list_unfinished_jobs
+
+    target = admin_target(jobs, service="jobs", root=data)
+    listed = asyncio.run(
+        list_unfinished_jobs(
+            state=state, age_seconds_min=age_seconds, stalled=stalled, jobs_max=limit, jobs=target
+        )
+    )
+    if as_json:
+        print_json(listed)
+        return
+    rows = [
+        (
+            job.job_id,
+            job.state,
+            show_duration(job.age_seconds),
+            str(job.check_count),
+            job.due_at or "when there is room",
+            job.environment,
+            job.model,
+            job.route or "",
+            job.task_id or "",
+            job.account_id,
+            str(job.claim_count),
+            job.last_error or "",
+        )
+        for job in listed
+    ]
+    print_table(HEADINGS, rows)
+
+
+@app.command("fail")
+def fail_job(
+    job_id: JobId,
+    reason: Reason,
+    actor: Actor = None,
+    jobs: Jobs = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Give a job up: it fails, its credits go back, and what is still rendered is dropped."""
+    from services.cli.admin import jobs as admin
+
+    target = admin_target(jobs, service="jobs", root=data)
+    asyncio.run(admin.fail_job(job_id, note=note(actor, reason), jobs=target))
+    if as_json:
+        print_json({"job_id": job_id})
+    else:
+        typer.echo(f"{job_id} is given up; its credits go back.")
+
+
+class Outcome(StrEnum):
+    """How a job is to end."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@app.command("settle")
+def settle_job(
+    job_id: JobId,
+    outcome: Annotated[Outcome, typer.Option("--as", help="How it is to end.")],
+    reason: Reason,
+    actor: Actor = None,
+    jobs: Jobs = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """End a job in whatever state it is, and have its credits agree. Tells what moved."""
+    from services.cli.admin import jobs as admin
+
+    target = admin_target(jobs, service="jobs", root=data)
+    settled = asyncio.run(
+        admin.settle_job(job_id, outcome=outcome.value, note=note(actor, reason), jobs=target)
+    )
+    if as_json:
+        print_json(settled)
+        return
+    typer.echo(f"{job_id}: {settled.job_before} -> {settled.job_after}")
+    typer.echo(f"hold: {settled.hold_before or 'none'} -> {settled.hold_after or 'none'}")
+    moved = settled.given_back_micros
+    typer.echo(f"{show_credits(abs(moved))} credits were {'taken' if moved < 0 else 'given back'}.")
+
+
+@app.command("recheck")
+def recheck_job(
+    job_id: JobId,
+    reason: Reason,
+    actor: Actor = None,
+    jobs: Jobs = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the provider of a job again, now."""
+    from services.cli.admin import jobs as admin
+
+    target = admin_target(jobs, service="jobs", root=data)
+    asyncio.run(admin.recheck_job(job_id, note=note(actor, reason), jobs=target))
+    if as_json:
+        print_json({"job_id": job_id})
+    else:
+        typer.echo(f"{job_id} is due now.")
+
+
+@app.command("refund")
+def refund_job(
+    job_id: JobId,
+    reason: Reason,
+    amount_micros: Annotated[
+        int | None,
+        typer.Option(
+            "--amount",
+            parser=micros,
+            metavar="N",
+            help="Credits; by default all that was charged and is left.",
+        ),
+    ] = None,
+    actor: Actor = None,
+    jobs: Jobs = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Give credits back for a completed job. Usage shows them as refunded."""
+    from services.cli.admin import jobs as admin
+
+    target = admin_target(jobs, service="jobs", root=data)
+    refunded_micros = asyncio.run(
+        admin.refund_job(job_id, amount_micros=amount_micros, note=note(actor, reason), jobs=target)
+    )
+    if as_json:
+        print_json({"job_id": job_id, "amount_micros": refunded_micros})
+    else:
+        typer.echo(f"{show_credits(refunded_micros)} credits of {job_id} are given back.")

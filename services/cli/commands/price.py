@@ -1,0 +1,119 @@
+"""Commands that look after prices."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.admin.records import Price, PriceVersion
+from services.cli.credit_amounts import show_credits
+from services.cli.options import (
+    DATA_DEFAULT,
+    Actor,
+    AsJson,
+    Billing,
+    Data,
+    Environment,
+    Reason,
+    admin_target,
+    command_group,
+    micros,
+    note,
+)
+from services.cli.printing import print_json, print_table
+
+app = command_group("Set prices. They are versions: jobs keep the one they were accepted with.")
+
+ValidFrom = Annotated[
+    str | None,
+    typer.Option(metavar="MOMENT", help="From when it holds, such as 2026-07-01T00:00:00Z; by default now."),
+]
+
+
+@app.command("set")
+def set_price(
+    version: Annotated[str, typer.Option(help="What to call the new version.")],
+    model: Annotated[str, typer.Option(help="Public name of the model.")],
+    resolution: Annotated[str, typer.Option(help="480p, 720p or 1080p.")],
+    micros_per_second: Annotated[
+        int, typer.Option("--credits-per-second", parser=micros, metavar="N", help="For a second of video.")
+    ],
+    environment: Annotated[list[Environment], typer.Option(help="Where it holds; repeatable.")],
+    reason: Reason,
+    valid_from: ValidFrom = None,
+    actor: Actor = None,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Set one price. All others stay."""
+    from services.cli.admin import prices
+
+    wanted = [
+        Price(
+            model=model,
+            resolution=resolution,
+            environment=place.value,
+            micros_per_second=micros_per_second,
+        )
+        for place in environment
+    ]
+    target = admin_target(billing, service="billing", root=data)
+    setting = prices.set_prices(
+        version, prices=wanted, valid_from=valid_from, note=note(actor, reason), billing=target
+    )
+    _print_versions([asyncio.run(setting)], as_json=as_json)
+
+
+@app.command("load")
+def load_prices(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Like services/billing/prices.yaml.")
+    ],
+    reason: Reason,
+    valid_from: ValidFrom = None,
+    actor: Actor = None,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Set all prices of a file. Loading the same version again changes nothing."""
+    from services.cli.admin import prices
+    from services.cli.price_file import read_price_file
+
+    wanted = read_price_file(file)
+    target = admin_target(billing, service="billing", root=data)
+    setting = prices.set_prices(
+        wanted.version, prices=wanted.prices, valid_from=valid_from, note=note(actor, reason), billing=target
+    )
+    _print_versions([asyncio.run(setting)], as_json=as_json)
+
+
+@app.command("list")
+def list_prices(billing: Billing = None, data: Data = DATA_DEFAULT, as_json: AsJson = False) -> None:
+    """Show the versions that hold or will hold for anything, oldest first."""
+    from services.cli.admin import prices
+
+    target = admin_target(billing, service="billing", root=data)
+    _print_versions(asyncio.run(prices.list_prices(billing=target)), as_json=as_json)
+
+
+def _print_versions(versions: Sequence[PriceVersion], *, as_json: bool) -> None:
+    if as_json:
+        print_json(versions)
+        return
+    rows = [
+        (
+            version.version,
+            version.valid_from,
+            price.environment,
+            price.model,
+            price.resolution,
+            show_credits(price.micros_per_second),
+        )
+        for version in versions
+        for price in version.prices
+    ]
+    print_table(("version", "from", "environment", "model", "resolution", "credits per second"), rows)

@@ -1,0 +1,156 @@
+"""Commands that look after what signs webhooks."""
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from services.cli.admin.records import Signing
+from services.cli.options import (
+    DATA_DEFAULT,
+    AccountId,
+    Actor,
+    AsJson,
+    Data,
+    Environment,
+    Reason,
+    Webhooks,
+    admin_target,
+    command_group,
+    note,
+)
+from services.cli.printing import print_json, print_table
+
+app = command_group("Rotate what signs webhooks, and what it is encrypted with.")
+Where = Annotated[Environment, typer.Option("--environment", help="Where it signs.")]
+
+
+class Switch(StrEnum):
+    """Whether something is done."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@app.command("show")
+def show_signing(
+    account_id: AccountId,
+    environment: Where,
+    webhooks: Webhooks = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Show how callbacks of an account are signed, without the secret."""
+    from services.cli.admin import secrets
+
+    target = admin_target(webhooks, service="webhooks", root=data)
+    signing = asyncio.run(secrets.get_signing(account_id, environment=environment.value, webhooks=target))
+    _print(signing, as_json=as_json)
+
+
+@app.command("rotate")
+def rotate_secret(
+    account_id: AccountId,
+    environment: Where,
+    reason: Reason = "reelgate secrets rotate",
+    actor: Actor = None,
+    webhooks: Webhooks = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new secret, which is shown only now. Both sign, the old one first, until it is confirmed."""
+    from services.cli.admin import secrets
+
+    target = admin_target(webhooks, service="webhooks", root=data)
+    signing = asyncio.run(
+        secrets.rotate_signing_secret(
+            account_id, environment=environment.value, note=note(actor, reason), webhooks=target
+        )
+    )
+    _print(signing, as_json=as_json)
+
+
+@app.command("confirm")
+def confirm_secret(
+    account_id: AccountId,
+    environment: Where,
+    reason: Reason = "reelgate secrets confirm",
+    actor: Actor = None,
+    webhooks: Webhooks = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Let the new secret sign first. The old one signs beside it for 24 hours."""
+    from services.cli.admin import secrets
+
+    target = admin_target(webhooks, service="webhooks", root=data)
+    signing = asyncio.run(
+        secrets.confirm_signing_secret(
+            account_id, environment=environment.value, note=note(actor, reason), webhooks=target
+        )
+    )
+    _print(signing, as_json=as_json)
+
+
+@app.command("signing")
+def switch_signing(
+    account_id: AccountId,
+    switch: Annotated[Switch, typer.Argument(help="Whether to sign.")],
+    environment: Where,
+    reason: Reason,
+    actor: Actor = None,
+    webhooks: Webhooks = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Sign the callbacks of an account on contract Seedancee2, or do not. All others are always signed."""
+    from services.cli.admin import secrets
+
+    target = admin_target(webhooks, service="webhooks", root=data)
+    signing = asyncio.run(
+        secrets.set_signing(
+            account_id,
+            environment=environment.value,
+            is_signing=switch is Switch.ON,
+            note=note(actor, reason),
+            webhooks=target,
+        )
+    )
+    _print(signing, as_json=as_json)
+
+
+@app.command("reseal")
+def reseal_secrets(
+    reason: Reason = "reelgate secrets reseal",
+    actor: Actor = None,
+    webhooks: Webhooks = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Encrypt all secrets with the newest key of WEBHOOKS_SECRET_KEY. May be cut off and repeated."""
+    from services.cli.admin import secrets
+
+    target = admin_target(webhooks, service="webhooks", root=data)
+    resealed = asyncio.run(secrets.reseal_secrets(note=note(actor, reason), webhooks=target))
+    if as_json:
+        print_json(resealed)
+    else:
+        row = (resealed.examined_count, resealed.resealed_count, resealed.unreadable_count)
+        print_table(("examined", "resealed", "unreadable"), [tuple(map(str, row))])
+
+
+def _print(signing: Signing, *, as_json: bool) -> None:
+    if as_json:
+        print_json(signing)
+        return
+    row = (
+        signing.account_id,
+        signing.environment,
+        "on" if signing.signing else "off",
+        "yes" if signing.rotating else "",
+        signing.previous_until or "",
+    )
+    print_table(("account", "environment", "signing", "rotating", "old secret until"), [row])
+    if signing.secret is not None:
+        typer.echo(f"new secret  {signing.secret}")

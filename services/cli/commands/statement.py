@@ -1,0 +1,117 @@
+"""The command that shows what moved a balance."""
+
+import asyncio
+import csv
+import re
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import astuple, fields
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from services.cli.admin.records import StatementLine
+from services.cli.credit_amounts import plain_credits, show_change, show_credits
+from services.cli.options import (
+    DATA_DEFAULT,
+    AccountId,
+    Billing,
+    Data,
+    Environment,
+    admin_target,
+)
+from services.cli.printing import print_columns, print_json_array
+
+Lines = AsyncIterator[StatementLine]
+HEADINGS = ("when", "what", "change", "held", "available", "held after", "for", "why")
+# Lines are printed as they come, so the columns are as wide as what is usual. Negative: to the right.
+WIDTHS = (24, 10, -12, -12, -14, -12, 33, 0)
+DAY_BEGIN, DAY_END = "T00:00:00Z", "T23:59:59.999999Z"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class Format(StrEnum):
+    """How a statement is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command of this module."""
+    app.command("statement")(show_statement)
+
+
+def show_statement(
+    account_id: AccountId,
+    environment: Annotated[Environment, typer.Option(help="Which balance.")] = Environment.LIVE,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MOMENT", help="2026-06-01T10:00:00Z, or 2026-06-01: a day of UTC."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="MOMENT", help="The last moment, or the last day.")
+    ] = None,
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="csv counts in credits, json in micro-credits: both are exact."),
+    ] = Format.TABLE,
+    billing: Billing = None,
+    data: Data = DATA_DEFAULT,
+) -> None:
+    """Print what moved a balance, oldest first, with the balance after each movement."""
+    from services.cli.admin.balances import statement
+
+    lines = statement(
+        account_id,
+        environment=environment.value,
+        start=_moment(start, DAY_BEGIN),
+        end=_moment(end, DAY_END),
+        billing=admin_target(billing, service="billing", root=data),
+    )
+    asyncio.run(PRINTED[form](lines))
+
+
+def _moment(text: str | None, of_day: str) -> str | None:
+    return text + of_day if text and _DATE.fullmatch(text) else text
+
+
+async def _print_table(lines: Lines) -> None:
+    line = await anext(lines, None)  # a refusal comes before the headings
+    print_columns(HEADINGS, widths=WIDTHS)
+    while line is not None:
+        print_columns(_cells(line), widths=WIDTHS)
+        line = await anext(lines, None)
+
+
+async def _print_csv(lines: Lines) -> None:
+    names = [field.name for field in fields(StatementLine)]
+    output = csv.writer(sys.stdout, lineterminator="\n")
+    line = await anext(lines, None)
+    output.writerow(name.removesuffix("_micros") for name in names)
+    while line is not None:
+        values = zip(names, astuple(line), strict=True)
+        output.writerow(plain_credits(value) if name.endswith("_micros") else value for name, value in values)
+        line = await anext(lines, None)
+
+
+def _cells(line: StatementLine) -> tuple[str, ...]:
+    return (
+        line.occurred_at,
+        line.kind,
+        show_change(line.to_available_micros),
+        show_change(line.to_held_micros),
+        show_credits(line.available_micros),
+        show_credits(line.held_micros),
+        line.reference,
+        line.reason,
+    )
+
+
+PRINTED: dict[Format, Callable[[Lines], Coroutine[None, None, None]]] = {
+    Format.TABLE: _print_table,
+    Format.CSV: _print_csv,
+    Format.JSON: print_json_array,
+}

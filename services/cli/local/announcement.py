@@ -1,0 +1,38 @@
+"""What `reelgate up` says once everything is ready."""
+
+from services.cli.video_request import VIDEOS_PATH
+from services.devstack.demo import CREDITS, read_demo_account
+from services.devstack.folder import StackFolder
+from services.devstack.state import StackState
+
+PROMPT = "A paper boat sails down a rainy street"
+
+
+def announcement(state: StackState, *, folder: StackFolder, seconds: float, stop: str) -> str:
+    """Returns where the stack is reached, and commands that work as they stand. `stop` says how to end it."""
+    account = read_demo_account(folder.demo_account)
+    assert account is not None, "a stack that is ready has its demo account"
+    phases = ", ".join(f"{name} {took:.1f}" for name, took in state.phases.items())
+    videos, key = state.edge + VIDEOS_PATH, account.keys["live"]
+    return f"""\
+Reelgate runs at {state.edge} (ready in {seconds:.1f} s: {phases})
+
+Demo account {account.account_id}, {CREDITS:,} credits in each environment
+  live key  {account.keys["live"]}
+  test key  {account.keys["test"]}
+
+Create a video:
+curl -s {videos} \\
+  -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
+  -d '{{"model": "mini", "input": {{"prompt": "{PROMPT}", "duration": 5}}}}'
+
+See how it fares (the newest one; by its id: {videos}/ID):
+curl -s "{videos}?limit=1" \\
+  -H "Authorization: Bearer {key}"
+
+Or all in one: reelgate generate "{PROMPT}" --data {folder.root}
+
+Media  {folder.media}
+Logs   {folder.logs}
+Stop   {stop}
+"""

@@ -1,0 +1,44 @@
+"""Where the stack on a data folder is reached, and what its folder keeps for commands. Raises StackError when none runs."""
+
+from pathlib import Path
+
+from services.cli.admin.target import AdminTarget
+from services.devstack.demo import read_demo_account
+from services.devstack.errors import StackError
+from services.devstack.folder import MEDIA_PATH, StackFolder
+from services.devstack.state import StackState, require_running
+
+__all__ = ["StackError", "admin_address", "demo_key", "edge", "operator_tls", "target_of", "upload"]
+
+
+def admin_address(service: str, *, root: Path) -> str:
+    """Returns `host:port` of a service's admin port."""
+    return require_running(root).grpc[service]["admin"]
+
+
+def operator_tls(root: Path) -> Path:
+    """Returns the folder of the operator's certificate, whether or not a stack runs."""
+    return StackFolder(root).operator_tls
+
+
+def target_of(state: StackState, service: str, *, root: Path) -> AdminTarget:
+    """Returns the admin port of a service in a state that is already known."""
+    return AdminTarget(address=state.grpc[service]["admin"], tls=operator_tls(root))
+
+
+def edge(root: Path) -> str:
+    """Returns the address of the edge, without a path."""
+    return require_running(root).edge
+
+
+def demo_key(root: Path) -> str:
+    """Returns the live key of the demo account."""
+    account = read_demo_account(StackFolder(root).demo_account)
+    if account is None:
+        raise StackError("The demo account does not exist yet: wait for `reelgate up`, or give a --key.")
+    return account.keys["live"]
+
+
+def upload(path: Path, *, root: Path, edge: str) -> str:
+    """Copies a file to where the edge serves it. Returns its address."""
+    return f"{edge}{MEDIA_PATH}/{StackFolder(root).keep_upload(path)}"

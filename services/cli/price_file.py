@@ -1,0 +1,48 @@
+"""The file that prices are written in; `services/billing/prices.yaml` is one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from services.cli.admin.records import Price
+from services.cli.credit_amounts import parse_credits
+from services.cli.errors import CommandError
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: str
+    credits_per_second: dict[str, dict[str, dict[str, Annotated[str, AfterValidator(parse_credits)]]]]
+    """By environment, model and resolution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceFile:
+    """A version of prices that is not set yet. Which names and amounts there are is for billing to judge."""
+
+    version: str
+    prices: Sequence[Price]
+
+
+def read_price_file(path: Path) -> PriceFile:
+    """Returns what a price file says. Raises CommandError with what is wrong in it."""
+    try:
+        # Text only: a price must never have been a float.
+        file = _File.model_validate(yaml.load(path.read_text(), Loader=yaml.BaseLoader))  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
+        raise CommandError(f"{path} does not fit: {'; '.join(wrong)}") from error
+    prices = [
+        Price(model=model, resolution=resolution, environment=environment, micros_per_second=int(micros))
+        for environment, models in file.credits_per_second.items()
+        for model, rates in models.items()
+        for resolution, micros in rates.items()
+    ]
+    return PriceFile(version=file.version, prices=prices)

@@ -1,3 +1,0 @@
-from services.devstack.cli import main
-
-main()
