@@ -2,7 +2,8 @@
 
 from decimal import Decimal, InvalidOperation
 
-MICROS_PER_CREDIT = 1_000_000
+from services.common.money import MICROS_PER_CREDIT
+
 CREDITS_MAX = 1_000_000_000
 
 
@@ -30,8 +31,3 @@ def show_credits(micros: int) -> str:
 def show_change(micros: int) -> str:
     """Returns credits with their sign: `+100`, `-1.05`, `0`."""
     return f"+{show_credits(micros)}" if micros > 0 else show_credits(micros)
-
-
-def plain_credits(micros: int) -> str:
-    """Returns credits as spreadsheets read them: `-1000.05`."""
-    return show_credits(micros).replace(",", "")

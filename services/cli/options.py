@@ -6,15 +6,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.admin.records import Note
 from services.cli.admin.target import AdminTarget
 from services.cli.credit_amounts import parse_credits
 from services.cli.durations import parse_duration
 from services.cli.local import lookup
+
+if TYPE_CHECKING:
+    from reelgate.admin.v1.audit_pb2 import AuditNote
 
 LIST_MAX = 1_000
 LIST_DEFAULT = 100
@@ -98,9 +100,11 @@ def seconds(text: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
-def note(actor: str | None, reason: str) -> Note:
+def note(actor: str | None, reason: str) -> "AuditNote":
     """Returns who changes something, and why."""
-    return Note(actor=actor or _login_name(), reason=reason)
+    from reelgate.admin.v1.audit_pb2 import AuditNote
+
+    return AuditNote(actor=actor or _login_name(), reason=reason)
 
 
 def choose_tls(folder: Path | None) -> None:

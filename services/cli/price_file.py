@@ -7,8 +7,8 @@ from typing import Annotated
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from reelgate.internal.prices.v1.price_pb2 import Price
 
-from services.cli.admin.records import Price
 from services.cli.credit_amounts import parse_credits
 from services.cli.errors import CommandError
 

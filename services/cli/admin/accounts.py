@@ -1,30 +1,30 @@
-"""What operators do to accounts. Calls wait for a service that is just starting, as long as their deadline allows."""
+"""What operators do to accounts. Every function raises ServiceError."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from reelgate.admin.v1 import (
-    account_pb2,
-    account_service_pb2,
-    account_service_pb2_grpc,
-)
+from reelgate.admin.v1 import account_service_pb2 as pb
+from reelgate.admin.v1.account_pb2 import Account, AccountRules, Spending, SpendLimits
+from reelgate.admin.v1.account_service_pb2_grpc import AccountServiceStub
+from reelgate.admin.v1.audit_pb2 import AuditNote
+from reelgate.admin.v1.key_admin_service_pb2 import KeyRules
 
 from services.cli.admin.balances import grant_credits
-from services.cli.admin.channel import open_admin_channel
+from services.cli.admin.channel import call
 from services.cli.admin.keys import create_key, set_key_rules
-from services.cli.admin.records import (
-    ENVIRONMENTS,
-    Account,
-    AccountRules,
-    Funds,
-    KeyRules,
-    Limits,
-    NewAccount,
-    Note,
-    Spending,
-)
 from services.cli.admin.secrets import ensure_signing_secret
 from services.cli.admin.target import AdminTarget
-from services.cli.admin.wire import to_limits_message, to_note_message, to_record, to_spending
+
+ENVIRONMENTS = ("live", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewAccount:
+    """A new account, and the secrets that are shown only now, by environment."""
+
+    account_id: str
+    keys: dict[str, str]
+    webhook_secrets: dict[str, str]
 
 
 async def create_account(
@@ -33,123 +33,83 @@ async def create_account(
     contract: str,
     credits_micros: int,
     calls_per_minute: int | None = None,
-    note: Note,
+    note: AuditNote,
     billing: AdminTarget,
     webhooks: AdminTarget,
 ) -> NewAccount:
-    """Opens an account with a key, and `credits_micros` if more than 0, in each environment. Raises ServiceError.
+    """Opens an account with a key, and `credits_micros` if more than 0, in each environment.
 
     The keys may make `calls_per_minute`; None is the default.
     """
-    async with open_admin_channel(billing) as channel:
-        account = await account_service_pb2_grpc.AccountServiceStub(channel).CreateAccount(
-            account_service_pb2.CreateAccountRequest(
-                name=name, contract=contract, audit=to_note_message(note)
-            ),
-            wait_for_ready=True,
-        )
-    keys = {}
+    request = pb.CreateAccountRequest(name=name, contract=contract, audit=note)
+    created = await call(billing, lambda channel: AccountServiceStub(channel).CreateAccount, request)
+    account_id = created.account_id
+    keys, webhook_secrets = {}, {}
     for environment in ENVIRONMENTS:
-        key = await create_key(account.account_id, environment=environment, note=note, billing=billing)
+        key = await create_key(account_id, environment=environment, note=note, billing=billing)
         keys[environment] = key.secret
         if calls_per_minute is not None:
-            rules = KeyRules(
-                kind=None, calls_per_minute=calls_per_minute, jobs_at_once=None, moderation_profiles=()
-            )
-            await set_key_rules(key.key_id, rules=rules, note=note, billing=billing)
+            rules = KeyRules(calls_per_minute=calls_per_minute)
+            await set_key_rules(key.key.key_id, rules=rules, note=note, billing=billing)
         if credits_micros:
             await grant_credits(
-                account.account_id,
-                environment=environment,
-                amount_micros=credits_micros,
-                note=note,
-                billing=billing,
+                account_id, environment=environment, amount_micros=credits_micros, note=note, billing=billing
             )
-    webhook_secrets = {
-        environment: await ensure_signing_secret(
-            account.account_id, environment=environment, webhooks=webhooks
+    for environment in ENVIRONMENTS:
+        webhook_secrets[environment] = await ensure_signing_secret(
+            account_id, environment=environment, webhooks=webhooks
         )
-        for environment in ENVIRONMENTS
-    }
-    return NewAccount(account_id=account.account_id, keys=keys, webhook_secrets=webhook_secrets)
+    return NewAccount(account_id=account_id, keys=keys, webhook_secrets=webhook_secrets)
 
 
 async def get_account(account_id: str, *, billing: AdminTarget) -> Account:
-    """Returns one account. Raises ServiceError."""
-    async with open_admin_channel(billing) as channel:
-        got = await account_service_pb2_grpc.AccountServiceStub(channel).GetAccount(
-            account_service_pb2.GetAccountRequest(account_id=account_id), wait_for_ready=True
-        )
-    return _account(got.account)
+    """Returns one account."""
+    request = pb.GetAccountRequest(account_id=account_id)
+    return (await call(billing, lambda channel: AccountServiceStub(channel).GetAccount, request)).account
 
 
 async def list_accounts(
     *, before_id: str | None, accounts_max: int, billing: AdminTarget
 ) -> Sequence[Account]:
-    """Returns accounts, newest first, from the one before `before_id` on. Raises ServiceError."""
-    async with open_admin_channel(billing) as channel:
-        listed = await account_service_pb2_grpc.AccountServiceStub(channel).ListAccounts(
-            account_service_pb2.ListAccountsRequest(before_account_id=before_id, limit=accounts_max),
-            wait_for_ready=True,
-        )
-    return [_account(account) for account in listed.accounts]
+    """Returns accounts that are older than `before_id`, or all, newest first."""
+    request = pb.ListAccountsRequest(before_account_id=before_id, limit=accounts_max)
+    return (await call(billing, lambda channel: AccountServiceStub(channel).ListAccounts, request)).accounts
 
 
-async def suspend_account(account_id: str, *, note: Note, billing: AdminTarget) -> Account:
-    """Stops every key of an account from working. Raises ServiceError."""
-    async with open_admin_channel(billing) as channel:
-        suspended = await account_service_pb2_grpc.AccountServiceStub(channel).SuspendAccount(
-            account_service_pb2.SuspendAccountRequest(account_id=account_id, audit=to_note_message(note)),
-            wait_for_ready=True,
-        )
-    return _account(suspended.account)
+async def suspend_account(account_id: str, *, note: AuditNote, billing: AdminTarget) -> Account:
+    """Stops every key of an account from working."""
+    request = pb.SuspendAccountRequest(account_id=account_id, audit=note)
+    return (await call(billing, lambda channel: AccountServiceStub(channel).SuspendAccount, request)).account
 
 
-async def resume_account(account_id: str, *, note: Note, billing: AdminTarget) -> Account:
-    """Lets the keys of a suspended account work again. Raises ServiceError."""
-    async with open_admin_channel(billing) as channel:
-        resumed = await account_service_pb2_grpc.AccountServiceStub(channel).ResumeAccount(
-            account_service_pb2.ResumeAccountRequest(account_id=account_id, audit=to_note_message(note)),
-            wait_for_ready=True,
-        )
-    return _account(resumed.account)
+async def resume_account(account_id: str, *, note: AuditNote, billing: AdminTarget) -> Account:
+    """Lets the keys of a suspended account work again."""
+    request = pb.ResumeAccountRequest(account_id=account_id, audit=note)
+    return (await call(billing, lambda channel: AccountServiceStub(channel).ResumeAccount, request)).account
 
 
 async def change_account_limits(
-    account_id: str, *, environment: str, change: Callable[[Limits], Limits], note: Note, billing: AdminTarget
+    account_id: str,
+    *,
+    environment: str,
+    change: Callable[[SpendLimits], SpendLimits],
+    note: AuditNote,
+    billing: AdminTarget,
 ) -> Spending:
-    """Replaces the limits of an account by what `change` makes of them. Raises ServiceError."""
+    """Replaces the limits of an account with what `change` makes of them."""
     account = await get_account(account_id, billing=billing)
     before = next(funds.spending.limits for funds in account.funds if funds.environment == environment)
-    async with open_admin_channel(billing) as channel:
-        answer = await account_service_pb2_grpc.AccountServiceStub(channel).SetAccountLimits(
-            account_service_pb2.SetAccountLimitsRequest(
-                account_id=account_id,
-                environment=environment,
-                limits=to_limits_message(change(before)),
-                audit=to_note_message(note),
-            ),
-            wait_for_ready=True,
-        )
-    return to_spending(answer.spending)
+    request = pb.SetAccountLimitsRequest(
+        account_id=account_id, environment=environment, limits=change(before), audit=note
+    )
+    return (
+        await call(billing, lambda channel: AccountServiceStub(channel).SetAccountLimits, request)
+    ).spending
 
 
 async def set_account_rules(
-    account_id: str, *, rules: AccountRules, note: Note, billing: AdminTarget
+    account_id: str, *, rules: AccountRules, note: AuditNote, billing: AdminTarget
 ) -> AccountRules:
-    """Replaces how an account may be used. Raises ServiceError."""
-    async with open_admin_channel(billing) as channel:
-        ruled = await account_service_pb2_grpc.AccountServiceStub(channel).SetAccountRules(
-            account_service_pb2.SetAccountRulesRequest(
-                account_id=account_id,
-                rules=account_pb2.AccountRules(**vars(rules)),
-                audit=to_note_message(note),
-            ),
-            wait_for_ready=True,
-        )
-    return to_record(AccountRules, ruled.rules)
-
-
-def _account(account: account_pb2.Account) -> Account:
-    funds = [to_record(Funds, entry, spending=to_spending(entry.spending)) for entry in account.funds]
-    return to_record(Account, account, rules=to_record(AccountRules, account.rules), funds=funds)
+    """Replaces how an account may be used."""
+    request = pb.SetAccountRulesRequest(account_id=account_id, rules=rules, audit=note)
+    return (await call(billing, lambda channel: AccountServiceStub(channel).SetAccountRules, request)).rules

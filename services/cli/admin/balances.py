@@ -1,73 +1,60 @@
-"""What operators do to balances, and what moved them."""
+"""What operators do to balances, and what moved them. Every function raises ServiceError."""
 
 from collections.abc import AsyncIterator
 
-from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc
+from reelgate.admin.v1 import account_service_pb2 as pb
+from reelgate.admin.v1.account_service_pb2_grpc import AccountServiceStub
+from reelgate.admin.v1.audit_pb2 import AuditNote
+from reelgate.admin.v1.statement_pb2 import StatementLine
 
-from services.cli.admin.channel import open_admin_channel
-from services.cli.admin.records import Note, StatementLine
+from services.cli.admin.channel import call, open_admin_channel
 from services.cli.admin.target import AdminTarget
-from services.cli.admin.wire import to_note_message, to_record
 from services.common.ids import new_id
 
 STATEMENT_PAGE_LINES = 1_000
 
 
 async def grant_credits(
-    account_id: str, *, environment: str, amount_micros: int, note: Note, billing: AdminTarget
+    account_id: str, *, environment: str, amount_micros: int, note: AuditNote, billing: AdminTarget
 ) -> int:
-    """Adds credits once. Returns what can be spent now, in micro-credits. Raises ServiceError."""
-    async with open_admin_channel(billing) as channel:
-        granted = await account_service_pb2_grpc.AccountServiceStub(channel).GrantCredits(
-            account_service_pb2.GrantCreditsRequest(
-                grant_id=new_id("grant"),
-                account_id=account_id,
-                environment=environment,
-                amount_micros=amount_micros,
-                audit=to_note_message(note),
-            ),
-            wait_for_ready=True,
-        )
-    return int(granted.available_micros)
+    """Adds credits once. Returns what can be spent now, in micro-credits."""
+    request = pb.GrantCreditsRequest(
+        grant_id=new_id("grant"),
+        account_id=account_id,
+        environment=environment,
+        amount_micros=amount_micros,
+        audit=note,
+    )
+    granted = await call(billing, lambda channel: AccountServiceStub(channel).GrantCredits, request)
+    return granted.available_micros
 
 
 async def correct_balance(
-    account_id: str, *, environment: str, amount_micros: int, note: Note, billing: AdminTarget
+    account_id: str, *, environment: str, amount_micros: int, note: AuditNote, billing: AdminTarget
 ) -> int:
-    """Adds or, when negative, takes credits once. Returns what can be spent now, in micro-credits. Raises ServiceError."""
-    async with open_admin_channel(billing) as channel:
-        corrected = await account_service_pb2_grpc.AccountServiceStub(channel).CorrectBalance(
-            account_service_pb2.CorrectBalanceRequest(
-                correction_id=new_id("corr"),
-                account_id=account_id,
-                environment=environment,
-                amount_micros=amount_micros,
-                audit=to_note_message(note),
-            ),
-            wait_for_ready=True,
-        )
-    return int(corrected.available_micros)
+    """Adds or, when negative, takes credits once. Returns what can be spent now, in micro-credits."""
+    request = pb.CorrectBalanceRequest(
+        correction_id=new_id("corr"),
+        account_id=account_id,
+        environment=environment,
+        amount_micros=amount_micros,
+        audit=note,
+    )
+    corrected = await call(billing, lambda channel: AccountServiceStub(channel).CorrectBalance, request)
+    return corrected.available_micros
 
 
 async def statement(
     account_id: str, *, environment: str, start: str | None, end: str | None, billing: AdminTarget
 ) -> AsyncIterator[StatementLine]:
-    """Yields what moved a balance, oldest first, fetched part by part. Raises ServiceError."""
-    after_version: int | None = 0
+    """Yields what moved a balance, oldest first, fetched page by page."""
+    request = pb.GetStatementRequest(
+        account_id=account_id, environment=environment, start=start, end=end, limit=STATEMENT_PAGE_LINES
+    )
     async with open_admin_channel(billing) as channel:
-        accounts = account_service_pb2_grpc.AccountServiceStub(channel)
-        while after_version is not None:
-            part = await accounts.GetStatement(
-                account_service_pb2.GetStatementRequest(
-                    account_id=account_id,
-                    environment=environment,
-                    start=start,
-                    end=end,
-                    after_version=after_version,
-                    limit=STATEMENT_PAGE_LINES,
-                ),
-                wait_for_ready=True,
-            )
-            for line in part.lines:
-                yield to_record(StatementLine, line)
-            after_version = part.next_after_version if part.HasField("next_after_version") else None
+        accounts, more = AccountServiceStub(channel), True
+        while more:
+            page = await accounts.GetStatement(request, wait_for_ready=True)
+            for line in page.lines:
+                yield line
+            request.after_version, more = page.next_after_version, page.HasField("next_after_version")

@@ -1,30 +1,21 @@
-"""What operators do to events that the webhooks service refused."""
+"""What operators do to events that the webhooks service refused. Every function raises ServiceError."""
 
-from reelgate.admin.v1 import outbox_admin_service_pb2, outbox_admin_service_pb2_grpc
+from reelgate.admin.v1 import outbox_admin_service_pb2 as pb
+from reelgate.admin.v1.audit_pb2 import AuditNote
+from reelgate.admin.v1.outbox_admin_service_pb2_grpc import OutboxAdminServiceStub
 
-from services.cli.admin.channel import open_admin_channel
-from services.cli.admin.records import Note, RefusedEvent, RefusedEvents
+from services.cli.admin.channel import call
 from services.cli.admin.target import AdminTarget
-from services.cli.admin.wire import to_note_message, to_record
 
 
-async def list_refused_events(*, events_max: int, jobs: AdminTarget) -> RefusedEvents:
-    """Returns how many refused events there are, and the oldest. Raises ServiceError."""
-    async with open_admin_channel(jobs) as channel:
-        listed = await outbox_admin_service_pb2_grpc.OutboxAdminServiceStub(channel).ListRefusedEvents(
-            outbox_admin_service_pb2.ListRefusedEventsRequest(limit=events_max), wait_for_ready=True
-        )
-    events = [to_record(RefusedEvent, event) for event in listed.events]
-    return RefusedEvents(count=listed.refused_count, oldest=events)
+async def list_refused_events(*, events_max: int, jobs: AdminTarget) -> pb.ListRefusedEventsResponse:
+    """Returns how many refused events there are, and the oldest of them."""
+    request = pb.ListRefusedEventsRequest(limit=events_max)
+    return await call(jobs, lambda channel: OutboxAdminServiceStub(channel).ListRefusedEvents, request)
 
 
-async def retry_refused_events(event_id: str | None, *, note: Note, jobs: AdminTarget) -> int:
-    """Has one refused event offered again, or with None the oldest. Returns how many were not due. Raises ServiceError."""
-    async with open_admin_channel(jobs) as channel:
-        retried = await outbox_admin_service_pb2_grpc.OutboxAdminServiceStub(channel).RetryRefusedEvents(
-            outbox_admin_service_pb2.RetryRefusedEventsRequest(
-                event_id=event_id, audit=to_note_message(note)
-            ),
-            wait_for_ready=True,
-        )
-    return int(retried.retried_count)
+async def retry_refused_events(event_id: str | None, *, note: AuditNote, jobs: AdminTarget) -> int:
+    """Makes one refused event due again, or the oldest ones when None. Returns how many were not due yet."""
+    request = pb.RetryRefusedEventsRequest(event_id=event_id, audit=note)
+    retried = await call(jobs, lambda channel: OutboxAdminServiceStub(channel).RetryRefusedEvents, request)
+    return retried.retried_count

@@ -1,92 +1,71 @@
-"""What operators do to the secrets that sign webhooks."""
+"""What operators do to the secrets that sign webhooks. Every function raises ServiceError."""
 
 from reelgate.admin.v1 import signing_secret_service_pb2 as pb
-from reelgate.admin.v1 import signing_secret_service_pb2_grpc as services_pb
+from reelgate.admin.v1.audit_pb2 import AuditNote
+from reelgate.admin.v1.signing_secret_service_pb2_grpc import SigningSecretServiceStub
 
-from services.cli.admin.channel import open_admin_channel
-from services.cli.admin.records import Note, Resealed, Signing
+from services.cli.admin.channel import call, open_admin_channel
 from services.cli.admin.target import AdminTarget
-from services.cli.admin.wire import to_note_message, to_record
 
 
 async def ensure_signing_secret(account_id: str, *, environment: str, webhooks: AdminTarget) -> str:
-    """Makes the secret of an account and returns it. Empty when it had one. Raises ServiceError."""
-    async with open_admin_channel(webhooks) as channel:
-        ensured = await services_pb.SigningSecretServiceStub(channel).EnsureSigningSecret(
-            pb.EnsureSigningSecretRequest(account_id=account_id, environment=environment),
-            wait_for_ready=True,
-        )
-    return str(ensured.secret)
+    """Creates the secret of an account and returns it; returns an empty string if there was one."""
+    request = pb.EnsureSigningSecretRequest(account_id=account_id, environment=environment)
+    ensured = await call(
+        webhooks, lambda channel: SigningSecretServiceStub(channel).EnsureSigningSecret, request
+    )
+    return ensured.secret
 
 
-async def get_signing(account_id: str, *, environment: str, webhooks: AdminTarget) -> Signing:
-    """Returns how webhooks of an account are signed. Raises ServiceError."""
-    async with open_admin_channel(webhooks) as channel:
-        got = await services_pb.SigningSecretServiceStub(channel).GetSigning(
-            pb.GetSigningRequest(account_id=account_id, environment=environment), wait_for_ready=True
-        )
-    return to_record(Signing, got.signing, secret=None)
+async def get_signing(account_id: str, *, environment: str, webhooks: AdminTarget) -> pb.Signing:
+    """Returns how webhooks of an account are signed."""
+    request = pb.GetSigningRequest(account_id=account_id, environment=environment)
+    got = await call(webhooks, lambda channel: SigningSecretServiceStub(channel).GetSigning, request)
+    return got.signing
 
 
 async def rotate_signing_secret(
-    account_id: str, *, environment: str, note: Note, webhooks: AdminTarget
-) -> Signing:
-    """Makes a new secret, to be confirmed. Raises ServiceError."""
-    async with open_admin_channel(webhooks) as channel:
-        rotated = await services_pb.SigningSecretServiceStub(channel).RotateSigningSecret(
-            pb.RotateSigningSecretRequest(
-                account_id=account_id, environment=environment, audit=to_note_message(note)
-            ),
-            wait_for_ready=True,
-        )
-    return to_record(Signing, rotated.signing, secret=rotated.secret)
+    account_id: str, *, environment: str, note: AuditNote, webhooks: AdminTarget
+) -> pb.RotateSigningSecretResponse:
+    """Creates a new secret, which then needs to be confirmed."""
+    request = pb.RotateSigningSecretRequest(account_id=account_id, environment=environment, audit=note)
+    return await call(
+        webhooks, lambda channel: SigningSecretServiceStub(channel).RotateSigningSecret, request
+    )
 
 
 async def confirm_signing_secret(
-    account_id: str, *, environment: str, note: Note, webhooks: AdminTarget
-) -> Signing:
-    """Lets the new secret sign first. Raises ServiceError."""
-    async with open_admin_channel(webhooks) as channel:
-        confirmed = await services_pb.SigningSecretServiceStub(channel).ConfirmSigningSecret(
-            pb.ConfirmSigningSecretRequest(
-                account_id=account_id, environment=environment, audit=to_note_message(note)
-            ),
-            wait_for_ready=True,
-        )
-    return to_record(Signing, confirmed.signing, secret=None)
+    account_id: str, *, environment: str, note: AuditNote, webhooks: AdminTarget
+) -> pb.Signing:
+    """Lets the new secret sign first."""
+    request = pb.ConfirmSigningSecretRequest(account_id=account_id, environment=environment, audit=note)
+    confirmed = await call(
+        webhooks, lambda channel: SigningSecretServiceStub(channel).ConfirmSigningSecret, request
+    )
+    return confirmed.signing
 
 
 async def set_signing(
-    account_id: str, *, environment: str, is_signing: bool, note: Note, webhooks: AdminTarget
-) -> Signing:
-    """Says whether callbacks are signed, where the contract leaves that open. Raises ServiceError."""
-    async with open_admin_channel(webhooks) as channel:
-        switched = await services_pb.SigningSecretServiceStub(channel).SetSigning(
-            pb.SetSigningRequest(
-                account_id=account_id,
-                environment=environment,
-                signing=is_signing,
-                audit=to_note_message(note),
-            ),
-            wait_for_ready=True,
-        )
-    return to_record(Signing, switched.signing, secret=None)
+    account_id: str, *, environment: str, is_signing: bool, note: AuditNote, webhooks: AdminTarget
+) -> pb.Signing:
+    """Sets whether callbacks are signed, where the contract leaves that open."""
+    request = pb.SetSigningRequest(
+        account_id=account_id, environment=environment, signing=is_signing, audit=note
+    )
+    switched = await call(webhooks, lambda channel: SigningSecretServiceStub(channel).SetSigning, request)
+    return switched.signing
 
 
-async def reseal_secrets(*, note: Note, webhooks: AdminTarget) -> Resealed:
-    """Encrypts all that rests encrypted with the newest key, batch by batch. May be repeated. Raises ServiceError."""
-    examined = resealed = unreadable = 0
-    after = ""
+async def reseal_secrets(*, note: AuditNote, webhooks: AdminTarget) -> pb.ResealSecretsResponse:
+    """Encrypts all stored secrets with the newest key, batch by batch. May be repeated. Returns the sums."""
+    total, more = pb.ResealSecretsResponse(), True
     async with open_admin_channel(webhooks) as channel:
-        service = services_pb.SigningSecretServiceStub(channel)
-        while True:
-            batch = await service.ResealSecrets(
-                pb.ResealSecretsRequest(after=after, audit=to_note_message(note)), wait_for_ready=True
+        while more:
+            batch = await SigningSecretServiceStub(channel).ResealSecrets(
+                pb.ResealSecretsRequest(after=total.next_after, audit=note), wait_for_ready=True
             )
-            examined += batch.examined_count
-            resealed += batch.resealed_count
-            unreadable += batch.unreadable_count
-            after = batch.next_after
-            if not after:
-                break
-    return Resealed(examined_count=examined, resealed_count=resealed, unreadable_count=unreadable)
+            total.examined_count += batch.examined_count
+            total.resealed_count += batch.resealed_count
+            total.unreadable_count += batch.unreadable_count
+            total.next_after, more = batch.next_after, bool(batch.next_after)
+    return total

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.admin.records import Account, AccountRules, Limits
 from services.cli.commands.limits import (
     PER_DAY,
     PER_JOB,
@@ -36,7 +35,10 @@ from services.cli.options import (
     micros,
     note,
 )
-from services.cli.printing import print_json, print_table
+from services.cli.printing import print_json, print_pairs, print_table
+
+if TYPE_CHECKING:
+    from reelgate.admin.v1.account_pb2 import Account, SpendLimits
 
 app = command_group("Open, limit and suspend accounts.")
 
@@ -80,11 +82,16 @@ def create_account(
     if as_json:
         print_json(account)
         return
-    typer.echo(f"account         {account.account_id}")
-    for environment, secret in account.keys.items():
-        typer.echo(f"{environment} key        {secret}")
-    for environment, secret in account.webhook_secrets.items():
-        typer.echo(f"{environment} webhook secret  {secret}")
+    print_pairs(
+        {
+            "account": account.account_id,
+            **{f"{environment} key": secret for environment, secret in account.keys.items()},
+            **{
+                f"{environment} webhook secret": secret
+                for environment, secret in account.webhook_secrets.items()
+            },
+        }
+    )
 
 
 @app.command("show")
@@ -170,7 +177,7 @@ def limit_account(
     if per_job is per_day is per_month is None:
         raise typer.BadParameter("give at least one of --per-job, --per-day and --per-month")
 
-    def change(before: Limits) -> Limits:
+    def change(before: "SpendLimits") -> "SpendLimits":
         return changed(before, per_job=per_job, per_day=per_day, per_month=per_month)
 
     from services.cli.admin import accounts
@@ -205,6 +212,8 @@ def rule_account(
     as_json: AsJson = False,
 ) -> None:
     """Set how an account may be used, everywhere within 5 seconds. What is not named has its default."""
+    from reelgate.admin.v1.account_pb2 import AccountRules
+
     from services.cli.admin import accounts
 
     rules = AccountRules(jobs_at_once=jobs_at_once, moderation_profile=moderation_profile)
@@ -218,7 +227,7 @@ def rule_account(
         print_table(ACCOUNT_HEADINGS, [account_cells(ruled)])
 
 
-def _print_account(account: Account, *, as_json: bool) -> None:
+def _print_account(account: "Account", *, as_json: bool) -> None:
     if as_json:
         print_json(account)
         return
@@ -238,9 +247,9 @@ def _print_account(account: Account, *, as_json: bool) -> None:
     print_table(("environment", "available", "held", *SPENDING_HEADINGS), rows)
 
 
-def _print_accounts(accounts: Sequence[Account]) -> None:
+def _print_accounts(accounts: "Sequence[Account]") -> None:
     rows = [
-        (entry.account_id, entry.contract, entry.created_at, entry.suspended_at or "", entry.name)
+        (entry.account_id, entry.contract, entry.created_at, entry.suspended_at, entry.name)
         for entry in accounts
     ]
     print_table(("account", "contract", "opened", "suspended", "name"), rows)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,10 @@ from services.cli.options import (
     admin_target,
     command_group,
 )
-from services.cli.printing import print_json, print_table
+from services.cli.printing import fields_of, print_json, print_table
+
+if TYPE_CHECKING:
+    from reelgate.admin.v1.audit_pb2 import AuditEntry
 
 app = command_group("Show who changed what, when and why.")
 
@@ -43,7 +46,7 @@ def list_entries(
     }
     entries = asyncio.run(list_audit_entries(subject_id=subject, entries_max=limit, targets=targets))
     if as_json:
-        print_json(entries)
+        print_json([_plain(service, entry) for service, entry in entries])
         return
     rows = [
         (
@@ -52,8 +55,13 @@ def list_entries(
             entry.action,
             entry.subject_id,
             entry.reason,
-            json.dumps(entry.details, ensure_ascii=False),
+            json.dumps(json.loads(entry.details_json), ensure_ascii=False),
         )
-        for entry in entries
+        for _, entry in entries
     ]
     print_table(("when", "who", "what", "to", "why", "details"), rows)
+
+
+def _plain(service: str, entry: "AuditEntry") -> dict[str, Any]:
+    fields = fields_of(entry)
+    return {"service": service, **fields, "details": json.loads(fields.pop("details_json"))}

@@ -32,7 +32,7 @@ def list_events(
     from services.cli.admin.events import list_refused_events
 
     target = admin_target(jobs, service="jobs", root=data)
-    listed = asyncio.run(list_refused_events(events_max=limit, jobs=target)).oldest
+    listed = asyncio.run(list_refused_events(events_max=limit, jobs=target)).events
     if as_json:
         print_json(listed)
         return

@@ -23,7 +23,7 @@ from services.cli.options import (
     note,
     seconds,
 )
-from services.cli.printing import print_json, print_table
+from services.cli.printing import fields_of, print_json, print_table
 
 app = command_group("Find stuck jobs, and end, hurry or refund them.")
 
@@ -84,11 +84,11 @@ def list_jobs(
             job.due_at or "when there is room",
             job.environment,
             job.model,
-            job.route or "",
-            job.task_id or "",
+            job.route,
+            job.task_id,
             job.account_id,
             str(job.claim_count),
-            job.last_error or "",
+            job.last_error,
         )
         for job in listed
     ]
@@ -140,7 +140,7 @@ def settle_job(
         admin.settle_job(job_id, outcome=outcome.value, note=note(actor, reason), jobs=target)
     )
     if as_json:
-        print_json(settled)
+        print_json({"job_id": job_id, **fields_of(settled)})
         return
     typer.echo(f"{job_id}: {settled.job_before} -> {settled.job_after}")
     typer.echo(f"hold: {settled.hold_before or 'none'} -> {settled.hold_after or 'none'}")

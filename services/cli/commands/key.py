@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.admin.records import Key, KeyRules, Limits
 from services.cli.commands.limits import (
     PER_DAY,
     PER_JOB,
@@ -32,7 +31,10 @@ from services.cli.options import (
     note,
     seconds,
 )
-from services.cli.printing import print_json, print_table
+from services.cli.printing import fields_of, print_json, print_table
+
+if TYPE_CHECKING:
+    from reelgate.admin.v1.key_admin_service_pb2 import Key
 
 app = command_group("Issue, rotate, limit and disable API keys.")
 
@@ -58,13 +60,10 @@ def create_key(
     from services.cli.admin import keys
 
     target = admin_target(billing, service="billing", root=data)
-    key = asyncio.run(
+    created = asyncio.run(
         keys.create_key(account_id, environment=environment.value, note=note(actor, reason), billing=target)
     )
-    if as_json:
-        print_json(key)
-    else:
-        typer.echo(f"{key.key_id}  {key.secret}")
+    _print_secret(created.key, created.secret, as_json=as_json)
 
 
 @app.command("list")
@@ -124,15 +123,13 @@ def rotate_key(
     from services.cli.admin import keys
 
     target = admin_target(billing, service="billing", root=data)
-    key = asyncio.run(
+    rotated = asyncio.run(
         keys.rotate_key(key_id, overlap_seconds=overlap_seconds, note=note(actor, reason), billing=target)
     )
-    if as_json:
-        print_json(key)
-        return
-    typer.echo(f"{key.key_id}  {key.secret}")
-    until = key.previous_until
-    typer.echo(f"The old secret works until {until}." if until else "The old secret works no more.")
+    _print_secret(rotated.key, rotated.secret, as_json=as_json)
+    if not as_json:
+        until = rotated.key.previous_until
+        typer.echo(f"The old secret works until {until}." if until else "The old secret works no more.")
 
 
 @app.command("limits")
@@ -148,9 +145,11 @@ def limit_key(
     as_json: AsJson = False,
 ) -> None:
     """Set what a key may spend: all three limits at once."""
+    from reelgate.admin.v1.account_pb2 import SpendLimits
+
     from services.cli.admin import keys
 
-    limits = Limits(
+    limits = SpendLimits(
         per_job_micros=per_job.micros, per_day_micros=per_day.micros, per_month_micros=per_month.micros
     )
     target = admin_target(billing, service="billing", root=data)
@@ -204,35 +203,45 @@ def rule_key(
     as_json: AsJson = False,
 ) -> None:
     """Set how a key may be used, everywhere within 5 seconds. What is not named has its default."""
+    from reelgate.admin.v1.key_admin_service_pb2 import KeyRules
+
     from services.cli.admin import keys
 
     rules = KeyRules(
         kind=kind.value,
         calls_per_minute=calls_per_minute,
         jobs_at_once=jobs_at_once,
-        moderation_profiles=moderation_profiles or (),
+        moderation_profiles=moderation_profiles,
     )
     target = admin_target(billing, service="billing", root=data)
     key = asyncio.run(keys.set_key_rules(key_id, rules=rules, note=note(actor, reason), billing=target))
     _print_key(key, as_json=as_json)
 
 
-def _print_key(key: Key, *, as_json: bool) -> None:
+def _print_secret(key: "Key", secret: str, *, as_json: bool) -> None:
+    if as_json:
+        shown = ("key_id", "environment", "created_at", "previous_until")
+        print_json({**{name: fields_of(key)[name] for name in shown}, "secret": secret})
+    else:
+        typer.echo(f"{key.key_id}  {secret}")
+
+
+def _print_key(key: "Key", *, as_json: bool) -> None:
     if as_json:
         print_json(key)
     else:
         _print_keys([key])
 
 
-def _print_keys(keys: Sequence[Key]) -> None:
+def _print_keys(keys: "Sequence[Key]") -> None:
     rows = [
         (
             key.key_id,
             key.environment,
             key.hint,
             key.created_at,
-            key.disabled_at or "",
-            key.previous_until or "",
+            key.disabled_at,
+            key.previous_until,
             ", ".join(key.models) or "all",
             *key_cells(key.rules),
             *spending_cells(key.spending),

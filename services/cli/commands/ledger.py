@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.admin.records import Finding, MendedJob
 from services.cli.admin.target import AdminTarget
 from services.cli.credit_amounts import show_credits
 from services.cli.options import (
@@ -22,7 +21,11 @@ from services.cli.options import (
     command_group,
     note,
 )
-from services.cli.printing import print_json, print_json_array
+from services.cli.printing import fields_of, print_json, print_json_array
+
+if TYPE_CHECKING:
+    from reelgate.admin.v1.job_admin_service_pb2 import MendedJob
+    from reelgate.admin.v1.verifier_service_pb2 import Finding
 
 app = command_group("Check the books, and have them agree.")
 
@@ -63,7 +66,7 @@ def reconcile(
     target = admin_target(jobs, service="jobs", root=data)
     tally = _Tally()
 
-    async def mended() -> AsyncIterator[MendedJob]:
+    async def mended() -> AsyncIterator["MendedJob"]:
         async for part in go_through(is_trial=is_trial, note=note(actor, reason), jobs=target):
             tally.checked_count += part.checked_count
             for job in part.jobs:
@@ -95,7 +98,7 @@ def release_hold(
         typer.echo(f"{show_credits(micros)} credits of {hold_id} are given back.")
 
 
-async def _print_mended(jobs: AsyncIterator[MendedJob], tally: _Tally, *, as_json: bool) -> None:
+async def _print_mended(jobs: AsyncIterator["MendedJob"], tally: _Tally, *, as_json: bool) -> None:
     if as_json:
         typer.echo('{"jobs": ', nl=False)
         await print_json_array(jobs, end="")
@@ -109,22 +112,25 @@ async def _print_mended(jobs: AsyncIterator[MendedJob], tally: _Tally, *, as_jso
 
 async def _print_json(targets: Mapping[str, AdminTarget], tally: _Tally) -> None:
     typer.echo('{"findings": ', nl=False)
-    await print_json_array(_findings(targets, tally), end="")
+    found = ({"service": service, **fields_of(each)} async for service, each in _findings(targets, tally))
+    await print_json_array(found, end="")
     typer.echo(f', "checked_count": {tally.checked_count}}}')
 
 
 async def _print_lines(targets: Mapping[str, AdminTarget], tally: _Tally) -> None:
-    async for finding in _findings(targets, tally):
-        typer.echo(f"{finding.service}: {finding.rule}: {finding.row}: {finding.detail}")
+    async for service, finding in _findings(targets, tally):
+        typer.echo(f"{service}: {finding.rule}: {finding.row}: {finding.detail}")
     disagreeing = f"{tally.finding_count:,} do not agree" if tally.finding_count else "all agrees"
     typer.echo(f"{tally.checked_count:,} rows checked: {disagreeing}.")
 
 
-async def _findings(targets: Mapping[str, AdminTarget], tally: _Tally) -> AsyncIterator[Finding]:
+async def _findings(
+    targets: Mapping[str, AdminTarget], tally: _Tally
+) -> AsyncIterator[tuple[str, "Finding"]]:
     from services.cli.admin.ledger import verify
 
-    async for part in verify(targets):
+    async for service, part in verify(targets):
         tally.checked_count += part.checked_count
         tally.finding_count += len(part.findings)
         for finding in part.findings:
-            yield finding
+            yield service, finding

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.admin.records import Price, PriceVersion
 from services.cli.credit_amounts import show_credits
 from services.cli.options import (
     DATA_DEFAULT,
@@ -23,9 +23,14 @@ from services.cli.options import (
     note,
 )
 from services.cli.printing import print_json, print_table
+from services.common.clock import rfc3339
+
+if TYPE_CHECKING:
+    from reelgate.internal.prices.v1.price_pb2 import PriceVersion
 
 app = command_group("Set prices. They are versions: jobs keep the one they were accepted with.")
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ValidFrom = Annotated[
     str | None,
     typer.Option(metavar="MOMENT", help="From when it holds, such as 2026-07-01T00:00:00Z; by default now."),
@@ -49,6 +54,8 @@ def set_price(
     as_json: AsJson = False,
 ) -> None:
     """Set one price. All others stay."""
+    from reelgate.internal.prices.v1.price_pb2 import Price
+
     from services.cli.admin import prices
 
     wanted = [
@@ -100,14 +107,23 @@ def list_prices(billing: Billing = None, data: Data = DATA_DEFAULT, as_json: AsJ
     _print_versions(asyncio.run(prices.list_prices(billing=target)), as_json=as_json)
 
 
-def _print_versions(versions: Sequence[PriceVersion], *, as_json: bool) -> None:
+def _print_versions(versions: "Sequence[PriceVersion]", *, as_json: bool) -> None:
     if as_json:
-        print_json(versions)
+        print_json(
+            [
+                {
+                    "version": version.version,
+                    "valid_from": _valid_from(version),
+                    "prices": list(version.prices),
+                }
+                for version in versions
+            ]
+        )
         return
     rows = [
         (
             version.version,
-            version.valid_from,
+            _valid_from(version),
             price.environment,
             price.model,
             price.resolution,
@@ -117,3 +133,7 @@ def _print_versions(versions: Sequence[PriceVersion], *, as_json: bool) -> None:
         for price in version.prices
     ]
     print_table(("version", "from", "environment", "model", "resolution", "credits per second"), rows)
+
+
+def _valid_from(version: "PriceVersion") -> str:
+    return rfc3339(EPOCH + timedelta(milliseconds=version.valid_from_millis))

@@ -1,10 +1,13 @@
 """How rules of use are typed and shown, for accounts and for keys."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.admin.records import AccountRules, KeyRules
+if TYPE_CHECKING:
+    from reelgate.admin.v1.account_pb2 import AccountRules
+    from reelgate.admin.v1.key_admin_service_pb2 import KeyRules
+
 
 COUNT_MAX = 100_000
 ACCOUNT_HEADINGS = ("jobs at once", "moderation profile")
@@ -19,20 +22,16 @@ CallsPerMinute = Annotated[
 ]
 
 
-def account_cells(rules: AccountRules) -> tuple[str, ...]:
+def account_cells(rules: "AccountRules") -> tuple[str, ...]:
     """Returns rules as they stand under ACCOUNT_HEADINGS."""
-    return _count(rules.jobs_at_once), rules.moderation_profile or DEFAULT
+    return str(rules.jobs_at_once or DEFAULT), rules.moderation_profile or DEFAULT
 
 
-def key_cells(rules: KeyRules) -> tuple[str, ...]:
+def key_cells(rules: "KeyRules") -> tuple[str, ...]:
     """Returns rules as they stand under KEY_HEADINGS."""
     return (
         rules.kind or DEFAULT,
-        _count(rules.calls_per_minute),
-        _count(rules.jobs_at_once),
+        str(rules.calls_per_minute or DEFAULT),
+        str(rules.jobs_at_once or DEFAULT),
         ", ".join(rules.moderation_profiles) or "none",
     )
-
-
-def _count(most: int | None) -> str:
-    return DEFAULT if most is None else str(most)

@@ -2,11 +2,10 @@
 
 import asyncio
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.admin.records import Signing
 from services.cli.options import (
     DATA_DEFAULT,
     AccountId,
@@ -20,7 +19,10 @@ from services.cli.options import (
     command_group,
     note,
 )
-from services.cli.printing import print_json, print_table
+from services.cli.printing import fields_of, print_json, print_table
+
+if TYPE_CHECKING:
+    from reelgate.admin.v1.signing_secret_service_pb2 import Signing
 
 app = command_group("Rotate what signs webhooks, and what it is encrypted with.")
 Where = Annotated[Environment, typer.Option("--environment", help="Where it signs.")]
@@ -63,12 +65,12 @@ def rotate_secret(
     from services.cli.admin import secrets
 
     target = admin_target(webhooks, service="webhooks", root=data)
-    signing = asyncio.run(
+    rotated = asyncio.run(
         secrets.rotate_signing_secret(
             account_id, environment=environment.value, note=note(actor, reason), webhooks=target
         )
     )
-    _print(signing, as_json=as_json)
+    _print(rotated.signing, new_secret=rotated.secret, as_json=as_json)
 
 
 @app.command("confirm")
@@ -133,24 +135,25 @@ def reseal_secrets(
 
     target = admin_target(webhooks, service="webhooks", root=data)
     resealed = asyncio.run(secrets.reseal_secrets(note=note(actor, reason), webhooks=target))
+    counts = {name: value for name, value in fields_of(resealed).items() if name.endswith("_count")}
     if as_json:
-        print_json(resealed)
+        print_json(counts)
     else:
-        row = (resealed.examined_count, resealed.resealed_count, resealed.unreadable_count)
-        print_table(("examined", "resealed", "unreadable"), [tuple(map(str, row))])
+        headings = [name.removesuffix("_count") for name in counts]
+        print_table(headings, [tuple(map(str, counts.values()))])
 
 
-def _print(signing: Signing, *, as_json: bool) -> None:
+def _print(signing: "Signing", *, new_secret: str | None = None, as_json: bool) -> None:
     if as_json:
-        print_json(signing)
+        print_json({**fields_of(signing), "secret": new_secret})
         return
     row = (
         signing.account_id,
         signing.environment,
         "on" if signing.signing else "off",
         "yes" if signing.rotating else "",
-        signing.previous_until or "",
+        signing.previous_until,
     )
     print_table(("account", "environment", "signing", "rotating", "old secret until"), [row])
-    if signing.secret is not None:
-        typer.echo(f"new secret  {signing.secret}")
+    if new_secret is not None:
+        typer.echo(f"new secret  {new_secret}")

@@ -5,14 +5,12 @@ import csv
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import astuple, fields
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.admin.records import StatementLine
-from services.cli.credit_amounts import plain_credits, show_change, show_credits
+from services.cli.credit_amounts import show_change, show_credits
 from services.cli.options import (
     DATA_DEFAULT,
     AccountId,
@@ -21,10 +19,18 @@ from services.cli.options import (
     Environment,
     admin_target,
 )
-from services.cli.printing import print_columns, print_json_array
+from services.cli.printing import fields_of, print_columns, print_json_array
+from services.common.money import in_credits
 
-Lines = AsyncIterator[StatementLine]
+if TYPE_CHECKING:
+    from reelgate.admin.v1.statement_pb2 import StatementLine
+
+Lines = AsyncIterator["StatementLine"]
 HEADINGS = ("when", "what", "change", "held", "available", "held after", "for", "why")
+CSV_FIELDS = (
+    "version", "occurred_at", "kind", "reference", "to_available_micros", "to_held_micros", "available_micros",
+    "held_micros", "reason",
+)  # fmt: skip
 # Lines are printed as they come, so the columns are as wide as what is usual. Negative: to the right.
 WIDTHS = (24, 10, -12, -12, -14, -12, 33, 0)
 DAY_BEGIN, DAY_END = "T00:00:00Z", "T23:59:59.999999Z"
@@ -87,17 +93,18 @@ async def _print_table(lines: Lines) -> None:
 
 
 async def _print_csv(lines: Lines) -> None:
-    names = [field.name for field in fields(StatementLine)]
     output = csv.writer(sys.stdout, lineterminator="\n")
     line = await anext(lines, None)
-    output.writerow(name.removesuffix("_micros") for name in names)
+    output.writerow(name.removesuffix("_micros") for name in CSV_FIELDS)
     while line is not None:
-        values = zip(names, astuple(line), strict=True)
-        output.writerow(plain_credits(value) if name.endswith("_micros") else value for name, value in values)
+        fields = fields_of(line)
+        output.writerow(
+            in_credits(fields[name]) if name.endswith("_micros") else fields[name] for name in CSV_FIELDS
+        )
         line = await anext(lines, None)
 
 
-def _cells(line: StatementLine) -> tuple[str, ...]:
+def _cells(line: "StatementLine") -> tuple[str, ...]:
     return (
         line.occurred_at,
         line.kind,

@@ -22,7 +22,7 @@ from services.devstack.log_files import tail
 from services.devstack.state import NOTHING_RUNS, StackState, require_running, running_state
 
 if TYPE_CHECKING:
-    from services.cli.admin.records import Stalled
+    from reelgate.admin.v1.job_admin_service_pb2 import ListUnfinishedJobsResponse as Stalled
 
 
 PROGRAM = (sys.executable, "-m", "services.cli")
@@ -111,7 +111,7 @@ def status(
         print_json(
             {
                 **(NOTHING_RUNS if state is None else asdict(state)),
-                "stalled": stalled,
+                "stalled": None if stalled is None else _plain(stalled),
                 "refused_events": refused_count,
             }
         )
@@ -119,7 +119,7 @@ def status(
         typer.echo(f"No stack runs on {data}. Start one with `reelgate up`.")
     else:
         _print_status(state, stalled, refused_count)
-    if state is None or not state.ready or (check and stalled is not None and stalled.count):
+    if state is None or not state.ready or (check and stalled is not None and stalled.stalled_count):
         raise typer.Exit(1)
 
 
@@ -133,13 +133,17 @@ def _stalled(data: Path) -> "Stalled | None":
         return None  # it went away after it was written down as ready
 
 
+def _plain(stalled: "Stalled") -> dict[str, object]:
+    return {"count": stalled.stalled_count, "longest": stalled.jobs[0] if stalled.jobs else None}
+
+
 def _refused_count(data: Path) -> int | None:
     from services.cli.admin.events import list_refused_events
     from services.common.errors import ServiceError
 
     try:
         target = admin_target(None, service="jobs", root=data)
-        return asyncio.run(list_refused_events(events_max=1, jobs=target)).count
+        return asyncio.run(list_refused_events(events_max=1, jobs=target)).refused_count
     except ServiceError:
         return None  # as above
 

@@ -5,12 +5,13 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from reelgate.admin.v1.audit_pb2 import AuditNote
+
 from services.cli.admin.accounts import create_account
 from services.cli.admin.jobs import stalled_jobs
-from services.cli.admin.records import Note
-from services.cli.credit_amounts import MICROS_PER_CREDIT
 from services.cli.local.lookup import target_of
 from services.cli.stalled import watch_stalled
+from services.common.money import MICROS_PER_CREDIT
 from services.devstack import demo
 from services.devstack.state import StackState
 
@@ -23,7 +24,7 @@ async def open_demo_account(state: StackState, *, root: Path) -> demo.DemoAccoun
         demo.NAME,
         contract=demo.CONTRACT,
         credits_micros=demo.CREDITS * MICROS_PER_CREDIT,
-        note=Note(actor="reelgate up", reason="demo account"),
+        note=AuditNote(actor="reelgate up", reason="demo account"),
         billing=target_of(state, "billing", root=root),
         webhooks=target_of(state, "webhooks", root=root),
     )

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cli.credit_amounts import parse_credits, plain_credits, show_change, show_credits
+from services.cli.credit_amounts import parse_credits, show_change, show_credits
+from services.common.money import in_credits
 
 
 @pytest.mark.parametrize(
@@ -51,5 +52,5 @@ def test_a_change_shows_its_sign() -> None:
 
 @given(micros=st.integers(min_value=0, max_value=10**15))
 def test_what_programs_are_shown_is_exact(micros: int) -> None:
-    assert parse_credits(plain_credits(micros)) == micros
-    assert micros == 0 or plain_credits(-micros) == f"-{plain_credits(micros)}"
+    assert parse_credits(in_credits(micros)) == micros
+    assert micros == 0 or in_credits(-micros) == f"-{in_credits(micros)}"

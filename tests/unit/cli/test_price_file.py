@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
+from reelgate.internal.prices.v1.price_pb2 import Price
 
-from services.cli.admin.records import Price
 from services.cli.errors import CommandError
 from services.cli.price_file import read_price_file
 

@@ -2,10 +2,11 @@ import json
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from reelgate.admin.v1.account_pb2 import SpendLimits
+from reelgate.admin.v1.statement_pb2 import StatementLine
 
-from services.cli.admin.records import Limits, StatementLine
 from services.cli.commands.statement import PRINTED, Format
-from services.cli.printing import print_json, print_json_array, print_table
+from services.cli.printing import print_json, print_json_array, print_pairs, print_table
 
 LINE = StatementLine(
     version=7,
@@ -36,6 +37,14 @@ def test_columns_are_as_wide_as_their_widest_cell(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == "a          heading\nlong cell  b\n\n"
 
 
+def test_values_stand_under_each_other_whatever_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    print_pairs({"account": "acct_1", "live key": "sk_1", "live webhook secret": ""})
+
+    assert capsys.readouterr().out == (
+        "account              acct_1\nlive key             sk_1\nlive webhook secret\n"
+    )
+
+
 def test_what_somebody_wrote_cannot_break_a_line_or_order_the_terminal_about(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -44,8 +53,8 @@ def test_what_somebody_wrote_cannot_break_a_line_or_order_the_terminal_about(
     assert capsys.readouterr().out == "why\none two [2J\n"
 
 
-def test_json_has_an_object_for_each_dataclass(capsys: pytest.CaptureFixture[str]) -> None:
-    print_json([Limits(per_job_micros=1, per_day_micros=None, per_month_micros=3)])
+def test_json_has_an_object_for_each_message(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json([SpendLimits(per_job_micros=1, per_month_micros=3)])
 
     assert json.loads(capsys.readouterr().out) == [
         {"per_job_micros": 1, "per_day_micros": None, "per_month_micros": 3}

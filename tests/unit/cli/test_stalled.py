@@ -1,7 +1,9 @@
 import asyncio
 from typing import Any
 
-from services.cli.admin.records import Stalled, UnfinishedJob
+from reelgate.admin.v1.job_admin_service_pb2 import ListUnfinishedJobsResponse as Stalled
+from reelgate.admin.v1.job_admin_service_pb2 import UnfinishedJob
+
 from services.cli.customer import Customer
 from services.cli.stalled import CHECK_SECONDS, stalled_line, watch_stalled
 from services.common.errors import Reason, ServiceError
@@ -25,7 +27,7 @@ def stalled(count: int, *, last_error: str | None = "check: TypeError: x") -> St
         stalled_seconds=50,
         last_error=last_error,
     )
-    return Stalled(count=count, longest=longest if count else None)
+    return Stalled(stalled_count=count, jobs=[longest] if count else [])
 
 
 def test_the_line_names_number_error_job_and_where_to_look() -> None:
