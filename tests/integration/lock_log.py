@@ -6,7 +6,7 @@ or a foreign key. So nothing has to be known about a statement, and nothing abou
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,7 +18,6 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import MetaData
 
 from services.common.database import Query
 from services.devstack import postgres
@@ -26,6 +25,7 @@ from services.devstack import postgres
 _WRITES = r"\b(INSERT INTO|UPDATE|DELETE FROM|FOR (NO KEY )?(UPDATE|SHARE))\b"
 
 _RECORD = re.compile(r"rmgr: Heap\S* .*? tx: +(\d+), .*? desc: (\S+) (.*)")
+_COMMIT = re.compile(r"tx: +(\d+), .*? desc: COMMIT .*?; subxacts:((?: \d+)+)")
 _BLOCK = re.compile(r"blkref #(\d): rel \d+/(\d+)/(\d+) (?:fork \w+ )?blk (\d+)")
 _TUPLE = "(?:^|[ ,]){}: ?(\\d+)"
 
@@ -76,6 +76,7 @@ class LockLog:
         end = await self._position()
         tables = await self._tables()
         output = await self._records(start, end)
+        parent = _parents(output)
         found: dict[str, _Reader] = {}
         for line in output.splitlines():
             match = _RECORD.match(line)
@@ -83,7 +84,7 @@ class LockLog:
             if match is None or not block or block[0][1] != self.database or block[0][2] not in tables:
                 continue
             number, kind, rest = match.groups()
-            reader = found.setdefault(number, _Reader(ranks))
+            reader = found.setdefault(parent.get(number, number), _Reader(ranks))
             reader.read(tables[block[0][2]], kind.partition("+")[0], rest, [each[3] for each in block])
         self.transactions += [
             Transaction(name, list(reader.locks.values()), waits) for reader in found.values()
@@ -110,6 +111,45 @@ class LockLog:
             if locks.search(statement.decode()) and statement not in self.executed
         ]
 
+    async def violations(
+        self,
+        *,
+        order: Sequence[str],
+        new_in_nobodys_way: frozenset[str],
+        guards: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """Returns where the order was not kept: of tables, or of the rows of one where somebody may wait for them.
+
+        `guards` names tables whose rows are changed only under the lock of a row of another, and so in any order.
+        """
+        missing = set((await self._tables()).values()) - {*order, "alembic_version"}
+        found = [f"the order does not name {table}" for table in sorted(missing)]
+        referred_to = await self._referred_to()
+        for each in (each for each in self.transactions if each.waits):
+            counted = [
+                lock for lock in each.locks if lock.rank is not None or lock.table not in new_in_nobodys_way
+            ]
+            tables = list(dict.fromkeys(lock.table for lock in counted))
+            if tables != sorted(tables, key=order.index):
+                found.append(f"{each.name} locks {', then '.join(tables)}")
+            for table in tables:
+                ranks = [lock.rank for lock in counted if lock.table == table and lock.rank is not None]
+                guard = (guards or {}).get(table, table)
+                if guard not in tables:
+                    found.append(f"{each.name} locks {table} and not {guard}")
+                elif guard == table and ranks != sorted(ranks):
+                    found.append(f"{each.name} locks rows of {table} in the order {ranks}")
+            # Foreign keys lock rows in no order. Whoever keeps them waiting must wait for nobody any more.
+            if any(lock.is_for_deletion and lock.table in referred_to for lock in counted[:-1]):
+                found.append(f"{each.name} keeps foreign keys waiting, and goes on to wait")
+        return found
+
+    async def _referred_to(self) -> frozenset[str]:
+        cursor = await self.connection.execute(
+            "SELECT DISTINCT CAST(CAST(confrelid AS regclass) AS text) FROM pg_constraint WHERE contype = 'f'"
+        )
+        return frozenset([name for (name,) in await cursor.fetchall()])
+
     async def _records(self, start: str, end: str) -> str:
         program = str(postgres.binary("pg_waldump"))
         reading = await asyncio.create_subprocess_exec(
@@ -122,6 +162,8 @@ class LockLog:
             end,
             "-r",
             "Heap",
+            "-r",
+            "Transaction",
             stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await reading.communicate()
@@ -193,6 +235,11 @@ class _Reader:
         return first
 
 
+def _parents(output: str) -> dict[str, str]:
+    """Returns, by its number, of which transaction each block with an exception handler was a part."""
+    return {child: parent for parent, children in _COMMIT.findall(output) for child in children.split()}
+
+
 def _is_shared(rest: str) -> bool:
     """Tells whether it is what a foreign key takes: it waits for whoever deletes the row or locks it FOR UPDATE only."""
     return "KEYSHR_LOCK" in rest and "EXCL_LOCK" not in rest
@@ -244,38 +291,3 @@ def _statements(*modules: ModuleType) -> dict[str, bytes]:
                 if isinstance(query, Query):
                     known[f"{module.__name__}.{name}"] = query.sql
     return known
-
-
-def referred_to(metadata: MetaData) -> frozenset[str]:
-    """Returns the tables that foreign keys refer to."""
-    return frozenset(
-        key.column.table.name for table in metadata.tables.values() for key in table.foreign_keys
-    )
-
-
-def violations(
-    transactions: Sequence[Transaction],
-    *,
-    order: Sequence[str],
-    new_in_nobodys_way: frozenset[str],
-    referred_to: frozenset[str],
-) -> list[str]:
-    """Returns where the order was not kept: of tables, and of the rows of one table where somebody may wait for them.
-
-    Foreign keys lock rows in no order, so nobody may lock such a row in a way that they have to wait for.
-    """
-    found = []
-    for each in (each for each in transactions if each.waits):
-        counted = [
-            lock for lock in each.locks if lock.rank is not None or lock.table not in new_in_nobodys_way
-        ]
-        tables = list(dict.fromkeys(lock.table for lock in counted))
-        if tables != sorted(tables, key=order.index):
-            found.append(f"{each.name} locks {', then '.join(tables)}")
-        for table in tables:
-            ranks = [lock.rank for lock in counted if lock.table == table and lock.rank is not None]
-            if ranks != sorted(ranks):
-                found.append(f"{each.name} locks rows of {table} in the order {ranks}")
-        if any(lock.is_for_deletion and lock.table in referred_to for lock in each.locks):
-            found.append(f"{each.name} keeps foreign keys waiting")
-    return found
