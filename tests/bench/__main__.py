@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from tests.bench.api import measure_api
+from tests.bench.callbacks import measure_callbacks
 from tests.bench.hostile import measure_hostile
 from tests.bench.ledger import measure_ledger
 from tests.bench.limits import measure_limits
@@ -40,6 +41,7 @@ def main() -> None:
         )
         rows += asyncio.run(measure_api(stack, account))
         rows += asyncio.run(measure_walk(stack, account))
+        rows += asyncio.run(measure_callbacks(stack, account))
         rows += asyncio.run(measure_ledger(stack))
         rows += asyncio.run(measure_mutual_tls(stack, account))
         rows += asyncio.run(measure_webhooks(stack))

@@ -41,7 +41,7 @@ class Receiver:
 
 
 @asynccontextmanager
-async def _receiving() -> AsyncIterator[Receiver]:
+async def receiving() -> AsyncIterator[Receiver]:
     receiver = Receiver()
     application = web.Application()
     application.router.add_post("/", receiver.take)
@@ -77,7 +77,7 @@ class Customer:
 async def measure_walk(stack: Stack, account: Account) -> list[Row]:
     """Measures the stack as it is, with its worker and the instant simulator."""
     headers = {"Authorization": f"Bearer {account.keys['live']}"}
-    async with _receiving() as receiver, aiohttp.ClientSession(stack.edge, headers=headers) as client:
+    async with receiving() as receiver, aiohttp.ClientSession(stack.edge, headers=headers) as client:
         customer = Customer(client, receiver)
         rate = await _throughput(customer, receiver)
         lags = await _visibility(customer, receiver, stack.status()["database"]["jobs"])
@@ -107,11 +107,11 @@ async def _throughput(customer: Customer, receiver: Receiver) -> float:
         task.add_done_callback(replacing.discard)
     await asyncio.gather(*replacing)
     announced = sum(measured_from <= moment < until for moment in receiver.announced.values())
-    await _all_announced(receiver, OUTSTANDING)
+    await all_announced(receiver, OUTSTANDING)
     return announced / WALK_SECONDS
 
 
-async def _all_announced(receiver: Receiver, missing: int) -> None:
+async def all_announced(receiver: Receiver, missing: int) -> None:
     for _ in range(missing):
         await asyncio.wait_for(receiver.news.get(), ANNOUNCED_SECONDS_MAX)
 
@@ -128,7 +128,7 @@ async def _visibility(customer: Customer, receiver: Receiver, database_url: str)
         await asyncio.sleep(max(0.0, started + number / CREATES_PER_SECOND - time.monotonic()))
         jobs.append(asyncio.create_task(customer.create(f"[simulate: slow {RENDER_SECONDS}] walk {number}")))
     ids = await asyncio.gather(*jobs)
-    await _all_announced(receiver, IN_FLIGHT)
+    await all_announced(receiver, IN_FLIGHT)
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
             "SELECT extract(epoch FROM ended_at - opened_at) - %s FROM jobs JOIN attempts ON job_id = jobs.id"

@@ -60,6 +60,8 @@ class LockLog:
     connection: psycopg.AsyncConnection
     wal_folder: Path
     database: str
+    kinds: Mapping[str, str]
+    """By table, what tells rows apart that are locked at different places of the order: an expression of text."""
     transactions: list[Transaction] = field(default_factory=list)
     executed: set[bytes] = field(default_factory=set)
     """The statements of all steps."""
@@ -120,9 +122,9 @@ class LockLog:
     ) -> list[str]:
         """Returns where the order was not kept: of tables, or of the rows of one where somebody may wait for them.
 
-        `guards` names tables whose rows are changed only under the lock of a row of another, and so in any order.
+        `guards` names tables of which several rows are locked only under the lock of a row of another, and so in any order.
         """
-        missing = set((await self._tables()).values()) - {*order, "alembic_version"}
+        missing = set((await self._tables()).values()) - {*order, *self.kinds, "alembic_version"}
         found = [f"the order does not name {table}" for table in sorted(missing)]
         referred_to = await self._referred_to()
         for each in (each for each in self.transactions if each.waits):
@@ -135,8 +137,8 @@ class LockLog:
             for table in tables:
                 ranks = [lock.rank for lock in counted if lock.table == table and lock.rank is not None]
                 guard = (guards or {}).get(table, table)
-                if guard not in tables:
-                    found.append(f"{each.name} locks {table} and not {guard}")
+                if len(ranks) > 1 and guard not in tables:
+                    found.append(f"{each.name} locks rows of {table} without one of {guard}")
                 elif guard == table and ranks != sorted(ranks):
                     found.append(f"{each.name} locks rows of {table} in the order {ranks}")
             # Foreign keys lock rows in no order. Whoever keeps them waiting must wait for nobody any more.
@@ -185,28 +187,30 @@ class LockLog:
         """)
         return dict(await cursor.fetchall())
 
-    async def _ranks(self) -> dict[Place, int]:
-        """Returns the rank of each row in the order of its table's primary key."""
+    async def _ranks(self) -> dict[Place, tuple[str, int]]:
+        """Returns of each row what it counts as and its rank in the order of its table's primary key."""
         cursor = await self.connection.execute("""
             SELECT relname, array_agg(CAST(attname AS text) ORDER BY array_position(indkey, attnum))
             FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
             JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
             WHERE indisprimary AND relnamespace = CAST('public' AS regnamespace) GROUP BY relname
         """)
-        ranks: dict[Place, int] = {}
+        ranks: dict[Place, tuple[str, int]] = {}
         for table, columns in await cursor.fetchall():
-            query = sql.SQL("SELECT CAST(ctid AS text) FROM {} ORDER BY {}").format(
-                sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+            query = sql.SQL("SELECT CAST(ctid AS text), {} FROM {} ORDER BY {}").format(
+                sql.SQL(self.kinds.get(table, f"'{table}'")),
+                sql.Identifier(table),
+                sql.SQL(", ").join(map(sql.Identifier, columns)),
             )
             rows = await (await self.connection.execute(query)).fetchall()
-            ranks |= {(table, row[0]): rank for rank, row in enumerate(rows)}
+            ranks |= {(table, place): (kind, rank) for rank, (place, kind) in enumerate(rows)}
         return ranks
 
 
 class _Reader:
     """Follows the rows of one transaction through the versions that it writes."""
 
-    def __init__(self, ranks: dict[Place, int]) -> None:
+    def __init__(self, ranks: dict[Place, tuple[str, int]]) -> None:
         self._ranks = ranks
         self._first: dict[Place, Place] = {}
         self.locks: dict[Place, RowLock] = {}
@@ -231,7 +235,8 @@ class _Reader:
     def _lock(self, place: Place, *, is_for_deletion: bool) -> Place:
         first = self._first.get(place, place)
         if first not in self.locks:
-            self.locks[first] = RowLock(first[0], self._ranks.get(first), is_for_deletion)
+            kind, rank = self._ranks.get(first, (first[0], None))
+            self.locks[first] = RowLock(kind, rank, is_for_deletion)
         return first
 
 
@@ -252,7 +257,9 @@ def _place(table: str, block: str, rest: str, name: str) -> Place:
 
 
 @asynccontextmanager
-async def lock_log(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LockLog]:
+async def lock_log(
+    url: str, monkeypatch: pytest.MonkeyPatch, *, kinds: Mapping[str, str] | None = None
+) -> AsyncIterator[LockLog]:
     """Reads the locks of a database, whose statements this process sends."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         cursor = await connection.execute("""
@@ -261,7 +268,7 @@ async def lock_log(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[L
         """)
         row = await cursor.fetchone()
         assert row is not None
-        log = LockLog(connection, Path(row[0]) / "pg_wal", row[1])
+        log = LockLog(connection, Path(row[0]) / "pg_wal", row[1], kinds or {})
         _listen(log, monkeypatch)
         yield log
 
@@ -287,7 +294,7 @@ def _statements(*modules: ModuleType) -> dict[str, bytes]:
         inner = iter_modules(getattr(module, "__path__", ()))
         known |= _statements(*(import_module(f"{module.__name__}.{found.name}") for found in inner))
         for name, value in vars(module).items():
-            for query in value.values() if isinstance(value, dict) else (value,):
+            for key, query in value.items() if isinstance(value, dict) else (("", value),):
                 if isinstance(query, Query):
-                    known[f"{module.__name__}.{name}"] = query.sql
+                    known[f"{module.__name__}.{name} {key}"] = query.sql
     return known
