@@ -70,6 +70,6 @@ def _readiness() -> Config:
         "envoy.filters.http.health_check",
         "extensions.filters.http.health_check.v3.HealthCheck",
         pass_through_mode=False,
-        headers=[{"name": ":path", "string_match": {"exact": "/readyz"}}],
+        headers=[{"name": ":path", "string_match": {"safe_regex": {"regex": r"/readyz(\?.*)?"}}}],
         cluster_min_healthy_percentages={name: {"value": 1.0} for name in READY_WITH},
     )

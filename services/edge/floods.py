@@ -7,6 +7,8 @@ from services.edge.settings import EdgeSettings
 from services.edge.transcoding import BODY_BYTES_MAX
 
 KIB: Final = 1024
+MEASURED: Final = "measured"
+"""The filter that keeps a body of unknown length until it is whole."""
 LARGE_BODY_BYTES: Final = 64 * KIB
 """A long prompt, full metadata and links are less."""
 ADDRESSES_MAX: Final = 10_000
@@ -105,9 +107,7 @@ def _measured() -> Config:
         "extensions.filters.http.buffer.v3.Buffer",
         max_request_bytes=BODY_BYTES_MAX,
     )
-    execute = named(
-        "measured", "extensions.filters.http.composite.v3.ExecuteFilterAction", typed_config=buffer
-    )
+    execute = named(MEASURED, "extensions.filters.http.composite.v3.ExecuteFilterAction", typed_config=buffer)
     length = named("length", "type.matcher.v3.HttpRequestHeaderMatchInput", header_name="content-length")
     known = {
         "single_predicate": {
@@ -117,7 +117,7 @@ def _measured() -> Config:
     }
     matcher = {"predicate": {"not_matcher": known}, "on_match": {"action": execute}}
     return named(
-        "measured",
+        MEASURED,
         "extensions.filters.http.composite.v3.Composite",
         matcher={"matcher_list": {"matchers": [matcher]}},
     )

@@ -8,13 +8,15 @@ from services.edge.extension import Config, header, named, socket_address
 from services.edge.filters import http_filters, removals
 from services.edge.grpc import FORGED_HEADERS, grpc_manager
 from services.edge.media import media_route
-from services.edge.routes import api_routes
+from services.edge.routes import PROTOCOL_HEADER, api_routes, front_routes
 from services.edge.settings import EdgeSettings
 from services.edge.tls import secured
 
 BUFFER_BYTES: Final = 64 * 1024
 PROXY_PROTOCOL_SECONDS: Final = 5
 """How long a balancer has to say whose a connection is."""
+METHOD_LENGTH_MAX: Final = 7
+"""Of what a client may write there, as the log shows it. All methods of ours are shorter."""
 
 
 def listeners(settings: EdgeSettings, secret_file: Path) -> list[Config]:
@@ -69,7 +71,12 @@ def _connection_manager(settings: EdgeSettings, own: Config) -> list[Config]:
 
 def _json_manager(settings: EdgeSettings, contract: Contract) -> Config:
     media = [media_route(settings.media_path)] if settings.media_targets else []
-    host = {"name": "edge", "domains": ["*"], "routes": [*media, *api_routes(contract.endpoints)]}
+    host = {
+        "name": "edge",
+        "domains": ["*"],
+        "routes": [*front_routes(), *media, *api_routes(contract.endpoints)],
+        "request_headers_to_remove": [PROTOCOL_HEADER],
+    }
     return {
         "early_header_mutation_extensions": [_early_mutation()],
         "local_reply_config": local_replies(),
@@ -81,10 +88,11 @@ def _json_manager(settings: EdgeSettings, contract: Contract) -> Config:
 def _early_mutation() -> Config:
     # Native gRPC would pass the transcoder by.
     as_json = {"append": header("content-type", "application/json")}
+    protocol = {"append": header(PROTOCOL_HEADER, "%PROTOCOL%")}
     return named(
         "early",
         "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-        mutations=[*removals(*FORGED_HEADERS), as_json],
+        mutations=[*removals(*FORGED_HEADERS), as_json, protocol],
     )
 
 
@@ -101,6 +109,15 @@ def _limits(idle_seconds: int) -> Config:
             "max_headers_count": 64,
             "headers_with_underscores_action": "DROP_HEADER",
         },
+        "http_protocol_options": {
+            # Probes of old balancers speak it. For all else there is a route that refuses it.
+            "accept_http_10": True,
+            "default_host_for_http_10": "edge",
+            # Clients offer other protocols unasked. Whatever they offer, the request itself is answered.
+            "ignore_http_11_upgrade": [{"safe_regex": {"regex": ".*"}}],
+            # As HTTP/2 does: a method that nothing has is not found.
+            "allow_custom_methods": True,
+        },
         "http2_protocol_options": {
             "max_concurrent_streams": 100,
             "initial_stream_window_size": BUFFER_BYTES,
@@ -112,7 +129,7 @@ def _limits(idle_seconds: int) -> Config:
 def _access_log() -> Config:
     line = {
         "time": "%START_TIME%",
-        "method": "%REQUEST_HEADER(x-envoy-original-method?:method)%",
+        "method": f"%REQUEST_HEADER(x-envoy-original-method?:method):{METHOD_LENGTH_MAX}%",
         "route": "%ROUTE_NAME%",
         "status": "%RESPONSE_CODE%",
         "details": "%RESPONSE_CODE_DETAILS%",

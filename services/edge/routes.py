@@ -4,8 +4,11 @@ from typing import Final
 
 from services.edge.contract import Endpoint
 from services.edge.extension import Config, header, named, switched
+from services.edge.floods import MEASURED
 from services.edge.transcoding import TRANSCODER
 
+PROTOCOL_HEADER: Final = "x-edge-protocol"
+"""Where routes see which HTTP a request came in. Services do not."""
 CALLBACKS: Final = "/callbacks/"
 CUSTOMER_HEADERS: Final = ("authorization", "cookie", "idempotency-key", "x-api-key")
 NEVER_PROCESSED: Final = "connect-failure,refused-stream,reset-before-request"
@@ -22,11 +25,22 @@ SILENCE_SECONDS: Final = 45
 """What may pass between two parts of a stream: services say something every 15 s."""
 
 
+def front_routes() -> list[Config]:
+    """Returns the routes before all others: the probe, which speaks HTTP/1.0 too, and what no other route may meet."""
+    probe = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
+    old = {"name": PROTOCOL_HEADER, "string_match": {"exact": "HTTP/1.0"}}
+    return [
+        _reply("GET /healthz", {"path": "/healthz", "headers": [probe]}, 200, "ok\n"),
+        # No other route would match it, and it would wait for the end of a body that has none.
+        _reply("CONNECT", {"connect_matcher": {}}, 404, ""),
+        _reply("HTTP/1.0", {"prefix": "/", "headers": [old]}, 426, ""),
+    ]
+
+
 def api_routes(endpoints: Iterable[Endpoint]) -> list[Config]:
     """Returns the routes of exactly these endpoints, and 404 for everything else."""
     found = [route for endpoint in endpoints for route in _endpoint_routes(endpoint)]
-    alive = _reply("GET /healthz", {"path": "/healthz", "headers": [_method("GET")]}, 200, "ok\n")
-    return [alive, _body_of_read(), *found, _reply("none", {"prefix": "/"}, 404, "")]
+    return [_body_of_read(), *found, _reply("none", {"prefix": "/"}, 404, "")]
 
 
 def grpc_routes(endpoints: Iterable[Endpoint]) -> list[Config]:
@@ -103,7 +117,8 @@ def _reply(name: str, match: Config, status: int, text: str) -> Config:
         "name": name,
         "match": match,
         "direct_response": {"status": status, "body": {"inline_string": text}},
-        "typed_per_filter_config": {TRANSCODER: switched(on=False)},
+        # What is answered whatever its body says does not wait for the body.
+        "typed_per_filter_config": {name: switched(on=False) for name in (MEASURED, TRANSCODER)},
     }
 
 
