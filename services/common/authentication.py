@@ -14,7 +14,7 @@ from grpc.aio import ServicerContext
 from services.common.allowance import Allowance
 from services.common.boundary import Behavior, Layer, contract, metadata_of
 from services.common.errors import Reason, ServiceError
-from services.common.key_forms import KeyForm, KeyForms
+from services.common.key_forms import KeyForm, KeyForms, contract_of
 
 CACHE_SECONDS = 4.0
 CACHE_ENTRIES_MAX = 20_000
@@ -211,7 +211,7 @@ def authenticated(keys: KeyCache, access: Mapping[str, frozenset[str]]) -> Layer
     """Returns the layer that lets only callers with a valid key in.
 
     `access` names, for each full service name, the contracts whose keys may call it; OPEN_TO_ALL needs no key.
-    Refuses with KEY_INVALID.
+    Refuses with KEY_INVALID, in the envelope of the contract that the key names by its form.
     """
 
     def layer(method: str, inside: Behavior) -> Behavior:
@@ -222,6 +222,8 @@ def authenticated(keys: KeyCache, access: Mapping[str, frozenset[str]]) -> Layer
         async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
             metadata = metadata_of(context)
             key = presented_key(metadata)
+            if (named := contract_of(key)) in contracts:
+                contract.set(named)
             found = await keys.find(key)
             if found is None or found.contract not in contracts:
                 raise key_refused()

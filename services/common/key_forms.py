@@ -18,6 +18,14 @@ CHECKSUM_LENGTH = 16
 OLDER_CHECKSUM_LENGTH = 8
 
 
+def contract_of(key: str) -> str | None:
+    """Returns the contract that a key names by its prefix, whether it works or not. None: it is no key of ours."""
+    return next(
+        (contract for (contract, _), prefix in KEY_PREFIXES.items() if key.startswith(prefix)),
+        None,
+    )
+
+
 class KeyForm(Enum):
     """What stands behind the random part of a key."""
 

@@ -1,4 +1,4 @@
--- Puts the error envelope of the path's contract in place. Runs only for refusals: 4xx, 5xx and answers in gRPC.
+-- Puts the error envelope of the customer's contract in place. Runs only for refusals: 4xx, 5xx and answers in gRPC.
 -- Texts of Envoy's own replies stand inside JSON already, so what is cut out of them is still escaped.
 -- They quote what the sender wrote, at its length: whatever is read here is a cut, its first or its last bytes.
 
@@ -7,6 +7,7 @@ local TAIL_BYTES = 64
 local VALUE_LENGTH_MAX = 100
 local NAME_LENGTH_MAX = 64
 local NEXTAPI_PATH = "/v1/video/generations"
+local SEEDANCEE2_PATHS = { "/v1/models", "/v1/usage", "/v1/videos" }
 local REFUSED = '{"error":{"code":"invalid_request","message":"'
 local ENDINGS = { '","type":"invalid_request_error"}}', '"}}' }
 local KINDS = {
@@ -140,11 +141,30 @@ local function told(said, request)
   return "The request is not valid."
 end
 
--- As NEXTAPI_PATH in errors.py. The transcoder has put its own path over the customer's.
+local function is_below(path, root)
+  local following = path:sub(#root + 1, #root + 1)
+  return begins(path, root) and (following == "" or following == "/" or following == "?")
+end
+
+-- As `presented_key` reads a call.
+local function has_nextapi_key(request)
+  local authorization = request:get("authorization")
+  local key = authorization and matched(authorization, "^[Bb][Ee][Aa][Rr][Ee][Rr] +(.*)")
+  if not authorization then
+    key = matched(request:get("x-api-key") or "", "^ *(.*)")
+  end
+  return key and (begins(key, "nxa_live_sk_") or begins(key, "nxa_test_sk_"))
+end
+
+-- As in envelopes.py. The transcoder has put its own path over the customer's.
 local function is_nextapi(request)
   local path = request and (request:get("x-envoy-original-path") or request:get(":path")) or ""
-  local following = path:sub(#NEXTAPI_PATH + 1, #NEXTAPI_PATH + 1)
-  return begins(path, NEXTAPI_PATH) and (following == "" or following == "/" or following == "?")
+  for _, root in ipairs(SEEDANCEE2_PATHS) do
+    if is_below(path, root) then
+      return false
+    end
+  end
+  return is_below(path, NEXTAPI_PATH) or request ~= nil and has_nextapi_key(request)
 end
 
 -- The cuts of the message in a refusal of Envoy's own, and whether the head is all of it; nil for other bodies.
@@ -172,6 +192,7 @@ end
 local function clean(headers)
   headers:remove("cache-control")
   headers:remove("x-api-error-bin")
+  headers:remove("x-api-raw")
   headers:remove("x-api-status")
   headers:replace("content-type", "application/json")
 end
@@ -189,7 +210,7 @@ function envoy_on_response(handle)
   local status = headers:get("x-api-status") or trailers and trailers:get("x-api-status")
   local current = headers:get(":status")
   local json = finished and handle:base64Decode(finished)
-  local said = not json and current == "400" and said_by_envoy(body)
+  local said = not json and headers:get("x-api-raw") and said_by_envoy(body)
   request = handle:requestHeaders()
   local kind = not is_nextapi(request) and "invalid_request_error" or nil
   if json then

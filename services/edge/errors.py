@@ -1,16 +1,19 @@
-"""The error envelope of the path's contract around every refusal: Envoy's own, and those that services send as metadata."""
+"""The error envelope of the customer's contract around every refusal: Envoy's own, and those that services send as metadata."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from services.edge.extension import Config, named
+from services.edge.envelopes import of_nextapi
+from services.edge.extension import Config, header, named
+from services.edge.malformed import MALFORMED, NO_ENDPOINT, UNREAD, Malformed, called
 
 LUA: Final = Path(__file__).with_name("envelope.lua")
 Refusal = tuple[str, int, str, str]
 RAW_TEXT: Final = "%LOCAL_REPLY_BODY%"
 REFUSALS: Final[tuple[Refusal, ...]] = (
     ("EQ", 400, "invalid_request", RAW_TEXT),
-    ("EQ", 404, "not_found", "There is no such endpoint. Check the method and the path."),
+    ("EQ", 404, "not_found", NO_ENDPOINT),
     ("EQ", 408, "invalid_request", "The request did not arrive in time."),
     ("EQ", 413, "request_too_large", "The request body must be at most 256 KiB."),
     ("EQ", 426, "invalid_request", "Use HTTP/1.1 or HTTP/2."),
@@ -22,44 +25,58 @@ REFUSALS: Final[tuple[Refusal, ...]] = (
 """How a status compares with what, code and message; the first that fits wins."""
 TYPES: Final = {"internal_error": "api_error", "rate_limit_exceeded": "rate_limit_error"}
 """By code. Of all others it is `invalid_request_error`."""
-NEXTAPI_PATH: Final = "/v1/video/generations([/?].*)?"
-"""Where refusals have the envelope of the NextAPI contract, which has no type. envelope.lua knows it too."""
+RAW_HEADER: Final = "x-api-raw"
+"""Marks what envelope.lua has to put in a customer's words."""
 
 
 def local_replies() -> Config:
     """Returns the rewriting of Envoy's own refusals. Mappers only: a general format would rewrite successes too."""
-    of_nextapi = {
-        "or_filter": {"filters": [_on_nextapi(name) for name in (":path", "x-envoy-original-path")]}
-    }
+    nextapi = of_nextapi()
+    refusals = [
+        *(_malformed(each) for each in MALFORMED),
+        *(_Refused(_of_status(comparison, status), None, *said) for comparison, status, *said in REFUSALS),
+    ]
     return {
         "mappers": [
-            *(_mapper(refusal, _envelope(refusal, typed=False), of_nextapi) for refusal in REFUSALS),
-            *(_mapper(refusal, _envelope(refusal, typed=True)) for refusal in REFUSALS),
+            *(_mapper(_malformed(each), typed=True) for each in UNREAD),
+            *(_mapper(refused, typed=False, condition=nextapi) for refused in refusals),
+            *(_mapper(refused, typed=True) for refused in refusals),
         ]
     }
 
 
-def _on_nextapi(header_name: str) -> Config:
-    path = {"name": header_name, "string_match": {"safe_regex": {"regex": NEXTAPI_PATH}}}
-    return {"header_filter": {"header": path}}
+@dataclass(frozen=True)
+class _Refused:
+    condition: Config
+    status: int | None
+    """None: Envoy's own."""
+    code: str
+    message: str
 
 
-def _envelope(refusal: Refusal, *, typed: bool) -> Config:
-    _, _, code, message = refusal
-    kind = TYPES.get(code, "invalid_request_error")
-    return {"error": {"code": code, "message": message, **({"type": kind} if typed else {})}}
+def _malformed(refused: Malformed) -> _Refused:
+    _, status, code, message = refused
+    return _Refused(called(refused), status, code, message)
 
 
-def _mapper(refusal: Refusal, envelope: Config, *conditions: Config) -> Config:
-    comparison, status, _, _ = refusal
+def _of_status(comparison: str, status: int) -> Config:
     value = {"default_value": status, "runtime_key": f"edge.refusal.{comparison.lower()}_{status}"}
-    of_status = {"status_code_filter": {"comparison": {"op": comparison, "value": value}}}
+    return {"status_code_filter": {"comparison": {"op": comparison, "value": value}}}
+
+
+def _mapper(refused: _Refused, *, typed: bool, condition: Config | None = None) -> Config:
+    kind = TYPES.get(refused.code, "invalid_request_error")
+    error = {"code": refused.code, "message": refused.message, **({"type": kind} if typed else {})}
     # What cannot even be parsed never got an id; where there is one, Envoy puts it over this one.
     request_id = {"header": {"key": "x-request-id", "value": "%UNIQUE_ID%"}, "append_action": "ADD_IF_ABSENT"}
+    raw = [header(RAW_HEADER, "true")] if refused.message == RAW_TEXT else []
     return {
-        "filter": {"and_filter": {"filters": [of_status, *conditions]}} if conditions else of_status,
-        "headers_to_add": [request_id],
-        "body_format_override": {"json_format": envelope},
+        "filter": {"and_filter": {"filters": [refused.condition, condition]}}
+        if condition
+        else refused.condition,
+        "headers_to_add": [request_id, *raw],
+        "body_format_override": {"json_format": {"error": error}},
+        **({"status_code": refused.status} if refused.status else {}),
     }
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.e2e.edge.client import assert_refused, exchange, send
+from tests.e2e.edge.client import assert_refused, send
 from tests.e2e.edge.upstream import Upstream
 from tests.e2e.edge_process import RunningEdge
 
@@ -11,7 +11,6 @@ NOT_JSON = "The request body is not valid JSON. "
 NOT_AN_OBJECT = "The request body must be a JSON object."
 TOO_DEEP = "The request body is nested too deeply."
 NOT_UTF_8 = "The request body is not valid UTF-8."
-NOT_VALID = "The request is not valid."
 
 
 def video_input(field: str) -> str:
@@ -126,31 +125,3 @@ async def test_a_post_takes_no_query(edge: RunningEdge, upstream: Upstream) -> N
 
     assert_refused(answer, 400, 'Unknown query parameter "model". Allowed: none.')
     assert upstream.calls == []
-
-
-MALFORMED = {
-    "no host": (b"GET /v1/models HTTP/1.1\r\n\r\n", 400, NOT_VALID),
-    "no HTTP": (b"NONSENSE\r\n\r\n", 400, NOT_VALID),
-    "unknown method": (b"FOO /v1/models HTTP/1.1\r\nhost: edge\r\n\r\n", 400, NOT_VALID),
-    "two lengths": (
-        b"POST /v1/videos/generations HTTP/1.1\r\nhost: edge\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}",
-        400,
-        NOT_VALID,
-    ),
-    "zero byte": (b"GET /v1/models/a%00b HTTP/1.1\r\nhost: edge\r\n\r\n", 400, NOT_VALID),
-    "old HTTP": (b"GET /v1/models HTTP/1.0\r\nhost: edge\r\n\r\n", 426, "Use HTTP/1.1 or HTTP/2."),
-    "many headers": (
-        b"GET /v1/models HTTP/1.1\r\nhost: edge\r\n" + b"a: b\r\n" * 80 + b"\r\n",
-        431,
-        "The request headers must be at most 8 KiB in at most 64 lines.",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-async def test_what_is_not_even_http_has_the_envelope_too(edge: RunningEdge, case: str) -> None:
-    request, status, message = MALFORMED[case]
-
-    answer = await exchange(edge, request)
-
-    assert_refused(answer, status, message)

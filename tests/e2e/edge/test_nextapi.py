@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 JOBS = "/v1/video/generations"
 NO_ENDPOINT = "There is no such endpoint. Check the method and the path."
-NOT_VALID = "The request is not valid."
+NO_HOST = "The Host header is missing."
 FAILED = "Unexpected server error."
 
 
@@ -101,7 +101,7 @@ async def test_a_get_with_a_body_is_refused_in_its_envelope(edge: RunningEdge) -
 async def test_what_is_refused_before_it_is_routed_has_its_envelope(edge: RunningEdge) -> None:
     answer = await exchange(edge, f"GET {JOBS} HTTP/1.1\r\n\r\n".encode())
 
-    assert_refused_by_nextapi(answer, 400, NOT_VALID)
+    assert_refused_by_nextapi(answer, 400, NO_HOST)
 
 
 async def test_grpc_is_refused_in_its_envelope(edge: RunningEdge, upstream: Upstream) -> None:

@@ -21,8 +21,9 @@ from services.common.authentication import (
     caller,
     presented_key,
 )
+from services.common.boundary import contract
 from services.common.errors import Reason, ServiceError
-from services.common.key_forms import KEY_PREFIXES, KeyForm, KeyForms, older_checksum
+from services.common.key_forms import KEY_PREFIXES, KeyForm, KeyForms, contract_of, older_checksum
 
 ACME = Caller(key_id="key_1", account_id="acct_1", environment="live", contract="seedancee2")
 METHOD = "/reelgate.billing.v1.BillingService/GetBalance"
@@ -326,3 +327,22 @@ async def test_a_service_open_to_all_asks_for_no_key() -> None:
     layer = authenticated(KeyCache(keys.look_up), {"reelgate.billing.v1.BillingService": OPEN_TO_ALL})
 
     assert layer(METHOD, _who) is _who
+
+
+@pytest.mark.parametrize("prefix", KEY_PREFIXES.values())
+@pytest.mark.parametrize(
+    "contracts", [frozenset({"seedancee2", "nextapi"}), frozenset({"seedancee2"}), frozenset({"nextapi"})]
+)
+async def test_a_key_that_does_not_work_is_refused_in_the_envelope_of_its_form(
+    prefix: str, contracts: frozenset[str]
+) -> None:
+    call = _guarded(Keys(), contracts)
+    named = contract_of(prefix)
+    token = contract.set("of the method")
+    try:
+        with pytest.raises(ServiceError):
+            await call(Call(authorization=f"Bearer {prefix}{'a' * 40}"))
+
+        assert contract.get() == (named if named in contracts else "of the method")
+    finally:
+        contract.reset(token)
