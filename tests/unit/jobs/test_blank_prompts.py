@@ -5,7 +5,13 @@ import unicodedata
 from collections import defaultdict
 
 import pytest
+from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest
+from reelgate.video.v1.video_pb2 import VideoInput
+from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 
+from services.common.errors import ServiceError
+from services.jobs.convert.nextapi import parse_new_job
+from services.jobs.convert.seedancee2 import parse_new_video
 from services.jobs.readings import is_blank
 
 SHOWN_NOWHERE = ("Cc", "Cf", "Cs", "Me", "Mn", "Zl", "Zp", "Zs")
@@ -43,3 +49,14 @@ def test_what_is_drawn_as_nothing_is_blank(text: str) -> None:
 @pytest.mark.parametrize("text", ["\u2764\ufe0f", "\U0001faea", "?", "7", "e\u0301", "\u0939\u093f"])
 def test_a_sign_a_digit_and_a_picture_are_prompts(text: str) -> None:
     assert not is_blank(text)
+
+
+@pytest.mark.parametrize("prompt", ["\u200b", "\u3164\ufe0f", "\u2800 \u00ad", "\u0301\u0007"])
+def test_both_contracts_refuse_it(prompt: str) -> None:
+    video = CreateVideoRequest(model="pro", input=VideoInput(prompt=prompt))
+    job = CreateJobRequest(model="m", prompt=prompt)
+
+    with pytest.raises(ServiceError, match=r"^Field input\.prompt must not be blank\.$"):
+        parse_new_video(video, check_url=lambda _: None, random_seed=lambda: 1)
+    with pytest.raises(ServiceError, match=r"^Field prompt must not be blank\.$"):
+        parse_new_job(job, check_url=lambda _: None, random_seed=lambda: 1)

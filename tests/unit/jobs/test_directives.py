@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
 from services.jobs.convert import nextapi, seedancee2
 from services.jobs.domain import NewVideo
+from services.jobs.operations.create_video import create_video
+from services.jobs.operations.estimate_video import estimate_video
 from services.jobs.operations.magic_prompts import (
     NO_CREDITS,
     NUMBERED,
@@ -15,7 +18,8 @@ from services.jobs.operations.magic_prompts import (
     check_directive,
 )
 from services.simulator.scenarios import SCENARIOS
-from tests.unit.jobs.samples import INPUT
+from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
+from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES
 
 
 def wanted(prompt: str, field_name: object = seedancee2.field_name) -> NewVideo:
@@ -100,3 +104,30 @@ def test_in_live_a_directive_is_a_part_of_the_prompt(prompt: str) -> None:
 @pytest.mark.parametrize("prompt", ["A cat", "simulate: a storm", "[simulated] storm", "[a [b] simulate]"])
 def test_a_test_prompt_without_one_is_left_alone(prompt: str) -> None:
     check_directive(wanted(prompt), environment="test")
+
+
+async def test_neither_a_creation_nor_an_estimate_goes_on_with_one_that_is_none() -> None:
+    buyer = replace(BUYER, owner=replace(OWNER, environment="test"))
+    sent = wanted("[simulate: nonsense]")
+    purse = {(OWNER.account_id, "test"): 10**12}
+    jobs, ledger, prices = FakeJobs(), FakeLedger(available_micros=dict(purse)), FakePrices(PRICES)
+
+    creation = create_video(
+        sent,
+        buyer=buyer,
+        catalogue=CATALOGUE,
+        prices=prices,
+        moderate=accepts_all,
+        ledger=ledger,
+        jobs=jobs,
+        new_id=lambda _: "vid_1",
+        clock=utc_now,
+    )
+    estimate = estimate_video(
+        sent, buyer=buyer, catalogue=CATALOGUE, prices=prices, funds=ledger, clock=utc_now
+    )
+
+    for call in (creation, estimate):
+        with pytest.raises(ServiceError, match="holds a directive that is not known"):
+            await call
+    assert (jobs.jobs, ledger.available_micros) == ({}, purse)
