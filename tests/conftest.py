@@ -30,6 +30,7 @@ PASSWORD = "of-the-tests"
 KEY_SECRET = "of-the-tests-and-nobody-elses-0123"
 """What API keys are signed with."""
 READY_TIMEOUT_SECONDS = 60
+STOP_TIMEOUT_SECONDS = 10
 STACKS = ("tests/e2e/edge", "tests/e2e", "tests/faults")
 """Folders whose tests share a stack, or an edge, and so run in one process, in their order."""
 
@@ -118,7 +119,7 @@ def running_server(folder: Path, served: postgres.Cluster) -> Iterator[None]:
             yield
         finally:
             process.send_signal(2)
-            process.wait(postgres.STOP_TIMEOUT_SECONDS)
+            process.wait(STOP_TIMEOUT_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -27,10 +27,10 @@ from services.common.errors import ServiceError
 
 app = typer.Typer(
     name="reelgate",
-    help="Run Reelgate on this machine, look after its accounts, and generate videos.",
+    help="Administer Reelgate, generate videos, and run a local stack.",
     no_args_is_help=True,
     add_completion=False,
-    # Plain help and errors: one line to read, and nothing heavy to load.
+    # Plain help and errors: short to read and fast to load.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -53,13 +53,13 @@ for name, group in GROUPS.items():
 
 @app.callback()
 def reelgate(tls: Tls = None) -> None:
-    """Takes what holds for all commands that reach a service's admin port."""
+    """Reads the options of all commands that call a service's admin port."""
     choose_tls(tls)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one command. Exits with 0 when it is done, 1 when it is refused or fails, 2 when it is not understood."""
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # what people need to know is told by an error of ours
+    """Runs one command. Exits with 0 on success, 1 if it is refused or fails, 2 if it is not understood."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # our own errors say what a person needs to know
     try:
         app(args=arguments)
     except (ServiceError, CommandError, StackError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Credits as people write them, and micro-credits as everything inside counts them. Never a float between."""
+"""Credits as people write them, converted to and from micro-credits, never through a float."""
 
 from decimal import Decimal, InvalidOperation
 

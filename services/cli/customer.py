@@ -1,4 +1,4 @@
-"""One video, as a customer gets it: created, polled and saved over REST."""
+"""One video, as a customer requests it: created, polled and saved over REST."""
 
 import asyncio
 import json
@@ -25,19 +25,19 @@ POLL_SECONDS_FIRST = 0.3
 POLL_SECONDS_MAX = 5.0
 POLL_GROWTH = 1.3
 POLL_FAILURES_MAX = 20
-"""So many polls in a row may fail: a restart of the edge is no reason to give up."""
+"""Consecutive polls that may fail, so that a restart of the edge does not end the wait."""
 JOB_SECONDS_MAX = 2 * 3600.0
 QUIET_SECONDS = 30.0
-"""A task whose status has not changed for so long makes people ask."""
+"""After this long without a change of status, the person waiting is told where to look."""
 TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
 class UnansweredError(CommandError):
-    """The call got no answer of the contract; the same call may get one later."""
+    """The call got no answer that follows the contract; a repeated call may."""
 
 
 class Customer:
-    """A caller of the Seedancee2 contract. Every method raises CommandError with what went wrong."""
+    """A client of the Seedancee2 contract. Every method raises CommandError with what went wrong."""
 
     def __init__(self, session: aiohttp.ClientSession, *, target: str, key: str) -> None:
         self._session = session
@@ -54,11 +54,11 @@ class Customer:
         video_id: str,
         *,
         show: Callable[[str], None],
-        wonder: Callable[[str], None] = lambda _status: None,
+        notice: Callable[[str], None] = lambda _status: None,
     ) -> dict[str, Any]:
-        """Polls a task until it has completed, and calls `show` with each status. Returns the completed task.
+        """Polls a task until it is completed, calling `show` with each status. Returns the completed task.
 
-        Calls `wonder` with a status that has not changed for QUIET_SECONDS, once. Gives up after POLL_FAILURES_MAX unanswered polls in a row, and after JOB_SECONDS_MAX.
+        Calls `notice` with a status that has not changed for QUIET_SECONDS, once. Gives up after POLL_FAILURES_MAX unanswered polls in a row, and after JOB_SECONDS_MAX.
         """
         clock = asyncio.get_running_loop().time
         pause_seconds, failures, deadline = POLL_SECONDS_FIRST, 0, clock() + JOB_SECONDS_MAX
@@ -76,7 +76,7 @@ class Customer:
                 if task["status"] != status:
                     status, quiet_at = task["status"], clock() + QUIET_SECONDS
                 elif clock() > quiet_at:
-                    wonder(status)
+                    notice(status)
                     quiet_at = deadline
                 if task["status"] == "completed":
                     return task
@@ -87,7 +87,7 @@ class Customer:
         raise CommandError(f"{video_id} has not ended after {JOB_SECONDS_MAX / 3600:.0f} hours.")
 
     async def save(self, url: str, target: Path) -> None:
-        """Streams a file to `target`, which appears only when it is whole."""
+        """Streams a file to `target`, which appears only when it is complete."""
         draft = target.with_name(f"{target.name}.part")
         try:
             async with self._session.get(outgoing_url(url), timeout=TIMEOUT) as response:

@@ -28,7 +28,7 @@ Data = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Identifier of the account.")]
 KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Identifier of the key.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the change.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; stored with the change.")]
 Tls = Annotated[
     Path | None,
     typer.Option(
@@ -41,10 +41,10 @@ Tls = Annotated[
 Actor = Annotated[
     str | None,
     typer.Option(
-        "--actor", envvar="REELGATE_ACTOR", help="Who does it; by default whoever is logged in here."
+        "--actor", envvar="REELGATE_ACTOR", help="Who makes the change; by default the logged-in user."
     ),
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=LIST_MAX, help="Most entries to show.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=LIST_MAX, help="Maximum number of entries.")]
 
 
 def _address(service: str) -> object:
@@ -52,7 +52,7 @@ def _address(service: str) -> object:
         f"--{service}",
         envvar=f"REELGATE_{service.upper()}",
         metavar="HOST:PORT",
-        help=f"Admin port of {service}, where it is not the local stack's. See `reelgate --tls`.",
+        help=f"Admin port of {service}; by default the local stack's. See `reelgate --tls`.",
     )
 
 
@@ -65,7 +65,7 @@ _tls: ContextVar[Path | None] = ContextVar("tls", default=None)
 
 
 class Environment(StrEnum):
-    """Which of its two separate halves a key or a balance belongs to."""
+    """Which environment a key or a balance belongs to."""
 
     LIVE = "live"
     TEST = "test"
@@ -76,7 +76,7 @@ class SpendLimit:
     """A spend limit that was typed."""
 
     micros: int | None
-    """None lifts it."""
+    """None removes the limit."""
 
 
 def micros(text: str) -> int:
@@ -108,12 +108,12 @@ def note(actor: str | None, reason: str) -> "AuditNote":
 
 
 def choose_tls(folder: Path | None) -> None:
-    """Has the command that follows show the certificate in this folder; None: that of the local stack."""
+    """Makes the command use the certificate in this folder; None: the local stack's."""
     _tls.set(folder)
 
 
 def admin_target(given: str | None, *, service: str, root: Path) -> AdminTarget:
-    """Returns the given service, or that of the local stack. Raises StackError when there is neither.
+    """Returns the admin port at `given`, or that of the local stack. Raises StackError if there is neither.
 
     The certificate is that of `choose_tls`, or the local stack's.
     """
@@ -130,5 +130,5 @@ def _login_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        # In a container the user may have a number only.
+        # In a container the user may have no name.
         return f"uid {os.getuid()}"

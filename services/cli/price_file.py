@@ -1,4 +1,4 @@
-"""The file that prices are written in; `services/billing/prices.yaml` is one."""
+"""Reads price files, such as `services/billing/prices.yaml`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class PriceFile:
-    """A version of prices that is not set yet. Which names and amounts there are is for billing to judge."""
+    """A version of prices that is not set yet. Billing validates its names and amounts."""
 
     version: str
     prices: Sequence[Price]
 
 
 def read_price_file(path: Path) -> PriceFile:
-    """Returns what a price file says. Raises CommandError with what is wrong in it."""
+    """Reads a price file. Raises CommandError that says what is wrong in it."""
     try:
-        # Text only: a price must never have been a float.
+        # BaseLoader keeps every value as text: a price must never become a float.
         file = _File.model_validate(yaml.load(path.read_text(), Loader=yaml.BaseLoader))  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CommandError(f"{path} cannot be read: {' '.join(str(error).split())}") from error

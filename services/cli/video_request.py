@@ -10,12 +10,12 @@ from services.cli.errors import CommandError
 VIDEOS_PATH = "/v1/videos/generations"
 
 ToUrl = Callable[[Path], str]
-"""Makes a local file reachable. Raises CommandError where that is impossible."""
+"""Makes a local file reachable. Raises CommandError if that is impossible."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOptions:
-    """What `reelgate generate` was asked for. None leaves a field to the default of the contract."""
+    """What `reelgate generate` was asked for. For None the contract's default applies."""
 
     prompt: str
     model: str
@@ -32,9 +32,9 @@ class VideoOptions:
 
 
 def video_request(options: VideoOptions, *, to_url: ToUrl) -> dict[str, Any]:
-    """Returns the request of the Seedancee2 contract. Raises CommandError for a file that is not there.
+    """Returns the request of the Seedancee2 contract. Raises CommandError if a file does not exist.
 
-    What the values mean is for the service to judge.
+    The service validates the values.
     """
     frames = options.start_image or options.end_image
     fields = {

@@ -1,7 +1,7 @@
-"""The `reelgate` command: run everything on one machine, and administer it."""
+"""The local stack: everything runs on one machine, and is kept running."""
 
 import os
 
-# A process is started as another user by way of fork, where gRPC's own preparations crash the child when calls are under
-# way. Nothing here forks and then calls gRPC; they are left out if this is said before gRPC is imported.
+# Starting a process as another user forks. gRPC's fork handlers would crash the child if calls were in progress. No child
+# here calls gRPC, so the handlers are disabled, which must happen before gRPC is imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

@@ -1,4 +1,4 @@
-"""The authority of a local stack, and the certificates that its services and its operator show to each other."""
+"""The authority of a local stack, and the certificates of its services and its operator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,9 +42,9 @@ class _Authority:
 
 
 def ensure_certificates(folder: Path, *, now: datetime) -> int:
-    """Makes an authority in `folder` and a certificate for each name of IDENTITIES, and anew what ends soon or is broken.
+    """Makes an authority in `folder` and a certificate for each name of IDENTITIES; renews those that are broken or expire soon.
 
-    Soon is when a third of their time is left. Returns how many were made. `folder/NAME` is laid out for
+    "Soon" means that less than a third of the lifetime is left. Returns how many certificates were made. `folder/NAME` is laid out for
     services.common.tls.
     """
     authority = _found_authority(folder / "authority", now) or _make_authority(folder / "authority", now)
@@ -65,7 +65,7 @@ def _found_authority(folder: Path, now: datetime) -> _Authority | None:
     except (FileNotFoundError, ValueError):
         return None
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    # Not so after a renewal that was interrupted.
+    # They differ after an interrupted renewal.
     belongs = key.public_key() == certificate.public_key()
     return None if _ends_soon(certificate, now) or not belongs else _Authority(certificate, key)
 

@@ -26,7 +26,7 @@ def read_demo_account(path: Path) -> DemoAccount | None:
         kept = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    if "webhook_secret" in kept:  # written while one secret signed in both environments
+    if "webhook_secret" in kept:  # written by a release with one secret for both environments
         kept["webhook_secrets"] = dict.fromkeys(kept["keys"], kept.pop("webhook_secret"))
     return DemoAccount(**kept)
 

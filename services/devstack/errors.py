@@ -1,2 +1,2 @@
 class StackError(Exception):
-    """Why a command cannot go on, as one sentence for the person who typed it."""
+    """Why the stack cannot continue, as one sentence for the person who uses it."""

@@ -1,4 +1,4 @@
-"""The data folder of a local stack: what lies where, and the secrets made for it once."""
+"""The data folder of a local stack: its layout, and the secrets that are generated once."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ SECRET_MODE = 0o600
 
 @dataclass(frozen=True)
 class StackFolder:
-    """Where a stack keeps its things."""
+    """Paths inside a data folder."""
 
     root: Path
 
@@ -28,12 +28,12 @@ class StackFolder:
 
     @property
     def edge_config(self) -> Path:
-        """What the edge was started with."""
+        """The configuration of the edge."""
         return self.root / "envoy.yaml"
 
     @property
     def media(self) -> Path:
-        """What the edge serves as files."""
+        """Files that the edge serves."""
         return self.root / "media"
 
     @property
@@ -43,12 +43,12 @@ class StackFolder:
 
     @property
     def logs(self) -> Path:
-        """One file for each process, begun anew at each start."""
+        """One file for each process, truncated at each start."""
         return self.root / "logs"
 
     @property
     def supervisor_log(self) -> Path:
-        """What a supervisor in the background says."""
+        """Output of a supervisor in the background."""
         return self.logs / "stack.log"
 
     @property
@@ -58,12 +58,12 @@ class StackFolder:
 
     @property
     def tls(self) -> Path:
-        """The stack's own authority, and a folder of certificate and key for each of those that show one."""
+        """The stack's own certificate authority, and one folder with certificate and key per identity."""
         return self.root / "tls"
 
     @property
     def operator_tls(self) -> Path:
-        """What commands show to services."""
+        """Certificate that commands present to services."""
         return self.tls / "operator"
 
     @property
@@ -73,12 +73,12 @@ class StackFolder:
 
     @property
     def key_checksum_secrets(self) -> Path:
-        """What API keys are signed with."""
+        """Secrets of the checksums of API keys."""
         return self.secrets / "key_checksum_secrets"
 
     @property
     def simulator_api_key(self) -> Path:
-        """What jobs shows to the simulator."""
+        """API key that jobs uses with the simulator."""
         return self.secrets / "simulator_api_key"
 
     @property
@@ -91,12 +91,12 @@ class StackFolder:
         return self._password(role).read_text()
 
     def prepare(self, *, roles: Sequence[str] = ()) -> None:
-        """Makes the folders, empties the logs and makes the secrets that are missing, a password for each role too.
+        """Creates the folders, truncates the logs and generates missing secrets, including a password for each role.
 
-        Others than the owner may read nothing, and pass only where PostgreSQL runs as somebody else.
-        Raises StackError when others may write into the folder.
+        Only the owner may read them. Others may pass through only where PostgreSQL runs as another user.
+        Raises StackError if others may write into the folder.
         """
-        self._keep_to_ourselves()
+        self._restrict_to_owner()
         for folder in (self.media, self.simulator, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.secrets, self.tls, self.logs):
@@ -114,7 +114,7 @@ class StackFolder:
     def _password(self, role: str) -> Path:
         return self.secrets / f"{role}_database_password"
 
-    def _keep_to_ourselves(self) -> None:
+    def _restrict_to_owner(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         if self.root.stat().st_mode & 0o002:
             raise StackError(f"Everybody may write into {self.root}. Choose a folder of its own with --data.")
@@ -130,7 +130,7 @@ class StackFolder:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read; it appears whole or not at all."""
+    """Writes a file that only its owner can read; the file is replaced atomically."""
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_MODE), "w") as file:

@@ -1,4 +1,4 @@
-"""Which process is meant: a pid alone may have been given to a stranger since."""
+"""Identifies a process by pid and start time, because the system reuses pids."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 START_TOLERANCE_SECONDS = 2.0
-"""Start times are counted from the boot time, which moves when the clock is set."""
+"""Start times are relative to the boot time, which changes when the clock is set."""
 TERMINATE_SECONDS = 5.0
 POLL_SECONDS = 0.02
 
@@ -29,7 +29,7 @@ def identity_of(pid: int) -> Identity:
 
 
 def is_alive(identity: Identity) -> bool:
-    """Tells whether that very process still runs."""
+    """Returns whether exactly this process is still running."""
     try:
         process = psutil.Process(identity.pid)
         same = abs(process.create_time() - identity.started) < START_TOLERANCE_SECONDS
@@ -39,9 +39,9 @@ def is_alive(identity: Identity) -> bool:
 
 
 def stop_leftovers(identities: Sequence[Identity]) -> int:
-    """Ends those of the processes that still run, and what they started. Returns how many there were.
+    """Stops the processes that are still running, and their children. Returns how many there were.
 
-    They are asked to stop first; what remains after TERMINATE_SECONDS is killed.
+    They get SIGTERM first; what is left after TERMINATE_SECONDS is killed.
     """
     found = [identity for identity in identities if is_alive(identity)]
     for identity in found:
@@ -55,13 +55,13 @@ def stop_leftovers(identities: Sequence[Identity]) -> int:
 
 
 def kill_group(leader_pid: int) -> None:
-    """Kills a process that leads its group, and what it left behind in that group."""
+    """Kills a process that leads its group, and everything left in that group."""
     with suppress(ProcessLookupError):
         os.killpg(leader_pid, signal.SIGKILL)
 
 
 def _wait_until_gone(identities: Sequence[Identity]) -> None:
-    # Not psutil's: where nobody collects orphans it waits for zombies.
+    # Not psutil's wait: without an init process that reaps orphans it waits for zombies.
     deadline = time.monotonic() + TERMINATE_SECONDS
     while any(map(is_alive, identities)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

@@ -13,9 +13,9 @@ FILE_NAME = "stack.lock"
 
 @contextmanager
 def stack_lock(root: Path) -> Iterator[None]:
-    """Holds the folder until the block ends. Raises StackError when another process holds it.
+    """Holds the folder until the block ends. Raises StackError if another process holds it.
 
-    The kernel keeps the lock, so one that was killed holds nothing; the pid in the file is for people.
+    The kernel releases the lock of a killed process; the pid in the file is for people.
     """
     with (root / FILE_NAME).open("a+") as file:
         try:

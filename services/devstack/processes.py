@@ -1,4 +1,4 @@
-"""The processes of a local stack: a function from its settings to what is started, and how."""
+"""The processes of a local stack, computed from its settings."""
 
 import signal
 import sys
@@ -12,17 +12,17 @@ from services.devstack.ports import LOOPBACK, Ports
 DATABASES = ("billing", "webhooks", "jobs")
 """The services that own a database, in the order of their migrations."""
 ROLES = (postgres.SUPERUSER, *DATABASES)
-"""Of the PostgreSQL cluster: its superuser, and that of each service's processes, named as the service."""
+"""Roles of the PostgreSQL cluster: its superuser, and one per service, with the name of the service."""
 PRIVATE_TARGETS_ALLOWED = "127.0.0.0/8,::1/128"
 """Callback and reference addresses on this machine: for a local stack only."""
 ARK_API_PATH = "/api/v3"
-"""Where the simulator speaks the provider's API."""
+"""Path of the provider's API in the simulator."""
 SETTING_PREFIXES = ("BILLING_", "WEBHOOKS_", "JOBS_", "EDGE_", "SIMULATOR_")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackSettings:
-    """What a local stack is started with."""
+    """Settings of a local stack."""
 
     folder: StackFolder
     ports: Ports
@@ -38,7 +38,7 @@ class StackSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessSpec:
-    """One process: how it is started, when it is ready and how it stops."""
+    """How one process starts, becomes ready and stops."""
 
     name: str
     argv: Sequence[str]
@@ -98,7 +98,7 @@ def cluster(folder: StackFolder, port: int) -> postgres.Cluster:
 
 
 def child_environment(environment: Mapping[str, str], spec: ProcessSpec) -> dict[str, str]:
-    """Returns what a process sees: ours, without settings of services that were meant for others."""
+    """Returns the environment of a process: ours without settings for services, plus its own."""
     inherited = {name: value for name, value in environment.items() if not name.startswith(SETTING_PREFIXES)}
     return {**inherited, **spec.environment}
 
@@ -152,7 +152,7 @@ def _edge(settings: StackSettings) -> ProcessSpec:
             "EDGE_WEBHOOKS_TARGETS": _local(ports.webhooks_public),
             "EDGE_MEDIA_TARGETS": _local(ports.media),
             "EDGE_MEDIA_PATH": MEDIA_PATH,
-            # Here all customers have one address.
+            # All customers of a local stack share one address.
             "EDGE_CONNECTIONS_PER_ADDRESS": "0",
         },
         port=ports.edge,

@@ -1,4 +1,4 @@
-"""Whether a process answers: asked over what it serves, never guessed from its being alive."""
+"""Whether a process answers requests; that it is alive is not enough."""
 
 import asyncio
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ ANSWER_LINE_BYTES_MAX = 256
 
 
 async def answers(address: str) -> bool:
-    """Tells whether an address answers now.
+    """Returns whether an address answers now.
 
     `grpc://host:port` reports SERVING, `http://host:port/path` answers 200, `tcp://host:port` accepts a connection,
     `postgresql://…` accepts a session.

@@ -38,13 +38,13 @@ START_SECONDS_MAX = 90.0
 FAILURE_CHECK_SECONDS = 1.0
 RENEWAL_CHECK_SECONDS = 10.0
 FIRST_WAVE = ("postgres", "simulator", "edge")
-"""What needs nobody else to start; the rest needs migrated databases."""
+"""Processes without dependencies; the others need migrated databases."""
 STOP_ORDER = (("edge",), ("jobs", "webhooks", "billing"), ("simulator",), ("postgres",))
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpOptions:
-    """What `reelgate up` was asked for."""
+    """The options of `reelgate up`."""
 
     folder: StackFolder
     port: int
@@ -61,8 +61,8 @@ class UpOptions:
 def run_stack(options: UpOptions, *, announce: Callable[[StackState], None]) -> None:
     """Runs a stack until SIGINT, SIGTERM or SIGHUP; `announce` is called once it is ready.
 
-    What a killed supervisor left running on the same folder is stopped first.
-    Raises StackError when another one runs, a port is taken or a process does not start; then nothing keeps running.
+    Stops first what a killed supervisor left running on the same folder.
+    Raises StackError if another stack runs, a port is taken or a process does not start; then nothing is left running.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     root = options.folder.root

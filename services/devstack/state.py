@@ -1,4 +1,4 @@
-"""What a running stack tells about itself: `stack.json` in its data folder. The file is gone after a clean stop."""
+"""The state file of a running stack: `stack.json` in its data folder. A clean stop removes it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ class ProcessState:
     name: str
     pid: int
     started: float
-    """When the process began, in seconds since 1970, so that a reused pid is told apart."""
+    """When the process began, in seconds since 1970, which distinguishes a reused pid."""
     port: int
     restarts: int
     ready: bool
 
     @property
     def identity(self) -> Identity:
-        """Which process of the machine this is."""
+        """The identity of the process."""
         return Identity(self.pid, self.started)
 
 
@@ -56,21 +56,21 @@ NOTHING_RUNS: dict[str, Any] = {
     "processes": [],
     "phases": {},
 }
-"""What `status --json` shows where no stack runs."""
+"""What `status --json` shows if no stack runs."""
 
 
 def write_state(root: Path, state: StackState) -> None:
-    """Replaces the state file at once; a reader sees the old or the new one. Others than its owner cannot: it has passwords."""
+    """Replaces the state file atomically. Only its owner can read it, because it has passwords."""
     write_secret(root / FILE_NAME, json.dumps(asdict(state), indent=2))
 
 
 def remove_state(root: Path) -> None:
-    """Tells that nothing of this stack runs any more."""
+    """Records that nothing of this stack is running."""
     (root / FILE_NAME).unlink(missing_ok=True)
 
 
 def read_state(root: Path) -> StackState | None:
-    """Returns what was last written, also by a supervisor that is dead by now. None: stopped cleanly."""
+    """Returns the last state written, even if its supervisor is dead. None after a clean stop."""
     try:
         raw = json.loads((root / FILE_NAME).read_text())
     except FileNotFoundError:
@@ -81,7 +81,7 @@ def read_state(root: Path) -> StackState | None:
 def running_state(root: Path) -> StackState | None:
     """Returns the state of the stack that runs on this folder, or None.
 
-    It is not ready while a process that has just died is still written down as ready.
+    It is not ready if a process has died since the state was written.
     """
     state = read_state(root)
     if state is None or not is_alive(state.supervisor):
@@ -92,7 +92,7 @@ def running_state(root: Path) -> StackState | None:
 
 
 def require_running(root: Path) -> StackState:
-    """Returns the state of the stack that runs on this folder. Raises StackError when there is none."""
+    """Returns the state of the stack that runs on this folder. Raises StackError if there is none."""
     state = running_state(root)
     if state is None:
         raise StackError(f"No stack runs on {root}. Start one with `reelgate up`.")
@@ -100,7 +100,7 @@ def require_running(root: Path) -> StackState:
 
 
 def clear_leftovers(root: Path) -> int:
-    """Stops what a dead supervisor of this folder left running. Returns how many processes that were."""
+    """Stops the processes that a dead supervisor of this folder left running. Returns how many processes that were."""
     left = read_state(root)
     stopped = 0 if left is None else stop_leftovers([process.identity for process in left.processes])
     remove_state(root)

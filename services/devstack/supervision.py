@@ -1,4 +1,4 @@
-"""Keeps processes running: one that dies is started again, later and later, on the same port."""
+"""Keeps processes running: a process that dies is restarted with increasing delay, on the same port."""
 
 import asyncio
 import logging
@@ -25,9 +25,9 @@ POLL_SECONDS = 0.05
 RESTART_WAIT_SECONDS_FIRST = 0.1
 RESTART_WAIT_SECONDS_MAX = 5.0
 STEADY_SECONDS = 10.0
-"""A process that lived this long starts again as if it had never failed."""
+"""A process that ran this long restarts without extra delay."""
 FIRST_STARTS_MAX = 3
-"""So often may a process die before it was ever ready; then the stack does not start."""
+"""Exits before a process was ever ready, after which the start of the stack fails."""
 LOG_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -45,11 +45,11 @@ class Supervised:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to keep the process running."""
+        """Starts the process and keeps it running."""
         self._task = asyncio.create_task(self._keep_running())
 
     async def stop(self) -> None:
-        """Stops the process, and kills it when it takes longer than its specification allows."""
+        """Stops the process, and kills it if it takes longer than its specification allows."""
         if self._task is None:
             return
         self._task.cancel()
@@ -61,7 +61,7 @@ class Supervised:
             self._task.result()
 
     def state(self) -> ProcessState | None:
-        """Returns what to tell about the process, or None before its first start."""
+        """Returns the state of the process, or None before its first start."""
         if self._identity is None:
             return None
         return ProcessState(
@@ -103,7 +103,7 @@ class Supervised:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            # Ctrl-C reaches only us: the order of stopping is ours to keep.
+            # Ctrl-C must reach only the supervisor, which stops processes in order.
             start_new_session=True,
         )
         self._identity = identity_of(process.pid)
@@ -135,7 +135,7 @@ class Supervised:
 
 
 async def until_ready(processes: Sequence[Supervised], *, deadline: float) -> None:
-    """Returns when all answer. Raises StackError when one cannot start, or at `deadline` (monotonic seconds)."""
+    """Returns when all answer. Raises StackError if one cannot start, or at `deadline` (monotonic seconds)."""
     while waiting := [process for process in processes if not process.ready]:
         for process in waiting:
             process.raise_failure()

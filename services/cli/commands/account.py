@@ -1,4 +1,4 @@
-"""Commands that look after accounts."""
+"""Commands that manage accounts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -52,10 +52,15 @@ class Contract(StrEnum):
 
 @app.command("create")
 def create_account(
-    name: Annotated[str, typer.Argument(help="What to call it.")],
-    contract: Annotated[Contract, typer.Option(help="What it speaks, for good.")] = Contract.SEEDANCEE2,
+    name: Annotated[str, typer.Argument(help="Name for operators.")],
+    contract: Annotated[
+        Contract, typer.Option(help="Public contract; it cannot be changed later.")
+    ] = Contract.SEEDANCEE2,
     credits_micros: Annotated[
-        int, typer.Option("--credits", parser=micros, metavar="N", help="First credits, live and test alike.")
+        int,
+        typer.Option(
+            "--credits", parser=micros, metavar="N", help="Initial credits, the same for live and test."
+        ),
     ] = 0,
     calls_per_minute: CallsPerMinute = None,
     reason: Reason = "reelgate account create",
@@ -65,7 +70,7 @@ def create_account(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Open an account with a key and a webhook secret for live and for test. They are shown only now."""
+    """Open an account with a key and a webhook secret for live and for test. Secrets are shown only once."""
     from services.cli.admin import accounts
 
     account = asyncio.run(
@@ -98,7 +103,7 @@ def create_account(
 def show_account(
     account_id: AccountId, billing: Billing = None, data: Data = DATA_DEFAULT, as_json: AsJson = False
 ) -> None:
-    """Show what an account has, may spend, and has spent."""
+    """Show the balances, limits and spending of an account."""
     from services.cli.admin import accounts
 
     target = admin_target(billing, service="billing", root=data)
@@ -109,7 +114,7 @@ def show_account(
 def list_accounts(
     limit: Limit = LIST_DEFAULT,
     before: Annotated[
-        str | None, typer.Option(metavar="ACCOUNT", help="Only accounts that are older than this one.")
+        str | None, typer.Option(metavar="ACCOUNT", help="Only accounts older than this one.")
     ] = None,
     billing: Billing = None,
     data: Data = DATA_DEFAULT,
@@ -135,7 +140,7 @@ def suspend_account(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Stop every key of an account from working, within 5 seconds. What is being made goes on."""
+    """Stop every key of an account from working, within 5 seconds. Jobs in progress continue."""
     from services.cli.admin import accounts
 
     target = admin_target(billing, service="billing", root=data)
@@ -167,13 +172,15 @@ def limit_account(
     per_job: Annotated[SpendLimit | None, PER_JOB] = None,
     per_day: Annotated[SpendLimit | None, PER_DAY] = None,
     per_month: Annotated[SpendLimit | None, PER_MONTH] = None,
-    environment: Annotated[Environment, typer.Option(help="Where they hold.")] = Environment.LIVE,
+    environment: Annotated[
+        Environment, typer.Option(help="Environment the limits apply to.")
+    ] = Environment.LIVE,
     actor: Actor = None,
     billing: Billing = None,
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Set what an account may spend. Limits that are not named stay."""
+    """Set what an account may spend. Limits that you do not name stay as they are."""
     if per_job is per_day is per_month is None:
         raise typer.BadParameter("give at least one of --per-job, --per-day and --per-month")
 
@@ -204,14 +211,14 @@ def rule_account(
     reason: Reason,
     jobs_at_once: JobsAtOnce = None,
     moderation_profile: Annotated[
-        str | None, typer.Option(metavar="PROFILE", help="The profile its requests are checked by.")
+        str | None, typer.Option(metavar="PROFILE", help="Moderation profile for its requests.")
     ] = None,
     actor: Actor = None,
     billing: Billing = None,
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Set how an account may be used, everywhere within 5 seconds. What is not named has its default."""
+    """Set how an account may be used; it applies everywhere within 5 seconds. Rules that you do not name return to their defaults."""
     from reelgate.admin.v1.account_pb2 import AccountRules
 
     from services.cli.admin import accounts

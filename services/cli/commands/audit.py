@@ -14,6 +14,7 @@ from services.cli.options import (
     Data,
     Jobs,
     Limit,
+    Webhooks,
     admin_target,
     command_group,
 )
@@ -29,20 +30,22 @@ app = command_group("Show who changed what, when and why.")
 def list_entries(
     subject: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Only what was done to this account, key, job or version."),
+        typer.Option(metavar="ID", help="Only changes to this account, key, job or price version."),
     ] = None,
     limit: Limit = LIST_DEFAULT,
     billing: Billing = None,
     jobs: Jobs = None,
+    webhooks: Webhooks = None,
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Show changes, newest first."""
+    """Show changes, newest first: those of the given services, or of all in the local stack."""
     from services.cli.admin.audit import list_audit_entries
 
+    named = {"billing": billing, "jobs": jobs, "webhooks": webhooks}
+    asked = {service: address for service, address in named.items() if address} or named
     targets = {
-        "billing": admin_target(billing, service="billing", root=data),
-        "jobs": admin_target(jobs, service="jobs", root=data),
+        service: admin_target(address, service=service, root=data) for service, address in asked.items()
     }
     entries = asyncio.run(list_audit_entries(subject_id=subject, entries_max=limit, targets=targets))
     if as_json:

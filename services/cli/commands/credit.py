@@ -22,7 +22,7 @@ from services.cli.options import (
 )
 from services.cli.printing import print_json
 
-app = command_group("Give credits, and set balances right.")
+app = command_group("Grant credits and correct balances.")
 
 Balance = Annotated[Environment, typer.Option("--environment", help="Which balance.")]
 
@@ -40,7 +40,7 @@ def grant_credits(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Give credits to an account. The reason stands in its statement."""
+    """Grant credits to an account. The reason appears in its statement."""
     from services.cli.admin import balances
 
     available_micros = asyncio.run(
@@ -71,7 +71,7 @@ def correct_balance(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Set a balance right: add credits, or take them. The reason stands in its statement."""
+    """Correct a balance by adding or taking credits. The reason appears in its statement."""
     if (add_micros is None) == (take_micros is None):
         raise typer.BadParameter("give either --add or --take")
     from services.cli.admin import balances

@@ -1,4 +1,4 @@
-"""Commands that look after events that the webhooks service refused."""
+"""Commands for events that the webhooks service refused."""
 
 import asyncio
 from typing import Annotated
@@ -20,7 +20,7 @@ from services.cli.options import (
 )
 from services.cli.printing import print_json, print_table
 
-app = command_group("Look after events that the webhooks service refused.")
+app = command_group("List and retry events that the webhooks service refused.")
 HEADINGS = ("event", "job", "type", "occurred", "due", "environment", "account", "refusal")
 
 
@@ -28,7 +28,7 @@ HEADINGS = ("event", "job", "type", "occurred", "due", "environment", "account",
 def list_events(
     limit: Limit = LIST_DEFAULT, jobs: Jobs = None, data: Data = DATA_DEFAULT, as_json: AsJson = False
 ) -> None:
-    """Show events that were refused and are not handed over yet, oldest first."""
+    """Show events that were refused and are not delivered to webhooks yet, oldest first."""
     from services.cli.admin.events import list_refused_events
 
     target = admin_target(jobs, service="jobs", root=data)
@@ -58,13 +58,13 @@ def retry_events(
     event_id: Annotated[
         str | None, typer.Argument(metavar="EVENT", help="Identifier of the event.", show_default=False)
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="The oldest 1,000 that wait.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="The oldest 1,000 that are waiting.")] = False,
     actor: Actor = None,
     jobs: Jobs = None,
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Offer refused events to the webhooks service again, at once."""
+    """Send refused events to the webhooks service again, now."""
     from services.cli.admin.events import retry_refused_events
 
     if every == (event_id is not None):

@@ -1,4 +1,4 @@
-"""The command that makes one video."""
+"""The command that generates one video."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def generate(
-    prompt: Annotated[str | None, typer.Argument(help="What to show.")] = None,
+    prompt: Annotated[str | None, typer.Argument(help="What the video shows.")] = None,
     model: Annotated[str, typer.Option(help="pro, fast or mini.")] = "mini",
     duration: Annotated[int | None, typer.Option(help="Seconds, 4 to 15.")] = None,
     resolution: Annotated[str | None, typer.Option(help="480p, 720p or 1080p.")] = None,
@@ -32,17 +32,17 @@ def generate(
     image: Annotated[list[str] | None, typer.Option(help=f"Reference; repeatable. {IMAGE}")] = None,
     start_image: Annotated[str | None, typer.Option(help=f"First frame. {IMAGE}")] = None,
     end_image: Annotated[str | None, typer.Option(help=f"Last frame. {IMAGE}")] = None,
-    audio: Annotated[bool, typer.Option("--audio", help="With sound.")] = False,
-    watermark: Annotated[bool, typer.Option("--watermark", help="Marked as generated.")] = False,
+    audio: Annotated[bool, typer.Option("--audio", help="Generate sound.")] = False,
+    watermark: Annotated[bool, typer.Option("--watermark", help="Mark the video as generated.")] = False,
     seed: Annotated[int | None, typer.Option(help="For a repeatable result.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to save it; by default ID.mp4.")] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="ID", help="Wait for a video that was asked for before.")
+        str | None, typer.Option(metavar="ID", help="Wait for a video that you requested before.")
     ] = None,
     target: Annotated[
         str | None,
         typer.Option(
-            envvar="REELGATE_TARGET", metavar="URL", help="Edge, where it is not the local stack's."
+            envvar="REELGATE_TARGET", metavar="URL", help="Address of the edge; by default the local stack's."
         ),
     ] = None,
     key: Annotated[
@@ -115,7 +115,7 @@ async def _fetch(customer: "Customer", video_id: str, *, target: Path) -> None:
         video = await customer.wait(
             video_id,
             show=lambda status: progress.update(bar, description=status),
-            wonder=lambda status: console.print(
+            notice=lambda status: console.print(
                 f"{video_id} has been {status} for a while. Where to look, on the machine of the stack:"
                 " `reelgate status` shows jobs that do not move, `reelgate job list` where each is,"
                 " `reelgate logs jobs` what their workers say.",

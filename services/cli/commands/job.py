@@ -1,4 +1,4 @@
-"""Commands that look after single jobs."""
+"""Commands that manage single jobs."""
 
 import asyncio
 from enum import StrEnum
@@ -25,7 +25,7 @@ from services.cli.options import (
 )
 from services.cli.printing import fields_of, print_json, print_table
 
-app = command_group("Find stuck jobs, and end, hurry or refund them.")
+app = command_group("Find stuck jobs; end, recheck or refund them.")
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Identifier of the job.")]
 HEADINGS = (
@@ -52,11 +52,11 @@ def list_jobs(
             "--older-than",
             parser=seconds,
             metavar="DURATION",
-            help="Only jobs that have been in their state for so long: 90s, 10m, 24h.",
+            help="Only jobs that have been in their state for at least this long: 90s, 10m, 24h.",
         ),
     ] = None,
     stalled: Annotated[
-        bool, typer.Option("--stalled", help="Only jobs that do not move although they are tried.")
+        bool, typer.Option("--stalled", help="Only jobs that are retried without progress.")
     ] = False,
     limit: Limit = LIST_DEFAULT,
     jobs: Jobs = None,
@@ -104,7 +104,7 @@ def fail_job(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Give a job up: it fails, its credits go back, and what is still rendered is dropped."""
+    """Fail a job: its credits are released, and a result that still arrives is discarded."""
     from services.cli.admin import jobs as admin
 
     target = admin_target(jobs, service="jobs", root=data)
@@ -116,7 +116,7 @@ def fail_job(
 
 
 class Outcome(StrEnum):
-    """How a job is to end."""
+    """How a job should end."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -125,14 +125,14 @@ class Outcome(StrEnum):
 @app.command("settle")
 def settle_job(
     job_id: JobId,
-    outcome: Annotated[Outcome, typer.Option("--as", help="How it is to end.")],
+    outcome: Annotated[Outcome, typer.Option("--as", help="How it should end.")],
     reason: Reason,
     actor: Actor = None,
     jobs: Jobs = None,
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """End a job in whatever state it is, and have its credits agree. Tells what moved."""
+    """End a job in any state and settle its credits. Shows what changed."""
     from services.cli.admin import jobs as admin
 
     target = admin_target(jobs, service="jobs", root=data)
@@ -157,7 +157,7 @@ def recheck_job(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the provider of a job again, now."""
+    """Check a job with its provider again, now."""
     from services.cli.admin import jobs as admin
 
     target = admin_target(jobs, service="jobs", root=data)
@@ -178,7 +178,7 @@ def refund_job(
             "--amount",
             parser=micros,
             metavar="N",
-            help="Credits; by default all that was charged and is left.",
+            help="Credits; by default everything charged and not yet refunded.",
         ),
     ] = None,
     actor: Actor = None,
@@ -186,7 +186,7 @@ def refund_job(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Give credits back for a completed job. Usage shows them as refunded."""
+    """Refund credits of a completed job. Usage shows them as refunded."""
     from services.cli.admin import jobs as admin
 
     target = admin_target(jobs, service="jobs", root=data)

@@ -1,4 +1,4 @@
-"""Commands that look after API keys."""
+"""Commands that manage API keys."""
 
 import asyncio
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ app = command_group("Issue, rotate, limit and disable API keys.")
 
 
 class Kind(StrEnum):
-    """What a key is for, which decides how often it may call by default."""
+    """What a key is for; this sets its default call rate."""
 
     BUSINESS = "business"
     ADMIN = "admin"
@@ -49,14 +49,14 @@ class Kind(StrEnum):
 @app.command("create")
 def create_key(
     account_id: AccountId,
-    environment: Annotated[Environment, typer.Option(help="What the key works in.")],
+    environment: Annotated[Environment, typer.Option(help="Environment the key works in.")],
     reason: Reason = "reelgate key create",
     actor: Actor = None,
     billing: Billing = None,
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Issue a key. It is shown only now."""
+    """Issue a key. Its secret is shown only once."""
     from services.cli.admin import keys
 
     target = admin_target(billing, service="billing", root=data)
@@ -110,7 +110,7 @@ def rotate_key(
             "--overlap",
             parser=seconds,
             metavar="DURATION",
-            help="How long the old secret goes on working: 90s, 10m, 24h, at most 30d; 0s for one that leaked.",
+            help="How long the old secret continues to work: 90s, 10m, 24h, at most 30d; 0s if it leaked.",
         ),
     ],
     reason: Reason = "reelgate key rotate",
@@ -119,7 +119,7 @@ def rotate_key(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Give a key a new secret, which is shown only now. Its limits and models stay."""
+    """Give a key a new secret, which is shown only once. Its limits and models stay."""
     from services.cli.admin import keys
 
     target = admin_target(billing, service="billing", root=data)
@@ -164,13 +164,13 @@ def choose_models(
     models: Annotated[
         list[str] | None, typer.Argument(metavar="[MODEL]...", help="The only models it may use.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All models, also future ones.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All models, including future ones.")] = False,
     actor: Actor = None,
     billing: Billing = None,
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Choose which models a key may use, everywhere within 5 seconds."""
+    """Choose which models a key may use; it applies everywhere within 5 seconds."""
     if bool(models) == every:
         raise typer.BadParameter("give either models or --all")
     from services.cli.admin import keys
@@ -186,7 +186,7 @@ def choose_models(
 def rule_key(
     key_id: KeyId,
     reason: Reason,
-    kind: Annotated[Kind, typer.Option(help="What it is for.")] = Kind.BUSINESS,
+    kind: Annotated[Kind, typer.Option(help="What the key is for.")] = Kind.BUSINESS,
     calls_per_minute: CallsPerMinute = None,
     jobs_at_once: JobsAtOnce = None,
     moderation_profiles: Annotated[
@@ -194,7 +194,7 @@ def rule_key(
         typer.Option(
             "--moderation-profile",
             metavar="PROFILE",
-            help="A profile that a request may choose besides the account's. Repeatable.",
+            help="A moderation profile that a request may choose instead of the account's. Repeatable.",
         ),
     ] = None,
     actor: Actor = None,
@@ -202,7 +202,7 @@ def rule_key(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Set how a key may be used, everywhere within 5 seconds. What is not named has its default."""
+    """Set how a key may be used; it applies everywhere within 5 seconds. Rules that you do not name return to their defaults."""
     from reelgate.admin.v1.key_admin_service_pb2 import KeyRules
 
     from services.cli.admin import keys

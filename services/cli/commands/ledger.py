@@ -1,4 +1,4 @@
-"""Commands that check the books."""
+"""Commands that check and reconcile the ledger."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reelgate.admin.v1.job_admin_service_pb2 import MendedJob
     from reelgate.admin.v1.verifier_service_pb2 import Finding
 
-app = command_group("Check the books, and have them agree.")
+app = command_group("Verify and reconcile the ledger.")
 
 
 @dataclass
@@ -40,7 +40,7 @@ class _Tally:
 def verify_ledger(
     billing: Billing = None, jobs: Jobs = None, data: Data = DATA_DEFAULT, as_json: AsJson = False
 ) -> None:
-    """Prove that the books agree: the ledger, and jobs against it. Exits with 1 when something does not."""
+    """Verify the ledger, and jobs against it. Exits with 1 if something does not agree."""
     targets = {
         "billing": admin_target(billing, service="billing", root=data),
         "jobs": admin_target(jobs, service="jobs", root=data),
@@ -54,20 +54,20 @@ def verify_ledger(
 @app.command("reconcile")
 def reconcile(
     reason: Reason,
-    is_trial: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    is_trial: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
     actor: Actor = None,
     jobs: Jobs = None,
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Have all jobs and holds agree, as after one database was restored. Exits with 1 when something could not be done."""
-    from services.cli.admin.ledger import reconcile as go_through
+    """Reconcile all jobs and holds, for example after one database was restored. Exits with 1 if something could not be done."""
+    from services.cli.admin.ledger import reconcile as reconciled_parts
 
     target = admin_target(jobs, service="jobs", root=data)
     tally = _Tally()
 
     async def mended() -> AsyncIterator["MendedJob"]:
-        async for part in go_through(is_trial=is_trial, note=note(actor, reason), jobs=target):
+        async for part in reconciled_parts(is_trial=is_trial, note=note(actor, reason), jobs=target):
             tally.checked_count += part.checked_count
             for job in part.jobs:
                 tally.finding_count += bool(job.refusal)
@@ -87,7 +87,7 @@ def release_hold(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Give back what a hold keeps that no job needs: what is set aside, or what was taken and not refunded."""
+    """Release the credits of a hold that no job needs, whether held or already captured and not refunded."""
     from services.cli.admin import ledger
 
     target = admin_target(billing, service="billing", root=data)

@@ -1,4 +1,4 @@
-"""Commands that look after prices."""
+"""Commands that manage prices."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,19 +33,24 @@ app = command_group("Set prices. They are versions: jobs keep the one they were 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ValidFrom = Annotated[
     str | None,
-    typer.Option(metavar="MOMENT", help="From when it holds, such as 2026-07-01T00:00:00Z; by default now."),
+    typer.Option(
+        metavar="MOMENT", help="When it takes effect, such as 2026-07-01T00:00:00Z; by default now."
+    ),
 ]
 
 
 @app.command("set")
 def set_price(
-    version: Annotated[str, typer.Option(help="What to call the new version.")],
+    version: Annotated[str, typer.Option(help="Name of the new version.")],
     model: Annotated[str, typer.Option(help="Public name of the model.")],
     resolution: Annotated[str, typer.Option(help="480p, 720p or 1080p.")],
     micros_per_second: Annotated[
-        int, typer.Option("--credits-per-second", parser=micros, metavar="N", help="For a second of video.")
+        int,
+        typer.Option(
+            "--credits-per-second", parser=micros, metavar="N", help="Price of one second of video."
+        ),
     ],
-    environment: Annotated[list[Environment], typer.Option(help="Where it holds; repeatable.")],
+    environment: Annotated[list[Environment], typer.Option(help="Environment it applies to; repeatable.")],
     reason: Reason,
     valid_from: ValidFrom = None,
     actor: Actor = None,
@@ -53,7 +58,7 @@ def set_price(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Set one price. All others stay."""
+    """Set one price. All others stay as they are."""
     from reelgate.internal.prices.v1.price_pb2 import Price
 
     from services.cli.admin import prices
@@ -100,7 +105,7 @@ def load_prices(
 
 @app.command("list")
 def list_prices(billing: Billing = None, data: Data = DATA_DEFAULT, as_json: AsJson = False) -> None:
-    """Show the versions that hold or will hold for anything, oldest first."""
+    """Show the versions that are valid now or later, oldest first."""
     from services.cli.admin import prices
 
     target = admin_target(billing, service="billing", root=data)

@@ -1,4 +1,4 @@
-"""How rules of use are typed and shown, for accounts and for keys."""
+"""How usage rules are typed and shown, for accounts and for keys."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +23,12 @@ CallsPerMinute = Annotated[
 
 
 def account_cells(rules: "AccountRules") -> tuple[str, ...]:
-    """Returns rules as they stand under ACCOUNT_HEADINGS."""
+    """Returns the cells of a row under ACCOUNT_HEADINGS."""
     return str(rules.jobs_at_once or DEFAULT), rules.moderation_profile or DEFAULT
 
 
 def key_cells(rules: "KeyRules") -> tuple[str, ...]:
-    """Returns rules as they stand under KEY_HEADINGS."""
+    """Returns the cells of a row under KEY_HEADINGS."""
     return (
         rules.kind or DEFAULT,
         str(rules.calls_per_minute or DEFAULT),

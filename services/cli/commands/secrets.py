@@ -1,4 +1,4 @@
-"""Commands that look after what signs webhooks."""
+"""Commands that manage the secrets that sign webhooks."""
 
 import asyncio
 from enum import StrEnum
@@ -24,12 +24,12 @@ from services.cli.printing import fields_of, print_json, print_table
 if TYPE_CHECKING:
     from reelgate.admin.v1.signing_secret_service_pb2 import Signing
 
-app = command_group("Rotate what signs webhooks, and what it is encrypted with.")
-Where = Annotated[Environment, typer.Option("--environment", help="Where it signs.")]
+app = command_group("Rotate webhook signing secrets and the key that encrypts them.")
+Where = Annotated[Environment, typer.Option("--environment", help="Environment the secret signs in.")]
 
 
 class Switch(StrEnum):
-    """Whether something is done."""
+    """On or off."""
 
     ON = "on"
     OFF = "off"
@@ -61,7 +61,7 @@ def rotate_secret(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Make a new secret, which is shown only now. Both sign, the old one first, until it is confirmed."""
+    """Create a new secret, which is shown only once. Both sign, the old one first, until you confirm the new one."""
     from services.cli.admin import secrets
 
     target = admin_target(webhooks, service="webhooks", root=data)
@@ -83,7 +83,7 @@ def confirm_secret(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Let the new secret sign first. The old one signs beside it for 24 hours."""
+    """Let the new secret sign first. The old one also signs for 24 hours."""
     from services.cli.admin import secrets
 
     target = admin_target(webhooks, service="webhooks", root=data)
@@ -106,7 +106,7 @@ def switch_signing(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Sign the callbacks of an account on contract Seedancee2, or do not. All others are always signed."""
+    """Turn signing of callbacks on or off for an account on contract Seedancee2. All others are always signed."""
     from services.cli.admin import secrets
 
     target = admin_target(webhooks, service="webhooks", root=data)
@@ -130,7 +130,7 @@ def reseal_secrets(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Encrypt all secrets with the newest key of WEBHOOKS_SECRET_KEY. May be cut off and repeated."""
+    """Encrypt all secrets with the newest key of WEBHOOKS_SECRET_KEY. May be interrupted and repeated."""
     from services.cli.admin import secrets
 
     target = admin_target(webhooks, service="webhooks", root=data)

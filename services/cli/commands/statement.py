@@ -1,4 +1,4 @@
-"""The command that shows what moved a balance."""
+"""The command that shows the movements of a balance."""
 
 import asyncio
 import csv
@@ -31,7 +31,7 @@ CSV_FIELDS = (
     "version", "occurred_at", "kind", "reference", "to_available_micros", "to_held_micros", "available_micros",
     "held_micros", "reason",
 )  # fmt: skip
-# Lines are printed as they come, so the columns are as wide as what is usual. Negative: to the right.
+# Lines are printed as they arrive, so widths are fixed to the usual content. Negative: aligned to the right.
 WIDTHS = (24, 10, -12, -12, -14, -12, 33, 0)
 DAY_BEGIN, DAY_END = "T00:00:00Z", "T23:59:59.999999Z"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -55,19 +55,19 @@ def show_statement(
     environment: Annotated[Environment, typer.Option(help="Which balance.")] = Environment.LIVE,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="MOMENT", help="2026-06-01T10:00:00Z, or 2026-06-01: a day of UTC."),
+        typer.Option("--from", metavar="MOMENT", help="2026-06-01T10:00:00Z, or a UTC day: 2026-06-01."),
     ] = None,
     end: Annotated[
         str | None, typer.Option("--to", metavar="MOMENT", help="The last moment, or the last day.")
     ] = None,
     form: Annotated[
         Format,
-        typer.Option("--format", help="csv counts in credits, json in micro-credits: both are exact."),
+        typer.Option("--format", help="csv is in credits, json in micro-credits; both are exact."),
     ] = Format.TABLE,
     billing: Billing = None,
     data: Data = DATA_DEFAULT,
 ) -> None:
-    """Print what moved a balance, oldest first, with the balance after each movement."""
+    """Print the movements of a balance, oldest first, with the balance after each movement."""
     from services.cli.admin.balances import statement
 
     lines = statement(
@@ -85,7 +85,7 @@ def _moment(text: str | None, of_day: str) -> str | None:
 
 
 async def _print_table(lines: Lines) -> None:
-    line = await anext(lines, None)  # a refusal comes before the headings
+    line = await anext(lines, None)  # a refusal must come before the headings
     print_columns(HEADINGS, widths=WIDTHS)
     while line is not None:
         print_columns(_cells(line), widths=WIDTHS)

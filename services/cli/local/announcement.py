@@ -9,7 +9,7 @@ PROMPT = "A paper boat sails down a rainy street"
 
 
 def announcement(state: StackState, *, folder: StackFolder, seconds: float, stop: str) -> str:
-    """Returns where the stack is reached, and commands that work as they stand. `stop` says how to end it."""
+    """Returns the addresses of the stack and commands that work as printed. `stop` says how to stop it."""
     account = read_demo_account(folder.demo_account)
     assert account is not None, "a stack that is ready has its demo account"
     phases = ", ".join(f"{name} {took:.1f}" for name, took in state.phases.items())

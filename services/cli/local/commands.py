@@ -29,7 +29,7 @@ PROGRAM = (sys.executable, "-m", "services.cli")
 
 
 class SimulatorMode(StrEnum):
-    """What stands behind a finished task of the simulator."""
+    """Whether the simulator renders videos."""
 
     RENDER = "render"
     INSTANT = "instant"
@@ -48,7 +48,7 @@ def up(
         int, typer.Option(min=0, max=65535, help="Port of the edge on 127.0.0.1; 0 takes a free one.")
     ] = 8080,
     simulator_mode: Annotated[
-        SimulatorMode, typer.Option(help="Render videos, or serve a ready clip.")
+        SimulatorMode, typer.Option(help="Render videos, or serve a ready-made clip.")
     ] = SimulatorMode.RENDER,
     simulator_latency: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds that a task takes in instant mode.")
@@ -88,7 +88,7 @@ def up(
 
 
 def down(data: Data = DATA_DEFAULT) -> None:
-    """Stop everything that runs on a data folder."""
+    """Stop the stack on a data folder."""
     from services.devstack.detached import stop_stack
 
     stopped = stop_stack(data)
@@ -96,13 +96,11 @@ def down(data: Data = DATA_DEFAULT) -> None:
 
 
 def status(
-    check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 also when there are jobs that do not move.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Also exit with 1 if jobs do not move.")] = False,
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Show what runs, and where, and how many jobs do not move. Exits with 0 when the stack is ready, with 1 otherwise."""
+    """Show what runs, and where, and how many jobs do not move. Exits with 0 if the stack is ready, otherwise with 1."""
     state = running_state(data)
     is_ready = state is not None and state.ready
     stalled = _stalled(data) if is_ready else None
@@ -130,7 +128,7 @@ def _stalled(data: Path) -> "Stalled | None":
     try:
         return asyncio.run(stalled_jobs(jobs=admin_target(None, service="jobs", root=data)))
     except ServiceError:
-        return None  # it went away after it was written down as ready
+        return None  # the service stopped after the state said it was ready
 
 
 def _plain(stalled: "Stalled") -> dict[str, object]:
@@ -173,7 +171,7 @@ def _without_password(url: str) -> str:
 def logs(
     name: Annotated[str, typer.Argument(help="Process, such as `jobs`.")], data: Data = DATA_DEFAULT
 ) -> None:
-    """Show how the log of a process ends."""
+    """Show the end of a process's log."""
     path = StackFolder(data).logs / f"{name}.log"
     if not path.is_file():
         known = ", ".join(sorted(log.stem for log in path.parent.glob("*.log"))) or "none yet"
@@ -191,7 +189,7 @@ def _database(service: str) -> object:
 
 
 def _given(service: str, url: str) -> tuple[str, str | None]:
-    """Returns the address to migrate, and who uses the database if that is another role."""
+    """Returns the address to migrate with, and the role of the service if it is another one."""
     owner_url = os.environ.get(f"{service.upper()}_MIGRATION_DATABASE_URL")
     return (owner_url, urlsplit(url).username) if owner_url else (url, None)
 
@@ -213,7 +211,7 @@ def migrate(
 ) -> None:
     """Bring databases to the newest version: the given ones, or all of the local stack.
 
-    SERVICE_MIGRATION_DATABASE_URL is the given one's address for the role that owns its tables, if that is another.
+    If another role owns the tables, SERVICE_MIGRATION_DATABASE_URL is the database's address for that role.
     """
     from sqlalchemy.exc import SQLAlchemyError
 

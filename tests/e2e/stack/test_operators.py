@@ -340,8 +340,17 @@ def assert_audited(operator: Operator, own: Account, video_id: str) -> None:
     assert {(entry["service"], entry["actor"], entry["reason"]) for entry in refunds} == {
         ("jobs", "spiffe://reelgate/operator/local (ann)", "agreed by mail")
     }
-    newest = operator.run("audit", "list", "--limit", "2").stdout
-    assert video_id in newest.splitlines()[1]
+    secret = ("secrets", "rotate", own.account_id, "--environment", "live")
+    operator.answer(*secret, "--actor", "ann", *REASON)
+    rotated = actions(own.account_id)[0]
+    assert (rotated["service"], rotated["action"]) == ("webhooks", "signing_secret.rotate")
+    assert rotated["details"]["environment"] == "live"
+    webhooks = operator.answer("status")["grpc"]["webhooks"]["admin"]
+    of_webhooks = operator.answer("audit", "list", "--webhooks", webhooks)
+    assert {entry["service"] for entry in of_webhooks} == {"webhooks"}
+    newest = operator.run("audit", "list", "--limit", "3").stdout
+    assert "signing_secret.rotate" in newest.splitlines()[1]
+    assert video_id in newest.splitlines()[2]
 
 
 async def test_prices_are_set_once_and_listed(operator: Operator, tmp_path: Path) -> None:

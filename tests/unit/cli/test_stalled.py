@@ -83,13 +83,13 @@ class Scripted(Customer):
         return {"status": "completed"}
 
 
-def wondered(*statuses: tuple[str, float]) -> list[str]:
+def noticed(*statuses: tuple[str, float]) -> list[str]:
     about: list[str] = []
-    run_virtually(Scripted(*statuses).wait("vid_1", show=lambda _: None, wonder=about.append))
+    run_virtually(Scripted(*statuses).wait("vid_1", show=lambda _: None, notice=about.append))
     return about
 
 
-def test_a_customer_wonders_once_about_a_status_that_does_not_change() -> None:
-    assert wondered(("pending", 10), ("processing", 30)) == []
-    assert wondered(("pending", 10), ("processing", 100)) == ["processing"]
-    assert wondered(("pending", 100), ("processing", 120)) == ["pending"]
+def test_a_status_that_does_not_change_is_noticed_once() -> None:
+    assert noticed(("pending", 10), ("processing", 30)) == []
+    assert noticed(("pending", 10), ("processing", 100)) == ["processing"]
+    assert noticed(("pending", 100), ("processing", 120)) == ["pending"]
