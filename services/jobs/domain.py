@@ -75,6 +75,25 @@ assert FAILURE_MESSAGE.keys() == set(FailureCode)
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnusableReference:
+    """What is known of the file that a job failed for."""
+
+    fields: tuple[str, ...]
+    """Where it stands in the request, as its sender named it: one place, or all that it can be."""
+    fault: str
+    """A key of REFERENCE_MESSAGE."""
+
+
+REFERENCE_MESSAGE = {
+    "not_fetched": "could not be downloaded. Check that its address is public and answers with the file.",
+    "not_readable": "could not be read. Check that it is a file of a supported format.",
+    "out_of_bounds": "is outside of what the model takes. Check its size, shape and length.",
+    "unknown": "could not be used. Check that its address is public and its format is supported.",
+}
+"""What is wrong with a reference, after the name of its field."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """A public model: what it can do, and on which contract."""
 
@@ -179,6 +198,8 @@ class NewVideo:
     """For refusals. By default a field is called as it is here."""
     moderation_profile: str | None = None
     """None: that of the account."""
+    reference_fields: tuple[str, ...] = ()
+    """Where each reference stands in the request, in the order that providers get them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +294,10 @@ class Job:
     """What an operator gave back later of what was charged."""
     output: Output | None = None
     failure: FailureCode | None = None
+    reference_fields: tuple[str, ...] = ()
+    """As in NewVideo. Empty for jobs of before."""
+    unusable: UnusableReference | None = None
+    """For INPUT_MEDIA_ERROR, if it is known."""
 
 
 ENDED = 3

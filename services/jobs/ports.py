@@ -36,6 +36,7 @@ from services.jobs.domain import (
     Status,
     Stray,
     StrayEnd,
+    UnusableReference,
     UsageCount,
 )
 from services.upstream.contract import Provider
@@ -135,7 +136,13 @@ class Work(Protocol):
         """Moves PROCESSING to STORED, and keeps the lease. The event tells that the job renders, if none has."""
 
     async def give_up(
-        self, claim: Claim, *, failure: FailureCode, detail: str, may_run: bool = False
+        self,
+        claim: Claim,
+        *,
+        failure: FailureCode,
+        detail: str,
+        may_run: bool = False,
+        unusable: UnusableReference | None = None,
     ) -> Claim:
         """Moves to FAILING, and keeps the lease. With `may_run` the provider's task, if one is known, is a stray."""
 

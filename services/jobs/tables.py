@@ -53,6 +53,8 @@ jobs = Table(
     Column("last_frame_url", Text),
     Column("output_seconds", Double),
     Column("failure", Text),
+    Column("reference_fields", Text),
+    Column("unusable", Text),
     Column("content_deleted_at", Moment),
     Column("media_deleted_at", Moment),
     CheckConstraint("status IN ('pending', 'processing', 'completed', 'failed')", name="jobs_status"),

@@ -24,6 +24,8 @@ class Medium(BaseModel):
 
     url: str
     role: Role
+    position: int = 0
+    """Its place in `content`."""
 
 
 # ModelArk documentation 1520757: how many of each role, and which roles each type may have.
@@ -55,7 +57,11 @@ def parse_content(body: dict[str, Any]) -> tuple[str, tuple[Medium, ...]]:
         raise _invalid("content must be an array of objects.")
     prompt = " ".join(_text(item) for item in items if item.get("type") == "text")
     others = [item for item in items if item.get("type") != "text"]
-    media = tuple(_medium(item, alone=len(others) == 1) for item in others)
+    media = tuple(
+        _medium(item, alone=len(others) == 1).model_copy(update={"position": position})
+        for position, item in enumerate(items)
+        if item.get("type") != "text"
+    )
     if not media and not prompt:
         raise missing("content.text")
     _check_shape([medium.role for medium in media])

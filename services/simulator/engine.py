@@ -2,7 +2,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Final
 
 from services.simulator.announcer import Announcer
 from services.simulator.references import BadImageError
@@ -10,8 +9,6 @@ from services.simulator.scenarios import FAILURES, Callbacks, Ending
 from services.simulator.settings import Mode, SimulatorSettings
 from services.simulator.studio import Studio
 from services.simulator.tasks import Failure, Status, Task, Tasks
-
-BAD_IMAGE_CODE: Final = "InvalidImageURL.InvalidFormat"
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +63,7 @@ class Engine:
             try:
                 await self._play(task)
             except BadImageError as error:
-                self._fail(task, BAD_IMAGE_CODE, f"The request failed because {error}")
+                self._fail(task, error.code, str(error))
             except Exception:
                 log.exception("task %s could not be rendered", task.id)
                 self._fail(task, *FAILURES[Ending.BREAKS])

@@ -8,9 +8,9 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from PIL import Image, ImageOps
 
-from services.common.egress.failures import failure_text
 from services.common.egress.policy import ForbiddenUrlError
 from services.common.egress.urls import outgoing_url
+from services.simulator.content import Medium
 
 # ModelArk documentation 1520757; the total is that of a whole request body.
 BYTE_COUNT_MAX: Final = 30_000_000
@@ -23,29 +23,32 @@ CHUNK_BYTES: Final = 65_536
 
 
 class BadImageError(Exception):
-    """A reference image cannot be fetched or read; the message says which and why."""
+    """A reference image cannot be fetched or read; code and message are ModelArk's."""
+
+    def __init__(self, position: int, reason: str, *, code: str = "InvalidParameter") -> None:
+        super().__init__(
+            f"The parameter `content[{position}].image_url` specified in the request is not valid: {reason}."
+        )
+        self.code = code
 
 
-async def fetch_images(session: ClientSession, urls: Sequence[str]) -> list[bytes]:
-    """The files at these http, https or data addresses, in order, fetched with a guarded session.
+async def fetch_images(session: ClientSession, images: Sequence[Medium]) -> list[bytes]:
+    """The files at the http, https or data addresses of these images, in order, fetched with a guarded session.
 
     Raises BadImageError.
     """
     files: list[bytes] = []
-    for position, url in enumerate(urls, start=1):
+    for image in images:
+        url, position = image.url, image.position
         room = min(BYTE_COUNT_MAX, TOTAL_BYTE_COUNT_MAX - sum(map(len, files)))
         try:
             file = _decode(url) if url.startswith("data:") else await _download(session, url, room=room)
         except ForbiddenUrlError as error:
-            raise BadImageError(f"image {position} could not be downloaded: its address {error}.") from error
-        except (ClientError, OSError) as error:
-            raise BadImageError(
-                f"image {position} could not be downloaded: {failure_text(error)}."
-            ) from error
-        except ValueError as error:
-            raise BadImageError(f"image {position} could not be downloaded: {error}") from error
+            raise BadImageError(position, f"resource download failed: its address {error}") from error
+        except (ClientError, OSError, ValueError) as error:
+            raise BadImageError(position, "resource download failed") from error
         if len(file) > room:
-            raise BadImageError(f"image {position} is too large.")
+            raise BadImageError(position, f"the image size must be at most {BYTE_COUNT_MAX} bytes")
         files.append(file)
     return files
 
@@ -55,12 +58,13 @@ def open_image(file: bytes, *, position: int) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(file), formats=FORMATS)
         if max(image.size) > SIDE_MAX_PIXELS:
-            raise BadImageError(f"image {position} is larger than {SIDE_MAX_PIXELS} pixels.")
+            raise BadImageError(position, f"the image side must be at most {SIDE_MAX_PIXELS} pixels")
         picture = ImageOps.exif_transpose(image).convert("RGB")
         # Tiny files may hold huge pictures, and a task has many: only one at a time is there in full size.
         picture.thumbnail((KEPT_SIDE_MAX_PIXELS, KEPT_SIDE_MAX_PIXELS))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadImageError(f"image {position} is not a readable image.") from error
+        reason = "the image could not be parsed"
+        raise BadImageError(position, reason, code="InvalidImageURL.InvalidFormat") from error
     return picture
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import ClientSession
 from PIL.Image import Image
 
-from services.simulator.content import Role
+from services.simulator.content import Medium, Role
 from services.simulator.orders import ADAPTIVE, Order
 from services.simulator.references import fetch_images, open_image
 from services.simulator.render import RATE_FACTOR, Clip, render_clip
@@ -45,9 +45,9 @@ class Studio:
     async def render(self, task: Task) -> Outcome:
         """Renders what the task asks for. Raises BadImageError when one of its pictures cannot be had."""
         images = [medium for medium in task.order.media if medium.role in IMAGE_ROLES]
-        files = await fetch_images(self._session, [image.url for image in images])
-        by_role = [(image.role, file) for image, file in zip(images, files, strict=True)]
-        return await self._start(task.order, f"rendered/{task.id}", by_role, RATE_FACTOR)
+        files = await fetch_images(self._session, images)
+        fetched = list(zip(images, files, strict=True))
+        return await self._start(task.order, f"rendered/{task.id}", fetched, RATE_FACTOR)
 
     async def ready_clip(self, order: Order) -> Outcome:
         """A clip of the shape, length, sound and mark asked for, rendered once for all tasks."""
@@ -63,18 +63,15 @@ class Studio:
         return await asyncio.shield(self._ready[name])
 
     def _start(
-        self, order: Order, stem: str, files: Sequence[tuple[Role, bytes]], rate_factor: int
+        self, order: Order, stem: str, files: Sequence[tuple[Medium, bytes]], rate_factor: int
     ) -> asyncio.Future[Outcome]:
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self._pool, self._make, order, stem, files, rate_factor)
 
     def _make(
-        self, order: Order, stem: str, files: Sequence[tuple[Role, bytes]], rate_factor: int
+        self, order: Order, stem: str, files: Sequence[tuple[Medium, bytes]], rate_factor: int
     ) -> Outcome:
-        images = [
-            (role, open_image(file, position=position))
-            for position, (role, file) in enumerate(files, start=1)
-        ]
+        images = [(medium.role, open_image(file, position=medium.position)) for medium, file in files]
         ratio = _ratio(order, images)
         clip = _clip(order, ratio, images, rate_factor)
         video, still = (self._folder / f"{stem}{suffix}" for suffix in (".mp4", ".png"))

@@ -32,6 +32,12 @@ class Order:
     start_image_url: str | None = None
     end_image_url: str | None = None
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """All addresses, in the order that `BadReference` counts."""
+        frames = (self.start_image_url, self.end_image_url)
+        return (*(url for url in frames if url), *self.image_urls, *self.video_urls, *self.audio_urls)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pending:
@@ -58,12 +64,34 @@ class RefusalKind(StrEnum):
     FAILED = "failed"
 
 
+class ReferenceFault(StrEnum):
+    """Why a file cannot be used."""
+
+    NOT_FETCHED = "not_fetched"
+    NOT_READABLE = "not_readable"
+    OUT_OF_BOUNDS = "out_of_bounds"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadReference:
+    """What a provider says about a file of an order that it cannot use."""
+
+    position: int | None = None
+    """Which of the order's references, from 0. None: it does not say."""
+    is_image: bool = False
+    """Whether it says that it is an image."""
+    fault: ReferenceFault = ReferenceFault.UNKNOWN
+
+
 @dataclass(frozen=True, kw_only=True)
 class Refused:
     """The provider ended the task without a result. `detail` is for operators only."""
 
     kind: RefusalKind
     detail: str = ""
+    reference: BadReference = BadReference()
+    """For INPUT_MEDIA."""
 
 
 class UpstreamError(Exception):

@@ -12,10 +12,11 @@ from services.jobs.convert.shared import (
     LIST_LIMIT_DEFAULT,
     CheckUrl,
     SentVideo,
+    failure_message,
     parse_sent_video,
     render_credits,
 )
-from services.jobs.domain import FAILURE_MESSAGE, FailureCode, Job, NewVideo, Status, progress_percent
+from services.jobs.domain import FailureCode, Job, NewVideo, Status, progress_percent
 
 ID_PREFIX: Final = "job"
 _CANCELED = "canceled"
@@ -98,7 +99,7 @@ def _end(job: Job) -> dict[str, Any]:
         return fields | _output(job)
     assert job.failure is not None
     code = _CANCELED if job.failure is FailureCode.CANCELLED else job.failure.value
-    return {**fields, "error": {"code": code, "message": FAILURE_MESSAGE[job.failure]}}
+    return {**fields, "error": {"code": code, "message": failure_message(job, field_name)}}
 
 
 def _output(job: Job) -> dict[str, str]:

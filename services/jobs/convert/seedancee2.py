@@ -13,11 +13,12 @@ from services.jobs.convert.shared import (
     LIST_LIMIT_DEFAULT,
     CheckUrl,
     SentVideo,
+    failure_message,
     is_job_id,
     parse_sent_video,
     render_credits,
 )
-from services.jobs.domain import FAILURE_MESSAGE, Job, NewVideo, Status
+from services.jobs.domain import Job, NewVideo, Status
 from services.jobs.operations.estimate_video import Estimate
 
 ID_PREFIX: Final = "vid"
@@ -126,7 +127,7 @@ def _failure(job: Job) -> dict[str, Any]:
         "credits_refunded": render_credits(job.refunded_micros),
         "error": {
             "code": job.failure.value,
-            "message": FAILURE_MESSAGE[job.failure],
+            "message": failure_message(job, field_name),
             "type": "generation_error",
         },
     }

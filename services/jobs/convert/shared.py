@@ -11,7 +11,15 @@ from reelgate.video.v1 import video_pb2
 from services.common.egress.policy import ForbiddenUrlError
 from services.common.errors import invalid_field
 from services.jobs.convert.metadata import parse_metadata
-from services.jobs.domain import MICROS_PER_CREDIT, FieldName, NewVideo, VideoInput
+from services.jobs.domain import (
+    FAILURE_MESSAGE,
+    MICROS_PER_CREDIT,
+    REFERENCE_MESSAGE,
+    FieldName,
+    Job,
+    NewVideo,
+    VideoInput,
+)
 from services.jobs.operations.get_video import job_not_found
 from services.jobs.readings import is_blank
 
@@ -26,6 +34,8 @@ LIST_LIMIT_DEFAULT = 20
 _ULID = "[0-9a-hjkmnp-tv-z]{26}"
 _FRAMES = "first_and_last_frames"
 _FRAME_FIELDS = ("start_image_url", "end_image_url")
+# In the order of `Order.references`, which counts both ways to send a video, and both ways to send frames, as one.
+_REFERENCE_FIELDS = (*_FRAME_FIELDS, "image_urls", "video_url", "video_urls", "audio_urls")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +70,7 @@ def parse_sent_video(sent: SentVideo, *, check_url: CheckUrl, random_seed: Calla
         metadata_json=None if sent.metadata is None else parse_metadata(sent.metadata),
         field_name=sent.field_name,
         moderation_profile=sent.moderation_profile or None,
+        reference_fields=tuple(field for field, _ in _references(sent)),
     )
 
 
@@ -147,13 +158,31 @@ def _parse_frames(sent: SentVideo) -> tuple[str, str]:
     return frames[0], frames[1]
 
 
+def failure_message(job: Job, field_name: FieldName) -> str:
+    """Returns why a job failed, for its customer: for a file that could not be used, where it stands in the request."""
+    assert job.failure is not None
+    if job.unusable is None:
+        return FAILURE_MESSAGE[job.failure]
+    fields = [field_name(field) for field in job.unusable.fields]
+    if len(fields) > 1:
+        lists = dict.fromkeys(field.partition("[")[0] for field in fields)
+        fields = [f"A file of {' or '.join(lists)}"]
+    return f"{fields[0]} {REFERENCE_MESSAGE[job.unusable.fault]}"
+
+
+def _references(sent: SentVideo) -> Iterator[tuple[str, str]]:
+    """The files of a request, in the order that providers get them."""
+    for field in _REFERENCE_FIELDS:
+        value = getattr(sent.input, field)
+        if isinstance(value, str):
+            yield from [(field, value)] if value else []
+        else:
+            yield from ((f"{field}[{index}]", url) for index, url in enumerate(value))
+
+
 def _urls(sent: SentVideo) -> Iterator[tuple[str, str]]:
     """Every address of a request, under the name its sender gave it."""
-    for field in (*_FRAME_FIELDS, "video_url"):
-        if getattr(sent.input, field):
-            yield sent.field_name(field), getattr(sent.input, field)
-    for field in ("image_urls", "video_urls", "audio_urls"):
-        for index, url in enumerate(getattr(sent.input, field)):
-            yield f"{sent.field_name(field)}[{index}]", url
+    for field, url in _references(sent):
+        yield sent.field_name(field), url
     if sent.callback_url:
         yield sent.field_name("callback_url"), sent.callback_url

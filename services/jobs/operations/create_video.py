@@ -59,6 +59,7 @@ async def create_video(
         metadata_json=wanted.metadata_json,
         key_id=buyer.key_id,
         moderation_profile=await moderate(wanted, buyer, job_id),
+        reference_fields=wanted.reference_fields,
         price_version=quote.price.version,
         micros_per_second=quote.price.micros_per_second,
         reserved_micros=quote.total_micros,

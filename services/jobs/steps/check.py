@@ -9,7 +9,7 @@ from services.jobs.domain import (
     FailureCode,
 )
 from services.jobs.ports import MayFetch, Media, Providers, RenderEvent, Work
-from services.jobs.steps.failures import failure_of
+from services.jobs.steps.failures import failure_of, unusable_of
 from services.jobs.steps.keep_result import keep_result
 from services.jobs.steps.reach import provider_of
 from services.jobs.timing import CHECK_TIMEOUT_SECONDS, RENDER_DEADLINE_SECONDS, check_seconds
@@ -52,7 +52,8 @@ async def check(
             claim, answer, work=work, media=media, clock=clock, render_event=render_event
         )
     if isinstance(answer, Refused):
-        return await work.give_up(claim, failure=failure_of(answer), detail=answer.detail)
+        unusable = unusable_of(answer, claim.job)
+        return await work.give_up(claim, failure=failure_of(answer), detail=answer.detail, unusable=unusable)
     if isinstance(answer, Pending) and answer.running and claim.job.started_at is None:
         started = replace(claim.job, started_at=(now := clock()))
         claim = await work.note_running(claim, started_at=now, event=render_event(claim.job, started, now))

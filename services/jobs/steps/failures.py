@@ -1,9 +1,12 @@
 """What a provider's refusal means to a customer."""
 
 from services.jobs.domain import (
+    REFERENCE_MESSAGE,
     FailureCode,
+    Job,
+    UnusableReference,
 )
-from services.upstream.contract import RefusalKind, Refused
+from services.upstream.contract import ReferenceFault, RefusalKind, Refused
 
 _FAILURE_BY_KIND = {
     RefusalKind.PARAMETERS: FailureCode.GENERATION_FAILED,
@@ -13,8 +16,21 @@ _FAILURE_BY_KIND = {
     RefusalKind.FAILED: FailureCode.GENERATION_FAILED,
 }
 assert _FAILURE_BY_KIND.keys() == set(RefusalKind)
+assert REFERENCE_MESSAGE.keys() == set(ReferenceFault)
 
 
 def failure_of(refused: Refused) -> FailureCode:
     """Returns the code the customer sees."""
     return _FAILURE_BY_KIND[refused.kind]
+
+
+def unusable_of(refused: Refused, job: Job) -> UnusableReference | None:
+    """Returns what the customer is told of the file that a provider could not use. None: nothing is known of it."""
+    if refused.kind is not RefusalKind.INPUT_MEDIA:
+        return None
+    said, fields = refused.reference, job.reference_fields
+    if said.position is not None and said.position < len(fields):
+        fields = (fields[said.position],)
+    elif said.is_image:
+        fields = tuple(field for field in fields if "image" in field)
+    return UnusableReference(fields=fields, fault=said.fault) if fields else None

@@ -13,7 +13,7 @@ from services.jobs.domain import (
 )
 from services.jobs.ports import Providers, RenderEvent, Work
 from services.jobs.steps.adopt import adopt
-from services.jobs.steps.failures import failure_of
+from services.jobs.steps.failures import failure_of, unusable_of
 from services.jobs.steps.reach import UnreachableRouteError, provider_of
 from services.jobs.timing import (
     BROKEN_WAIT_SECONDS,
@@ -64,7 +64,10 @@ async def submit(
             timeout_seconds=SUBMIT_TIMEOUT_SECONDS,
         )
     except RefusedError as error:
-        return await work.give_up(claim, failure=failure_of(error.refused), detail=error.detail)
+        unusable = unusable_of(error.refused, claim.job)
+        return await work.give_up(
+            claim, failure=failure_of(error.refused), detail=error.detail, unusable=unusable
+        )
     except BusyError as error:
         seconds = error.retry_after_seconds or retry_seconds(attempt.number)
         await work.drop_attempt(claim, outcome="busy", detail=error.detail, seconds=seconds)

@@ -10,12 +10,15 @@ from services.jobs.domain import (
     Output,
     Owner,
     Status,
+    UnusableReference,
     VideoInput,
 )
 from services.jobs.tables import jobs
 
 JOB_COLUMNS = tuple(jobs.c)
 """What job_from_row reads."""
+_SEPARATOR = ","
+"""No name of a field has it."""
 
 
 def input_to_json(wanted: VideoInput) -> str:
@@ -29,6 +32,19 @@ def input_from_json(text: str) -> VideoInput:
     values: dict[str, Any] = json.loads(text)
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return VideoInput(**{**values, **lists})
+
+
+def unusable_to_text(unusable: UnusableReference | None) -> str | None:
+    """Returns what is known of an unusable file in one text."""
+    return None if unusable is None else f"{unusable.fault} {_SEPARATOR.join(unusable.fields)}"
+
+
+def unusable_from_text(text: str | None) -> UnusableReference | None:
+    """Returns what unusable_to_text was given."""
+    if text is None:
+        return None
+    fault, _, fields = text.partition(" ")
+    return UnusableReference(fields=tuple(fields.split(_SEPARATOR)), fault=fault)
 
 
 def job_to_row(job: Job) -> dict[str, Any]:
@@ -45,6 +61,7 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "metadata": job.metadata_json,
         "key_id": job.key_id,
         "moderation_profile": job.moderation_profile,
+        "reference_fields": _SEPARATOR.join(job.reference_fields) or None,
         "price_version": job.price_version,
         "micros_per_second": job.micros_per_second,
         "reserved_micros": job.reserved_micros,
@@ -75,6 +92,8 @@ def job_from_row(row: Mapping[str, Any]) -> Job:
         returned_micros=row["returned_micros"],
         output=_output(row),
         failure=FailureCode(row["failure"]) if row["failure"] else None,
+        reference_fields=tuple(filter(None, (row["reference_fields"] or "").split(_SEPARATOR))),
+        unusable=unusable_from_text(row["unusable"]),
     )
 
 

@@ -24,10 +24,12 @@ from services.jobs.domain import (
     Owner,
     Route,
     State,
+    UnusableReference,
 )
 from services.jobs.ports import NOBODY_BUSY
 from services.jobs.store.claims import ATTEMPT_COLUMNS, GOT_ON, claim_from_row
 from services.jobs.store.lock_order import once_locked
+from services.jobs.store.rows import unusable_to_text
 from services.jobs.store.strays import STRAY_COLUMNS, strayed
 from services.jobs.store.turns import CLAIM, Turns
 from services.jobs.store.waiting import SqlWaiting, somebody_waits
@@ -185,7 +187,7 @@ _GIVE_UP = Query(
         FROM moved WHERE id = :attempt_id AND outcome IS NULL
         RETURNING {STRAY_COLUMNS}
     ), {strayed("closed", reason="given_up", condition="CAST(:may_run AS boolean)")}, named AS (
-        UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id AND {once_locked("closed")}
+        UPDATE jobs SET failure = :failure, unusable = :unusable FROM moved WHERE id = moved.job_id AND {once_locked("closed")}
     )
     SELECT job_id FROM moved
     """)  # noqa: S608
@@ -385,12 +387,23 @@ class SqlWork:
         return _got_on(claim, State.STORED, job=replace(claim.job, output=output, started_at=started_at))
 
     async def give_up(
-        self, claim: Claim, *, failure: FailureCode, detail: str, may_run: bool = False
+        self,
+        claim: Claim,
+        *,
+        failure: FailureCode,
+        detail: str,
+        may_run: bool = False,
+        unusable: UnusableReference | None = None,
     ) -> Claim:
         """Moves to FAILING, and keeps the lease. With `may_run` the provider's task, if one is known, is a stray."""
-        values = {"failure": failure.value, "detail": detail[:DETAIL_CHARACTERS_MAX], "may_run": may_run}
+        values = {
+            "failure": failure.value,
+            "unusable": unusable_to_text(unusable),
+            "detail": detail[:DETAIL_CHARACTERS_MAX],
+            "may_run": may_run,
+        }
         await self._move(_GIVE_UP, claim, attempt_id=_attempt_id(claim), **values)
-        return _got_on(claim, State.FAILING, job=replace(claim.job, failure=failure))
+        return _got_on(claim, State.FAILING, job=replace(claim.job, failure=failure, unusable=unusable))
 
     async def finish(self, claim: Claim, job: Job, *, event: NewEvent | None) -> None:
         """Ends a job in one transaction: what the customer sees, usage, the event."""

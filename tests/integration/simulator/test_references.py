@@ -95,23 +95,38 @@ async def test_an_adaptive_ratio_without_an_image_is_wide(caller: Caller) -> Non
     assert (await caller.succeeded(ratio="adaptive"))["ratio"] == "16:9"
 
 
+UNREADABLE = ["{images}/page.png", "data:image/png;base64,AAAA"]
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        *UNREADABLE,
         "{images}/missing.png",
-        "{images}/page.png",
         "{images}/moved.png",
-        "{images}/endless.png",
         "http://127.0.0.1:9/red.png",
         "data:image/png;base64,not base64",
-        "data:image/png;base64,AAAA",
     ],
 )
 async def test_an_image_that_cannot_be_had_fails_the_task(renderer: Caller, images: str, url: str) -> None:
     task = await renderer.succeeded(media=[image(url.format(images=images), "reference_image")])
 
-    assert (task["status"], task["error"]["code"]) == ("failed", "InvalidImageURL.InvalidFormat")
-    assert "image 1" in task["error"]["message"]
+    fetched = url in UNREADABLE
+    code = "InvalidImageURL.InvalidFormat" if fetched else "InvalidParameter"
+    reason = "the image could not be parsed" if fetched else "resource download failed"
+    assert (task["status"], task["error"]["code"]) == ("failed", code)
+    assert task["error"]["message"].startswith(
+        f"The parameter `content[1].image_url` specified in the request is not valid: {reason}"
+    )
+
+
+async def test_an_image_that_never_ends_is_too_large(renderer: Caller, images: str) -> None:
+    media = [image(f"{images}/red.png", "reference_image"), image(f"{images}/endless.png", "reference_image")]
+    task = await renderer.succeeded(media=media)
+
+    assert (task["status"], task["error"]["code"]) == ("failed", "InvalidParameter")
+    assert "`content[2].image_url`" in task["error"]["message"]
+    assert "must be at most 30000000 bytes" in task["error"]["message"]
 
 
 async def test_an_image_is_fetched_from_no_private_address_unless_it_is_opened(
@@ -123,7 +138,7 @@ async def test_an_image_is_fetched_from_no_private_address_unless_it_is_opened(
         media = [image(f"{images}/red.png", "reference_image")]
         task = await Caller(session, running.url).succeeded(media=media)
 
-    assert (task["status"], task["error"]["code"]) == ("failed", "InvalidImageURL.InvalidFormat")
+    assert (task["status"], task["error"]["code"]) == ("failed", "InvalidParameter")
     assert "its address must not point to a private address." in task["error"]["message"]
 
 

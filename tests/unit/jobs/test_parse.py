@@ -106,6 +106,13 @@ def test_everything_sent_is_kept() -> None:
         callback_url=C,
         metadata_json='{"customer_job_id":"job_123"}',
         field_name=seedancee2.field_name,
+        reference_fields=(
+            "image_urls[0]",
+            "image_urls[1]",
+            "video_urls[0]",
+            "video_urls[1]",
+            "audio_urls[0]",
+        ),
     )
 
 

@@ -82,8 +82,8 @@ class ArkProvider:
         except (aiohttp.ClientError, OSError, wire.UnusableBodyError) as error:
             raise UnknownError(failure_text(error)) from error
         if not answer.ok:
-            code = wire.parse_error_code(answer.body)
-            raise submission_error(answer.status, code, retry_after=answer.retry_after)
+            refused = wire.parse_error(answer.body)
+            raise submission_error(answer.status, refused, retry_after=answer.retry_after)
         try:
             return wire.parse_created(answer.body)
         except wire.UnusableBodyError as error:
@@ -153,7 +153,7 @@ class ArkProvider:
         if answer.status == CONFLICT:
             # Running, or cancelled by somebody else: the code for the latter is not documented.
             return isinstance(await self.check(task_id, timeout_seconds=timeout_seconds), Refused)
-        code = wire.parse_error_code(answer.body)
+        code = wire.parse_error(answer.body).code
         if means_unknown_task(answer.status, code):
             return True
         raise reading_error(answer.status, code, retry_after=answer.retry_after)
@@ -162,7 +162,7 @@ class ArkProvider:
         answer = await self._ask(f"{self._tasks_url}/{task_id}", timeout_seconds=timeout_seconds)
         if answer.ok:
             return answer.body
-        code = wire.parse_error_code(answer.body)
+        code = wire.parse_error(answer.body).code
         if means_unknown_task(answer.status, code):
             return Refused(kind=RefusalKind.EXPIRED, detail=f"task unknown: {code}")
         raise reading_error(answer.status, code, retry_after=answer.retry_after)
@@ -188,7 +188,7 @@ class ArkProvider:
         query = {"page_num": str(page_num), "page_size": str(LIST_PAGE_SIZE), "filter.model": model}
         answer = await self._ask(self._tasks_url, query=query, timeout_seconds=timeout_seconds)
         if not answer.ok:
-            code = wire.parse_error_code(answer.body)
+            code = wire.parse_error(answer.body).code
             raise reading_error(answer.status, code, retry_after=answer.retry_after)
         try:
             return wire.parse_page(answer.body)

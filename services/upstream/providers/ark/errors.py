@@ -1,8 +1,16 @@
-"""What ModelArk's HTTP statuses and error codes mean. Codes count by prefix; messages are never read."""
+"""What ModelArk's HTTP statuses and error codes mean. Codes count by prefix.
+
+Messages are read for one thing: which file of `content` they quote, and what is said of it. There is no other place.
+"""
+
+import re
+from dataclasses import dataclass
 
 from services.upstream.contract import (
+    BadReference,
     BrokenError,
     BusyError,
+    ReferenceFault,
     RefusalKind,
     Refused,
     RefusedError,
@@ -30,6 +38,11 @@ _KIND_BY_PREFIX = (
     (("InvalidImageURL",), RefusalKind.INPUT_MEDIA),
     (("InvalidParameter", "MissingParameter"), RefusalKind.PARAMETERS),
 )
+_CANNOT_BE_READ = "InvalidImageURL.InvalidFormat"
+# As `param`, or quoted: "The parameter `content[1].image_url` specified in the request is not valid: ...".
+_PLACE = r"content\[(\d{1,2})\](?:\.(?:image|video|audio)_url(?:\.url)?)?"
+_PARAMETER = re.compile(_PLACE)
+_QUOTED = re.compile(rf"`{_PLACE}`")
 _OUR_FAULT = (
     "AuthenticationError",
     "InvalidAccountStatus",
@@ -43,25 +56,55 @@ _OUR_FAULT = (
 )
 
 
-def refusal_kind(code: str, *, otherwise: RefusalKind) -> RefusalKind:
-    """Returns which kind of refusal an error code belongs to, for answers and for failed tasks alike."""
-    return next((kind for prefixes, kind in _KIND_BY_PREFIX if code.startswith(prefixes)), otherwise)
+@dataclass(frozen=True, kw_only=True)
+class ArkError:
+    """An error envelope. What it does not say is empty."""
+
+    code: str = ""
+    parameter: str = ""
+    message: str = ""
 
 
-def submission_error(status: int, code: str, *, retry_after: str | None) -> UpstreamError:
-    """Returns what a non-2xx answer to a submission means; `code` is empty if the body had no error envelope.
+def refusal(error: ArkError, *, otherwise: RefusalKind, detail: str) -> Refused:
+    """Returns what an error says of an order, in answers and in failed tasks alike."""
+    kind = next((kind for prefixes, kind in _KIND_BY_PREFIX if error.code.startswith(prefixes)), otherwise)
+    reference = _bad_reference(error)
+    if kind is RefusalKind.PARAMETERS and reference != BadReference():
+        kind = RefusalKind.INPUT_MEDIA
+    if kind is not RefusalKind.INPUT_MEDIA:
+        return Refused(kind=kind, detail=detail)
+    return Refused(kind=kind, detail=detail, reference=reference)
+
+
+def _bad_reference(error: ArkError) -> BadReference:
+    found = _PARAMETER.fullmatch(error.parameter) or _QUOTED.search(error.message)
+    # The first item of `content` is the prompt.
+    position = int(found[1]) - 1 if found and int(found[1]) else None
+    fault = ReferenceFault.UNKNOWN
+    if "download" in error.message.lower():
+        fault = ReferenceFault.NOT_FETCHED
+    elif error.code.startswith(_CANNOT_BE_READ):
+        fault = ReferenceFault.NOT_READABLE
+    elif position is not None and " must be " in error.message:
+        fault = ReferenceFault.OUT_OF_BOUNDS
+    return BadReference(position=position, is_image=error.code.startswith("InvalidImageURL"), fault=fault)
+
+
+def submission_error(status: int, error: ArkError, *, retry_after: str | None) -> UpstreamError:
+    """Returns what a non-2xx answer to a submission means; `error` is empty if the body had no error envelope.
 
     A gateway in between can answer 5xx or 408 although the task was stored, so those are never "nothing started".
     """
+    code = error.code
     detail = f"submission answered {status} {code}".rstrip()
     if status >= 500 or status == 408:
         return UnknownError(detail)
-    if error := _common_error(status, code, retry_after=retry_after, detail=detail):
-        return error
+    if common := _common_error(status, code, retry_after=retry_after, detail=detail):
+        return common
     names_our_model = status == 404 and not code.startswith("NotFound.")
     if status < 400 or not code or names_our_model:
         return BrokenError(detail)
-    return RefusedError(Refused(kind=refusal_kind(code, otherwise=RefusalKind.PARAMETERS), detail=detail))
+    return RefusedError(refusal(error, otherwise=RefusalKind.PARAMETERS, detail=detail))
 
 
 def reading_error(status: int, code: str, *, retry_after: str | None) -> UpstreamError:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.upstream.contract import Callback, Done, Order, Pending, RefusalKind, Refused
-from services.upstream.providers.ark.errors import refusal_kind
+from services.upstream.providers.ark.errors import ArkError, refusal
 
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SUFFIX_DASHES = re.compile(r"--+(?=[A-Za-z])")
 _CODE_LENGTH_MAX = 128
+_MESSAGE_LENGTH_MAX = 1_024
 
 
 class UnusableBodyError(ValueError):
@@ -78,9 +79,9 @@ def parse_task(body: bytes) -> Pending | Done | Refused:
         case "succeeded":
             return _done(task.get("content"))
         case "failed":
-            code = _error_code(task)
-            kind = refusal_kind(code, otherwise=RefusalKind.FAILED)
-            return Refused(kind=kind, detail=f"task failed {code}".rstrip())
+            error = _error(task)
+            detail = f"task failed {error.code}".rstrip()
+            return refusal(error, otherwise=RefusalKind.FAILED, detail=detail)
         case "expired":
             return Refused(kind=RefusalKind.EXPIRED, detail="task expired")
         case "cancelled" | "canceled":
@@ -106,12 +107,12 @@ def parse_page(body: bytes) -> Page:
     return Page(tasks=tuple(map(_listed, rows)), total=total if isinstance(total, int) else None)
 
 
-def parse_error_code(body: bytes) -> str:
-    """Returns the code of an error envelope, or an empty string if the body is something else."""
+def parse_error(body: bytes) -> ArkError:
+    """Returns what an error envelope says; nothing, if the body is something else."""
     try:
-        return _error_code(_object(body))
+        return _error(_object(body))
     except UnusableBodyError:
-        return ""
+        return ArkError()
 
 
 def parse_callback(body: bytes) -> Callback:
@@ -159,10 +160,18 @@ def _correlation_id(task: dict[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _error_code(envelope: dict[str, Any]) -> str:
+def _error(envelope: dict[str, Any]) -> ArkError:
     error = envelope.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    return code[:_CODE_LENGTH_MAX] if isinstance(code, str) else ""
+    said = error if isinstance(error, dict) else {}
+    return ArkError(
+        code=_text(said.get("code"))[:_CODE_LENGTH_MAX],
+        parameter=_text(said.get("param"))[:_CODE_LENGTH_MAX],
+        message=_text(said.get("message"))[:_MESSAGE_LENGTH_MAX],
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _task_id(value: object) -> str:
