@@ -29,7 +29,7 @@ POLL_FAILURES_MAX = 20
 JOB_SECONDS_MAX = 2 * 3600.0
 QUIET_SECONDS = 30.0
 """After this long without a change of status, the person waiting is told where to look."""
-TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
+RETRYABLE_STATUSES = frozenset({429, 500, 502, 503, 504})
 
 
 class UnansweredError(CommandError):
@@ -147,4 +147,4 @@ def _task(status: int, body: bytes, url: str) -> dict[str, Any]:
         message = str(answer["error"]["message"])
     except (ValueError, LookupError, TypeError):
         raise UnansweredError(f"{url} answered {status}, and not as the contract says.") from None
-    raise (UnansweredError if status in TRY_AGAIN else CommandError)(message)
+    raise (UnansweredError if status in RETRYABLE_STATUSES else CommandError)(message)

@@ -21,10 +21,10 @@ from services.common.tls.files import AUTHORITIES, CERTIFICATE, KEY, TlsError, T
 from services.common.tls.identities import BILLING, JOBS, OPERATORS, WEBHOOKS
 from services.devstack.folder import write_secret
 
-AUTHORITY_LASTS = timedelta(days=3650)
-CERTIFICATE_LASTS = timedelta(days=30)
+AUTHORITY_LIFETIME = timedelta(days=3650)
+CERTIFICATE_LIFETIME = timedelta(days=30)
 AUTHORITY_KEY = "ca.key"
-CLOCKS_DIFFER = timedelta(hours=1)
+CLOCK_SKEW = timedelta(hours=1)
 IDENTITIES: Mapping[str, str] = {
     "billing": BILLING,
     "jobs": JOBS,
@@ -47,18 +47,18 @@ def ensure_certificates(folder: Path, *, now: datetime) -> int:
     "Soon" means that less than a third of the lifetime is left. Returns how many certificates were made. `folder/NAME` is laid out for
     services.common.tls.
     """
-    authority = _found_authority(folder / "authority", now) or _make_authority(folder / "authority", now)
+    authority = _read_authority(folder / "authority", now) or _make_authority(folder / "authority", now)
     made = 0
     for name, identity in IDENTITIES.items():
         target = folder / name
-        if not _is_of_use(target, authority, now):
+        if not _is_valid(target, authority, now):
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
             _issue(target, identity, authority, now, serves=name in SERVERS)
             made += 1
     return made
 
 
-def _found_authority(folder: Path, now: datetime) -> _Authority | None:
+def _read_authority(folder: Path, now: datetime) -> _Authority | None:
     try:
         certificate = x509.load_pem_x509_certificate((folder / AUTHORITIES).read_bytes())
         key = load_pem_private_key((folder / AUTHORITY_KEY).read_bytes(), password=None)
@@ -66,17 +66,17 @@ def _found_authority(folder: Path, now: datetime) -> _Authority | None:
         return None
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     # They differ after an interrupted renewal.
-    belongs = key.public_key() == certificate.public_key()
-    return None if _ends_soon(certificate, now) or not belongs else _Authority(certificate, key)
+    matches = key.public_key() == certificate.public_key()
+    return None if _expires_soon(certificate, now) or not matches else _Authority(certificate, key)
 
 
 def _make_authority(folder: Path, now: datetime) -> _Authority:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _named("Reelgate local stack")
+    name = _common_name("Reelgate local stack")
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     certificate = (
-        _begun(name, name, key.public_key(), now, AUTHORITY_LASTS)
+        _builder(name, name, key.public_key(), now, AUTHORITY_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
@@ -91,7 +91,13 @@ def _issue(folder: Path, identity: str, authority: _Authority, now: datetime, *,
     names = (x509.UniformResourceIdentifier(identity), *(NAMES if serves else ()))
     purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if serves else [])]
     certificate = (
-        _begun(_named(folder.name), authority.certificate.subject, key.public_key(), now, CERTIFICATE_LASTS)
+        _builder(
+            _common_name(folder.name),
+            authority.certificate.subject,
+            key.public_key(),
+            now,
+            CERTIFICATE_LIFETIME,
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
@@ -102,12 +108,12 @@ def _issue(folder: Path, identity: str, authority: _Authority, now: datetime, *,
     write_secret(folder / CERTIFICATE, certificate.public_bytes(Encoding.PEM).decode())
 
 
-def _begun(
+def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
     now: datetime,
-    lasts: timedelta,
+    lifetime: timedelta,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -115,26 +121,26 @@ def _begun(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCKS_DIFFER)
-        .not_valid_after(now + lasts)
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(now + lifetime)
     )
 
 
-def _is_of_use(folder: Path, authority: _Authority, now: datetime) -> bool:
+def _is_valid(folder: Path, authority: _Authority, now: datetime) -> bool:
     try:
         files = TlsFolder(folder).read()
     except TlsError:
         return False
     known = x509.load_pem_x509_certificate(files.authorities) == authority.certificate
-    return known and not _ends_soon(x509.load_pem_x509_certificate(files.certificate), now)
+    return known and not _expires_soon(x509.load_pem_x509_certificate(files.certificate), now)
 
 
-def _ends_soon(certificate: x509.Certificate, now: datetime) -> bool:
-    lasts = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    return certificate.not_valid_after_utc - now < lasts / 3
+def _expires_soon(certificate: x509.Certificate, now: datetime) -> bool:
+    lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return certificate.not_valid_after_utc - now < lifetime / 3
 
 
-def _named(name: str) -> x509.Name:
+def _common_name(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 

@@ -18,13 +18,13 @@ from services.devstack.state import StackState, clear_leftovers, read_state, run
 START_SECONDS_MAX = 100.0
 STOP_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.05
-COMPLAINT_LINES_MAX = 30
+ERROR_LINES_MAX = 30
 
 
 def start_detached(folder: StackFolder, command: Sequence[str]) -> StackState:
     """Runs `command`, a `reelgate up`, in a session of its own. Returns once the stack is ready.
 
-    Raises StackError with what the supervisor said when it gave up.
+    Raises StackError with the output of the supervisor if it gives up.
     """
     folder.logs.mkdir(parents=True, exist_ok=True)
     with stack_lock(folder.root):
@@ -72,6 +72,6 @@ def _until_ready(folder: StackFolder, supervisor: subprocess.Popen[bytes]) -> St
         if time.monotonic() > deadline:
             raise StackError(f"The stack is not ready after {START_SECONDS_MAX:.0f} s. See {folder.logs}.")
         time.sleep(POLL_SECONDS)
-    said = tail(folder.supervisor_log, lines_max=COMPLAINT_LINES_MAX)
-    complaint = re.search(r"^Error: (.*)", said, re.MULTILINE | re.DOTALL)
-    raise StackError(complaint[1] if complaint else said)
+    output = tail(folder.supervisor_log, lines_max=ERROR_LINES_MAX)
+    error = re.search(r"^Error: (.*)", output, re.MULTILINE | re.DOTALL)
+    raise StackError(error[1] if error else output)

@@ -31,7 +31,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
-WHO_MAY_CONNECT = "host all all 127.0.0.1/32 scram-sha-256\n"
+HBA_RULES = "host all all 127.0.0.1/32 scram-sha-256\n"
 """Any role with a password, from this machine."""
 
 
@@ -87,7 +87,7 @@ def binary(name: str) -> Path:
 
 
 def prepare_folder(folder: Path, *, password: str) -> None:
-    """Makes `folder` a data folder whose superuser has this password. No server may be running on it.
+    """Makes `folder` a data folder unless it is one, and sets its superuser's password. No server may run on it.
 
     Recreates a folder that an interrupted run left incomplete; a folder of a release without passwords requires one
     from now on. Raises CalledProcessError, and StackError if PostgreSQL cannot access the folder.
@@ -150,14 +150,14 @@ def _secure(folder: Path, password: str) -> None:
     """Sets the superuser's password in single-user mode, so that the server never accepts a connection without one."""
     _run(
         [binary("postgres"), "--single", "-D", folder, "-c", "exit_on_error=on", SUPERUSER],
-        told=f"ALTER ROLE {SUPERUSER} PASSWORD '{password}';\n",
+        stdin=f"ALTER ROLE {SUPERUSER} PASSWORD '{password}';\n",
     )
-    (folder / "pg_hba.conf").write_text(WHO_MAY_CONNECT)
+    (folder / "pg_hba.conf").write_text(HBA_RULES)
 
 
-def _run(argv: list[str | Path], *, told: str = "") -> None:
+def _run(argv: list[str | Path], *, stdin: str = "") -> None:
     subprocess.run(
-        argv, **privileges_of(process_user()), input=told.encode(), check=True, capture_output=True, cwd="/",
+        argv, **privileges_of(process_user()), input=stdin.encode(), check=True, capture_output=True, cwd="/",
         timeout=START_TIMEOUT_SECONDS * 4,
     )  # fmt: skip
 

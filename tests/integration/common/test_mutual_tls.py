@@ -23,12 +23,12 @@ from services.common.tls.credentials import channel_credentials
 from services.common.tls.files import TlsFiles, TlsFolder
 from services.common.tls.identities import JOBS
 from services.common.tls.peers import acting
-from services.devstack.certificates import CERTIFICATE_LASTS, ensure_certificates
+from services.devstack.certificates import CERTIFICATE_LIFETIME, ensure_certificates
 
 SERVICE = "reelgate.internal.keys.v1.KeyService"
 REQUEST = key_service_pb2.LookUpKeyRequest(key_sha256=bytes(32))
 CALL_SECONDS = 20.0
-LONG_AGO = 3 * CERTIFICATE_LASTS
+LONG_AGO = 3 * CERTIFICATE_LIFETIME
 
 
 class Servicer(key_service_pb2_grpc.KeyServiceServicer):

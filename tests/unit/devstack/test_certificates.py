@@ -7,8 +7,8 @@ from cryptography import x509
 from services.common.clock import utc_now
 from services.common.tls.files import TlsFolder
 from services.devstack.certificates import (
-    AUTHORITY_LASTS,
-    CERTIFICATE_LASTS,
+    AUTHORITY_LIFETIME,
+    CERTIFICATE_LIFETIME,
     IDENTITIES,
     SERVERS,
     ensure_certificates,
@@ -44,8 +44,8 @@ def test_what_still_lasts_stays_and_what_ends_soon_is_renewed_under_the_same_aut
     ensure_certificates(tmp_path, now=NOW)
     first = _certificate(tmp_path, "jobs")
 
-    assert ensure_certificates(tmp_path, now=NOW + CERTIFICATE_LASTS / 2) == 0
-    later = NOW + CERTIFICATE_LASTS * 2 / 3 + HOUR
+    assert ensure_certificates(tmp_path, now=NOW + CERTIFICATE_LIFETIME / 2) == 0
+    later = NOW + CERTIFICATE_LIFETIME * 2 / 3 + HOUR
     assert ensure_certificates(tmp_path, now=later) == len(IDENTITIES)
 
     renewed = _certificate(tmp_path, "jobs")
@@ -79,4 +79,4 @@ def test_with_a_new_authority_every_certificate_is_new(tmp_path: Path, lost: str
 def test_an_authority_that_ends_soon_is_replaced(tmp_path: Path) -> None:
     ensure_certificates(tmp_path, now=NOW)
 
-    assert ensure_certificates(tmp_path, now=NOW + AUTHORITY_LASTS * 0.9) == len(IDENTITIES)
+    assert ensure_certificates(tmp_path, now=NOW + AUTHORITY_LIFETIME * 0.9) == len(IDENTITIES)
