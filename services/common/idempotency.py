@@ -45,7 +45,6 @@ NOT_KEPT = frozenset({402, 429})
 So it is with any refusal that says when to repeat the request.
 """
 SERVER_ERROR = 500
-IDLE_SECONDS = 60.0
 """How often keys that have expired are looked for."""
 
 Run = Callable[[], Awaitable[bytes]]

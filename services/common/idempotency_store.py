@@ -22,12 +22,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from services.common.batching import Batcher
 from services.common.database import Pool, Query
 from services.common.errors import Reason, ServiceError
+from services.common.loop import Duty
 
 KEPT_HOURS = 24
 LEASE_SECONDS = 17.0
 """How long a request may run before another with its key takes over."""
 REQUESTS_PER_BATCH_MAX = 100
 EXPIRED_PER_BATCH_MAX = 500
+IDLE_SECONDS = 60.0
 
 
 def idempotency_table(metadata: MetaData) -> Table:
@@ -271,3 +273,8 @@ def _lock(request: KeyedRequest, row: DictRow) -> Lock:
     return Lock(
         request=request, number=row["lock_no"], ulid=row["reserved_ulid"], is_repeated=row["is_repeated"]
     )
+
+
+def forget_expired(keys: SqlIdempotencyKeys) -> Duty:
+    """Returns the duty that deletes keys that are no longer kept."""
+    return Duty("idempotency", keys.forget_expired, idle_seconds=IDLE_SECONDS)

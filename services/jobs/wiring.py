@@ -31,8 +31,8 @@ from services.common.egress.policy import UrlPolicy
 from services.common.egress.session import open_egress_session
 from services.common.egress.urls import check_url, origin_of
 from services.common.exactness import exact
-from services.common.idempotency import IDLE_SECONDS, idempotent
-from services.common.idempotency_store import SqlIdempotencyKeys
+from services.common.idempotency import idempotent
+from services.common.idempotency_store import SqlIdempotencyKeys, forget_expired
 from services.common.ids import new_id, new_token
 from services.common.inner import inner_port, inner_tls
 from services.common.key_client import KeyClient
@@ -400,8 +400,7 @@ async def _working(core: _Core, pool: Pool) -> AsyncIterator[None]:
         await enter(running(repeat(settle, name="refunds", idle_seconds=REFUNDS_SECONDS)))
         verify = partial(verify_jobs, records=SqlRecords(pool), holds=core.holds)
         await enter(performing(verifying(verify)))
-        forget = SqlIdempotencyKeys(pool).forget_expired
-        await enter(running(repeat(forget, name="idempotency", idle_seconds=IDLE_SECONDS)))
+        await enter(performing(forget_expired(SqlIdempotencyKeys(pool))))
         waiting = core.waiting(pool)
         await enter(running(repeat(waiting.admit, name="admit", idle_seconds=ADMIT_SECONDS)))
         end = partial(end_waits, waiting=waiting, withdrawals=SqlWithdrawals(pool))

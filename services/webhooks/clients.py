@@ -1,4 +1,4 @@
-"""The port Receivers, over HTTP."""
+"""The servers of customers, which receive webhooks over HTTP."""
 
 import errno
 import socket
@@ -43,7 +43,10 @@ class HttpReceivers:
         self._timeout_seconds = timeout_seconds
 
     async def post(self, url: str, *, headers: dict[str, str], body: bytes) -> Answer | NoAnswer:
-        """See Receivers. The status line decides: what follows it may be late, broken or too long."""
+        """Sends one request and waits for the answer, for a bounded time.
+
+        The status line decides: what follows it may be late, broken or too long.
+        """
         try:
             answered = await self._poster.post(
                 url, headers=headers, body=body, timeout_seconds=self._timeout_seconds

@@ -28,7 +28,7 @@ from services.webhooks.domain import (
     Redelivery,
     Signing,
 )
-from services.webhooks.operations.get_delivery import delivery_not_found
+from services.webhooks.refusals import delivery_not_found
 
 TEXT_LENGTH_MAX = 128
 BODY_BYTES_MAX = 1024 * 1024

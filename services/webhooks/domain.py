@@ -179,6 +179,19 @@ class Judgement:
         return self.outcome is not Outcome.POSTPONED
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What recording a batch of judgements did."""
+
+    stale: Sequence[Judgement]
+    """Those that changed nothing: somebody else has or had the delivery since, or they cannot be recorded, which is
+    logged. What was delivered is then delivered again when its lease ends."""
+    due_count: int
+    """How many next events of the same jobs became due."""
+    disabled_count: int
+    """How many of them ended up at an endpoint that was disabled for it."""
+
+
 def judge(attempt: Attempt) -> Judgement:
     """Returns what follows from an attempt: only a whole answer with a 2xx status is a success."""
     delivery, result = attempt.delivery, attempt.result

@@ -25,27 +25,31 @@ from services.common.database import Pool, open_pool
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import check_url
 from services.common.exactness import exact
-from services.common.idempotency import IDLE_SECONDS, idempotent
-from services.common.idempotency_store import SqlIdempotencyKeys
+from services.common.idempotency import idempotent
+from services.common.idempotency_store import SqlIdempotencyKeys, forget_expired
 from services.common.ids import new_id
 from services.common.inner import inner_port, inner_tls
 from services.common.key_client import KeyClient
 from services.common.limit_client import LimitClient
 from services.common.limits import Limiter, limited
-from services.common.loop import repeat, running
+from services.common.loop import performing
 from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
 from services.common.tls.files import TlsFolder
 from services.common.validation import validated
 from services.common.wakeup import Wakeups, open_wakeups
 from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, open_receivers
-from services.webhooks.convert import render_disabled_event
-from services.webhooks.ports import SigningSecrets
+from services.webhooks.convert import render_disabled_event, render_test_event
+from services.webhooks.duties.advance_redeliveries import advance_redeliveries
+from services.webhooks.duties.announce_disabled import announce_disabled
+from services.webhooks.duties.deliver import DELIVERIES_MAX, Dispatcher
+from services.webhooks.duties.forget_events import forget_events
+from services.webhooks.operations.deliveries import DeliveryOperations
+from services.webhooks.operations.endpoints import EndpointOperations
+from services.webhooks.operations.redeliveries import RedeliveryOperations
 from services.webhooks.rpc.intake import IntakeServicer
 from services.webhooks.rpc.signing_secrets import SigningSecretServicer
-from services.webhooks.rpc.webhooks import Needs, WebhooksServicer
+from services.webhooks.rpc.webhooks import WebhooksServicer
 from services.webhooks.settings import WebhooksSettings
-from services.webhooks.steps.advance_redelivery import advance_redelivery
-from services.webhooks.steps.announce_disabled import announce_disabled
 from services.webhooks.steps.attempt import attempt
 from services.webhooks.store.deliveries import LEASE_SECONDS, SqlDeliveries
 from services.webhooks.store.disabled import SqlDisabledEndpoints
@@ -56,16 +60,13 @@ from services.webhooks.store.redeliveries import SqlRedeliveries
 from services.webhooks.store.retention import OldEvents
 from services.webhooks.store.sealed_rows import SqlSealedRows
 from services.webhooks.store.secrets import SqlSigningSecrets
-from services.webhooks.workers.dispatcher import DELIVERIES_MAX, Dispatcher
 
 PUBLIC_SERVICE = "reelgate.webhooks.v1.WebhooksService"
 INTAKE_SERVICE = "reelgate.internal.intake.v1.IntakeService"
 SIGNING_SERVICE = "reelgate.admin.v1.SigningSecretService"
 ACCESS = {PUBLIC_SERVICE: frozenset({"seedancee2", "nextapi"})}
-REDELIVERY_SECONDS = 1.0
-RETENTION_SECONDS = 600.0
 CHANNEL = "deliveries"
-"""Rings when there may be something new to deliver."""
+"""Notified when there may be something new to deliver."""
 
 assert LEASE_SECONDS > DELIVERY_TIMEOUT_SECONDS, "a lease must outlive an attempt"
 
@@ -103,7 +104,7 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
         secrets = SqlSigningSecrets(pool, fernet)
         if Role.DISPATCHER in role:
             await stack.enter_async_context(_dispatching(settings, pool, wakeups=wakeups, secrets=secrets))
-        ring = _ring(wakeups, role)
+        notify = _notify(wakeups, role)
         ports = []
         if Role.API in role:
             billing = await stack.enter_async_context(open_channel(settings.billing_target, tls=tls))
@@ -111,8 +112,8 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
             limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
             await stack.enter_async_context(limiter.running())
             ports = [
-                _public_port(settings, pool, fernet=fernet, ring=ring, keys=keys, limiter=limiter),
-                _internal_port(settings, pool, ring=ring, tls=tls),
+                public_port(settings, pool, fernet=fernet, notify=notify, keys=keys, limiter=limiter),
+                _internal_port(settings, pool, notify=notify, tls=tls),
                 _admin_port(settings, pool, secrets=secrets, tls=tls),
             ]
         *served, health_address = await stack.enter_async_context(
@@ -129,18 +130,15 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
 
 @asynccontextmanager
 async def _dispatching(
-    settings: WebhooksSettings, pool: Pool, *, wakeups: Wakeups, secrets: SigningSecrets
+    settings: WebhooksSettings, pool: Pool, *, wakeups: Wakeups, secrets: SqlSigningSecrets
 ) -> AsyncIterator[None]:
-    bell = wakeups.bell(CHANNEL)
-    redelivering = repeat(
-        partial(advance_redelivery, redeliveries=SqlRedeliveries(pool), ring=bell.set),
-        name="redeliver",
-        idle_seconds=REDELIVERY_SECONDS,
-    )
-    forget = SqlIdempotencyKeys(pool).forget_expired
-    forgetting = repeat(forget, name="idempotency", idle_seconds=IDLE_SECONDS)
+    wake = wakeups.bell(CHANNEL)
     old_events = OldEvents(pool, kept_days=settings.kept_days, kept_days_of=settings.kept_days_of)
-    retaining = repeat(old_events.forget, name="retention", idle_seconds=RETENTION_SECONDS)
+    duties = (
+        advance_redeliveries(SqlRedeliveries(pool), notify=wake.set),
+        forget_events(old_events),
+        forget_expired(SqlIdempotencyKeys(pool)),
+    )
     async with open_receivers(_policy(settings), clock=utc_now, connections_max=DELIVERIES_MAX) as receivers:
         dispatcher = Dispatcher(
             deliveries=SqlDeliveries(pool),
@@ -149,9 +147,9 @@ async def _dispatching(
                 announce_disabled, endpoints=SqlDisabledEndpoints(pool), render_event=render_disabled_event
             ),
             clock=utc_now,
-            wake=bell,
+            wake=wake,
         )
-        async with dispatcher.running(), running(redelivering), running(forgetting), running(retaining):
+        async with dispatcher.running(), performing(*duties):
             yield
 
 
@@ -159,26 +157,34 @@ def _policy(settings: WebhooksSettings) -> UrlPolicy:
     return UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
 
 
-def _public_port(
+def public_port(
     settings: WebhooksSettings,
     pool: Pool,
     *,
     fernet: MultiFernet,
-    ring: Callable[[], None],
+    notify: Callable[[], None],
     keys: KeyCache,
     limiter: Limiter,
 ) -> Port:
-    needs = Needs(
-        endpoints=SqlEndpoints(pool, fernet),
-        history=SqlHistory(pool),
-        redeliveries=SqlRedeliveries(pool),
-        check_url=partial(check_url, policy=_policy(settings)),
-        new_id=new_id,
-        random_bytes=token_bytes,
-        ring=ring,
+    """Returns what customers call. `notify` wakes the dispatchers."""
+    endpoints, history = SqlEndpoints(pool, fernet), SqlHistory(pool)
+    webhooks = WebhooksServicer(
+        endpoints=EndpointOperations(
+            endpoints=endpoints,
+            history=history,
+            check_url=partial(check_url, policy=_policy(settings)),
+            render_test=render_test_event,
+            new_id=new_id,
+            random_bytes=token_bytes,
+            notify=notify,
+            clock=utc_now,
+        ),
+        deliveries=DeliveryOperations(history=history, notify=notify),
+        redeliveries=RedeliveryOperations(
+            endpoints=endpoints, redeliveries=SqlRedeliveries(pool), new_id=new_id
+        ),
         clock=utc_now,
     )
-    webhooks = WebhooksServicer(needs)
     return Port(
         address=settings.public_address,
         request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
@@ -199,7 +205,7 @@ def _public_port(
     )
 
 
-def _ring(wakeups: Wakeups, role: Role) -> Callable[[], None]:
+def _notify(wakeups: Wakeups, role: Role) -> Callable[[], None]:
     if Role.DISPATCHER in role:
         # The dispatcher beside takes it at once. Waking all others, and hearing the echo, would cost two statements.
         return wakeups.bell(CHANNEL).set
@@ -207,9 +213,9 @@ def _ring(wakeups: Wakeups, role: Role) -> Callable[[], None]:
 
 
 def _internal_port(
-    settings: WebhooksSettings, pool: Pool, *, ring: Callable[[], None], tls: TlsFolder | None
+    settings: WebhooksSettings, pool: Pool, *, notify: Callable[[], None], tls: TlsFolder | None
 ) -> Port:
-    intake = IntakeServicer(events=SqlEvents(pool), ring=ring)
+    intake = IntakeServicer(events=SqlEvents(pool), notify=notify)
     add = partial(add_IntakeServiceServicer_to_server, intake)
     return inner_port(
         settings.internal_address,
@@ -220,7 +226,7 @@ def _internal_port(
 
 
 def _admin_port(
-    settings: WebhooksSettings, pool: Pool, *, secrets: SigningSecrets, tls: TlsFolder | None
+    settings: WebhooksSettings, pool: Pool, *, secrets: SqlSigningSecrets, tls: TlsFolder | None
 ) -> Port:
     sealed_rows = SqlSealedRows(pool, settings.sealing_keys)
     signing = SigningSecretServicer(secrets=secrets, sealed_rows=sealed_rows, random_bytes=token_bytes)

@@ -1,15 +1,15 @@
 from collections.abc import Callable, Sequence
 
 from services.webhooks.domain import Event
-from services.webhooks.ports import Events
+from services.webhooks.store.events import SqlEvents
 
 
-async def accept_events(batch: Sequence[Event], *, events: Events, ring: Callable[[], None]) -> int:
+async def accept_events(batch: Sequence[Event], *, events: SqlEvents, notify: Callable[[], None]) -> int:
     """Takes events over: afterwards each will be delivered or shown as undeliverable. Returns how many were new.
 
     Repeating it changes nothing. Of a job's events the earlier must come in the same batch or before.
     """
     new_count = await events.accept(list({event.event_id: event for event in batch}.values()))
     if new_count:
-        ring()
+        notify()
     return new_count

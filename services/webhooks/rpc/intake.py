@@ -10,20 +10,20 @@ from typing_extensions import override
 
 from services.webhooks.convert import parse_events
 from services.webhooks.operations.accept_events import accept_events
-from services.webhooks.ports import Events
+from services.webhooks.store.events import SqlEvents
 
 
 class IntakeServicer(IntakeServiceServicer):
     """How events enter."""
 
-    def __init__(self, *, events: Events, ring: Callable[[], None]) -> None:
+    def __init__(self, *, events: SqlEvents, notify: Callable[[], None]) -> None:
         self._events = events
-        self._ring = ring
+        self._notify = notify
 
     @override
     async def AcceptEvents(
         self, request: intake_pb2.AcceptEventsRequest, context: ServicerContext[Any, Any]
     ) -> intake_pb2.AcceptEventsResponse:
         batch = parse_events(request.events)
-        new_count = await accept_events(batch, events=self._events, ring=self._ring)
+        new_count = await accept_events(batch, events=self._events, notify=self._notify)
         return intake_pb2.AcceptEventsResponse(new_count=new_count)

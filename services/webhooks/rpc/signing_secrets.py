@@ -10,14 +10,9 @@ from typing_extensions import override
 
 from services.common.audit.servicer import parse_note
 from services.webhooks.convert import render_signing
-from services.webhooks.operations.ensure_signing_secret import ensure_signing_secret
-from services.webhooks.operations.signing import (
-    confirm_signing_secret,
-    get_signing,
-    rotate_signing_secret,
-    set_signing,
-)
-from services.webhooks.ports import SealedRows, SigningSecrets
+from services.webhooks.domain import new_secret
+from services.webhooks.store.sealed_rows import SqlSealedRows
+from services.webhooks.store.secrets import SqlSigningSecrets
 
 RESEALED_MAX = 500
 Context = ServicerContext[Any, Any]
@@ -27,7 +22,7 @@ class SigningSecretServicer(SigningSecretServiceServicer):
     """What operators do with signing secrets."""
 
     def __init__(
-        self, *, secrets: SigningSecrets, sealed_rows: SealedRows, random_bytes: Callable[[int], bytes]
+        self, *, secrets: SqlSigningSecrets, sealed_rows: SqlSealedRows, random_bytes: Callable[[int], bytes]
     ) -> None:
         self._secrets = secrets
         self._sealed_rows = sealed_rows
@@ -37,31 +32,27 @@ class SigningSecretServicer(SigningSecretServiceServicer):
     async def EnsureSigningSecret(
         self, request: pb.EnsureSigningSecretRequest, context: Context
     ) -> pb.EnsureSigningSecretResponse:
-        secret = await ensure_signing_secret(
-            request.account_id,
-            environment=request.environment,
-            secrets=self._secrets,
-            random_bytes=self._random_bytes,
+        secret = new_secret(self._random_bytes)
+        is_new = await self._secrets.ensure(
+            request.account_id, environment=request.environment, candidate=secret
         )
-        return pb.EnsureSigningSecretResponse(secret=secret)
+        return pb.EnsureSigningSecretResponse(secret=secret if is_new else "")
 
     @override
     async def GetSigning(self, request: pb.GetSigningRequest, context: Context) -> pb.GetSigningResponse:
-        signing = await get_signing(
-            request.account_id, environment=request.environment, secrets=self._secrets
-        )
+        signing = await self._secrets.get(request.account_id, environment=request.environment)
         return pb.GetSigningResponse(signing=render_signing(signing))
 
     @override
     async def RotateSigningSecret(
         self, request: pb.RotateSigningSecretRequest, context: Context
     ) -> pb.RotateSigningSecretResponse:
-        signing, secret = await rotate_signing_secret(
+        secret = new_secret(self._random_bytes)
+        signing = await self._secrets.rotate(
             request.account_id,
             environment=request.environment,
+            secret=secret,
             note=parse_note(request.audit),
-            secrets=self._secrets,
-            random_bytes=self._random_bytes,
         )
         return pb.RotateSigningSecretResponse(secret=secret, signing=render_signing(signing))
 
@@ -69,22 +60,18 @@ class SigningSecretServicer(SigningSecretServiceServicer):
     async def ConfirmSigningSecret(
         self, request: pb.ConfirmSigningSecretRequest, context: Context
     ) -> pb.ConfirmSigningSecretResponse:
-        signing = await confirm_signing_secret(
-            request.account_id,
-            environment=request.environment,
-            note=parse_note(request.audit),
-            secrets=self._secrets,
+        signing = await self._secrets.confirm(
+            request.account_id, environment=request.environment, note=parse_note(request.audit)
         )
         return pb.ConfirmSigningSecretResponse(signing=render_signing(signing))
 
     @override
     async def SetSigning(self, request: pb.SetSigningRequest, context: Context) -> pb.SetSigningResponse:
-        signing = await set_signing(
+        signing = await self._secrets.switch(
             request.account_id,
             environment=request.environment,
             is_signing=request.signing,
             note=parse_note(request.audit),
-            secrets=self._secrets,
         )
         return pb.SetSigningResponse(signing=render_signing(signing))
 

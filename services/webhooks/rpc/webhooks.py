@@ -1,8 +1,5 @@
 """Endpoints and deliveries on the wire, for their owners: each method parses, calls one operation, renders."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from grpc.aio import ServicerContext
@@ -22,61 +19,37 @@ from services.webhooks.convert import (
     render_delivery_id,
     render_endpoint,
     render_redelivery,
-    render_test_event,
 )
 from services.webhooks.domain import Owner
-from services.webhooks.operations.check_endpoint import CheckUrl
-from services.webhooks.operations.confirm_secret import confirm_secret
-from services.webhooks.operations.create_endpoint import create_endpoint
-from services.webhooks.operations.delete_endpoint import delete_endpoint
-from services.webhooks.operations.get_delivery import get_delivery
-from services.webhooks.operations.get_endpoint import get_endpoint
-from services.webhooks.operations.get_redelivery import get_redelivery
-from services.webhooks.operations.list_deliveries import list_deliveries
-from services.webhooks.operations.list_endpoints import list_endpoints
-from services.webhooks.operations.redeliver import redeliver
-from services.webhooks.operations.rotate_secret import rotate_secret
-from services.webhooks.operations.send_test_event import send_test_event
-from services.webhooks.operations.start_redelivery import start_redelivery
-from services.webhooks.operations.update_endpoint import update_endpoint
-from services.webhooks.ports import Endpoints, History, Redeliveries
+from services.webhooks.operations.deliveries import DeliveryOperations
+from services.webhooks.operations.endpoints import EndpointOperations
+from services.webhooks.operations.redeliveries import RedeliveryOperations
 
 Context = ServicerContext[Any, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Needs:
-    """What the service works with."""
-
-    endpoints: Endpoints
-    history: History
-    redeliveries: Redeliveries
-    check_url: CheckUrl
-    new_id: Callable[[str], str]
-    """Returns a new id with a prefix."""
-    random_bytes: Callable[[int], bytes]
-    ring: Callable[[], None]
-    clock: Clock
 
 
 class WebhooksServicer(WebhooksServiceServicer):
     """Endpoints and deliveries, for their owners."""
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
+    def __init__(
+        self,
+        *,
+        endpoints: EndpointOperations,
+        deliveries: DeliveryOperations,
+        redeliveries: RedeliveryOperations,
+        clock: Clock,
+    ) -> None:
+        self._endpoints = endpoints
+        self._deliveries = deliveries
+        self._redeliveries = redeliveries
+        self._clock = clock
 
     @override
     async def CreateWebhookEndpoint(
         self, request: pb.CreateWebhookEndpointRequest, context: Context
     ) -> pb.CreateWebhookEndpointResponse:
-        endpoint, secret = await create_endpoint(
-            parse_endpoint(request),
-            owner=_owner(),
-            endpoints=self._needs.endpoints,
-            check_url=self._needs.check_url,
-            new_id=partial(self._needs.new_id, "whe"),
-            random_bytes=self._needs.random_bytes,
-            reserved=reserved_id("whe"),
+        endpoint, secret = await self._endpoints.create(
+            parse_endpoint(request), owner=_owner(), reserved=reserved_id("whe")
         )
         return pb.CreateWebhookEndpointResponse(data=render_endpoint(endpoint, secret=secret))
 
@@ -84,69 +57,49 @@ class WebhooksServicer(WebhooksServiceServicer):
     async def ListWebhookEndpoints(
         self, request: pb.ListWebhookEndpointsRequest, context: Context
     ) -> pb.ListWebhookEndpointsResponse:
-        found = await list_endpoints(owner=_owner(), endpoints=self._needs.endpoints)
+        found = await self._endpoints.endpoints.all_of(_owner())
         return pb.ListWebhookEndpointsResponse(data=map(render_endpoint, found))
 
     @override
     async def GetWebhookEndpoint(
         self, request: pb.GetWebhookEndpointRequest, context: Context
     ) -> pb.GetWebhookEndpointResponse:
-        endpoint = await get_endpoint(request.id, owner=_owner(), endpoints=self._needs.endpoints)
+        endpoint = await self._endpoints.endpoints.get(request.id, owner=_owner())
         return pb.GetWebhookEndpointResponse(data=render_endpoint(endpoint))
 
     @override
     async def UpdateWebhookEndpoint(
         self, request: pb.UpdateWebhookEndpointRequest, context: Context
     ) -> pb.UpdateWebhookEndpointResponse:
-        endpoint = await update_endpoint(
-            request.id,
-            change=parse_endpoint(request),
-            owner=_owner(),
-            endpoints=self._needs.endpoints,
-            check_url=self._needs.check_url,
-        )
+        endpoint = await self._endpoints.update(request.id, change=parse_endpoint(request), owner=_owner())
         return pb.UpdateWebhookEndpointResponse(data=render_endpoint(endpoint))
 
     @override
     async def DeleteWebhookEndpoint(
         self, request: pb.DeleteWebhookEndpointRequest, context: Context
     ) -> pb.DeleteWebhookEndpointResponse:
-        await delete_endpoint(request.id, owner=_owner(), endpoints=self._needs.endpoints)
+        await self._endpoints.endpoints.delete(request.id, owner=_owner())
         return pb.DeleteWebhookEndpointResponse(data=pb.DeletedWebhookEndpoint(id=request.id, deleted=True))
 
     @override
     async def TestWebhookEndpoint(
         self, request: pb.TestWebhookEndpointRequest, context: Context
     ) -> pb.TestWebhookEndpointResponse:
-        delivery = await send_test_event(
-            request.id,
-            owner=_owner(),
-            endpoints=self._needs.endpoints,
-            history=self._needs.history,
-            render=render_test_event,
-            new_id=partial(self._needs.new_id, "test"),
-            clock=self._needs.clock,
-            ring=self._needs.ring,
-        )
+        delivery = await self._endpoints.send_test(request.id, owner=_owner())
         return pb.TestWebhookEndpointResponse(data=render_delivery(delivery))
 
     @override
     async def RotateWebhookSecret(
         self, request: pb.RotateWebhookSecretRequest, context: Context
     ) -> pb.RotateWebhookSecretResponse:
-        endpoint, secret = await rotate_secret(
-            request.id,
-            owner=_owner(),
-            endpoints=self._needs.endpoints,
-            random_bytes=self._needs.random_bytes,
-        )
+        endpoint, secret = await self._endpoints.rotate_secret(request.id, owner=_owner())
         return pb.RotateWebhookSecretResponse(data=render_endpoint(endpoint, secret=secret))
 
     @override
     async def ConfirmWebhookSecret(
         self, request: pb.ConfirmWebhookSecretRequest, context: Context
     ) -> pb.ConfirmWebhookSecretResponse:
-        endpoint = await confirm_secret(request.id, owner=_owner(), endpoints=self._needs.endpoints)
+        endpoint = await self._endpoints.endpoints.confirm(request.id, owner=_owner())
         return pb.ConfirmWebhookSecretResponse(data=render_endpoint(endpoint))
 
     @override
@@ -154,9 +107,7 @@ class WebhooksServicer(WebhooksServiceServicer):
         self, request: pb.ListWebhookDeliveriesRequest, context: Context
     ) -> pb.ListWebhookDeliveriesResponse:
         wanted, after, limit = parse_list_deliveries(request)
-        page, next_after = await list_deliveries(
-            owner=_owner(), wanted=wanted, after=after, limit=limit, history=self._needs.history
-        )
+        page, next_after = await self._deliveries.page(wanted, owner=_owner(), after=after, limit=limit)
         return pb.ListWebhookDeliveriesResponse(
             data=map(render_delivery, page),
             next_after=None if next_after is None else render_delivery_id(next_after),
@@ -167,7 +118,7 @@ class WebhooksServicer(WebhooksServiceServicer):
         self, request: pb.GetWebhookDeliveryRequest, context: Context
     ) -> pb.GetWebhookDeliveryResponse:
         key = parse_delivery_id(request.id)
-        delivery, attempts = await get_delivery(key, owner=_owner(), history=self._needs.history)
+        delivery, attempts = await self._deliveries.get(key, owner=_owner())
         return pb.GetWebhookDeliveryResponse(data=render_delivery(delivery, attempts))
 
     @override
@@ -175,23 +126,16 @@ class WebhooksServicer(WebhooksServiceServicer):
         self, request: pb.RedeliverWebhookRequest, context: Context
     ) -> pb.RedeliverWebhookResponse:
         key = parse_delivery_id(request.id)
-        delivery = await redeliver(key, owner=_owner(), history=self._needs.history, ring=self._needs.ring)
+        delivery = await self._deliveries.redeliver(key, owner=_owner())
         return pb.RedeliverWebhookResponse(data=render_delivery(delivery))
 
     @override
     async def CreateWebhookRedelivery(
         self, request: pb.CreateWebhookRedeliveryRequest, context: Context
     ) -> pb.CreateWebhookRedeliveryResponse:
-        start, end, endpoint_id = parse_redelivery(request, now=self._needs.clock())
-        redelivery = await start_redelivery(
-            start=start,
-            end=end,
-            endpoint_id=endpoint_id,
-            owner=_owner(),
-            endpoints=self._needs.endpoints,
-            redeliveries=self._needs.redeliveries,
-            new_id=partial(self._needs.new_id, "whr"),
-            reserved=reserved_id("whr"),
+        start, end, endpoint_id = parse_redelivery(request, now=self._clock())
+        redelivery = await self._redeliveries.start(
+            start=start, end=end, endpoint_id=endpoint_id, owner=_owner(), reserved=reserved_id("whr")
         )
         return pb.CreateWebhookRedeliveryResponse(data=render_redelivery(redelivery))
 
@@ -199,7 +143,7 @@ class WebhooksServicer(WebhooksServiceServicer):
     async def GetWebhookRedelivery(
         self, request: pb.GetWebhookRedeliveryRequest, context: Context
     ) -> pb.GetWebhookRedeliveryResponse:
-        redelivery = await get_redelivery(request.id, owner=_owner(), redeliveries=self._needs.redeliveries)
+        redelivery = await self._redeliveries.get(request.id, owner=_owner())
         return pb.GetWebhookRedeliveryResponse(data=render_redelivery(redelivery))
 
 

@@ -1,12 +1,15 @@
+"""Sending an event to a receiver, once."""
+
 from datetime import timedelta
 
 from services.common.clock import Clock
+from services.webhooks.clients import HttpReceivers
 from services.webhooks.domain import Attempt, Delivery, render_headers
-from services.webhooks.ports import Receivers, SigningSecrets
+from services.webhooks.store.secrets import SqlSigningSecrets
 
 
 async def attempt(
-    delivery: Delivery, *, receivers: Receivers, secrets: SigningSecrets, clock: Clock
+    delivery: Delivery, *, receivers: HttpReceivers, secrets: SqlSigningSecrets, clock: Clock
 ) -> Attempt:
     """Sends an event once, signed for this moment. May be repeated: the event's id and body stay the same."""
     started_at = clock()

@@ -21,9 +21,9 @@ from services.webhooks.domain import (
     Claimed,
     Delivery,
     Judgement,
+    Recorded,
     Rooms,
 )
-from services.webhooks.ports import Recorded
 
 LEASE_SECONDS = 20
 """Longer than any attempt takes; a dispatcher that dies is noticed sooner, by its lock."""
@@ -93,7 +93,7 @@ class SqlDeliveries:
         self._claims: tuple[Connection, int] | None = None
 
     async def claim(self, *, deliveries_max: int, rooms: Rooms) -> Claimed:
-        """See Deliveries."""
+        """Leases deliveries that are due and that nobody has, where there is room for them: accounts take turns."""
         if self._claims is None:
             self._claims = await self._enter()
         connection, owner = self._claims
@@ -109,14 +109,14 @@ class SqlDeliveries:
         return Claimed(deliveries=[Delivery(**row) for row in rows if row["job_id"]], is_cut=any(cuts))
 
     async def leave(self) -> None:
-        """See Deliveries."""
+        """Tells the others that nobody works on what is still leased here."""
         if self._claims is not None:
             connection, _ = self._claims
             self._claims = None
             await self._give_back(connection)
 
     async def record(self, judgements: Sequence[Judgement]) -> Recorded:
-        """See Deliveries."""
+        """Ends leases with what came of them, in one commit."""
         rows = [
             row
             for row in succeeded(
@@ -144,7 +144,7 @@ class SqlDeliveries:
         return [rows.get(judgement.attempt.delivery.lease_no) for judgement in judgements]
 
     async def reopen_abandoned(self) -> int:
-        """See Deliveries."""
+        """Makes due at once what a dispatcher had leased that is gone. Returns how many there were."""
         async with self._pool.connection() as connection:
             bound = _REOPEN.bind(lock_class=OWNER_LOCK_CLASS, most=REOPENED_MAX)
             [row] = await (await connection.execute(_REOPEN.sql, bound)).fetchall()

@@ -34,26 +34,26 @@ _GIVE_UP = Query(text("SELECT close_disabled(:most) AS closed_count"))
 
 
 class SqlDisabledEndpoints:
-    """Fulfils DisabledEndpoints."""
+    """The endpoints that get nothing any more."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def unannounced(self, *, endpoints_max: int) -> list[DisabledEndpoint]:
-        """See DisabledEndpoints."""
+        """Returns those whose disabling the account has not been told."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_UNANNOUNCED.sql, _UNANNOUNCED.bind(most=endpoints_max))
             return [DisabledEndpoint(**row) for row in await cursor.fetchall()]
 
     async def announce(self, event: Event, *, endpoint_id: str) -> None:
-        """See DisabledEndpoints."""
+        """Stores the event that tells of an endpoint, unless that is done, in one commit."""
         async with self._pool.connection() as connection, connection.transaction():
             marked = await connection.execute(_ANNOUNCED.sql, _ANNOUNCED.bind(of_endpoint_id=endpoint_id))
             if marked.rowcount:
                 await store_events(connection, [event])
 
     async def give_up_waiting(self, *, heads_max: int) -> int:
-        """See DisabledEndpoints."""
+        """Dead-letters what still waits for one. Returns for how many jobs; 0 when nothing is left."""
         async with self._pool.connection() as connection:
             [row] = await (await connection.execute(_GIVE_UP.sql, _GIVE_UP.bind(most=heads_max))).fetchall()
         return int(row["closed_count"])

@@ -6,8 +6,9 @@ from cryptography.fernet import Fernet, MultiFernet
 from sqlalchemy import bindparam, delete, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from services.common.database import Connection, Pool, Query
+from services.common.database import Pool, Query, fetch, fetch_within
 from services.webhooks.domain import ENDPOINTS_MAX, OVERLAP_HOURS, Endpoint, EndpointChange, Owner
+from services.webhooks.refusals import endpoint_limit_reached, endpoint_not_found, endpoint_not_rotating
 from services.webhooks.tables import endpoints
 
 _SHOWN = (
@@ -96,7 +97,7 @@ _CONFIRM = Query(
 
 
 class SqlEndpoints:
-    """Fulfils Endpoints."""
+    """Endpoints as their owners manage them. Secrets are encrypted wherever they rest."""
 
     def __init__(self, pool: Pool, fernet: Fernet | MultiFernet) -> None:
         self._pool = pool
@@ -104,8 +105,11 @@ class SqlEndpoints:
 
     async def add(
         self, endpoint_id: str, *, owner: Owner, wanted: EndpointChange, secret: str
-    ) -> tuple[Endpoint, str] | None:
-        """See Endpoints."""
+    ) -> tuple[Endpoint, str]:
+        """Registers an endpoint, unless there is one with its id, and returns it with its secret.
+
+        Refuses with ENDPOINT_LIMIT_REACHED when the owner has ENDPOINTS_MAX others already.
+        """
         values = {
             **vars(owner),
             **vars(wanted),
@@ -115,54 +119,58 @@ class SqlEndpoints:
         }
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(_LOCK.sql, _LOCK.bind(**_of(owner)))
-            [others] = await _fetch(connection, _OTHERS, this_id=endpoint_id, **_of(owner))
+            [others] = await fetch_within(connection, _OTHERS, this_id=endpoint_id, **_of(owner))
             if others["count"] >= ENDPOINTS_MAX:
-                return None
-            [row] = await _fetch(connection, _ADD, **values)
+                raise endpoint_limit_reached()
+            [row] = await fetch_within(connection, _ADD, **values)
         secret = self._fernet.decrypt(row.pop("sealed_secret")).decode()
-        return Endpoint(**{**row, "events": tuple(row["events"])}), secret
+        return _endpoint(row), secret
 
     async def all_of(self, owner: Owner) -> list[Endpoint]:
-        """See Endpoints."""
-        async with self._pool.connection() as connection:
-            rows = await _fetch(connection, _ALL, **_of(owner))
-        return [Endpoint(**{**row, "events": tuple(row["events"])}) for row in rows]
+        """Returns the owner's endpoints, oldest first."""
+        return [_endpoint(row) for row in await fetch(self._pool, _ALL, **_of(owner))]
 
-    async def get(self, endpoint_id: str, *, owner: Owner) -> Endpoint | None:
-        """See Endpoints."""
+    async def get(self, endpoint_id: str, *, owner: Owner) -> Endpoint:
+        """Returns the owner's endpoint. Refuses with ENDPOINT_NOT_FOUND."""
         return await self._one(_GET, endpoint_id, owner)
 
-    async def change(self, endpoint_id: str, *, owner: Owner, change: EndpointChange) -> Endpoint | None:
-        """See Endpoints."""
+    async def change(self, endpoint_id: str, *, owner: Owner, change: EndpointChange) -> Endpoint:
+        """Changes an endpoint. Enabling it makes it healthy. Refuses with ENDPOINT_NOT_FOUND."""
         events = None if change.events is None else list(change.events)
         return await self._one(_CHANGE, endpoint_id, owner, **{**vars(change), "events": events})
 
-    async def delete(self, endpoint_id: str, *, owner: Owner) -> bool:
-        """See Endpoints."""
+    async def delete(self, endpoint_id: str, *, owner: Owner) -> None:
+        """Deletes an endpoint; what waits for it is given up. Refuses with ENDPOINT_NOT_FOUND."""
         async with self._pool.connection() as connection:
             bound = _DELETE.bind(this_id=endpoint_id, **_of(owner))
-            return (await connection.execute(_DELETE.sql, bound)).rowcount > 0
+            if not (await connection.execute(_DELETE.sql, bound)).rowcount:
+                raise endpoint_not_found(endpoint_id)
 
-    async def rotate(self, endpoint_id: str, *, owner: Owner, secret: str) -> Endpoint | None:
-        """See Endpoints."""
+    async def rotate(self, endpoint_id: str, *, owner: Owner, secret: str) -> Endpoint:
+        """Adds a secret to be confirmed, in place of any other unconfirmed one. Refuses with ENDPOINT_NOT_FOUND."""
         return await self._one(_ROTATE, endpoint_id, owner, sealed=self._fernet.encrypt(secret.encode()))
 
-    async def confirm(self, endpoint_id: str, *, owner: Owner) -> Endpoint | None:
-        """See Endpoints."""
-        return await self._one(_CONFIRM, endpoint_id, owner)
+    async def confirm(self, endpoint_id: str, *, owner: Owner) -> Endpoint:
+        """Lets the new secret sign first; the old one stays beside it for OVERLAP_HOURS. Repeating it changes nothing.
 
-    async def _one(self, query: Query, endpoint_id: str, owner: Owner, **values: Any) -> Endpoint | None:
-        async with self._pool.connection() as connection:
-            return _endpoint(await _fetch(connection, query, this_id=endpoint_id, **_of(owner), **values))
+        Refuses with ENDPOINT_NOT_FOUND or ENDPOINT_NOT_ROTATING.
+        """
+        rows = await fetch(self._pool, _CONFIRM, this_id=endpoint_id, **_of(owner))
+        if rows:
+            return _endpoint(rows[0])
+        await self.get(endpoint_id, owner=owner)
+        raise endpoint_not_rotating(endpoint_id)
+
+    async def _one(self, query: Query, endpoint_id: str, owner: Owner, **values: Any) -> Endpoint:
+        rows = await fetch(self._pool, query, this_id=endpoint_id, **_of(owner), **values)
+        if not rows:
+            raise endpoint_not_found(endpoint_id)
+        return _endpoint(rows[0])
 
 
 def _of(owner: Owner) -> dict[str, str]:
     return {"of_account": owner.account_id, "of_environment": owner.environment}
 
 
-def _endpoint(rows: list[dict[str, Any]]) -> Endpoint | None:
-    return Endpoint(**{**rows[0], "events": tuple(rows[0]["events"])}) if rows else None
-
-
-async def _fetch(connection: Connection, query: Query, **values: Any) -> list[dict[str, Any]]:
-    return await (await connection.execute(query.sql, query.bind(**values))).fetchall()
+def _endpoint(row: dict[str, Any]) -> Endpoint:
+    return Endpoint(**{**row, "events": tuple(row["events"])})

@@ -20,13 +20,16 @@ _ACCEPT = Query(
 
 
 class SqlEvents:
-    """Fulfils Events."""
+    """Events as they come in."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def accept(self, events: Sequence[Event]) -> int:
-        """See Events."""
+        """Stores events with their deliveries, in one commit. Returns how many were new.
+
+        Those that are stored already stay as they are; those that nobody listens to are not stored.
+        """
         async with self._pool.connection() as connection:
             return await store_events(connection, events)
 

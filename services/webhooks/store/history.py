@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.common.database import Pool, Query
+from services.common.database import Pool, Query, fetch
 from services.webhooks.domain import (
     DeliveryFilter,
     DeliveryKey,
@@ -15,6 +15,7 @@ from services.webhooks.domain import (
     Owner,
     PastAttempt,
 )
+from services.webhooks.refusals import delivery_not_found
 
 _SHOWN = """
     SELECT deliveries.job_id, deliveries.target_id, deliveries.sequence, deliveries.event_id, events.type,
@@ -74,7 +75,7 @@ _ADD_DELIVERY = Query(
 
 
 class SqlHistory:
-    """Fulfils History."""
+    """Deliveries as their owners see and repeat them."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -83,32 +84,36 @@ class SqlHistory:
     async def page(
         self, *, owner: Owner, wanted: DeliveryFilter, after: DeliveryKey | None, limit: int
     ) -> list[ListedDelivery]:
-        """See History."""
+        """Returns the newest deliveries that fit, those older than `after` only."""
         of_owner = {"account_id": owner.account_id, "environment": owner.environment}
         values = {
             name: value for name, value in vars(wanted).items() if value is not None and name != "status"
         }
         if after is not None:
-            places = await self._rows(_PLACE, **vars(after), **of_owner)
+            places = await fetch(self._pool, _PLACE, **vars(after), **of_owner)
             if not places:
                 return []
             values |= places[0]
         statuses = tuple(DeliveryStatus) if wanted.status is None else (wanted.status,)
         query = self._page(tuple(name for name in _CONDITIONS if name in values), statuses)
-        return [_delivery(row) for row in await self._rows(query, **of_owner, **values, most=limit)]
+        return [_delivery(row) for row in await fetch(self._pool, query, **of_owner, **values, most=limit)]
 
-    async def get(self, key: DeliveryKey, *, owner: Owner) -> ListedDelivery | None:
-        """See History."""
-        rows = await self._rows(_GET, **vars(key), account_id=owner.account_id, environment=owner.environment)
-        return _delivery(rows[0]) if rows else None
+    async def get(self, key: DeliveryKey, *, owner: Owner) -> ListedDelivery:
+        """Returns the owner's delivery. Refuses with DELIVERY_NOT_FOUND."""
+        rows = await fetch(
+            self._pool, _GET, **vars(key), account_id=owner.account_id, environment=owner.environment
+        )
+        if not rows:
+            raise delivery_not_found()
+        return _delivery(rows[0])
 
     async def attempts(self, key: DeliveryKey, *, attempts_max: int) -> list[PastAttempt]:
-        """See History."""
-        rows = await self._rows(_ATTEMPTS, **vars(key), most=attempts_max)
+        """Returns the latest attempts at a delivery, oldest first."""
+        rows = await fetch(self._pool, _ATTEMPTS, **vars(key), most=attempts_max)
         return [PastAttempt(**row) for row in reversed(rows)]
 
     async def reopen(self, key: DeliveryKey, *, owner: Owner) -> bool:
-        """See History."""
+        """Makes an ended delivery due with a new schedule. Returns whether it had ended and its endpoint is enabled."""
         bound = _REOPEN.bind(**vars(key), account_id=owner.account_id, environment=owner.environment)
         async with self._pool.connection() as connection, connection.transaction():
             if not (await connection.execute(_REOPEN.sql, bound)).rowcount:
@@ -117,7 +122,7 @@ class SqlHistory:
         return True
 
     async def send_test(self, event: Event, *, endpoint_id: str) -> None:
-        """See History."""
+        """Stores an event for one endpoint alone and makes it due."""
         values = {name: value for name, value in vars(event).items() if name != "target_url"}
         of_event = ("job_id", "sequence", "event_id", "target_url", "account_id", "environment")
         delivery = {name: getattr(event, name) for name in of_event}
@@ -132,10 +137,6 @@ class SqlHistory:
         if (names, statuses) not in self._pages:
             self._pages[names, statuses] = Query(text(_page_sql(names, statuses)))
         return self._pages[names, statuses]
-
-    async def _rows(self, query: Query, **values: Any) -> list[dict[str, Any]]:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(query.sql, query.bind(**values))).fetchall()
 
 
 def _page_sql(names: Sequence[str], statuses: Sequence[DeliveryStatus]) -> str:

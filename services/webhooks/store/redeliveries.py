@@ -1,12 +1,12 @@
 """Tasks that deliver many again, in PostgreSQL: each batch is one statement, so a task that is cut off goes on."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import text
 
-from services.common.database import Pool, Query
+from services.common.database import Pool, Query, fetch
 from services.webhooks.domain import Owner, Redelivery
+from services.webhooks.refusals import redelivery_not_found
 
 _SHOWN = (
     "redelivery_id, endpoint_id, start_at, end_at, examined_count, redelivered_count, created_at, ended_at"
@@ -29,7 +29,7 @@ _ADVANCE = Query(text("SELECT advance_redelivery(:most) AS examined"))
 
 
 class SqlRedeliveries:
-    """Fulfils Redeliveries."""
+    """Tasks that deliver many again."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -43,8 +43,9 @@ class SqlRedeliveries:
         start: datetime,
         end: datetime,
     ) -> Redelivery:
-        """See Redeliveries."""
-        [row] = await self._rows(
+        """Starts a task, unless there is one with its id, and returns it."""
+        [row] = await fetch(
+            self._pool,
             _ADD,
             redelivery_id=redelivery_id,
             account_id=owner.account_id,
@@ -55,21 +56,20 @@ class SqlRedeliveries:
         )
         return Redelivery(**row)
 
-    async def get(self, redelivery_id: str, *, owner: Owner) -> Redelivery | None:
-        """See Redeliveries."""
-        rows = await self._rows(
+    async def get(self, redelivery_id: str, *, owner: Owner) -> Redelivery:
+        """Returns how far the owner's task is. Refuses with REDELIVERY_NOT_FOUND."""
+        rows = await fetch(
+            self._pool,
             _GET,
             redelivery_id=redelivery_id,
             account_id=owner.account_id,
             environment=owner.environment,
         )
-        return Redelivery(**rows[0]) if rows else None
+        if not rows:
+            raise redelivery_not_found(redelivery_id)
+        return Redelivery(**rows[0])
 
     async def advance(self, *, deliveries_max: int) -> int:
-        """See Redeliveries."""
-        [row] = await self._rows(_ADVANCE, most=deliveries_max)
+        """Works off a batch of the oldest running task. Returns how many deliveries it looked at."""
+        [row] = await fetch(self._pool, _ADVANCE, most=deliveries_max)
         return int(row["examined"])
-
-    async def _rows(self, query: Query, **values: Any) -> list[dict[str, Any]]:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(query.sql, query.bind(**values))).fetchall()

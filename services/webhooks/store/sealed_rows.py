@@ -68,7 +68,7 @@ class SqlSealedRows:
         self._all = MultiFernet(keys)
 
     async def reseal(self, *, after: str, rows_max: int, note: AuditNote) -> Resealed:
-        """See SealedRows."""
+        """Encrypts a batch with the newest key, where it is not yet. What changes meanwhile is left: it is new."""
         name, _, last = after.partition(":")
         name = name if name in _PARTS else next(iter(_PARTS))
         async with self._pool.connection() as connection:

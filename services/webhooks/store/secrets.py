@@ -6,8 +6,9 @@ from cryptography.fernet import Fernet, MultiFernet
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.database import Pool, Query
+from services.common.database import Pool, Query, fetch
 from services.webhooks.domain import OVERLAP_HOURS, Signing
+from services.webhooks.refusals import signing_not_found, signing_not_rotating
 
 _SHOWN = """account_id, environment, is_signing, next_sealed_secret IS NOT NULL AS is_rotating,
     CASE WHEN previous_until > now() THEN previous_until END AS previous_until"""
@@ -54,50 +55,53 @@ _SWITCH = _audited(
 
 
 class SqlSigningSecrets:
-    """Fulfils SigningSecrets, with Fernet (github.com/fernet/spec) over every secret."""
+    """The secrets that sign for accounts, one for each environment, encrypted wherever they rest."""
 
     def __init__(self, pool: Pool, fernet: Fernet | MultiFernet) -> None:
         self._pool = pool
         self._fernet = fernet
 
     async def ensure(self, account_id: str, *, environment: str, candidate: str) -> bool:
-        """See SigningSecrets."""
+        """Makes the candidate the secret of an account, unless it has one. Returns whether it did."""
         bound = _ENSURE.bind(account_id=account_id, environment=environment, sealed=self._seal(candidate))
         async with self._pool.connection() as connection:
             return (await connection.execute(_ENSURE.sql, bound)).rowcount > 0
 
-    async def get(self, account_id: str, *, environment: str) -> Signing | None:
-        """See SigningSecrets."""
-        return await self._one(_GET, account_id=account_id, environment=environment)
+    async def get(self, account_id: str, *, environment: str) -> Signing:
+        """Returns how the callbacks of an account are signed. Refuses with ACCOUNT_NOT_FOUND."""
+        return await self._one(_GET, account_id, environment)
 
-    async def rotate(
-        self, account_id: str, *, environment: str, secret: str, note: AuditNote
-    ) -> Signing | None:
-        """See SigningSecrets."""
-        return await self._one(
-            _ROTATE, account_id=account_id, environment=environment, sealed=self._seal(secret), **vars(note)
-        )
+    async def rotate(self, account_id: str, *, environment: str, secret: str, note: AuditNote) -> Signing:
+        """Adds a secret to be confirmed, in place of any other unconfirmed one. Refuses with ACCOUNT_NOT_FOUND."""
+        return await self._one(_ROTATE, account_id, environment, sealed=self._seal(secret), **vars(note))
 
-    async def confirm(self, account_id: str, *, environment: str, note: AuditNote) -> Signing | None:
-        """See SigningSecrets."""
-        return await self._one(_CONFIRM, account_id=account_id, environment=environment, **vars(note))
+    async def confirm(self, account_id: str, *, environment: str, note: AuditNote) -> Signing:
+        """Lets the new secret sign first; the old one stays beside it for OVERLAP_HOURS. Repeating it changes nothing.
+
+        Refuses with ACCOUNT_NOT_FOUND or SIGNING_NOT_ROTATING.
+        """
+        of_account = {"account_id": account_id, "environment": environment}
+        rows = await fetch(self._pool, _CONFIRM, **of_account, **vars(note))
+        if rows:
+            return Signing(**rows[0])
+        await self.get(account_id, environment=environment)
+        raise signing_not_rotating(account_id, environment)
 
     async def switch(
         self, account_id: str, *, environment: str, is_signing: bool, note: AuditNote
-    ) -> Signing | None:
-        """See SigningSecrets."""
-        return await self._one(
-            _SWITCH, account_id=account_id, environment=environment, is_signing=is_signing, **vars(note)
-        )
+    ) -> Signing:
+        """Says whether callbacks are signed, where the contract leaves that open. Refuses with ACCOUNT_NOT_FOUND."""
+        return await self._one(_SWITCH, account_id, environment, is_signing=is_signing, **vars(note))
 
     def reveal(self, sealed: bytes) -> str:
-        """See SigningSecrets."""
+        """Returns a secret that was stored."""
         return self._fernet.decrypt(sealed).decode()
 
     def _seal(self, secret: str) -> bytes:
         return self._fernet.encrypt(secret.encode())
 
-    async def _one(self, query: Query, **values: Any) -> Signing | None:
-        async with self._pool.connection() as connection:
-            rows = await (await connection.execute(query.sql, query.bind(**values))).fetchall()
-        return Signing(**rows[0]) if rows else None
+    async def _one(self, query: Query, account_id: str, environment: str, **values: Any) -> Signing:
+        rows = await fetch(self._pool, query, account_id=account_id, environment=environment, **values)
+        if not rows:
+            raise signing_not_found(account_id)
+        return Signing(**rows[0])

@@ -4,46 +4,32 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import sha256
 from typing import Any, cast
 
 import grpc
-from cryptography.fernet import Fernet
+from cryptography.fernet import MultiFernet
 from google.protobuf.json_format import MessageToDict, ParseDict
 from reelgate.webhooks.v1 import webhooks_service_pb2
 from reelgate.webhooks.v1.webhooks_service_pb2_grpc import (
     WebhooksServiceStub,
-    add_WebhooksServiceServicer_to_server,
 )
 
 from services.common.authentication import (
     Caller,
     KeyCache,
-    authenticated,
 )
-from services.common.blanks import without_blanks
-from services.common.boundary import errors_mapped, logged
-from services.common.bounds import bounded
-from services.common.clock import utc_now
 from services.common.database import open_pool
-from services.common.egress.policy import UrlPolicy
-from services.common.egress.urls import check_url
-from services.common.exactness import exact
-from services.common.idempotency import idempotent
-from services.common.idempotency_store import SqlIdempotencyKeys
-from services.common.ids import new_id
 from services.common.key_forms import KEY_PREFIXES, older_checksum
-from services.common.serve import Port, serve
-from services.common.validation import validated
-from services.webhooks.rpc.webhooks import Needs, WebhooksServicer
+from services.common.limits import Limiter
+from services.common.serve import serve
 from services.webhooks.settings import WebhooksSettings
-from services.webhooks.store.endpoints import SqlEndpoints
-from services.webhooks.store.history import SqlHistory
 from services.webhooks.store.redeliveries import SqlRedeliveries
-from services.webhooks.wiring import ACCESS, PUBLIC_SERVICE
+from services.webhooks.wiring import public_port
+from tests.unit.common.limit_world import Billing
 
 CALL_SECONDS = 60.0
+CALLS_PER_MINUTE = 100_000
 Answer = dict[str, Any]
 
 
@@ -118,33 +104,19 @@ async def running_api(settings: WebhooksSettings) -> AsyncIterator[Api]:
         async def look_up(digest: bytes) -> Caller | None:
             return api.callers.get(digest)
 
-        fernet = Fernet(settings.secret_key.get_secret_value())
-        needs = Needs(
-            endpoints=SqlEndpoints(pool, fernet),
-            history=SqlHistory(pool),
-            redeliveries=api.redeliveries,
-            check_url=lambda url: check_url(url, UrlPolicy()),
-            new_id=new_id,
-            random_bytes=lambda count: bytes(range(count)),
-            ring=lambda: api.rung.append(True),
-            clock=utc_now,
+        limiter = Limiter(Billing(CALLS_PER_MINUTE).lease, holder="tests")
+        port = public_port(
+            settings.model_copy(update={"public_address": "127.0.0.1:0", "private_targets_allowed": ()}),
+            pool,
+            fernet=MultiFernet(settings.sealing_keys),
+            notify=lambda: api.rung.append(True),
+            keys=KeyCache(look_up),
+            limiter=limiter,
         )
-        servicer = WebhooksServicer(needs)
-        keys = SqlIdempotencyKeys(pool, seal=fernet.encrypt, unseal=fernet.decrypt)
-        port = Port(
-            address="127.0.0.1:0",
-            services=[(PUBLIC_SERVICE, partial(add_WebhooksServiceServicer_to_server, servicer))],
-            layers=(
-                logged,
-                errors_mapped,
-                authenticated(KeyCache(look_up), ACCESS),
-                bounded,
-                exact(ACCESS),
-                without_blanks,
-                idempotent(keys, ACCESS),
-                validated,
-            ),
-        )
-        async with serve(port) as [address], grpc.aio.insecure_channel(address) as channel:
+        async with (
+            limiter.running(),
+            serve(port) as [address],
+            grpc.aio.insecure_channel(address) as channel,
+        ):
             api.stub = WebhooksServiceStub(channel)
             yield api

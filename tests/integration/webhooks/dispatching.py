@@ -16,14 +16,14 @@ from services.common.egress.sockets import LookUp
 from services.webhooks.clients import open_receivers
 from services.webhooks.convert import parse_event, render_disabled_event
 from services.webhooks.domain import Answer, Attempt, Delivery, Judgement, Rooms, judge, new_secret
+from services.webhooks.duties.announce_disabled import announce_disabled
+from services.webhooks.duties.deliver import Dispatcher
 from services.webhooks.settings import WebhooksSettings
-from services.webhooks.steps.announce_disabled import announce_disabled
 from services.webhooks.steps.attempt import attempt
 from services.webhooks.store.deliveries import SqlDeliveries
 from services.webhooks.store.disabled import SqlDisabledEndpoints
 from services.webhooks.store.events import SqlEvents
 from services.webhooks.store.secrets import SqlSigningSecrets
-from services.webhooks.workers.dispatcher import Dispatcher
 from tests.integration.webhooks.receiver import until
 from tests.integration.webhooks.service import Database
 

@@ -8,7 +8,7 @@ from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import check_url
 from services.common.errors import Reason, ServiceError
 from services.webhooks.domain import EndpointChange
-from services.webhooks.operations.check_endpoint import check_endpoint
+from services.webhooks.operations.endpoints import check_endpoint
 from tests.unit.jobs import test_nextapi, test_parse
 
 GOOD = "https://a.example/%2F%7e?"

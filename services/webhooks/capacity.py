@@ -15,7 +15,7 @@ REMEMBERED_MAX = 1_000
 """Receivers that are remembered; the one that was heard of longest ago is forgotten first."""
 
 
-class Load:
+class Capacity:
     """Counts what is in hand, and how receivers fare. Never delays: it only says where there is no room.
 
     A delivery takes room from its claim until its record is committed: attempts that ended and wait to be recorded

@@ -2,6 +2,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from services.webhooks.capacity import (
+    OVERLOADS_MAX,
+    QUICK_MIN,
+    QUICK_MS_MAX,
+    QUICK_RECEIVER_MAX,
+    REMEMBERED_MAX,
+    Capacity,
+)
 from services.webhooks.domain import (
     ACCOUNT_MAX,
     RECEIVER_MAX,
@@ -12,14 +20,6 @@ from services.webhooks.domain import (
     NoAnswer,
     Rooms,
     judge,
-)
-from services.webhooks.workers.load import (
-    OVERLOADS_MAX,
-    QUICK_MIN,
-    QUICK_MS_MAX,
-    QUICK_RECEIVER_MAX,
-    REMEMBERED_MAX,
-    Load,
 )
 
 NO_ANSWER = NoAnswer(error="connection refused", is_ours=False)
@@ -57,148 +57,150 @@ def _judged(delivery: Delivery, result: Answer | NoAnswer, *, latency_ms: int = 
     return judge(Attempt(delivery=delivery, started_at=started_at, latency_ms=latency_ms, result=result))
 
 
-def _begin(load: Load, *deliveries: Delivery) -> None:
-    load.begin(deliveries, rooms=load.rooms())
+def _begin(capacity: Capacity, *deliveries: Delivery) -> None:
+    capacity.begin(deliveries, rooms=capacity.rooms())
 
 
-def _attempt(load: Load, receiver: str, *results: Answer | NoAnswer, latency_ms: int = 1) -> None:
+def _attempt(capacity: Capacity, receiver: str, *results: Answer | NoAnswer, latency_ms: int = 1) -> None:
     for result in results:
-        _begin(load, _delivery(receiver))
-        load.learn(_judged(_delivery(receiver), result, latency_ms=latency_ms))
-        load.end([_delivery(receiver)])
+        _begin(capacity, _delivery(receiver))
+        capacity.learn(_judged(_delivery(receiver), result, latency_ms=latency_ms))
+        capacity.end([_delivery(receiver)])
 
 
-def _room(load: Load, receiver: str) -> int:
+def _room(capacity: Capacity, receiver: str) -> int:
     """Returns the room of a receiver of which one delivery is in hand."""
-    _begin(load, _delivery(receiver))
-    room = load.rooms().receivers[receiver]
-    load.end([_delivery(receiver)])
+    _begin(capacity, _delivery(receiver))
+    room = capacity.rooms().receivers[receiver]
+    capacity.end([_delivery(receiver)])
     return room
 
 
 def test_what_was_claimed_takes_room_of_its_receiver_and_its_account() -> None:
-    load = Load()
+    capacity = Capacity()
 
-    _begin(load, _delivery("a"), _delivery("a"), _delivery("b"), _delivery("c", "acct_2"))
+    _begin(capacity, _delivery("a"), _delivery("a"), _delivery("b"), _delivery("c", "acct_2"))
 
-    assert load.rooms() == Rooms(
+    assert capacity.rooms() == Rooms(
         receivers={"a": RECEIVER_MAX - 2, "b": RECEIVER_MAX - 1, "c": RECEIVER_MAX - 1},
         accounts={"acct_1": ACCOUNT_MAX - 3, "acct_2": ACCOUNT_MAX - 1},
     )
 
 
 def test_what_was_attempted_takes_room_until_it_is_recorded() -> None:
-    load = Load()
-    _begin(load, _delivery("a"))
+    capacity = Capacity()
+    _begin(capacity, _delivery("a"))
 
-    load.learn(_judged(_delivery("a"), ANSWER))
-    attempted = load.rooms()
-    load.end([_delivery("a")])
+    capacity.learn(_judged(_delivery("a"), ANSWER))
+    attempted = capacity.rooms()
+    capacity.end([_delivery("a")])
 
     assert attempted == Rooms(receivers={"a": RECEIVER_MAX - 1}, accounts={"acct_1": ACCOUNT_MAX - 1})
-    assert load.rooms() == Rooms()
+    assert capacity.rooms() == Rooms()
 
 
 def test_what_was_recorded_takes_no_room() -> None:
-    load = Load()
+    capacity = Capacity()
 
-    _attempt(load, "a", ANSWER, _answer(500))
+    _attempt(capacity, "a", ANSWER, _answer(500))
 
-    assert load.rooms() == Rooms()
+    assert capacity.rooms() == Rooms()
 
 
 @pytest.mark.parametrize("count", [RECEIVER_MAX - 1, RECEIVER_MAX])
 def test_an_end_tells_whether_a_claim_may_have_left_something_of_its_receiver(count: int) -> None:
-    load = Load()
+    capacity = Capacity()
 
-    _begin(load, *[_delivery("a")] * count)
+    _begin(capacity, *[_delivery("a")] * count)
 
-    assert load.end([_delivery("a")]) is (count == RECEIVER_MAX)
+    assert capacity.end([_delivery("a")]) is (count == RECEIVER_MAX)
 
 
 def test_an_end_tells_whether_a_claim_may_have_left_something_of_its_account() -> None:
-    load = Load()
+    capacity = Capacity()
 
     _begin(
-        load, *(_delivery(f"receiver {number}") for number in range(ACCOUNT_MAX)), _delivery("b", "acct_2")
+        capacity,
+        *(_delivery(f"receiver {number}") for number in range(ACCOUNT_MAX)),
+        _delivery("b", "acct_2"),
     )
 
-    assert load.end([_delivery("receiver 0")])
-    assert not load.end([_delivery("b", "acct_2")])
+    assert capacity.end([_delivery("receiver 0")])
+    assert not capacity.end([_delivery("b", "acct_2")])
 
 
 def test_a_receiver_that_had_no_room_is_full_though_nothing_was_claimed() -> None:
-    load = Load()
-    _begin(load, *[_delivery("a")] * RECEIVER_MAX)
+    capacity = Capacity()
+    _begin(capacity, *[_delivery("a")] * RECEIVER_MAX)
 
-    _begin(load)
+    _begin(capacity)
 
-    assert load.end([_delivery("a")])
+    assert capacity.end([_delivery("a")])
 
 
 def test_a_claim_that_left_nothing_makes_no_receiver_full() -> None:
-    load = Load()
-    _begin(load, *[_delivery("a")] * RECEIVER_MAX)
-    load.end([_delivery("a")])
+    capacity = Capacity()
+    _begin(capacity, *[_delivery("a")] * RECEIVER_MAX)
+    capacity.end([_delivery("a")])
 
-    _begin(load)
+    _begin(capacity)
 
-    assert not load.end([_delivery("a")])
+    assert not capacity.end([_delivery("a")])
 
 
 @pytest.mark.parametrize("result", [NO_ANSWER, _answer(500)])
 def test_a_receiver_that_keeps_failing_is_tried_with_one_at_a_time(result: Answer | NoAnswer) -> None:
-    load = Load()
+    capacity = Capacity()
 
-    _attempt(load, "a", *[result] * (OVERLOADS_MAX - 1))
-    before = load.rooms()
-    _attempt(load, "a", result)
+    _attempt(capacity, "a", *[result] * (OVERLOADS_MAX - 1))
+    before = capacity.rooms()
+    _attempt(capacity, "a", result)
 
-    assert (before, load.rooms()) == (Rooms(), Rooms(receivers={"a": 1}))
+    assert (before, capacity.rooms()) == (Rooms(), Rooms(receivers={"a": 1}))
 
 
 def test_a_success_opens_the_receiver_again() -> None:
-    load = Load()
+    capacity = Capacity()
 
-    _attempt(load, "a", *[NO_ANSWER] * (OVERLOADS_MAX + 3), ANSWER, NO_ANSWER)
+    _attempt(capacity, "a", *[NO_ANSWER] * (OVERLOADS_MAX + 3), ANSWER, NO_ANSWER)
 
-    assert load.rooms() == Rooms()
+    assert capacity.rooms() == Rooms()
 
 
 @pytest.mark.parametrize("result", [_answer(404), NOT_ASKED])
 def test_refusals_and_our_own_outages_do_not_close_a_receiver(result: Answer | NoAnswer) -> None:
-    load = Load()
+    capacity = Capacity()
 
-    _attempt(load, "a", *[result] * (2 * OVERLOADS_MAX))
+    _attempt(capacity, "a", *[result] * (2 * OVERLOADS_MAX))
 
-    assert load.rooms() == Rooms()
+    assert capacity.rooms() == Rooms()
 
 
 @pytest.mark.parametrize(
     ("latency_ms", "receiver_max"), [(QUICK_MS_MAX, QUICK_RECEIVER_MAX), (QUICK_MS_MAX + 1, RECEIVER_MAX)]
 )
 def test_a_receiver_that_takes_all_quickly_is_trusted_with_more(latency_ms: int, receiver_max: int) -> None:
-    load = Load()
+    capacity = Capacity()
 
-    _attempt(load, "a", *[ANSWER] * QUICK_MIN, latency_ms=latency_ms)
+    _attempt(capacity, "a", *[ANSWER] * QUICK_MIN, latency_ms=latency_ms)
 
-    assert _room(load, "a") == receiver_max - 1
+    assert _room(capacity, "a") == receiver_max - 1
 
 
 def test_the_first_failure_ends_that_trust() -> None:
-    load = Load()
+    capacity = Capacity()
 
-    _attempt(load, "a", *[ANSWER] * QUICK_MIN, NO_ANSWER)
+    _attempt(capacity, "a", *[ANSWER] * QUICK_MIN, NO_ANSWER)
 
-    assert _room(load, "a") == RECEIVER_MAX - 1
+    assert _room(capacity, "a") == RECEIVER_MAX - 1
 
 
 def test_a_bounded_number_of_receivers_is_remembered() -> None:
-    load = Load()
+    capacity = Capacity()
 
     for number in range(REMEMBERED_MAX + 1):
-        _attempt(load, f"receiver {number}", *[NO_ANSWER] * OVERLOADS_MAX)
+        _attempt(capacity, f"receiver {number}", *[NO_ANSWER] * OVERLOADS_MAX)
 
-    closed = load.rooms().receivers
+    closed = capacity.rooms().receivers
     assert len(closed) == REMEMBERED_MAX
     assert "receiver 0" not in closed

@@ -1,14 +1,16 @@
+"""Tells accounts which of their endpoints were disabled."""
+
 from collections.abc import Callable
 
 from services.webhooks.domain import DisabledEndpoint, Event
-from services.webhooks.ports import DisabledEndpoints
+from services.webhooks.store.disabled import SqlDisabledEndpoints
 
 ENDPOINTS_MAX = 100
 HEADS_MAX = 1_000
 
 
 async def announce_disabled(
-    *, endpoints: DisabledEndpoints, render_event: Callable[[DisabledEndpoint], Event]
+    *, endpoints: SqlDisabledEndpoints, render_event: Callable[[DisabledEndpoint], Event]
 ) -> int:
     """Tells accounts which of their endpoints were disabled, and gives up what still waited for such.
 

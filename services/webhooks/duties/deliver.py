@@ -1,4 +1,4 @@
-"""Which duty runs when: deliveries are claimed in batches, attempted side by side, and recorded in batches."""
+"""Delivers what is due: deliveries are claimed in batches, attempted side by side, and recorded in batches."""
 
 import asyncio
 import logging
@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 from services.common.clock import Clock
 from services.common.loop import repeat
+from services.webhooks.capacity import Capacity
 from services.webhooks.domain import Answer, Attempt, Delivery, Judgement, NoAnswer, Outcome, judge
-from services.webhooks.ports import Deliveries
-from services.webhooks.workers.load import Load
+from services.webhooks.store.deliveries import SqlDeliveries
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        deliveries: Deliveries,
+        deliveries: SqlDeliveries,
         attempt: Try,
         announce: Callable[[], Awaitable[int]],
         clock: Clock,
@@ -42,7 +42,7 @@ class Dispatcher:
         self._announce = announce
         self._clock = clock
         self._wake = wake
-        self._load = Load()
+        self._capacity = Capacity()
         self._disabled = asyncio.Event()
         self._attempts: set[asyncio.Task[None]] = set()
         self._judged: list[Judgement] = []
@@ -90,10 +90,10 @@ class Dispatcher:
             self._recorded.clear()
             await self._recorded.wait()
         room = min(CLAIM_MAX, DELIVERIES_MAX - self._in_hand)
-        rooms = self._load.rooms()
+        rooms = self._capacity.rooms()
         claimed = await self._deliveries.claim(deliveries_max=room, rooms=rooms)
         self._in_hand += len(claimed.deliveries)
-        self._load.begin(claimed.deliveries, rooms=rooms)
+        self._capacity.begin(claimed.deliveries, rooms=rooms)
         for delivery in claimed.deliveries:
             task = asyncio.create_task(self._deliver(delivery))
             self._attempts.add(task)
@@ -108,7 +108,7 @@ class Dispatcher:
         recorded = await self._deliveries.record(batch)
         del self._judged[: len(batch)]
         self._in_hand -= len(batch)
-        has_freed = self._load.end([judgement.attempt.delivery for judgement in batch])
+        has_freed = self._capacity.end([judgement.attempt.delivery for judgement in batch])
         self._recorded.set()
         if has_freed or recorded.due_count:
             self._wake.set()
@@ -144,7 +144,7 @@ class Dispatcher:
         judgement = judge(attempt)
         if judgement.outcome is not Outcome.DELIVERED:
             log.info("event=%s outcome=%s %s", delivery.event_id, judgement.outcome, _said(attempt))
-        self._load.learn(judgement)
+        self._capacity.learn(judgement)
         self._judged.append(judgement)
         self._judging.set()
 
