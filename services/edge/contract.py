@@ -44,6 +44,10 @@ class Endpoint:
     verb: str
     template: str
     query_names: tuple[str, ...]
+    request: str
+    """Full name of its message."""
+    has_json_body: bool
+    """Whether a body is read as that message."""
     streams: bool = False
     """Whether the answer comes bit by bit."""
 
@@ -94,7 +98,18 @@ def _endpoint(
     in_path = re.findall(r"\{(\w+)\}", template)
     in_query = () if rule.body else sorted({field.name for field in request.field}.difference(in_path))
     path = f"/{service}/{method.name}"
-    return Endpoint(cluster, path, verb.upper(), template, tuple(in_query), method.server_streaming)
+    has_json_body = verb != "get" and rule.body in {"", "*"}
+    request_name = method.input_type.removeprefix(".")
+    return Endpoint(
+        cluster,
+        path,
+        verb.upper(),
+        template,
+        tuple(in_query),
+        request_name,
+        has_json_body,
+        method.server_streaming,
+    )
 
 
 def _descriptor(files: Mapping[str, FileDescriptorProto], roots: Iterable[str]) -> bytes:

@@ -10,12 +10,7 @@ local NEXTAPI_PATH = "/v1/video/generations"
 local SEEDANCEE2_PATHS = { "/v1/models", "/v1/usage", "/v1/videos" }
 local REFUSED = '{"error":{"code":"invalid_request","message":"'
 local ENDINGS = { '","type":"invalid_request_error"}}', '"}}' }
-local KINDS = {
-  TYPE_BOOL = "true or false",
-  TYPE_DOUBLE = "a number",
-  TYPE_INT32 = "a whole number",
-  TYPE_STRING = "a text",
-}
+local WHOLE_NUMBER = " for type TYPE_INT32"
 
 -- Patterns backtrack. They run here and nowhere else, so that none ever meets more than a cut.
 local function matched(cut, pattern)
@@ -43,14 +38,6 @@ local function envelope(code, message, kind)
   return '{"error":{"code":"' .. code .. '","message":"' .. message .. '"' .. typed .. "}}"
 end
 
-local function unexpected_object(said)
-  local parent, after = divided(said.head, ": invalid value Starting an object on a scalar field for type ")
-  local name = after and said.is_whole and matched(after, "^[%w_]+$")
-  if name then
-    return "Field " .. (parent == "" and name or parent .. "." .. name) .. " must not be an object."
-  end
-end
-
 local function repeated(said)
   local _, after = divided(said.head, ": invalid value ")
   local name = after and begins(after, "oneof field ") and matched(said.tail, "Cannot set '([%w_]+)' for type oneof$")
@@ -59,34 +46,18 @@ local function repeated(said)
   end
 end
 
+-- Of all query parameters only whole numbers can have a wrong value.
 local function wrong_value(said)
   local field, after = divided(said.head, ": invalid value ")
-  local kind = after and matched(said.tail, " for type ([%w_./]+)$")
-  if not kind then
+  if not (field and ends(said.tail, WHOLE_NUMBER)) then
     return
   end
-  local value = said.is_whole and after:sub(1, -#" for type " - #kind - 1)
+  local value = said.is_whole and after:sub(1, -#WHOLE_NUMBER - 1)
   if not value or #value > VALUE_LENGTH_MAX then
-    return "Field " .. field .. " must be " .. (KINDS[kind] or "an object") .. "."
+    return "Field " .. field .. " must be a whole number."
   end
-  local is_whole_number = kind == "TYPE_INT32" and matched(value, '^\\?"?%-?%d+\\?"?$')
-  local rule = is_whole_number and "is out of range" or "must be " .. (KINDS[kind] or "an object")
+  local rule = matched(value, '^\\"%-?%d+\\"$') and "is out of range" or "must be a whole number"
   return "Field " .. field .. " " .. rule .. ". It was " .. value .. "."
-end
-
-local function unexpected_list(said)
-  local parent = divided(said.head, ": ")
-  if parent and ends(said.tail, ": Proto field is not repeating, cannot start list.") then
-    return "A field of " .. (parent == "" and "the request" or parent) .. " is a list where one value is expected."
-  end
-end
-
--- Envoy's reason, a line break as JSON writes it, what it read, and a `^` below.
-local function malformed(said)
-  local reason = divided(said.head, "\\n") or divided(said.head, "\\u")
-  if reason and ends(said.tail, "^") then
-    return "The request body is not valid JSON. " .. reason
-  end
 end
 
 -- The first of these parameters that `rule` does not list and that can be shown.
@@ -116,20 +87,15 @@ local function unknown_parameter(said, request)
   return "Unknown query parameter" .. (name and ' \\"' .. name .. '\\"' or "") .. ". " .. rule .. "."
 end
 
-local function fixed(said)
-  if ends(said.tail, "Root element must be a message.") then
-    return "The request body must be a JSON object."
-  elseif begins(said.head, "Message too deep") then
-    return "The request body is nested too deeply."
-  elseif begins(said.head, "Encountered non UTF-8") then
-    return "The request body is not valid UTF-8."
-  elseif begins(said.head, "The binding value ") or begins(said.head, "A GET request takes no body.") then
+-- Of unknown length, and against the path: the routes refuse all others.
+local function body_of_read(said)
+  if begins(said.head, "The binding value ") or begins(said.head, "A GET request takes no body.") then
     return "A GET request takes no body."
   end
 end
 
--- How a customer is told what Envoy says. The first that knows it answers.
-local REWRITES = { unexpected_object, repeated, wrong_value, unexpected_list, fixed, malformed, unknown_parameter }
+-- How a customer is told what Envoy says of a path and a query: bodies are for the service. The first that knows it answers.
+local REWRITES = { repeated, wrong_value, body_of_read, unknown_parameter }
 
 local function told(said, request)
   for _, rewrite in ipairs(REWRITES) do

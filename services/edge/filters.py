@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
+from services.edge.contract import Contract
 from services.edge.errors import envelope_filter
 from services.edge.extension import Config, named
 from services.edge.floods import body_guards, flood_guard
 from services.edge.settings import EdgeSettings
+from services.edge.strict import strict_filters
 from services.edge.transcoding import BODY_BYTES_MAX, transcoder
 
 LEAKED_HEADERS: Final = ({"prefix": "grpc-"}, {"prefix": "x-envoy-"})
@@ -15,7 +17,7 @@ READY_WITH: Final = ("billing", "jobs")
 """Clusters without which no task can be created or polled. While webhooks is away, only its own pages fail."""
 
 
-def http_filters(settings: EdgeSettings, descriptor: bytes) -> list[Config]:
+def http_filters(settings: EdgeSettings, contract: Contract) -> list[Config]:
     """Returns the filters of the listener, outermost first."""
     return [
         clean_answers(headers=LEAKED_HEADERS, trailers=ALL_TRAILERS),
@@ -25,7 +27,8 @@ def http_filters(settings: EdgeSettings, descriptor: bytes) -> list[Config]:
         # The transcoder's own limit is none: it counts only what it has not parsed yet.
         body_limit(),
         *body_guards(settings),
-        transcoder(descriptor),
+        *strict_filters(contract),
+        transcoder(contract.descriptor),
         router(),
     ]
 

@@ -40,6 +40,15 @@ def body_guards(settings: EdgeSettings) -> list[Config]:
     ]
 
 
+def whole_body() -> Config:
+    """Returns the filter that keeps a body until it is whole."""
+    return named(
+        "envoy.filters.http.buffer",
+        "extensions.filters.http.buffer.v3.Buffer",
+        max_request_bytes=BODY_BYTES_MAX,
+    )
+
+
 def _bytes_of_address(bytes_per_second: int) -> Config:
     return _guard(
         "edge_address_bytes",
@@ -102,12 +111,9 @@ def _bucket(tokens_per_second: int, *, at_least: int = 0) -> Config:
 
 def _measured() -> Config:
     """Returns the filter that gives a body of unknown length its length, by keeping it until it is whole."""
-    buffer = named(
-        "envoy.filters.http.buffer",
-        "extensions.filters.http.buffer.v3.Buffer",
-        max_request_bytes=BODY_BYTES_MAX,
+    execute = named(
+        MEASURED, "extensions.filters.http.composite.v3.ExecuteFilterAction", typed_config=whole_body()
     )
-    execute = named(MEASURED, "extensions.filters.http.composite.v3.ExecuteFilterAction", typed_config=buffer)
     length = named("length", "type.matcher.v3.HttpRequestHeaderMatchInput", header_name="content-length")
     known = {
         "single_predicate": {

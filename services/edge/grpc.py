@@ -8,9 +8,11 @@ from services.edge.filters import body_limit, clean_answers, removals, router
 from services.edge.floods import flood_guard
 from services.edge.routes import grpc_routes
 from services.edge.settings import EdgeSettings
+from services.edge.strict import FAULT
 
-FORGED_HEADERS: Final = ({"suffix": "-bin"}, {"prefix": "grpc-"})
-"""Deadlines are ours, compressed messages are refused, and what cannot be decoded would make the call fail."""
+FORGED_HEADERS: Final = ({"suffix": "-bin"}, {"prefix": "grpc-"}, {"exact": FAULT})
+"""Deadlines are ours, compressed messages are refused, what cannot be decoded would make the call fail, and only the
+edge says what is wrong with a body."""
 LEAKED_HEADERS: Final = ({"prefix": "x-envoy-"}, {"prefix": "x-api-"})
 REFUSALS: Final = (
     ("EQ", 404, "There is no such method."),

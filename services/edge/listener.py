@@ -10,6 +10,7 @@ from services.edge.grpc import FORGED_HEADERS, grpc_manager
 from services.edge.media import media_route
 from services.edge.routes import PROTOCOL_HEADER, api_routes, front_routes
 from services.edge.settings import EdgeSettings
+from services.edge.strict import CONTENT_TYPE
 from services.edge.tls import secured
 
 BUFFER_BYTES: Final = 64 * 1024
@@ -75,24 +76,25 @@ def _json_manager(settings: EdgeSettings, contract: Contract) -> Config:
         "name": "edge",
         "domains": ["*"],
         "routes": [*front_routes(), *media, *api_routes(contract.endpoints)],
-        "request_headers_to_remove": [PROTOCOL_HEADER],
+        "request_headers_to_remove": [CONTENT_TYPE, PROTOCOL_HEADER],
     }
     return {
         "early_header_mutation_extensions": [_early_mutation()],
         "local_reply_config": local_replies(),
         "route_config": {"name": "edge", "virtual_hosts": [host]},
-        "http_filters": http_filters(settings, contract.descriptor),
+        "http_filters": http_filters(settings, contract),
     }
 
 
 def _early_mutation() -> Config:
+    said = {"append": header(CONTENT_TYPE, "%REQUEST_HEADER(content-type)%")}
     # Native gRPC would pass the transcoder by.
     as_json = {"append": header("content-type", "application/json")}
     protocol = {"append": header(PROTOCOL_HEADER, "%PROTOCOL%")}
     return named(
         "early",
         "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-        mutations=[*removals(*FORGED_HEADERS), as_json, protocol],
+        mutations=[*removals({"exact": CONTENT_TYPE}, *FORGED_HEADERS), said, as_json, protocol],
     )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from services.edge.contract import Endpoint
 from services.edge.extension import Config, header, named, switched
 from services.edge.floods import MEASURED
+from services.edge.strict import switched_on
 from services.edge.transcoding import TRANSCODER
 
 PROTOCOL_HEADER: Final = "x-edge-protocol"
@@ -82,6 +83,8 @@ def _forwards(endpoint: Endpoint, match: Config) -> list[Config]:
     if endpoint.streams:
         return [_stream(endpoint, match)]
     usual = _forward(endpoint, match, seconds=READ_SECONDS if endpoint.verb == "GET" else WRITE_SECONDS)
+    if endpoint.has_json_body:
+        usual["typed_per_filter_config"] = switched_on(endpoint)
     if WAIT not in endpoint.query_names:
         return [usual]
     waiting = {**match, "query_parameters": [{"name": WAIT, "present_match": True}]}

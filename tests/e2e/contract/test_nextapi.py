@@ -251,7 +251,7 @@ async def test_what_the_edge_refuses_has_this_contracts_envelope(business: Busin
     bad = await send("POST", JOBS, raw=b"{")
     large = await send("POST", JOBS, raw=b" " * 300 * 1024)
 
-    refused(bad, 400, "invalid_request", "The request body is not valid JSON.")
+    refused(bad, 400, "invalid_request", "The request body is not valid JSON at line 1, column 2")
     refused(large, 413, "request_too_large", "256 KiB")
 
 

@@ -74,16 +74,19 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
         with_input(prompt="p" * 10_001),
         f'Field input.prompt must be at most 10000 characters. It was "{"p" * 99}….',
     ),
-    "model as number": ({**VALID, "model": 5}, "Field model must be a text. It was 5."),
-    "input as text": ({"model": "mini", "input": "waves"}, 'Field input must be an object. It was "waves".'),
-    "prompt as number": (with_input(prompt=5), "Field input.prompt must be a text. It was 5."),
+    "model as number": ({**VALID, "model": 5}, "Field model must be a text. It was the number 5."),
+    "input as text": (
+        {"model": "mini", "input": "waves"},
+        'Field input must be an object. It was the text "waves".',
+    ),
+    "prompt as number": (with_input(prompt=5), "Field input.prompt must be a text. It was the number 5."),
     "duration as text": (
         with_input(duration="five"),
-        'Field input.duration must be a whole number. It was "five".',
+        'Field input.duration must be a whole number. It was the text "five".',
     ),
     "duration as fraction": (
         with_input(duration=4.5),
-        "Field input.duration must be a whole number. It was 4.5.",
+        "Field input.duration must be a whole number. It was the number 4.5.",
     ),
     "duration 3": (with_input(duration=3), out_of_range("input.duration", 3, 4, 15)),
     "duration 16": (with_input(duration=16), out_of_range("input.duration", 16, 4, 15)),
@@ -110,13 +113,16 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     ),
     "audio as number": (
         with_input(generate_audio=1),
-        "Field input.generate_audio must be true or false. It was 1.",
+        "Field input.generate_audio must be true or false. It was the number 1.",
     ),
     "negative seed": (
         with_input(seed=-1),
         "Field input.seed must be greater than or equal to 0. It was -1.",
     ),
-    "large seed": (with_input(seed=2**31), f"Field input.seed is out of range. It was {2**31}."),
+    "large seed": (
+        with_input(seed=2**31),
+        f"Field input.seed must be a whole number from {-(2**31)} to {2**31 - 1}. It was the number {2**31}.",
+    ),
     "10 images": (
         with_input(image_urls=[URL] * 10),
         "Field input.image_urls must contain no more than 9 item(s); it had 10.",
@@ -204,7 +210,7 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     ),
     "metadata as text": (
         {**VALID, "metadata": "text"},
-        'Field metadata must be an object. It was "text".',
+        'Field metadata must be an object. It was the text "text".',
     ),
     "large metadata": (
         {**VALID, "metadata": {"a": "é" * 8192}},
@@ -215,7 +221,7 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
         "Field metadata must be at most 5 levels deep.",
     ),
     "deep lists": ({**VALID, "metadata": {"a": [[[[[]]]]]}}, "Field metadata must be at most 5 levels deep."),
-    "list": ([VALID], "The request body must be a JSON object."),
+    "list": ([VALID], "The request body must be a JSON object. It was a list."),
 }
 
 
@@ -235,14 +241,15 @@ async def test_an_unknown_model_is_not_found(customer: Customer) -> None:
     assert_refused(answer, 404, message, code="model_not_found")
 
 
-NOT_JSON = "The request body is not valid JSON. "
+NOT_JSON = "The request body is not valid JSON at line 1, column "
 BAD_BYTES = {
     b"": "Field model is required and must not be empty.",
-    b"{": f"{NOT_JSON}Unexpected end of string. Expected an object key or }}.",
-    b'{"model": mini}': f"{NOT_JSON}Unexpected token.",
-    json.dumps(VALID).encode() + b"}": f"{NOT_JSON}Parsing terminated before end of input.",
-    b'{"model": "\xff"}': "The request body is not valid UTF-8.",
-    b"null": "The request body must be a JSON object.",
+    b"{": f"{NOT_JSON}2: it ends too early.",
+    b'{"model": mini}': f"{NOT_JSON}11: a value must stand here.",
+    json.dumps(VALID).encode()
+    + b"}": f"{NOT_JSON}{len(json.dumps(VALID)) + 1}: nothing may follow the object.",
+    b'{"model": "\xff"}': f"{NOT_JSON}12: this is not UTF-8.",
+    b"null": "Field model is required and must not be empty.",
 }
 
 

@@ -10,13 +10,12 @@ from ulid import ULID
 from tests.e2e.contract.conftest import (
     COMPLETED,
     CREDITS,
-    END_SECONDS_MAX,
     FAILURES,
     METADATA,
     UNFINISHED,
     History,
 )
-from tests.e2e.customer import ENDED, VIDEOS, open_customer
+from tests.e2e.customer import VIDEOS, open_customer
 from tests.e2e.local_stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -179,15 +178,14 @@ async def test_pages_keep_their_filter(history: History) -> None:
     assert "next_after" not in rest
 
 
-async def test_a_field_that_the_contract_does_not_know_is_dropped(stack: Stack) -> None:
+async def test_a_field_that_the_contract_does_not_know_is_refused_and_nothing_is_made(stack: Stack) -> None:
     account = stack.create_account("unknown fields")
     async with open_customer(stack.edge, account.keys["live"]) as customer:
-        created = await customer.create(
-            {"model": "mini", "input": {"prompt": "[simulate: moderated prompt]", "foo": 1}, "bar": [2]}
-        )
+        body = {"model": "mini", "duration": 4, "input": {"prompt": "waves"}}
+        refused = await customer.send("POST", VIDEOS, body)
 
-        ended = await customer.until(created["id"], ENDED, seconds=END_SECONDS_MAX)
+        listed = await customer.send("GET", VIDEOS)
 
-    assert set(ended.json["data"]) == {
-        "id", "status", "model", "created_at", "credits_charged", "credits_refunded", "error",
-    }  # fmt: skip
+    message = "Field duration is not known. Did you mean input.duration?"
+    assert (refused.status, refused.json["error"]["message"]) == (400, message)
+    assert listed.json["data"] == []

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.common.errors import Reason, ServiceError
+from services.common.exactness import ADVICE
 from tests.conftest import free_port
 from tests.e2e.edge.client import assert_not_found, assert_refused_by_nextapi, exchange, send
 from tests.e2e.edge.upstream import Upstream
@@ -49,14 +50,14 @@ async def test_a_path_beside_its_own_has_the_other_envelope(edge: RunningEdge, p
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("{", "The request body is not valid JSON. Unexpected end of string. Expected an object key or }."),
-        ("[]", "The request body must be a JSON object."),
-        ('{"model":5}', "Field model must be a text. It was 5."),
+        ("{", "The request body is not valid JSON at line 1, column 2: it ends too early."),
+        ("[]", "The request body must be a JSON object. It was a list."),
+        ('{"model":5}', "Field model must be a text. It was the number 5."),
         (
             '{"duration_seconds":"fi\\"ve"}',
-            'Field duration_seconds must be a whole number. It was "fi"ve".',
+            'Field duration_seconds must be a whole number. It was the text "fi"ve".',
         ),
-        (b'{"model":"\xff"}', "The request body is not valid UTF-8."),
+        (b'{"model":"\xff"}', "The request body is not valid JSON at line 1, column 11: this is not UTF-8."),
     ],
 )
 async def test_a_bad_body_is_refused_in_its_envelope(
@@ -109,7 +110,7 @@ async def test_grpc_is_refused_in_its_envelope(edge: RunningEdge, upstream: Upst
 
     answer = await send(edge, "POST", JOBS, frame, ["content-type: application/grpc", "te: trailers"])
 
-    assert_refused_by_nextapi(answer, 415, "Send JSON. gRPC is not spoken here.")
+    assert_refused_by_nextapi(answer, 415, f"The request body is a gRPC message. {ADVICE}")
     assert upstream.calls == []
 
 

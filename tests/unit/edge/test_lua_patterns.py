@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 
+from services.edge import strict
+from services.edge.contract import read_contract
 from services.edge.errors import LUA
 from services.edge.render import render
-from services.edge.settings import EdgeSettings
+from services.edge.settings import DESCRIPTOR, EdgeSettings
 
 SOURCES = Path(__file__).parents[3] / "services"
 CUT_AND_MATCHED = "cut:sub(1, HEAD_BYTES):match(pattern)"
+CLASS = r"(?:\[(?:\\.|%.|[^\]])+\]|%[a-z]|\\.|[\w/.])"
+STRAIGHT = re.compile(rf"\[(?:\\.|%.|[^\]])+\]|\^(?:{CLASS}\??)*(?:{CLASS}[*+])?")
+LITERAL = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'")
 PATTERN_CALL = re.compile(r"\b(?:gmatch|gsub|match)\b|\bfind\b(?!\([^()]*, 1, true\))")
 
 
@@ -33,18 +38,55 @@ def rendered_lua(config: Any) -> Iterator[str]:
 
 
 def test_all_lua_that_envoy_runs_stands_in_files() -> None:
-    files = {file.read_text(encoding="utf-8") for file in SOURCES.rglob("*.lua")}
+    reader = strict.source(read_contract(DESCRIPTOR))
+    files = "".join(file.read_text(encoding="utf-8") for file in strict.SOURCES)
 
-    assert set(rendered_lua(render(EdgeSettings()))) == files
+    assert set(rendered_lua(render(EdgeSettings()))) == {LUA.read_text(encoding="utf-8"), reader}
+    assert reader.endswith(files)
+    assert {LUA, *strict.SOURCES} == set(SOURCES.rglob("*.lua"))
 
 
-@pytest.mark.parametrize("file", sorted(SOURCES.rglob("*.lua")), ids=lambda file: str(file.name))
-def test_a_pattern_only_ever_meets_a_cut(file: Path) -> None:
-    source = file.read_text(encoding="utf-8")
+def test_a_pattern_only_ever_meets_a_cut() -> None:
+    source = LUA.read_text(encoding="utf-8")
 
     assert pattern_calls(source) == []
     assert "local HEAD_BYTES = 256\n" in source
     assert "local TAIL_BYTES = 64\n" in source
+
+
+def backtracking(source: str) -> list[str]:
+    """Returns every pattern that can meet a byte twice: one is a single class, or begins where the search does and repeats
+    one class at most."""
+    return [found for found in patterns(source) if not STRAIGHT.fullmatch(found)]
+
+
+def patterns(source: str) -> list[str]:
+    """Returns every pattern of the source that is not a plain text."""
+    code = "\n".join(re.sub(r"\s--.*", "", line) for line in source.splitlines())
+    calls = re.findall(r"\b(?:find|gsub|match|gmatch)\b(?! ?[,=])(.*)", code)
+    return [
+        literal.group(1) or literal.group(2)
+        for call in calls
+        if not call.count(", true)")
+        for literal in [LITERAL.search(call)]
+        if literal is not None
+    ]
+
+
+@pytest.mark.parametrize("file", strict.SOURCES, ids=lambda file: str(file.name))
+def test_what_reads_a_body_never_goes_back(file: Path) -> None:
+    assert backtracking(file.read_text(encoding="utf-8")) == []
+
+
+def test_every_pattern_of_what_reads_a_body_is_looked_at() -> None:
+    found = [pattern for file in strict.SOURCES for pattern in patterns(file.read_text(encoding="utf-8"))]
+
+    assert len(found) > 10
+
+
+@pytest.mark.parametrize("pattern", ["a.*b", "^%s*%d*x", "[a-z]+x", "%d+$", "^(.-):"])
+def test_a_pattern_that_goes_back_is_found(pattern: str) -> None:
+    assert backtracking(f'local _, last = find(text, "{pattern}", at)') == [pattern]
 
 
 @pytest.mark.parametrize(
