@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, cast
 
+from buf.validate import validate_pb2
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
@@ -164,8 +165,14 @@ def _wrong_type(fault: Fault, _call: _Call) -> str:
     return f"Field {_named(fault.field)} must be {fault.wanted or 'of another type'}.{_came(fault)}"
 
 
-def _out_of_range(fault: Fault, _call: _Call) -> str:
+def _out_of_range(fault: Fault, call: _Call) -> str:
     rule = f"must be {fault.wanted}" if fault.wanted else "is out of range"
+    for known in known_fields(call.method.input_type):
+        if known.path == fault.field:
+            allowed = known.field.GetOptions().Extensions[validate_pb2.field].int32
+            lowest = allowed.gte if allowed.HasField("gte") else -(2**31)
+            highest = allowed.lte if allowed.HasField("lte") else 2**31 - 1
+            rule = f"must be a whole number from {lowest} to {highest}"
     return f"Field {_named(fault.field)} {rule}.{_came(fault)}"
 
 

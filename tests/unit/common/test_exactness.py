@@ -160,7 +160,7 @@ SENTENCES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "out_of_range": (
         {"field": "input.seed", "came": "the number 2147483648"},
-        "Field input.seed is out of range. It was the number 2147483648.",
+        "Field input.seed must be a whole number from 0 to 2147483647. It was the number 2147483648.",
     ),
     "inexact_number": (
         {"field": "metadata.id", "came": "9007199254740993"},
