@@ -20,6 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from services.common.migrate import migrate
 from services.devstack import postgres
+from tests.patience import PATIENCE_SECONDS
 
 # Servers in this process run as they do in services, which do not leave gRPC's fork handlers out.
 os.environ.pop("GRPC_ENABLE_FORK_SUPPORT", None)
@@ -29,8 +30,6 @@ PASSWORD = "of-the-tests"
 """Of the superuser of the session's cluster."""
 KEY_SECRET = "of-the-tests-and-nobody-elses-0123"
 """What API keys are signed with."""
-READY_TIMEOUT_SECONDS = 60
-STOP_TIMEOUT_SECONDS = 10
 STACKS = ("tests/e2e/edge", "tests/e2e", "tests/faults")
 """Folders whose tests share a stack, or an edge, and so run in one process, in their order."""
 
@@ -111,7 +110,7 @@ def running_server(folder: Path, served: postgres.Cluster) -> Iterator[None]:
             stderr=output,
         )
         try:
-            deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while not postgres.is_ready(served.url()):
                 assert process.poll() is None, (folder.parent / "postgres.log").read_text()
                 assert time.monotonic() < deadline, "PostgreSQL did not start"
@@ -119,7 +118,7 @@ def running_server(folder: Path, served: postgres.Cluster) -> Iterator[None]:
             yield
         finally:
             process.send_signal(2)
-            process.wait(STOP_TIMEOUT_SECONDS)
+            process.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="session")

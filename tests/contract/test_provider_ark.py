@@ -27,6 +27,7 @@ from services.upstream.providers.ark.adapter import (
     ArkProvider,
 )
 from tests.fakes.ark_server import ArkServer, Fault, Reply
+from tests.patience import PATIENCE_SECONDS
 
 NOW = 1_772_352_000
 ORDER = Order(
@@ -193,7 +194,7 @@ async def test_our_own_faults_ask_for_an_operator(ark: Ark, status: int, code: s
     with pytest.raises(BrokenError):
         await ark.submit()
     with pytest.raises(BrokenError):
-        await ark.provider.check("cgt-1", timeout_seconds=5)
+        await ark.provider.check("cgt-1", timeout_seconds=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("code", BUSY_CODES)
@@ -280,10 +281,10 @@ async def test_redirect_does_not_carry_the_credential_away(ark: Ark) -> None:
 async def test_only_a_documented_404_means_the_task_is_gone(ark: Ark) -> None:
     ark.server.will(failure(404, "NotFound.Task"), failure(404, "ResourceNotFound"), failure(404, ""))
 
-    first = await ark.provider.check("cgt-1", timeout_seconds=5)
-    second = await ark.provider.check("cgt-1", timeout_seconds=5)
+    first = await ark.provider.check("cgt-1", timeout_seconds=PATIENCE_SECONDS)
+    second = await ark.provider.check("cgt-1", timeout_seconds=PATIENCE_SECONDS)
     with pytest.raises(BrokenError):
-        await ark.provider.check("cgt-1", timeout_seconds=5)
+        await ark.provider.check("cgt-1", timeout_seconds=PATIENCE_SECONDS)
 
     assert isinstance(first, Refused)
     assert isinstance(second, Refused)

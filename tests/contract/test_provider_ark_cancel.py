@@ -9,6 +9,7 @@ import pytest
 from services.upstream.contract import BrokenError, BusyError, UnreachableError, UpstreamError
 from services.upstream.providers.ark.adapter import ArkProvider
 from tests.fakes.ark_server import ArkServer, Reply
+from tests.patience import PATIENCE_SECONDS
 
 QUEUED = Reply(body={"id": "cgt-1", "status": "queued"})
 
@@ -33,7 +34,7 @@ def failure(status: int, code: str) -> Reply:
 async def test_only_a_queued_task_is_deleted(ark: Ark) -> None:
     ark.server.will(QUEUED, Reply(status=204))
 
-    has_ended = await ark.provider.cancel("cgt-1", timeout_seconds=5)
+    has_ended = await ark.provider.cancel("cgt-1", timeout_seconds=PATIENCE_SECONDS)
 
     assert has_ended
     assert [seen.method for seen in ark.server.seen] == ["GET", "DELETE"]
@@ -52,13 +53,13 @@ async def test_a_refused_deletion_is_followed_by_a_look(ark: Ark, status: int, c
     task = {"id": "cgt-1", "status": then, "content": {"video_url": "https://p.example/v"}}
     ark.server.will(QUEUED, failure(status, code), Reply(body=task))
 
-    assert await ark.provider.cancel("cgt-1", timeout_seconds=5) is (then == "cancelled")
+    assert await ark.provider.cancel("cgt-1", timeout_seconds=PATIENCE_SECONDS) is (then == "cancelled")
 
 
 async def test_a_task_that_is_gone_when_it_is_to_be_deleted_has_ended(ark: Ark) -> None:
     ark.server.will(QUEUED, failure(404, "NotFound.Task"))
 
-    assert await ark.provider.cancel("cgt-1", timeout_seconds=5)
+    assert await ark.provider.cancel("cgt-1", timeout_seconds=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -75,4 +76,4 @@ async def test_a_deletion_that_is_not_answered_tells_nothing(
     ark.server.will(QUEUED, failure(status, code))
 
     with pytest.raises(error):
-        await ark.provider.cancel("cgt-1", timeout_seconds=5)
+        await ark.provider.cancel("cgt-1", timeout_seconds=PATIENCE_SECONDS)

@@ -26,6 +26,7 @@ from services.upstream.contract import (
 )
 from services.upstream.providers.ark.adapter import ArkProvider
 from tests.fakes.ark_server import ArkServer, Fault, Reply
+from tests.patience import PATIENCE_SECONDS
 
 Call = Callable[..., Awaitable[object]]
 RECORDINGS = Path(__file__).parents[1] / "recordings"
@@ -372,13 +373,18 @@ async def test_callback_claims_its_task_and_garbage_claims_nothing(stage: Stage)
 async def test_a_task_is_known_by_what_it_carries(stage: Stage, correlation_id: str, carries: bool) -> None:
     stage.reports("running")
 
-    assert await stage.provider.carries(stage.task_id, correlation_id, timeout_seconds=5) is carries
+    assert (
+        await stage.provider.carries(stage.task_id, correlation_id, timeout_seconds=PATIENCE_SECONDS)
+        is carries
+    )
 
 
 async def test_a_task_that_the_provider_does_not_know_carries_nothing(stage: Stage) -> None:
     stage.forgot_the_task()
 
-    assert not await stage.provider.carries(stage.task_id, stage.correlation_id, timeout_seconds=5)
+    assert not await stage.provider.carries(
+        stage.task_id, stage.correlation_id, timeout_seconds=PATIENCE_SECONDS
+    )
 
 
 @pytest.mark.parametrize("behaviour", ["is_busy", "fails_inside", "loses_the_answer", "answers_garbage"])
@@ -386,4 +392,4 @@ async def test_what_a_task_carries_is_not_guessed(stage: Stage, behaviour: str) 
     getattr(stage, behaviour)()
 
     with pytest.raises(UpstreamError):
-        await stage.provider.carries(stage.task_id, stage.correlation_id, timeout_seconds=5)
+        await stage.provider.carries(stage.task_id, stage.correlation_id, timeout_seconds=PATIENCE_SECONDS)

@@ -10,9 +10,9 @@ import aiohttp
 from yarl import URL  # noqa: TID251  a customer makes addresses of its own
 
 from tests.e2e.edge.client import Answer, assert_clean
+from tests.patience import PATIENCE_SECONDS
 
 VIDEOS = "/v1/videos/generations"
-ANSWER_SECONDS_MAX = 20.0
 POLL_SECONDS = 0.1
 ENDED = ("completed", "failed")
 SMALL = {"duration": 4, "resolution": "480p"}
@@ -77,9 +77,7 @@ def data_of(answer: Answer) -> Any:
 
 
 @asynccontextmanager
-async def open_customer(
-    edge: str, key: str, *, seconds: float = ANSWER_SECONDS_MAX
-) -> AsyncIterator[Customer]:
+async def open_customer(edge: str, key: str, *, seconds: float = PATIENCE_SECONDS) -> AsyncIterator[Customer]:
     """Opens a customer whose every call has a deadline."""
     timeout = aiohttp.ClientTimeout(total=seconds)
     async with aiohttp.ClientSession(timeout=timeout) as session:

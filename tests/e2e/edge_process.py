@@ -19,9 +19,7 @@ from services.edge.render import as_yaml, render
 from services.edge.settings import EdgeSettings
 from services.edge.tls import secret_text
 from tests.conftest import free_port
-
-READY_TIMEOUT_SECONDS = 60.0
-STOP_TIMEOUT_SECONDS = 5.0
+from tests.patience import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ async def running_edge(
             yield edge
         finally:
             process.terminate()
-            process.wait(STOP_TIMEOUT_SECONDS)
+            process.wait(PATIENCE_SECONDS)
     finally:
         shutil.rmtree(folder)
 
@@ -82,7 +80,7 @@ def _start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 async def _ready(edge: RunningEdge, path: str) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     # Who has to say first whose the connection is cannot just ask.
     says_address_first = edge.settings.proxy_protocol
     url = f"http://{edge.settings.admin_address}/ready" if says_address_first else f"{edge.url}{path}"

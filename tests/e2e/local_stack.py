@@ -18,10 +18,8 @@ from services.devstack.identity import is_alive
 from services.devstack.postgres import Cluster
 from services.devstack.processes import cluster
 from services.devstack.state import read_state
+from tests.patience import PATIENCE_SECONDS
 
-START_SECONDS_MAX = 240
-READY_SECONDS_MAX = 120
-COMMAND_SECONDS_MAX = 120
 OFTEN = ("--calls-per-minute", "100000")
 
 
@@ -72,7 +70,7 @@ class Stack:
 
     def until_ready(self) -> dict[str, Any]:
         """Waits until everything answers, after a process of the stack was stopped. Returns the status."""
-        deadline = time.monotonic() + READY_SECONDS_MAX
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not (status := self.status())["ready"]:
             assert time.monotonic() < deadline, status
             time.sleep(0.1)
@@ -86,9 +84,7 @@ class Stack:
         return Account(**self.answer("account", "create", name, *options))
 
 
-def reelgate(
-    *arguments: str, timeout_seconds: float = COMMAND_SECONDS_MAX
-) -> subprocess.CompletedProcess[str]:
+def reelgate(*arguments: str, timeout_seconds: float = PATIENCE_SECONDS) -> subprocess.CompletedProcess[str]:
     """Runs the `reelgate` command."""
     return subprocess.run(
         [sys.executable, "-m", "services.cli", *arguments],
@@ -106,7 +102,7 @@ def running_stack(*options: str) -> Iterator[Stack]:
     place = ("--data", str(folder))
     try:
         started = reelgate(
-            "up", "--detach", "--port", "0", *options, *place, timeout_seconds=START_SECONDS_MAX
+            "up", "--detach", "--port", "0", *options, *place, timeout_seconds=PATIENCE_SECONDS
         )
         assert started.returncode == 0, started.stderr
         state = json.loads(reelgate("status", "--json", *place).stdout)

@@ -6,10 +6,15 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from PIL import Image
+
+from services.common.clock import utc_now
+from tests.standard_webhooks import verified
 
 IMAGE_SIDE_PIXELS = 640
 
@@ -21,6 +26,12 @@ class Received:
     headers: Mapping[str, str]
     """By lower-case name."""
     body: bytes
+    at: datetime
+    """When it came. A receiver judges a signature then, and not when a test looks at it."""
+
+    def verified(self, secret: str) -> Any:
+        """Returns the body as JSON if its receiver accepted the signature of Standard Webhooks."""
+        return verified(self.body, self.headers, secret=secret, at=self.at)
 
 
 class Receiver:
@@ -64,7 +75,7 @@ class Receiver:
 
     async def _take(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        received = Received(headers, await request.read())
+        received = Received(headers, await request.read(), utc_now())
         async with self._came:
             self.webhooks[request.match_info["name"]].append(received)
             self._came.notify_all()

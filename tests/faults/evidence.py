@@ -18,11 +18,11 @@ from tests.e2e.customer import ENDED, POLL_SECONDS, SMALL, VIDEOS, Customer
 from tests.e2e.local_stack import Account, Stack
 from tests.e2e.receiver import Receiver
 from tests.integration.billing.books import broken_rules
+from tests.patience import PATIENCE_SECONDS
 
 CREDITS_EACH = 20
 """What the clip of an `order` costs when it comes whole."""
 MICROS_PER_CREDIT = 1_000_000
-DELIVERY_SECONDS_MAX = 90.0
 LISTED_MAX = 500
 
 
@@ -56,7 +56,7 @@ async def until_all_ended(customer: Customer, *, seconds: float) -> dict[str, di
 
 async def assert_told_once(receiver: Receiver, name: str, video: Mapping[str, Any]) -> None:
     """The receiver was told how a job ended. What came again was the same event with the same body."""
-    first = await receiver.first(name, seconds=DELIVERY_SECONDS_MAX)
+    first = await receiver.first(name, seconds=PATIENCE_SECONDS)
     assert json.loads(first.body) == {"data": video}
     assert len({(each.headers["webhook-id"], each.body) for each in receiver.webhooks[name]}) == 1
 

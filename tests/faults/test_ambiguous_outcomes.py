@@ -19,12 +19,11 @@ from tests.faults.evidence import (
     settled,
     until_all_ended,
 )
+from tests.patience import PATIENCE_SECONDS
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CREDITS_GRANTED = 1000
-END_SECONDS_MAX = 240.0
-"""A creation of which nobody knows is repeated after 30 s; the rest is for slow machines."""
 
 WHOLE = (
     "lost response",
@@ -77,7 +76,7 @@ async def endings(stack: Stack, receiver: Receiver) -> Endings:
             )
             assert created["credits_reserved"] == CREDITS_EACH
             jobs[directive] = created["id"]
-        videos = await until_all_ended(customer, seconds=END_SECONDS_MAX)
+        videos = await until_all_ended(customer, seconds=PATIENCE_SECONDS)
         balance = await customer.get("/v1/balance")
     return Endings(account=account, jobs=jobs, videos=videos, balance=balance)
 

@@ -11,8 +11,8 @@ from tests.e2e.customer import ENDED, SMALL, VIDEOS, Customer, open_customer
 from tests.e2e.edge.client import Answer
 from tests.e2e.local_stack import Account, Stack
 from tests.e2e.receiver import Receiver
+from tests.patience import PATIENCE_SECONDS
 
-END_SECONDS_MAX = 240.0
 CREDITS_GRANTED = 1000
 
 METADATA: dict[str, Any] = {
@@ -74,7 +74,7 @@ async def history(stack: Stack, receiver: Receiver) -> AsyncIterator[History]:
     async with open_customer(stack.edge, account.keys["live"]) as customer:
         created = {name: await customer.create(body) for name, body in requests(receiver).items()}
         waits = (
-            customer.until(video["id"], {name} if name in UNFINISHED else ENDED, seconds=END_SECONDS_MAX)
+            customer.until(video["id"], {name} if name in UNFINISHED else ENDED, seconds=PATIENCE_SECONDS)
             for name, video in created.items()
         )
         polls = dict(zip(created, await asyncio.gather(*waits), strict=True))

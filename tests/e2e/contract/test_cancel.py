@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.contract.conftest import END_SECONDS_MAX, History
+from tests.e2e.contract.conftest import History
 from tests.e2e.customer import SMALL, VIDEOS, Customer, data_of, open_customer
 from tests.e2e.edge.client import Answer, assert_refused
 from tests.e2e.local_stack import Stack
 from tests.e2e.receiver import Receiver
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 JOBS = "/v1/video/generations"
-DELIVERY_SECONDS_MAX = 60.0
 BALANCE_CREDITS = 100
 
 
@@ -34,7 +34,7 @@ async def test_a_video_that_does_not_render_yet_is_cancelled_and_its_credits_are
     }
     async with open_customer(stack.edge, account.keys["live"]) as customer:
         video = await customer.create(wanted)
-        await customer.until(video["id"], {status}, seconds=END_SECONDS_MAX)
+        await customer.until(video["id"], {status}, seconds=PATIENCE_SECONDS)
 
         answer = await until_answered(customer, f"{VIDEOS}/{video['id']}/cancel")
 
@@ -48,13 +48,13 @@ async def test_a_video_that_does_not_render_yet_is_cancelled_and_its_credits_are
         assert await customer.get("/v1/balance") == {"available": BALANCE_CREDITS, "held": 0}
         assert (await customer.send("GET", f"{VIDEOS}/{video['id']}")).json == answer.json
         assert (await customer.send("POST", f"{VIDEOS}/{video['id']}/cancel")).json == answer.json
-        webhook = await receiver.first(f"cancel-{status}", seconds=DELIVERY_SECONDS_MAX)
+        webhook = await receiver.first(f"cancel-{status}", seconds=PATIENCE_SECONDS)
         assert json.loads(webhook.body) == answer.json
 
 
 async def until_answered(customer: Customer, path: str) -> Answer:
     """Cancels once more whenever the job is just being handed over."""
-    deadline = time.monotonic() + END_SECONDS_MAX
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         answer = await customer.send("POST", path, {})
         if answer.status != 409 or "retry-after" not in answer.headers:
@@ -77,9 +77,9 @@ async def test_a_job_of_nextapi_is_canceled_and_its_endpoint_told(stack: Stack, 
         )
         assert (answer.json["credits"], "video_url" in answer.json) == (0, False)
         assert (await customer.get("/v1/balance"))["held"] == 0
-        events = await receiver.several("b-cancel", 1, seconds=DELIVERY_SECONDS_MAX)
+        events = await receiver.several("b-cancel", 1, seconds=PATIENCE_SECONDS)
         if json.loads(events[0].body)["type"] == "job.queued":
-            events = await receiver.several("b-cancel", 2, seconds=DELIVERY_SECONDS_MAX)
+            events = await receiver.several("b-cancel", 2, seconds=PATIENCE_SECONDS)
         last = json.loads(events[-1].body)
         assert (last["type"], last["sequence"], last["data"]) == ("job.canceled", len(events), answer.json)
 
@@ -89,7 +89,7 @@ async def test_a_job_that_renders_is_refused_with_the_reason(stack: Stack) -> No
     async with open_customer(stack.edge, account.keys["live"]) as customer:
         wanted = nextapi_request("[simulate: slow 15]")
         created = (await customer.send("POST", JOBS, wanted)).json
-        deadline = time.monotonic() + END_SECONDS_MAX
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while (await customer.send("GET", f"{JOBS}/{created['id']}?wait=1")).json["status"] == "queued":
             assert time.monotonic() < deadline
 

@@ -13,13 +13,13 @@ from tests.e2e.contract.conftest import (
     COMPLETED,
     CREDITS,
     CREDITS_GRANTED,
-    END_SECONDS_MAX,
     FAILURES,
     UNFINISHED,
     History,
 )
 from tests.e2e.customer import ENDED, SMALL, VIDEOS, data_of, open_customer
 from tests.e2e.local_stack import Stack
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -157,7 +157,7 @@ async def test_every_offer_has_its_price_and_a_failure_costs_nothing(stack: Stac
         async def reserved(model: str, resolution: str, seconds: int, *images: str) -> int:
             wanted = {"prompt": REFUSED_LATER, "resolution": resolution, "duration": seconds}
             created = await customer.create({"model": model, "input": {**wanted, "image_urls": images}})
-            failed = data_of(await customer.until(created["id"], ENDED, seconds=END_SECONDS_MAX))
+            failed = data_of(await customer.until(created["id"], ENDED, seconds=PATIENCE_SECONDS))
             assert (failed["credits_charged"], failed["credits_refunded"]) == (0, created["credits_reserved"])
             return int(created["credits_reserved"])
 

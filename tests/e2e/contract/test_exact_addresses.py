@@ -13,12 +13,12 @@ from PIL import Image
 from tests.e2e.customer import ENDED, SMALL, VIDEOS, Customer, data_of, open_customer
 from tests.e2e.local_stack import Stack
 from tests.integration.common.raw_receiver import After, RawReceiver, Reply, open_raw_receiver
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ENDPOINTS = "/v1/webhook_endpoints"
 TARGET = "/%2Fa%7E/~/./b/../%41?x=+&y=%20&&z="
-SECONDS_MAX = 60.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -41,7 +41,7 @@ def _png() -> bytes:
 
 
 async def _until(raw: RawReceiver, count: int) -> None:
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(raw.requests) < count:  # noqa: ASYNC110  a receiver is told nothing but requests
             await asyncio.sleep(0.05)
 
@@ -52,7 +52,7 @@ async def test_references_and_callbacks(customer: Customer, raw: RawReceiver) ->
     video = await customer.create(
         {"model": "mini", "input": made, "callback_url": f"{raw.origin}{TARGET}#kept-back"}
     )
-    poll = await customer.until(video["id"], ENDED, seconds=SECONDS_MAX)
+    poll = await customer.until(video["id"], ENDED, seconds=PATIENCE_SECONDS)
     await _until(raw, 2)
 
     assert poll.json["data"]["status"] == "completed"
@@ -81,7 +81,7 @@ async def test_endpoints(
     endpoint = data_of(await customer.send("POST", ENDPOINTS, {"url": raw.origin + TARGET}))
     assert endpoint["url"] == raw.origin + TARGET
     delivery = data_of(await customer.send("POST", f"{ENDPOINTS}/{endpoint['id']}/test", {}))
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (shown := await customer.get(f"/v1/webhook_deliveries/{delivery['id']}"))["attempts"]:  # noqa: ASYNC110  polling is the way
             await asyncio.sleep(0.1)
     await customer.send("DELETE", f"{ENDPOINTS}/{endpoint['id']}")

@@ -16,11 +16,10 @@ from tests.e2e.contract.conftest import History, path_of
 from tests.e2e.customer import VIDEOS, open_customer
 from tests.e2e.edge.client import Answer, assert_refused
 from tests.e2e.local_stack import Stack
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-REVOCATION_SECONDS_MAX = 5.0
-CALL_SECONDS_MAX = 10.0
 BODY = KEY_PREFIXES["seedancee2", "live"] + "0" * RANDOM_LENGTH
 UNKNOWN_KEY = BODY + older_checksum(BODY)
 """Well formed, and nobody's."""
@@ -79,9 +78,7 @@ async def test_either_header_carries_a_key_and_authorization_wins(history: Histo
     assert await status(Authorization="Basic YTpi", x_api_key=key) == 401
 
 
-async def test_a_disabled_key_stops_working_everywhere_within_five_seconds(
-    stack: Stack, history: History
-) -> None:
+async def test_a_disabled_key_soon_stops_working_everywhere(stack: Stack, history: History) -> None:
     made = stack.answer("key", "create", history.account.account_id, "--environment", "live")
     async with open_customer(stack.edge, made["secret"]) as customer:
         for path in ("/v1/models", "/v1/balance"):
@@ -89,7 +86,7 @@ async def test_a_disabled_key_stops_working_everywhere_within_five_seconds(
 
         stack.answer("key", "disable", made["key_id"])
 
-        deadline = time.monotonic() + REVOCATION_SECONDS_MAX
+        deadline = time.monotonic() + PATIENCE_SECONDS
         for path in ("/v1/models", "/v1/balance"):
             while (answer := await customer.send("GET", path)).status == 200:
                 assert time.monotonic() < deadline, f"{path} still works"
@@ -144,7 +141,7 @@ async def test_the_same_key_works_over_grpc(
 
     for name in ("full", "fail", "pending"):
         request = video_service_pb2.GetVideoRequest(id=history.created[name]["id"])
-        found = await call(request, metadata=metadata, timeout=CALL_SECONDS_MAX)
+        found = await call(request, metadata=metadata, timeout=PATIENCE_SECONDS)
         assert MessageToDict(found, preserving_proto_field_name=True) == history.polls[name].json
 
 
@@ -156,7 +153,7 @@ async def test_grpc_without_a_valid_key_is_unauthenticated(
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await video_service_pb2_grpc.VideoServiceStub(channel).GetVideo(
-            request, metadata=metadata, timeout=CALL_SECONDS_MAX
+            request, metadata=metadata, timeout=PATIENCE_SECONDS
         )
 
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
@@ -171,7 +168,7 @@ async def test_a_field_that_rest_drops_is_refused_over_grpc(
 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await video_service_pb2_grpc.VideoServiceStub(channel).CreateVideo(
-            request, metadata=(("x-api-key", key),), timeout=CALL_SECONDS_MAX
+            request, metadata=(("x-api-key", key),), timeout=PATIENCE_SECONDS
         )
 
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -185,7 +182,7 @@ async def test_a_key_opens_nothing_internal(channel: grpc.aio.Channel, key: str)
         await ledger_service_pb2_grpc.LedgerServiceStub(channel).ReleaseHold(
             ledger_service_pb2.ReleaseHoldRequest(hold_id="vid_1"),
             metadata=(("x-api-key", key),),
-            timeout=CALL_SECONDS_MAX,
+            timeout=PATIENCE_SECONDS,
         )
 
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED

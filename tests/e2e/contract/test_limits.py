@@ -10,6 +10,7 @@ from tests.bench.processes import open_edge, start_api
 from tests.e2e.customer import VIDEOS, Customer, open_customer
 from tests.e2e.edge.client import Answer, assert_clean
 from tests.e2e.local_stack import Account, Stack
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -114,7 +115,7 @@ async def test_a_key_has_the_limit_of_its_kind_and_nextapi_its_own_envelope(stac
 
 
 async def _until_refused(customer: Customer) -> Answer:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (answer := await customer.send("GET", JOBS)).status == 200:  # noqa: ASYNC110  no bell rings
             await asyncio.sleep(0.5)
     return answer

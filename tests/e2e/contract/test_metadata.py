@@ -12,10 +12,10 @@ from tests.e2e.contract.test_nextapi import JOBS
 from tests.e2e.customer import VIDEOS, Customer, open_customer
 from tests.e2e.local_stack import Stack
 from tests.e2e.receiver import Receiver
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SECONDS_MAX = 60.0
 SENT = (
     '{"zoom": 1.0, "b": {"y": -0.0, "x": [3, {"q": 1e-7, "p": 0.1}], "w": 9007199254740991}, "aa": "text", '
     '"a": 100000000000000, "10": 0.30000000000000004, "9": null, "Z": -2.5e-10, "c": false}'
@@ -51,7 +51,7 @@ async def told(request: pytest.FixtureRequest, stack: Stack, receiver: Receiver)
         path, job_id = await _create(customer, contract, hook)
         await customer.send("GET", f"{path}/{job_id}?wait=15")
         last = 1 if contract == "seedancee2" else 2
-        received = await receiver.several(f"metadata-{contract}", last, seconds=SECONDS_MAX)
+        received = await receiver.several(f"metadata-{contract}", last, seconds=PATIENCE_SECONDS)
         yield Told(customer=customer, path=f"{path}/{job_id}", webhooks=[each.body for each in received])
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.e2e.contract.conftest import END_SECONDS_MAX
 from tests.e2e.customer import SMALL, VIDEOS, open_customer
 from tests.e2e.local_stack import Stack
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,13 +21,13 @@ async def test_a_video_above_the_cap_waits_until_another_ends(stack: Stack) -> N
     ):
         first, second = [await live.create(QUEUED) for _ in range(2)]
         of_test = await test.create(QUEUED)
-        await live.until(first["id"], AT_PROVIDER, seconds=END_SECONDS_MAX)
-        await test.until(of_test["id"], AT_PROVIDER, seconds=END_SECONDS_MAX)
+        await live.until(first["id"], AT_PROVIDER, seconds=PATIENCE_SECONDS)
+        await test.until(of_test["id"], AT_PROVIDER, seconds=PATIENCE_SECONDS)
         waits = await live.get(f"{VIDEOS}/{second['id']}")
         listed = {job["job_id"]: job for job in stack.answer("job", "list", "--state", "pending")}
 
         await live.send("POST", f"{VIDEOS}/{first['id']}/cancel")
-        await live.until(second["id"], AT_PROVIDER, seconds=END_SECONDS_MAX)
+        await live.until(second["id"], AT_PROVIDER, seconds=PATIENCE_SECONDS)
 
         assert waits["status"] == "pending"
         assert listed[second["id"]]["due_at"] == ""

@@ -9,11 +9,11 @@ import pytest
 from tests.e2e.customer import VIDEOS, Customer, open_customer
 from tests.e2e.local_stack import Stack
 from tests.e2e.receiver import Receiver
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 JOBS = "/v1/video/generations"
-SECONDS_MAX = 240.0
 RULE = "could not be downloaded. Check that its address is public and answers with the file."
 FRAMES = {"generation_type": "first_and_last_frames"}
 
@@ -33,7 +33,7 @@ def requests(receiver: Receiver) -> dict[str, dict[str, Any]]:
 
 async def ended(customer: Customer, url: str) -> Any:
     """The task once it has ended."""
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             answer = (await customer.send("GET", f"{url}?wait=10")).json
             found = answer.get("data", answer)
@@ -45,7 +45,7 @@ async def told(receiver: Receiver, hook: str, event: str) -> Any:
     """The error in the last webhook."""
     count = 1
     while True:
-        body = json.loads((await receiver.several(hook, count, seconds=SECONDS_MAX))[-1].body)
+        body = json.loads((await receiver.several(hook, count, seconds=PATIENCE_SECONDS))[-1].body)
         if body.get("type", event) == event:
             return body["data"]["error"]
         count += 1

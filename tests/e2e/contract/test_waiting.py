@@ -13,10 +13,10 @@ from tests.e2e.contract.conftest import History, path_of
 from tests.e2e.customer import ENDED, SMALL, open_customer
 from tests.e2e.edge.client import LEAKS, assert_refused
 from tests.e2e.local_stack import Account, Stack
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SECONDS_MAX = 240.0
 BODY = {"model": "mini", "input": {"prompt": "[simulate: slow 4] a lantern in the fog", **SMALL}}
 NEXTAPI = "/v1/video/generations"
 NEXTAPI_BODY = {
@@ -60,7 +60,7 @@ class Stream:
 async def listening(stack: Stack, path: str, key: str, *, heard: str = "") -> AsyncIterator[Stream]:
     """Opens a stream of events, which must be one."""
     headers = {"Authorization": f"Bearer {key}"} | ({"Last-Event-ID": heard} if heard else {})
-    timeout = aiohttp.ClientTimeout(total=SECONDS_MAX)
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
     async with (
         aiohttp.ClientSession(stack.edge, timeout=timeout, headers=headers) as session,
         session.get(f"{path}/events") as response,

@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from standardwebhooks import Webhook
 
 from tests.e2e.customer import ENDED, SMALL, Customer, data_of, open_customer
 from tests.e2e.local_stack import Stack
 from tests.e2e.receiver import Receiver
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ENDPOINTS = "/v1/webhook_endpoints"
 DELIVERIES = "/v1/webhook_deliveries"
-SECONDS_MAX = 40.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -32,7 +31,7 @@ async def _register(customer: Customer, url: str, **fields: Any) -> Any:
 
 
 async def _until(customer: Customer, path: str, status: str) -> Any:
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (shown := await customer.get(path))["status"] != status:  # noqa: ASYNC110  polling is the way
             await asyncio.sleep(0.1)
     return shown
@@ -44,10 +43,10 @@ async def test_an_endpoint_is_told_about_jobs_that_named_no_address(
     endpoint = await _register(customer, receiver.hook("registered"))
 
     video = await customer.create({"model": "mini", "input": {"prompt": "[simulate: fail]", **SMALL}})
-    poll = await customer.until(video["id"], ENDED, seconds=SECONDS_MAX)
+    poll = await customer.until(video["id"], ENDED, seconds=PATIENCE_SECONDS)
 
-    webhook = await receiver.first("registered", seconds=SECONDS_MAX)
-    assert Webhook(endpoint["secret"]).verify(webhook.body, dict(webhook.headers)) == poll.json
+    webhook = await receiver.first("registered", seconds=PATIENCE_SECONDS)
+    assert webhook.verified(endpoint["secret"]) == poll.json
     assert webhook.body == poll.body
     listed = await customer.get(f"{DELIVERIES}?endpoint_id={endpoint['id']}&job_id={video['id']}")
     delivered = await _until(customer, f"{DELIVERIES}/{listed[0]['id']}", "delivered")
@@ -61,7 +60,7 @@ async def test_the_whole_life_of_an_endpoint(customer: Customer, receiver: Recei
     changed = data_of(await customer.send("PATCH", path, {"events": ["video.generation.failed"]}))
     tested = data_of(await customer.send("POST", f"{path}/test", {}))
     rotated = data_of(await customer.send("POST", f"{path}/rotate_secret", {}))
-    both = await receiver.first("life", seconds=SECONDS_MAX)
+    both = await receiver.first("life", seconds=PATIENCE_SECONDS)
     confirmed = data_of(await customer.send("POST", f"{path}/confirm_secret", {}))
     again = data_of(await customer.send("POST", f"{DELIVERIES}/{tested['id']}/redeliver", {}))
     deleted = data_of(await customer.send("DELETE", path))
@@ -70,7 +69,7 @@ async def test_the_whole_life_of_an_endpoint(customer: Customer, receiver: Recei
     assert changed["description"] == "orders"
     assert rotated["secret"] != made["secret"]
     assert json.loads(both.body)["data"]["status"] == "test"
-    assert Webhook(made["secret"]).verify(both.body, dict(both.headers))
+    assert both.verified(made["secret"])
     assert confirmed["rotating"] is False
     assert again["status"] in {"pending", "delivered"}
     assert deleted == {"id": made["id"], "deleted": True}
@@ -82,9 +81,9 @@ async def test_the_whole_life_of_an_endpoint(customer: Customer, receiver: Recei
 async def test_a_task_delivers_again_what_was_given_up(customer: Customer, receiver: Receiver) -> None:
     disabled = await _register(customer, receiver.hook("later"), enabled=False)
     video = await customer.create({"model": "mini", "input": {"prompt": "[simulate: fail]", **SMALL}})
-    await customer.until(video["id"], ENDED, seconds=SECONDS_MAX)
+    await customer.until(video["id"], ENDED, seconds=PATIENCE_SECONDS)
     query = f"{DELIVERIES}?endpoint_id={disabled['id']}&status=dead_lettered"
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (given_up := await customer.get(query)):  # noqa: ASYNC110  polling is the way
             await asyncio.sleep(0.1)
     await customer.send("PATCH", f"{ENDPOINTS}/{disabled['id']}", {"enabled": True})
@@ -94,7 +93,10 @@ async def test_a_task_delivers_again_what_was_given_up(customer: Customer, recei
     done = await _until(customer, f"/v1/webhook_redeliveries/{task['id']}", "done")
 
     assert done["redelivered_count"] == 1
-    assert json.loads((await receiver.first("later", seconds=SECONDS_MAX)).body)["data"]["id"] == video["id"]
+    assert (
+        json.loads((await receiver.first("later", seconds=PATIENCE_SECONDS)).body)["data"]["id"]
+        == video["id"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.e2e.edge_process import RunningEdge
+from tests.patience import PATIENCE_SECONDS
 
-ANSWER_TIMEOUT_SECONDS = 30.0
 HEAD_BYTES_MAX = 64 * 1024
 LEAKS = ("grpc-", "x-envoy-", "x-api-", "server", "trailer")
 
@@ -43,7 +43,7 @@ async def send(
 
 async def wait_for_status(edge: RunningEdge, path: str, status: int) -> None:
     """Returns once a GET of `path` is answered with `status`. Raises TimeoutError."""
-    async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             if (await send(edge, "GET", path)).status == status:
                 return
@@ -52,7 +52,7 @@ async def wait_for_status(edge: RunningEdge, path: str, status: int) -> None:
 
 async def logged(edge: RunningEdge, part: str) -> dict[str, Any]:
     """Returns the first line of the access log that holds `part`, such as a request id. Raises TimeoutError."""
-    async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             for line in edge.log.read_text().splitlines():
                 if part in line:
@@ -69,7 +69,7 @@ async def exchange(edge: RunningEdge, request: bytes, *, sender: str | None = No
 async def exchange_with(address: str, request: bytes, *, sender: str | None = None) -> Answer:
     """Does the same with what listens at `host:port`."""
     host, _, port = address.rpartition(":")
-    async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         local = (sender, 0) if sender else None
         reader, writer = await asyncio.open_connection(
             host, int(port), limit=HEAD_BYTES_MAX, local_addr=local

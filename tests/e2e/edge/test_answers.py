@@ -13,6 +13,7 @@ from tests.conftest import free_port
 from tests.e2e.edge.client import assert_clean, assert_failed, assert_refused, exchange, send, wait_for_status
 from tests.e2e.edge.upstream import Context, Upstream, serving_upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -74,7 +75,7 @@ async def http_2_frames(edge: RunningEdge, path: str) -> list[int]:
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(HTTP_2_SETTINGS, 0, 0, b""))
         writer.write(_frame(HTTP_2_HEADERS, 0x5, 1, block))
         kinds, flags = [], 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not flags & END_STREAM:
                 head = await reader.readexactly(9)
                 await reader.readexactly(int.from_bytes(head[:3]))

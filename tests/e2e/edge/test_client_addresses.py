@@ -10,13 +10,13 @@ import pytest
 
 from tests.e2e.edge.client import send
 from tests.e2e.edge_process import RunningEdge, running_edge
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NOWHERE = "127.0.0.1:1"
 FLOOD = 40
 REQUEST = b"GET /v1/nothing HTTP/1.1\r\nhost: edge\r\n\r\n"
-END_SECONDS_MAX = 60
 
 
 def narrow_edge(**settings: Any) -> AbstractAsyncContextManager[RunningEdge]:
@@ -81,7 +81,7 @@ def version_2(address: str) -> bytes:
 async def first_line(edge: RunningEdge, sent: bytes) -> bytes:
     """Returns the first line of what comes back, nothing when the edge only closes the connection."""
     host, _, port = edge.address.rpartition(":")
-    async with asyncio.timeout(END_SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         reader, writer = await asyncio.open_connection(host, int(port))
         try:
             writer.write(sent)

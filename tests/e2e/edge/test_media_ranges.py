@@ -16,6 +16,7 @@ from tests.e2e.edge.client import Answer, assert_clean, assert_refused, exchange
 from tests.e2e.edge.media import serving_media
 from tests.e2e.edge.upstream import Upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -276,7 +277,7 @@ async def test_requests_follow_each_other_on_one_connection(edge: RunningEdge, f
     writer.writelines(
         f"GET {PATH} HTTP/1.1\r\nhost: edge\r\nrange: {value}\r\n\r\n".encode() for value, _ in wanted
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for _, status in wanted:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             assert int(head.split()[1]) == status
@@ -291,7 +292,7 @@ async def cut_off(edge: RunningEdge, path: str, *, after: int) -> AsyncIterator[
     reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nhost: edge\r\n\r\n".encode())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await reader.readuntil(b"\r\n\r\n")
             yield await reader.readexactly(after)
     finally:

@@ -14,9 +14,9 @@ from tests.conftest import free_port
 from tests.e2e.edge.client import logged, send
 from tests.e2e.edge.upstream import Upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
+from tests.patience import PATIENCE_SECONDS
 
 DEPLOYED = Path(__file__).parents[3] / "deploy" / "envoy" / "envoy.yaml"
-VALID_SECONDS_MAX = 20
 
 
 def edge_command(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -25,7 +25,7 @@ def edge_command(*arguments: str, **settings: str) -> "subprocess.CompletedProce
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
-        timeout=VALID_SECONDS_MAX,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -35,7 +35,7 @@ def validate(config: Path) -> "subprocess.CompletedProcess[str]":
         [envoy_binary(), "--mode", "validate", "--config-path", config],
         capture_output=True,
         text=True,
-        timeout=VALID_SECONDS_MAX,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -87,13 +87,13 @@ def test_run_becomes_envoy(tmp_path: Path) -> None:
         [sys.executable, "-m", "services.edge", "run", config], env={**os.environ, **addresses}
     )
     try:
-        deadline = time.monotonic() + VALID_SECONDS_MAX
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while Path(psutil.Process(process.pid).exe()) != envoy_binary().resolve():
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
         process.terminate()
-        process.wait(VALID_SECONDS_MAX)
+        process.wait(PATIENCE_SECONDS)
 
     assert f"port_value: {port}" in config.read_text()
 
@@ -119,5 +119,5 @@ async def test_the_access_log_can_be_switched_off(upstream: Upstream) -> None:
         answer = await send(edge, "GET", "/v1/models")
 
         edge.process.terminate()
-        edge.process.wait(VALID_SECONDS_MAX)
+        edge.process.wait(PATIENCE_SECONDS)
         assert answer.headers["x-request-id"] not in edge.log.read_text()

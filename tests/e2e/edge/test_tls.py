@@ -28,10 +28,10 @@ from tests.conftest import free_port
 from tests.e2e.edge.client import logged
 from tests.e2e.edge.upstream import Context, Upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-RELOAD_SECONDS_MAX = 60
 WHEN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 HELLO_OF_TLS_1_1 = bytes.fromhex("160301002f 0100002b 0302" + "11" * 32 + "00 0004c013002f 0100")
@@ -162,7 +162,7 @@ async def test_a_new_certificate_is_shown_without_a_restart(
 
     new = write_certificate(folder)
 
-    async with asyncio.timeout(RELOAD_SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for address in (secure.address, str(secure.settings.grpc_address)):
             assert await next_serial(address, before) == new
     assert secure.process.poll() is None
@@ -189,7 +189,7 @@ async def test_a_certificate_that_kubernetes_mounts_is_read_anew(tmp_path: Path)
         (tmp_path / "..new").symlink_to("2")
         os.replace(tmp_path / "..new", tmp_path / "..data")  # noqa: PTH105 - a link over a link, at once
 
-        async with asyncio.timeout(RELOAD_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await next_serial(edge.address, serial) == new
 
 
@@ -213,7 +213,7 @@ async def test_a_key_of_another_certificate_changes_nothing(tmp_path: Path) -> N
 async def refused_updates(edge: RunningEdge) -> None:
     """Returns once Envoy has refused files that it was given. Raises TimeoutError."""
     query = {"filter": "key_rotation_failed|update_rejected", "format": "json"}
-    async with asyncio.timeout(RELOAD_SECONDS_MAX), aiohttp.ClientSession() as client:
+    async with asyncio.timeout(PATIENCE_SECONDS), aiohttp.ClientSession() as client:
         while True:
             async with client.get(f"http://{edge.settings.admin_address}/stats", params=query) as answer:
                 found = (await answer.json())["stats"]

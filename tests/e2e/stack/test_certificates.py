@@ -13,9 +13,7 @@ from services.common.clock import utc_now
 from services.devstack.certificates import ensure_certificates
 from services.devstack.folder import StackFolder
 from tests.e2e.local_stack import Stack
-
-CALL_SECONDS = 20
-RENEWAL_SECONDS_MAX = 90
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_a_service_of_the_stack_cannot_do_what_its_operator_can(stack: Stack) -> None:
@@ -56,7 +54,7 @@ def test_a_running_stack_makes_anew_what_is_no_longer_of_use(stack: Stack) -> No
     before = certificate.read_bytes()
     certificate.unlink()
 
-    deadline = time.monotonic() + RENEWAL_SECONDS_MAX
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not certificate.exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -86,7 +84,7 @@ def test_nobody_without_a_certificate_is_heard(stack: Stack, service: str, port:
     async def list_accounts() -> None:
         async with grpc.aio.insecure_channel(stack.status()["grpc"][service][port]) as channel:
             await account_service_pb2_grpc.AccountServiceStub(channel).ListAccounts(
-                account_service_pb2.ListAccountsRequest(), timeout=CALL_SECONDS
+                account_service_pb2.ListAccountsRequest(), timeout=PATIENCE_SECONDS
             )
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:

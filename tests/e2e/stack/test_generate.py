@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.e2e.local_stack import Account, Stack, reelgate
+from tests.patience import PATIENCE_SECONDS
 
 
 def announced(stack: Stack, *, method: str) -> urllib.request.Request:
@@ -32,7 +33,7 @@ def announced(stack: Stack, *, method: str) -> urllib.request.Request:
 
 
 def answer(request: urllib.request.Request) -> Any:
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
         return json.load(response)["data"]
 
 
@@ -139,7 +140,7 @@ def test_ctrl_c_says_how_to_come_back_for_the_video(stack: Stack) -> None:
 
         waiting.send_signal(signal.SIGINT)
 
-        _, told = waiting.communicate(timeout=10)
+        _, told = waiting.communicate(timeout=PATIENCE_SECONDS)
         assert waiting.returncode == 130
         assert told.endswith(
             f"{video_id} goes on without you. Fetch it with: reelgate generate --resume {video_id}\n"

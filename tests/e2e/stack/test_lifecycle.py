@@ -18,9 +18,8 @@ import pytest
 
 from services.devstack.identity import Identity, is_alive
 from tests.e2e.local_stack import Stack, reelgate, running_stack
+from tests.patience import PATIENCE_SECONDS
 
-RESTART_SECONDS_MAX = 90
-STOP_SECONDS_MAX = 30
 NAMES = {"postgres", "simulator", "edge", "billing", "webhooks", "jobs"}
 
 
@@ -44,7 +43,7 @@ def seconds_until_end(status: dict[str, Any]) -> dict[str, float]:
     left = dict(zip((entry["name"] for entry in status["processes"]), identities(status), strict=False))
     ended: dict[str, float] = {}
     started = time.monotonic()
-    while left and time.monotonic() - started < STOP_SECONDS_MAX:
+    while left and time.monotonic() - started < PATIENCE_SECONDS:
         now = time.monotonic() - started
         ended |= {name: now for name, identity in left.items() if not is_alive(identity)}
         left = {name: identity for name, identity in left.items() if name not in ended}
@@ -119,7 +118,7 @@ def test_a_killed_process_is_started_again_on_its_port(stack: Stack, name: str) 
 
     os.kill(before["pid"], signal.SIGKILL)
 
-    deadline = time.monotonic() + RESTART_SECONDS_MAX
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (after := process(stack.status(), name))["pid"] == before["pid"]:
         assert time.monotonic() < deadline, "it was not started again"
     assert after["port"] == before["port"]
@@ -127,7 +126,6 @@ def test_a_killed_process_is_started_again_on_its_port(stack: Stack, name: str) 
     assert process(stack.until_ready(), name)["ready"] is True
 
 
-@pytest.mark.timeout(600)
 def test_a_start_after_a_killed_supervisor_recovers_and_ctrl_c_stops_it_in_order() -> None:
     with running_stack("--simulator-mode", "instant") as stack:
         before = stack.status()
@@ -139,11 +137,11 @@ def test_a_start_after_a_killed_supervisor_recovers_and_ctrl_c_stops_it_in_order
             status = stack.status()
             supervisor.send_signal(signal.SIGINT)
             ended = seconds_until_end(status)
-            assert supervisor.wait(STOP_SECONDS_MAX) == 0
+            assert supervisor.wait(PATIENCE_SECONDS) == 0
 
         services = [ended[name] for name in ("jobs", "webhooks", "billing")]
         assert ended["edge"] <= min(services)
-        assert max(services) <= ended["simulator"] <= ended["postgres"] < STOP_SECONDS_MAX
+        assert max(services) <= ended["simulator"] <= ended["postgres"]
         assert stack.run("status").returncode == 1
 
 

@@ -29,10 +29,10 @@ from services.billing.wiring import Running, open_billing
 from services.common.client import open_channel
 from services.common.database import open_pool
 from tests.conftest import KEY_SECRET
+from tests.patience import PATIENCE_SECONDS
 
 CREDIT = 1_000_000
 HOLD_SECONDS = 3600
-READY_TIMEOUT_SECONDS = 60
 NOTE = audit_pb2.AuditNote(actor="tests", reason="welcome")
 
 
@@ -200,7 +200,7 @@ async def running_billing(database_url: str, **changes: Any) -> AsyncIterator[Bi
         open_channel(running.internal_address) as internal,
         open_channel(running.admin_address) as admin,
     ):
-        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await internal.channel_ready()
         yield Billing(
             running=running,

@@ -16,8 +16,7 @@ from services.common.client import open_channel
 from services.common.limit_client import LimitClient
 from services.common.limits import Limiter
 from tests.integration.billing.running import NOTE, Billing
-
-CALL_SECONDS = 60.0
+from tests.patience import PATIENCE_SECONDS
 
 
 async def _limited_key(
@@ -143,7 +142,7 @@ async def test_customers_are_told_how_they_stand_and_refused_above_the_limit(bil
 
 async def _balance(stub: Any, secret: str) -> tuple[str, dict[str, Any]]:
     call = stub.GetBalance(
-        billing_service_pb2.GetBalanceRequest(), metadata=(("x-api-key", secret),), timeout=CALL_SECONDS
+        billing_service_pb2.GetBalanceRequest(), metadata=(("x-api-key", secret),), timeout=PATIENCE_SECONDS
     )
     code = await call.code()
     pairs: Sequence[tuple[str, Any]] = [*await call.initial_metadata(), *await call.trailing_metadata()]

@@ -7,6 +7,7 @@ from reelgate.internal.ledger.v1 import hold_pb2
 from services.common.errors import Reason, ServiceError
 from tests.conftest import MakeDatabase
 from tests.integration.billing.running import CREDIT, Billing, running_billing
+from tests.patience import PATIENCE_SECONDS
 
 HOLDS_AT_ONCE = 200
 RACES = 40
@@ -86,7 +87,7 @@ async def test_capture_and_expiry_at_once_give_the_credits_to_one_side(billing: 
         answers = await asyncio.gather(
             *(billing.capture(hold_id, CREDIT) for hold_id in ids), return_exceptions=True
         )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await billing.rows("SELECT hold_id FROM holds WHERE state = 'provisional'"):
             await billing.sweep()
 

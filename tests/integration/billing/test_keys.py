@@ -19,6 +19,7 @@ from services.common.errors import Reason, ServiceError
 from services.common.key_forms import KEY_PREFIXES, KeyForm, KeyForms
 from tests.conftest import KEY_SECRET
 from tests.integration.billing.running import NOTE, Billing
+from tests.patience import PATIENCE_SECONDS
 
 
 async def _disable(billing: Billing, key_id: str) -> key_admin_service_pb2.Key:
@@ -159,7 +160,7 @@ async def test_the_overlap_lasts_as_long_as_was_asked(billing: Billing) -> None:
     [row] = await billing.rows(
         "SELECT previous_until - occurred_at AS lasts FROM api_keys, audit WHERE action = 'key.rotate'"
     )
-    assert timedelta(0) <= timedelta(days=30) - row["lasts"] < timedelta(seconds=10)
+    assert timedelta(0) <= timedelta(days=30) - row["lasts"] < timedelta(seconds=PATIENCE_SECONDS)
 
 
 async def test_without_an_overlap_the_secret_before_stops_at_once(billing: Billing) -> None:

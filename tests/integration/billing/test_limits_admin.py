@@ -11,9 +11,9 @@ from reelgate.admin.v1 import account_pb2, account_service_pb2, key_admin_servic
 
 from services.common.errors import Reason, ServiceError
 from tests.integration.billing.running import CREDIT, NOTE, Billing
+from tests.patience import PATIENCE_SECONDS
 
 Set = Callable[[Billing, str, account_pb2.SpendLimits], Coroutine[Any, Any, account_pb2.Spending]]
-WAIT_SECONDS_MAX = 10
 SOME = account_pb2.SpendLimits(per_job_micros=1, per_day_micros=2, per_month_micros=3)
 
 
@@ -148,7 +148,7 @@ async def test_limits_wait_for_whoever_moves_the_balance(billing: Billing, set_l
 
 
 async def _until_one_waits(billing: Billing) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not await billing.rows(
         "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     ):

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,8 +16,7 @@ from services.billing.tables import metadata
 from services.common.process import run_service
 from tests.conftest import KEY_SECRET, MakeDatabase, cluster, free_port
 from tests.integration.billing.running import NOTE
-
-STOP_SECONDS_MAX = 10
+from tests.patience import PATIENCE_SECONDS
 
 
 def _start(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
@@ -49,17 +47,15 @@ async def test_a_process_serves_and_stops_gracefully_when_told_to(make_database:
             created = await account_service_pb2_grpc.AccountServiceStub(channel).CreateAccount(
                 account_service_pb2.CreateAccountRequest(name="Acme", contract="nextapi", audit=NOTE),
                 wait_for_ready=True,
-                timeout=20,
+                timeout=PATIENCE_SECONDS,
             )
-        stopping_at = time.monotonic()
         process.terminate()
-        _, log = process.communicate(timeout=STOP_SECONDS_MAX)
+        _, log = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
 
     assert created.account_id.startswith("acct_")
     assert process.returncode == 0
-    assert time.monotonic() - stopping_at < STOP_SECONDS_MAX
     assert "Traceback" not in log
 
 

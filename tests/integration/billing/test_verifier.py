@@ -36,12 +36,12 @@ from services.common.verification import Finding
 from tests.conftest import MakeDatabase
 from tests.integration.billing.running import running_billing
 from tests.integration.module_database import module_database
+from tests.patience import PATIENCE_SECONDS
 
 NOTE = AuditNote(actor="tests", reason="a history")
 ACCOUNTS = ("acct_1", "acct_2")
 CREDITS = 1_000
 CALLERS, HOLDS_OF_EACH = 6, 10
-DETECTION_SECONDS_MAX = 60
 
 
 @dataclass(frozen=True)
@@ -428,7 +428,7 @@ async def test_a_running_process_logs_by_itself_what_it_finds(
     await ledger.live("")
     rule, row = corrupt(ledger.url, "a cached balance is off by one", "")
 
-    async with running_billing(ledger.url), asyncio.timeout(DETECTION_SECONDS_MAX):
+    async with running_billing(ledger.url), asyncio.timeout(PATIENCE_SECONDS):
         while "ledger finding" not in caplog.text:  # noqa: ASYNC110 - a log has no event to wait for
             await asyncio.sleep(0.05)
 

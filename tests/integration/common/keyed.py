@@ -36,10 +36,10 @@ from services.common.idempotency_store import SqlIdempotencyKeys
 from services.common.key_forms import KEY_PREFIXES, older_checksum
 from services.common.reservation import Reservation, reservation
 from services.common.serve import Port, serve
+from tests.patience import PATIENCE_SECONDS
 
 SERVICE = "reelgate.video.v1.VideoService"
 ACCESS = {SERVICE: frozenset({"seedancee2"})}
-CALL_SECONDS = 60.0
 Act = Callable[[], Awaitable[None]]
 
 
@@ -136,7 +136,7 @@ async def post(
         *(("idempotency-key", key) for key in keys),
         *(headers or {}).items(),
     )
-    made = call(request or CreateVideoRequest(model=model), metadata=metadata, timeout=CALL_SECONDS)
+    made = call(request or CreateVideoRequest(model=model), metadata=metadata, timeout=PATIENCE_SECONDS)
     try:
         body = await made
     except grpc.aio.AioRpcError as error:

@@ -11,8 +11,8 @@ from ipaddress import ip_address
 from typing_extensions import override
 
 from services.common.egress.sockets import LookUp
+from tests.patience import PATIENCE_SECONDS
 
-ANSWER_SECONDS = 5.0
 A, CNAME, AAAA = 1, 5, 28
 _QUERY, _RECURSIVE_ANSWER = 0x0100, 0x8180
 _HEADER = struct.Struct("!HHHHHH")
@@ -97,7 +97,7 @@ async def _ask(server: tuple[str, int], name: str, kind: int) -> list[str]:
         asking.setblocking(False)
         asking.connect(server)
         await loop.sock_sendall(asking, query)
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             answer = await loop.sock_recv(asking, 65_535)
     return _read_addresses(answer, len(query))
 

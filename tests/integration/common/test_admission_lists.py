@@ -31,6 +31,7 @@ from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import open_webhooks
 from tests.conftest import KEY_SECRET, MakeDatabase
 from tests.integration.billing.running import settings_for
+from tests.patience import PATIENCE_SECONDS
 
 ADMIN = "reelgate.admin."
 FREE = "127.0.0.1:0"
@@ -140,7 +141,7 @@ async def test_every_method_answers_whoever_is_on_its_list_and_nobody_else(
 
 
 async def _code(channel: grpc.aio.Channel, method: str) -> str:
-    call = channel.unary_unary(method, bytes, bytes)(b"", wait_for_ready=True, timeout=60)
+    call = channel.unary_unary(method, bytes, bytes)(b"", wait_for_ready=True, timeout=PATIENCE_SECONDS)
     return (await call.code()).name
 
 

@@ -18,6 +18,7 @@ from services.common.client import CALL_TIMEOUT_SECONDS, open_channel
 from services.common.errors import Reason, ServiceError
 from services.common.serve import Port, serve
 from tests.conftest import free_port
+from tests.patience import PATIENCE_SECONDS
 
 SERVICE = "reelgate.internal.keys.v1.KeyService"
 METHOD = f"/{SERVICE}/LookUpKey"
@@ -69,7 +70,7 @@ async def address(servicer: Servicer) -> AsyncIterator[str]:
 async def ours(address: str) -> AsyncIterator["key_service_pb2_grpc.KeyServiceAsyncStub"]:
     """As our own services call."""
     async with open_channel(address) as channel:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await channel.channel_ready()
         yield key_service_pb2_grpc.KeyServiceStub(channel)
 
@@ -176,7 +177,7 @@ async def test_a_call_that_takes_too_long_ends_at_its_deadline(
     refused = await _refusal(ours.LookUpKey(REQUEST, timeout=0.2))
 
     assert refused.reason is Reason.DEADLINE_EXCEEDED
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await cancelled.wait()
 
 
@@ -252,7 +253,7 @@ async def test_a_stopping_server_refuses_new_calls_and_lets_running_ones_finish(
         await started.wait()
 
         stopping = asyncio.create_task(serving.__aexit__(None, None, None))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await _is_serving(watching):  # noqa: ASYNC110  it is seen from outside only
                 await asyncio.sleep(0.01)
         may_answer.set()
@@ -272,7 +273,7 @@ async def test_a_stopping_server_ends_what_calls_only_wait_for(servicer: Service
     servicer.answer = answer
     serving = serve(_port(servicer), let_go=[moved.set])
     [bound] = await serving.__aenter__()
-    async with open_channel(bound, timeout_seconds=60) as channel:
+    async with open_channel(bound, timeout_seconds=PATIENCE_SECONDS) as channel:
         call = asyncio.ensure_future(key_service_pb2_grpc.KeyServiceStub(channel).LookUpKey(REQUEST))
         await started.wait()
 

@@ -6,6 +6,7 @@ from psycopg import OperationalError
 
 from services.common.database import Pool, open_pool
 from tests.conftest import MakeDatabase
+from tests.patience import PATIENCE_SECONDS
 
 CONNECTIONS = 8
 
@@ -17,7 +18,7 @@ async def _fill(pool: Pool) -> None:
             await connection.execute("SELECT 1")
 
     barrier = asyncio.Barrier(CONNECTIONS)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await asyncio.gather(*(use(barrier) for _ in range(CONNECTIONS)))
 
 

@@ -14,8 +14,8 @@ from services.common.idempotency_store import LEASE_SECONDS, SqlIdempotencyKeys
 from services.common.reservation import ReservationSpentError
 from tests.conftest import MakeDatabase
 from tests.integration.common.keyed import Answer, Service, api_key, post, running_service
+from tests.patience import PATIENCE_SECONDS
 
-SECONDS_MAX = 60
 DUPLICATES = 50
 LOCK_ENDED = "UPDATE idempotency SET locked_until = now()"
 """What the death of a process and LEASE_SECONDS come to."""
@@ -38,14 +38,14 @@ class Gate:
     async def __call__(self) -> None:
         self.is_reached.set()
         try:
-            async with asyncio.timeout(SECONDS_MAX):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await self.is_open.wait()
         finally:
             self.is_left.set()
 
 
 async def until(event: asyncio.Event) -> None:
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await event.wait()
 
 
@@ -288,7 +288,7 @@ async def test_a_caller_who_hangs_up_before_anything_runs_leaves_no_lock(
         first = asyncio.create_task(service.post("k"))
         await _until_found(service, "SELECT pid FROM pg_locks WHERE NOT granted")
         first.cancel()
-        async with asyncio.timeout(SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not caplog.records:  # noqa: ASYNC110  the server tells nobody else
                 await asyncio.sleep(0.01)
 
@@ -299,7 +299,7 @@ async def test_a_caller_who_hangs_up_before_anything_runs_leaves_no_lock(
 
 
 async def _until_found(service: Service, query: str) -> None:
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await service.sql(query):  # noqa: ASYNC110  the database rings no bell
             await asyncio.sleep(0.01)
 

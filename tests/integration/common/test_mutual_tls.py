@@ -24,10 +24,10 @@ from services.common.tls.files import TlsFiles, TlsFolder
 from services.common.tls.identities import JOBS
 from services.common.tls.peers import acting
 from services.devstack.certificates import CERTIFICATE_LIFETIME, ensure_certificates
+from tests.patience import PATIENCE_SECONDS
 
 SERVICE = "reelgate.internal.keys.v1.KeyService"
 REQUEST = key_service_pb2.LookUpKeyRequest(key_sha256=bytes(32))
-CALL_SECONDS = 20.0
 LONG_AGO = 3 * CERTIFICATE_LIFETIME
 
 
@@ -91,7 +91,7 @@ async def address(servicer: Servicer, ours: Path) -> AsyncIterator[str]:
 
 async def who_is_let_in(channel: grpc.aio.Channel) -> str:
     stub = key_service_pb2_grpc.KeyServiceStub(channel)
-    return str((await stub.LookUpKey(REQUEST, timeout=CALL_SECONDS)).account_id)
+    return str((await stub.LookUpKey(REQUEST, timeout=PATIENCE_SECONDS)).account_id)
 
 
 async def refusal(opened: AbstractAsyncContextManager[grpc.aio.Channel]) -> str:

@@ -66,7 +66,7 @@ async def test_names_that_are_slow_keep_no_other_waiting() -> None:
         ended = await asyncio.gather(*slow, return_exceptions=True)
 
     assert sorted(found) == sorted(PUBLIC)
-    assert threads_more == 0
+    assert threads_more <= 0
     assert {type(each) for each in ended} == {asyncio.CancelledError}
 
 

@@ -20,6 +20,7 @@ from services.common.serve import Port, serve
 from services.jobs.clients import LedgerClient, PriceClient
 from services.jobs.domain import Owner
 from tests.conftest import free_port
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.common.test_public_messages import FORBIDDEN
 
 SERVICE = "reelgate.internal.keys.v1.KeyService"
@@ -143,7 +144,7 @@ async def test_a_failure_behind_a_method_is_told_in_one_of_three_sentences(
     servicer.fail = fail
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stranger.LookUpKey(key_service_pb2.LookUpKeyRequest(), timeout=60)
+        await stranger.LookUpKey(key_service_pb2.LookUpKeyRequest(), timeout=PATIENCE_SECONDS)
 
     assert caught.value.details() in OUTAGE_MESSAGE.values()
     trailers: Any = caught.value.trailing_metadata()

@@ -17,6 +17,7 @@ from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import open_webhooks
 from tests.conftest import KEY_SECRET, MakeDatabase
 from tests.integration.billing.running import running_billing
+from tests.patience import PATIENCE_SECONDS
 
 FREE = "127.0.0.1:0"
 Door = tuple[str, str]
@@ -62,7 +63,7 @@ async def _served(address: str, methods: list[str]) -> set[str]:
     async with grpc.aio.insecure_channel(address) as channel:
         codes = {
             method: await channel.unary_unary(method, bytes, bytes)(
-                b"", wait_for_ready=True, timeout=60
+                b"", wait_for_ready=True, timeout=PATIENCE_SECONDS
             ).code()
             for method in methods
         }

@@ -15,6 +15,7 @@ from services.devstack import postgres
 from services.devstack.errors import StackError
 from services.devstack.postgres import Cluster, privileges_of, process_user
 from tests.conftest import free_port, running_server
+from tests.patience import PATIENCE_SECONDS
 
 PASSWORD = "the-first-password"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts processes as another user")
@@ -45,7 +46,8 @@ def _older_folder(folder: Path) -> None:
 def _refused(cluster: Cluster, credentials: str) -> bool:
     try:
         psycopg.connect(
-            f"postgresql://{credentials}@127.0.0.1:{cluster.port}/postgres", connect_timeout=5
+            f"postgresql://{credentials}@127.0.0.1:{cluster.port}/postgres",
+            connect_timeout=int(PATIENCE_SECONDS),
         ).close()
     except psycopg.OperationalError:
         return True

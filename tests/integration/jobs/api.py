@@ -71,9 +71,9 @@ from services.jobs.store.work import SqlWork
 from services.upstream.contract import Pending, Provider
 from tests.fakes.jobs import FakeLedger, FakePrices
 from tests.fakes.upstream import ScriptedProvider
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.jobs.samples import CATALOGUE, PRICES
 
-CALL_TIMEOUT_SECONDS = 60
 PROFILES = load_profiles(JobsSettings.model_fields["moderation_file"].default)
 JUDGED_BY_RULES = partial(moderate_prompt, profiles=PROFILES, moderator=None)
 TOKENS = CallbackTokens(["secret"])
@@ -159,7 +159,7 @@ class Api:
         request = fields if isinstance(fields, Message) else _request(service, name, fields or {})
         metadata = () if key is None else (("authorization", f"Bearer {key}"),)
         try:
-            answer = await stub_method(request, metadata=metadata, timeout=CALL_TIMEOUT_SECONDS)
+            answer = await stub_method(request, metadata=metadata, timeout=PATIENCE_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise Refusal(error) from error
         printed: dict[str, Any] = MessageToDict(

@@ -41,6 +41,7 @@ from services.jobs.store.verification import SqlRecords
 from services.jobs.store.work import SqlWork
 from tests.fakes.upstream import ScriptedMedia
 from tests.integration.billing.running import Billing, running_billing
+from tests.patience import PATIENCE_SECONDS
 
 MICROS_PER_SECOND, SECONDS = 10, 5
 NOTE = AuditNote(actor="tests", reason="goodwill")
@@ -223,7 +224,7 @@ class Books:
 async def open_books(jobs_url: str, billing_url: str) -> AsyncIterator[Books]:
     async with (
         running_billing(billing_url) as billing,
-        open_channel(billing.running.internal_address, timeout_seconds=60) as channel,
+        open_channel(billing.running.internal_address, timeout_seconds=PATIENCE_SECONDS) as channel,
         open_pool(jobs_url, name="test", connections_max=8) as pool,
     ):
         yield Books(jobs_url, pool, billing, LedgerClient(channel), HoldClient(channel))

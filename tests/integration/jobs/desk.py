@@ -51,8 +51,8 @@ from services.jobs.store.verification import SqlRecords
 from services.jobs.store.work import SqlWork
 from tests.fakes.upstream import MemoryLedger
 from tests.integration.jobs.conftest import a_job, store_jobs
+from tests.patience import PATIENCE_SECONDS
 
-TIMEOUT_SECONDS = 60
 NOTE = AuditNote(actor="ops@example", reason="stuck since noon")
 ROUTE = Route(name="ark", upstream_model="m")
 OUTPUT = Output(video_url="v", thumbnail_url="t", last_frame_url=None, duration_seconds=5.0)
@@ -74,26 +74,26 @@ class Desk:
 
     async def fail(self, job_id: str = JOB_ID) -> None:
         request = job_admin_service_pb2.FailJobRequest(job_id=job_id, audit=NOTE)
-        await self.jobs.FailJob(request, timeout=TIMEOUT_SECONDS)
+        await self.jobs.FailJob(request, timeout=PATIENCE_SECONDS)
 
     async def recheck(self, job_id: str = JOB_ID) -> None:
         request = job_admin_service_pb2.RecheckJobRequest(job_id=job_id, audit=NOTE)
-        await self.jobs.RecheckJob(request, timeout=TIMEOUT_SECONDS)
+        await self.jobs.RecheckJob(request, timeout=PATIENCE_SECONDS)
 
     async def refund(self, refund_id: str, amount_micros: int | None = None, *, job_id: str = JOB_ID) -> int:
         request = job_admin_service_pb2.RefundJobRequest(
             refund_id=refund_id, job_id=job_id, amount_micros=amount_micros, audit=NOTE
         )
-        answer = await self.jobs.RefundJob(request, timeout=TIMEOUT_SECONDS)
+        answer = await self.jobs.RefundJob(request, timeout=PATIENCE_SECONDS)
         return int(answer.amount_micros)
 
     async def unfinished(self, **asked: Any) -> list[Any]:
         request = job_admin_service_pb2.ListUnfinishedJobsRequest(**asked)
-        return list((await self.jobs.ListUnfinishedJobs(request, timeout=TIMEOUT_SECONDS)).jobs)
+        return list((await self.jobs.ListUnfinishedJobs(request, timeout=PATIENCE_SECONDS)).jobs)
 
     async def entries(self, **asked: Any) -> list[Any]:
         request = audit_service_pb2.ListAuditEntriesRequest(**asked)
-        return list((await self.audit.ListAuditEntries(request, timeout=TIMEOUT_SECONDS)).entries)
+        return list((await self.audit.ListAuditEntries(request, timeout=PATIENCE_SECONDS)).entries)
 
     async def actions(self) -> list[str]:
         return [entry.action for entry in await self.entries()]

@@ -32,6 +32,7 @@ from services.upstream.contract import Callback, Done, Order, Pending, RefusalKi
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia
 from tests.integration.jobs.api import Api, Refusal, running_api
 from tests.integration.jobs.conftest import a_job, store_jobs
+from tests.patience import PATIENCE_SECONDS
 
 BODY = {"model": "mini", "input": {"prompt": "waves"}}
 ROUTE = Route(name="ark", upstream_model="m")
@@ -223,7 +224,7 @@ HURRY = "UPDATE work SET due_at = now() WHERE due_at > now() AND due_at < 'infin
 async def test_jobs_cancelled_while_workers_complete_them_end_one_way_each(jobs_pool: Pool) -> None:
     provider = RacingProvider()
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(PATIENCE_SECONDS),
         running_api(jobs_pool, provider=provider) as api,
         AsyncExitStack() as stack,
     ):

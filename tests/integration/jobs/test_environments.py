@@ -36,8 +36,8 @@ from tests.fakes.upstream import ScriptedMedia, ScriptedProvider
 from tests.integration.billing.running import Billing, running_billing
 from tests.integration.jobs.conftest import OWNER, a_job, store_jobs
 from tests.integration.jobs.world import TELLING
+from tests.patience import PATIENCE_SECONDS
 
-DEADLINE_SECONDS = 60
 SHOW_SECONDS = 0.1
 PROMPTS = ["Everything goes well.", *(f"[simulate: {scenario.directive}]" for scenario in SCENARIOS)]
 UNASKED = "SELECT id FROM jobs WHERE NOT EXISTS (SELECT FROM attempts WHERE job_id = jobs.id)"
@@ -64,7 +64,7 @@ class Plant:
                 model="mini", input=VideoInput(prompt=prompt, duration=4, resolution="480p")
             )
             await self.videos.CreateVideo(
-                request, metadata=(("authorization", f"Bearer {key}"),), timeout=DEADLINE_SECONDS
+                request, metadata=(("authorization", f"Bearer {key}"),), timeout=PATIENCE_SECONDS
             )
 
     async def rows(self, statement: str) -> list[tuple[Any, ...]]:
@@ -105,7 +105,7 @@ async def plant(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Pl
 
 
 async def until(holds: Any) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not await holds():
         assert time.monotonic() < deadline
         await asyncio.sleep(SHOW_SECONDS)

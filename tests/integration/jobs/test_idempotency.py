@@ -26,12 +26,12 @@ from tests.conftest import MakeDatabase
 from tests.fakes.jobs import FakePrices, accepts_all
 from tests.integration.billing.running import Billing, running_billing
 from tests.integration.common.keyed import Answer, Service, a_caller, post, running_service
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.jobs.samples import CATALOGUE, CREDITS_PER_SECOND, INPUT, PRICES, prices_of
 
 MICROS = 1_000_000
 PRICE = 50
 SIMULTANEOUS = 1_000
-SECONDS_MAX = 60
 MOMENTS = ("before the hold", "after the hold", "before the job", "after the job")
 KINDS = ("dies", "fails", "is given up")
 WANTED = NewVideo(model="mini", input=INPUT, callback_url=None, metadata_json=None)
@@ -121,7 +121,7 @@ class Shop:
         self.interruption.moment, self.interruption.kind = moment, kind
         self.interruption.is_reached.clear()
         call = asyncio.create_task(self.create(key))
-        async with asyncio.timeout(SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.interruption.is_reached.wait()
         if kind == "is given up":
             call.cancel()
@@ -130,7 +130,7 @@ class Shop:
         await self.service.sql("UPDATE idempotency SET locked_until = now() WHERE NOT is_finished")
 
     async def until_answered(self, key: str, *, process: int = 1) -> Answer:
-        async with asyncio.timeout(SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (answer := await self.create(key, process=process)).status in {409, 503}:  # noqa: ASYNC110  polling is the way
                 await asyncio.sleep(0.01)
         return answer

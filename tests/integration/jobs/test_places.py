@@ -21,6 +21,7 @@ from services.jobs.store.work import SqlWork
 from services.jobs.timing import WAIT_SECONDS_MAX
 from tests.integration.jobs.conftest import OWNER
 from tests.integration.jobs.conftest import a_job as sample
+from tests.patience import PATIENCE_SECONDS
 
 ROOMY = Caps(account_jobs=1_000, key_jobs=1_000)
 ONE = Caps(account_jobs=1, key_jobs=1)
@@ -206,7 +207,7 @@ async def test_providers_never_have_more_than_the_cap_whoever_creates_and_works(
         await world.end(claim, worker=worker)
         waiting -= 1
 
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
         group.create_task(create(world.apis[0], range(30)))
         group.create_task(create(world.apis[1], range(30, 60)))
         for worker in (0, 1, 0, 1, 0, 1):

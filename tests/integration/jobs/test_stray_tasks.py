@@ -16,6 +16,7 @@ from services.jobs.timing import RENDER_DEADLINE_SECONDS
 from services.upstream.contract import Done, Pending, RefusalKind, Refused, UnreachableError
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.world import DONE, World, open_world
+from tests.patience import PATIENCE_SECONDS
 
 NOTE = AuditNote(actor="ops@example", reason="stuck")
 RUNNING = Pending(running=True)
@@ -208,7 +209,7 @@ async def test_two_workers_do_not_ask_about_the_same_task(world: World) -> None:
 
     async with world.pool.connection() as taking, taking.transaction():
         await taking.execute("UPDATE strays SET tries = tries + 1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await strays_of_another.take_due() is None, "who takes at this moment is not waited for"
 
     first, second = await strays_of_another.take_due(), await strays_of_another.take_due()

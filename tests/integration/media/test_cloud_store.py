@@ -9,6 +9,7 @@ import pytest
 from services.media.errors import MediaGoneError, MediaUnavailableError
 from services.media.store import MediaStore
 from tests.fakes.ark_server import ArkServer, Reply
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ async def test_object_goes_to_its_bucket_with_its_type(endpoint: ArkServer, tmp_
     source.write_bytes(b"video")
     endpoint.will(Reply(headers={"ETag": '"1"'}))
 
-    await store.put("videos/a.mp4", source, media_type="video/mp4", timeout_seconds=10)
+    await store.put("videos/a.mp4", source, media_type="video/mp4", timeout_seconds=PATIENCE_SECONDS)
 
     (seen,) = endpoint.seen
     assert (seen.method, seen.path) == ("PUT", "/bucket/results/videos/a.mp4")
@@ -41,7 +42,7 @@ async def test_failing_bucket_is_unavailable_and_asked_once(endpoint: ArkServer)
     endpoint.will(Reply(status=503))
 
     with pytest.raises(MediaUnavailableError):
-        await store.put("videos/a.mp4", b"video", media_type="video/mp4", timeout_seconds=10)
+        await store.put("videos/a.mp4", b"video", media_type="video/mp4", timeout_seconds=PATIENCE_SECONDS)
 
     assert len(endpoint.seen) == 1
 
@@ -52,7 +53,7 @@ async def test_publishing_copies_within_the_bucket_and_deletes_what_was_staged(e
     deleted = b"<DeleteResult><Deleted><Key>results/.staged/a.mp4</Key></Deleted></DeleteResult>"
     endpoint.will(Reply(body=copied), Reply(body=deleted))
 
-    await store.publish(".staged/a.mp4", "videos/a.mp4", timeout_seconds=10)
+    await store.publish(".staged/a.mp4", "videos/a.mp4", timeout_seconds=PATIENCE_SECONDS)
 
     assert [(seen.method, seen.path) for seen in endpoint.seen] == [
         ("PUT", "/bucket/results/videos/a.mp4"),
@@ -73,7 +74,7 @@ async def test_publishing_again_is_harmless_where_it_was_done(
     endpoint.will(gone, Reply(status=status, body=b"video", headers=modified))
 
     with nullcontext() if is_there else pytest.raises(MediaGoneError):
-        await store.publish(".staged/a.mp4", "videos/a.mp4", timeout_seconds=10)
+        await store.publish(".staged/a.mp4", "videos/a.mp4", timeout_seconds=PATIENCE_SECONDS)
 
     assert [(seen.method, seen.path) for seen in endpoint.seen] == [
         ("PUT", "/bucket/results/videos/a.mp4"),

@@ -19,6 +19,7 @@ from services.media.limits import MIB, MediaLimits
 from services.media.probe_process import OPEN_FILES_MAX, USER_ID
 from services.media.prober import Prober
 from tests.integration.media import planted_decoder
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.media.clips import make_clip
 
 LIMITS = MediaLimits()
@@ -54,7 +55,7 @@ class Planted:
 @pytest.fixture
 async def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Planted]:
     monkeypatch.setenv("PLANTED_SECRET", "seen")
-    limits = replace(LIMITS, probe_timeout_seconds=8.0, probe_cpu_seconds_max=1, probe_memory_max=512 * MIB)
+    limits = replace(LIMITS, probe_timeout_seconds=20.0, probe_cpu_seconds_max=1, probe_memory_max=512 * MIB)
     prober = Prober(limits=limits, processes_max=1, command=PLANTED)
     async with prober.running():
         yield Planted(prober, tmp_path)
@@ -169,13 +170,13 @@ async def test_nothing_is_left_running(tmp_path: Path) -> None:
     prober = Prober(limits=LIMITS, processes_max=1, command=PLANTED)
     async with prober.running():
         asking = asyncio.create_task(prober.probe(tmp_path / "sleep", want_last_frame=False))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             left = await asyncio.to_thread(_fork_and_its_parent)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
 
     for process in left:
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE_SECONDS)
     assert not any(map(psutil.Process.is_running, left))
 
 

@@ -22,6 +22,7 @@ from services.media.limits import MediaLimits
 from services.upstream.contract import UnreachableError
 from services.upstream.providers.ark.adapter import ArkProvider
 from tests.fakes.ark_server import ArkServer, Reply
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.common.hostile_urls import HOSTILE_URLS, PORT
 
 LIMITS = MediaLimits()
@@ -64,7 +65,9 @@ async def _session(*trusted: str, look_up: LookUp | None = None) -> AsyncIterato
 
 async def _refusal(url: str, session: aiohttp.ClientSession) -> MediaError:
     with pytest.raises(MediaError) as caught:
-        async with fetched(url, session=session, limits=replace(LIMITS, fetch_timeout_seconds=20)):
+        async with fetched(
+            url, session=session, limits=replace(LIMITS, fetch_timeout_seconds=PATIENCE_SECONDS)
+        ):
             pass
     return caught.value
 
@@ -153,9 +156,9 @@ async def test_an_encoded_answer_of_a_provider_is_not_read(host: ArkServer, enco
     async with _session(host.origin) as session:
         provider = ArkProvider(session=session, base_url=host.base_url, api_key="key")
         with pytest.raises(UnreachableError, match="the answer is compressed"):
-            await provider.check("task", timeout_seconds=20)
+            await provider.check("task", timeout_seconds=PATIENCE_SECONDS)
         with pytest.raises(UnreachableError, match="the answer is compressed"):
-            await provider.cancel("task", timeout_seconds=20)
+            await provider.cancel("task", timeout_seconds=PATIENCE_SECONDS)
 
 
 def test_origins_are_hosts_with_their_ports() -> None:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +13,7 @@ from aiohttp import ClientSession
 from services.simulator.server import serve_simulator
 from services.simulator.settings import Mode
 from tests.integration.simulator.wire import API_KEY, Caller, settings
-
-READY_SECONDS = 20
+from tests.patience import PATIENCE_SECONDS
 
 
 @asynccontextmanager
@@ -28,7 +26,7 @@ async def started(
     )
     assert process.stdout
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE_SECONDS)
         yield process, Caller(session, line.decode().split()[-1])
     finally:
         if process.returncode is None:
@@ -57,17 +55,15 @@ async def test_a_killed_simulator_finishes_every_task_after_a_restart(
     assert video_again == video
 
 
-async def test_a_stopped_simulator_is_gone_within_three_seconds_and_keeps_its_tasks(
+async def test_a_stopped_simulator_is_gone_and_keeps_its_tasks(
     session: ClientSession, tmp_path: Path
 ) -> None:
     async with started(tmp_path, session) as (process, caller):
         rendering = await caller.create("A cat", resolution="720p", duration=15)
         await caller.seen(rendering, "running")
-        start = time.monotonic()
         process.terminate()
         status = await process.wait()
-        stop_seconds = time.monotonic() - start
 
-    assert (status, stop_seconds < 3) == (0, True)
+    assert status == 0
     async with serve_simulator(settings(folder=tmp_path, mode=Mode.RENDER)) as running:
         assert (await Caller(session, running.url).get(rendering)).json["status"] in {"queued", "running"}

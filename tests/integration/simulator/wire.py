@@ -9,10 +9,10 @@ from aiohttp import ClientSession, web
 
 from services.simulator.api import TASKS_PATH
 from services.simulator.settings import Mode, SimulatorSettings
+from tests.patience import PATIENCE_SECONDS
 
 API_KEY = "test-key"
 AUTHORIZATION = {"Authorization": f"Bearer {API_KEY}"}
-DEADLINE_SECONDS = 60
 SMALL = {
     "model": "dreamina-seedance-2-0-fast-260128",
     "resolution": "480p",
@@ -83,7 +83,7 @@ class Caller:
 
     async def seen(self, task_id: str, *statuses: str) -> Json:
         """The task as soon as it has one of these statuses."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             answer = await self.get(task_id)
             if answer.status == 200 and answer.json["status"] in statuses:
@@ -118,7 +118,7 @@ class Receiver:
         return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
 
     async def until(self, holds: Callable[[list[Json]], bool]) -> list[Json]:
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not holds(self.received):
             assert time.monotonic() < deadline, self.received
             await asyncio.sleep(0.02)

@@ -26,9 +26,9 @@ from services.common.serve import serve
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.redeliveries import SqlRedeliveries
 from services.webhooks.wiring import public_port
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.common.limit_world import Billing
 
-CALL_SECONDS = 60.0
 CALLS_PER_MINUTE = 100_000
 Answer = dict[str, Any]
 
@@ -82,7 +82,7 @@ class Api:
         given = {"authorization": key and f"Bearer {key}", "idempotency-key": idempotency_key}
         metadata = tuple((name, value) for name, value in given.items() if value is not None)
         try:
-            answer = await getattr(self.stub, method)(request, metadata=metadata, timeout=CALL_SECONDS)
+            answer = await getattr(self.stub, method)(request, metadata=metadata, timeout=PATIENCE_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise Refusal(error) from error
         printed: Answer = MessageToDict(

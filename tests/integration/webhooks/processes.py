@@ -11,8 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.common.client import open_channel
 from services.webhooks.settings import WebhooksSettings
 from tests.conftest import KEY_SECRET, free_port
-
-START_SECONDS = 30.0
+from tests.patience import PATIENCE_SECONDS
 
 
 @asynccontextmanager
@@ -34,7 +33,7 @@ async def dispatcher_process(settings: WebhooksSettings) -> AsyncIterator[asynci
     try:
         async with open_channel(address) as channel:
             await health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=START_SECONDS
+                health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=PATIENCE_SECONDS
             )
         yield process
     finally:

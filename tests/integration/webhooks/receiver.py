@@ -6,12 +6,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
+from services.common.clock import utc_now
+from tests.patience import PATIENCE_SECONDS
+
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
-ARRIVAL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,8 @@ class Received:
     headers: dict[str, str]
     body: bytes
     at: float
+    """By the clock that only goes on."""
+    came_at: datetime
 
     @property
     def event_id(self) -> str:
@@ -43,7 +48,7 @@ class Receiver:
     def event_ids(self) -> list[str]:
         return [each.event_id for each in self.received]
 
-    async def arrival(self, count: int, *, seconds: float = ARRIVAL_SECONDS) -> None:
+    async def arrival(self, count: int, *, seconds: float = PATIENCE_SECONDS) -> None:
         await until(lambda: len(self.received) >= count, seconds=seconds)
 
     def answer_with(self, path: str, *statuses: int) -> None:
@@ -67,7 +72,13 @@ class Receiver:
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.received.append(
-            Received(path=request.path, headers=dict(request.headers), body=body, at=time.monotonic())
+            Received(
+                path=request.path,
+                headers=dict(request.headers),
+                body=body,
+                at=time.monotonic(),
+                came_at=utc_now(),
+            )
         )
         answer = self.answers.get(request.path)
         return web.Response(text="ok") if answer is None else await answer(request)
@@ -89,7 +100,7 @@ async def open_receiver() -> AsyncIterator[Receiver]:
         await runner.cleanup()
 
 
-async def until(holds: Callable[[], bool], *, seconds: float = ARRIVAL_SECONDS) -> None:
+async def until(holds: Callable[[], bool], *, seconds: float = PATIENCE_SECONDS) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110  what is waited for has no event
             await asyncio.sleep(0.005)

@@ -17,9 +17,7 @@ from services.common.client import open_channel
 from services.common.tls.files import TlsFolder
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import Role, open_webhooks
-
-CALL_SECONDS = 60.0
-SHOWS_SECONDS = 60.0
+from tests.patience import PATIENCE_SECONDS
 
 
 class Client:
@@ -30,13 +28,16 @@ class Client:
         self.secrets: Any = SigningSecretServiceStub(admin)
 
     async def accept(self, *events: Event) -> int:
-        response = await self._intake.AcceptEvents(AcceptEventsRequest(events=events), timeout=CALL_SECONDS)
+        response = await self._intake.AcceptEvents(
+            AcceptEventsRequest(events=events), timeout=PATIENCE_SECONDS
+        )
         return int(response.new_count)
 
     async def ensure_secret(self, account_id: str, environment: str = "live") -> str:
         """Returns the secret if it is new, else nothing."""
         response = await self.secrets.EnsureSigningSecret(
-            EnsureSigningSecretRequest(account_id=account_id, environment=environment), timeout=CALL_SECONDS
+            EnsureSigningSecretRequest(account_id=account_id, environment=environment),
+            timeout=PATIENCE_SECONDS,
         )
         return str(response.secret)
 
@@ -61,7 +62,7 @@ class Database:
 
     async def shows(self, statement: str, *parameters: object) -> None:
         """Waits until a query finds something."""
-        async with asyncio.timeout(SHOWS_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await self.rows(statement, *parameters):  # noqa: ASYNC110  the database rings no bell
                 await asyncio.sleep(0.01)
 
@@ -89,8 +90,8 @@ async def open_client_of(
     operator: TlsFolder | None = None,
 ) -> AsyncIterator[Client]:
     async with (
-        open_channel(internal_address, tls=jobs, timeout_seconds=CALL_SECONDS) as internal,
-        open_channel(admin_address, tls=operator, timeout_seconds=CALL_SECONDS) as admin,
+        open_channel(internal_address, tls=jobs, timeout_seconds=PATIENCE_SECONDS) as internal,
+        open_channel(admin_address, tls=operator, timeout_seconds=PATIENCE_SECONDS) as admin,
     ):
         yield Client(internal=internal, admin=admin)
 

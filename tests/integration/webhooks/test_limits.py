@@ -15,9 +15,8 @@ from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import open_webhooks
 from tests.conftest import MakeDatabase
 from tests.integration.billing.running import NOTE, Billing, running_billing
+from tests.patience import PATIENCE_SECONDS
 
-CALL_SECONDS = 60.0
-CHANGES_SECONDS = 60.0
 LIMIT = 2
 
 
@@ -26,7 +25,7 @@ class Customer:
 
     def __init__(self, channel: grpc.aio.Channel, secret: str) -> None:
         self._stub: Any = WebhooksServiceStub(channel)
-        self._with_key: dict[str, Any] = {"metadata": (("x-api-key", secret),), "timeout": CALL_SECONDS}
+        self._with_key: dict[str, Any] = {"metadata": (("x-api-key", secret),), "timeout": PATIENCE_SECONDS}
 
     async def read(self) -> str:
         request = webhooks_service_pb2.ListWebhookEndpointsRequest()
@@ -38,7 +37,7 @@ class Customer:
 
     async def until_read(self, wanted: str) -> None:
         """What was leased before an outage may still be used in it."""
-        async with asyncio.timeout(CHANGES_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await self.read() != wanted:  # noqa: ASYNC110  no bell rings
                 await asyncio.sleep(0.1)
 

@@ -18,9 +18,8 @@ from tests.integration.webhooks.dispatching import open_bench
 from tests.integration.webhooks.processes import dispatcher_process
 from tests.integration.webhooks.receiver import Receiver, until
 from tests.integration.webhooks.service import Client, Database, event, open_client
+from tests.patience import PATIENCE_SECONDS
 
-TAKE_OVER_SECONDS = 5.0
-ACCEPT_SECONDS = 10.0
 DELIVERED = "SELECT 1 FROM deliveries WHERE event_id = %s AND outcome = 'delivered'"
 
 
@@ -32,9 +31,11 @@ async def test_what_a_killed_dispatcher_had_is_sent_by_another(
         await client.accept(event("vid_1", target_url=receiver.url + "/hook"))
         await receiver.arrival(1)
         async with open_client(settings, role=Role.DISPATCHER):
+            # So long that only the end of the victim's lock can free what it had.
+            await database.rows("UPDATE heads SET due_at = due_at + interval '1 day' WHERE owner IS NOT NULL")
             victim.kill()
             receiver.answer_with("/hook", 200)
-            await receiver.arrival(2, seconds=TAKE_OVER_SECONDS)
+            await receiver.arrival(2, seconds=PATIENCE_SECONDS)
             await database.shows(DELIVERED, "vid_1-1")
 
     attempts = await database.rows("SELECT number, status FROM attempts")
@@ -48,7 +49,7 @@ async def test_a_dispatcher_told_to_stop_ends_by_itself(
 ) -> None:
     async with dispatcher_process(settings) as process:
         process.terminate()
-        code = await asyncio.wait_for(process.wait(), 10)
+        code = await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
 
     assert code == 0
 
@@ -111,7 +112,7 @@ async def _away(database: Database) -> AsyncIterator[None]:
 
 async def _accept_at_last(client: Client, wanted: Event) -> None:
     # As the outbox of jobs does: a refusal for want of a connection is followed by another try.
-    async with asyncio.timeout(ACCEPT_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             with contextlib.suppress(ServiceError):
                 await client.accept(wanted)

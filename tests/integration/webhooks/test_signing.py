@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from reelgate.admin.v1 import signing_secret_service_pb2 as pb
 from reelgate.admin.v1.audit_pb2 import AuditNote
-from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks import WebhookVerificationError
 
 from services.common.audit.note import AuditNote as Note
 from services.common.database import open_pool
@@ -18,6 +18,8 @@ from services.webhooks.wiring import Role
 from tests.integration.webhooks.dispatching import open_bench, register
 from tests.integration.webhooks.receiver import Receiver
 from tests.integration.webhooks.service import Client, Database, event, open_client
+from tests.patience import PATIENCE_SECONDS
+from tests.standard_webhooks import verified
 
 AUDIT = AuditNote(actor="ops", reason="leaked")
 NOTE = Note(actor="ops", reason="a new key")
@@ -25,7 +27,7 @@ NOTE = Note(actor="ops", reason="a new key")
 
 async def _call(client: Client, method: str, *, environment: str = "live", **fields: Any) -> Any:
     request = getattr(pb, f"{method}Request")(account_id="acct_1", environment=environment, **fields)
-    return await getattr(client.secrets, method)(request, timeout=60)
+    return await getattr(client.secrets, method)(request, timeout=PATIENCE_SECONDS)
 
 
 async def _signed_by(database: Database, settings: WebhooksSettings, **changes: Any) -> list[str]:
@@ -196,6 +198,6 @@ async def test_what_was_sealed_with_an_older_key_signs_before_it_is_sealed_anew(
         await receiver.arrival(1)
 
     [received] = receiver.received
-    Webhook(secret).verify(received.body, received.headers)
+    verified(received.body, received.headers, secret=secret, at=received.came_at)
     with pytest.raises(WebhookVerificationError):
-        Webhook("whsec_b3RoZXI=").verify(received.body, received.headers)
+        verified(received.body, received.headers, secret="whsec_b3RoZXI=", at=received.came_at)

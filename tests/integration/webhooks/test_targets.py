@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from standardwebhooks import Webhook
 
 from services.common.clock import utc_now
 from services.webhooks.domain import Attempt, NoAnswer, judge
@@ -12,6 +11,7 @@ from services.webhooks.settings import WebhooksSettings
 from tests.integration.webhooks.dispatching import answered, open_bench, register, sealed
 from tests.integration.webhooks.receiver import Receiver
 from tests.integration.webhooks.service import Database, event, open_client
+from tests.standard_webhooks import verified
 
 OUTCOMES = "SELECT event_id, target_id, outcome FROM deliveries ORDER BY number"
 AUDIT = "SELECT actor, action, subject_id, reason FROM audit ORDER BY number"
@@ -72,7 +72,7 @@ async def test_each_target_is_signed_with_its_own_secret(
         await receiver.arrival(2)
 
     for received in receiver.received:
-        Webhook(secrets[received.path]).verify(received.body, received.headers)
+        verified(received.body, received.headers, secret=secrets[received.path], at=received.came_at)
     assert {each.path for each in receiver.received} == {"/one", "/own"}
     assert secrets["/one"] != secrets["/own"]
 

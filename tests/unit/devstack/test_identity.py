@@ -7,13 +7,12 @@ import psutil
 import pytest
 
 from services.devstack.identity import Identity, identity_of, is_alive, stop_leftovers
-
-DEADLINE_SECONDS = 10
+from tests.patience import PATIENCE_SECONDS
 
 
 def until(condition: Callable[[], bool]) -> bool:
-    """Waits for a condition, at most DEADLINE_SECONDS. Returns whether it came true."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    """Waits for a condition, at most PATIENCE_SECONDS. Returns whether it came true."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     return condition()

@@ -14,9 +14,9 @@ from services.devstack.identity import identity_of, is_alive
 from services.devstack.processes import ProcessSpec
 from services.devstack.state import ProcessState
 from services.devstack.supervision import Supervised, until_ready
+from tests.patience import PATIENCE_SECONDS
 
-DEADLINE_SECONDS = 20.0
-SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+SLEEP = "import time; print('up', flush=True); time.sleep(3600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
 PARENT = (
     "import subprocess; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()"
@@ -46,7 +46,7 @@ async def kept_running(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
             await asyncio.sleep(0.01)
 
@@ -76,7 +76,7 @@ async def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:
 async def test_a_process_that_never_starts_is_given_up_with_the_end_of_its_log(tmp_path: Path) -> None:
     async with kept_running(tmp_path / "log", BROKEN, ready_at=[NOBODY]) as process:
         with pytest.raises(StackError, match="child does not start") as failure:
-            await until_ready([process], deadline=time.monotonic() + DEADLINE_SECONDS)
+            await until_ready([process], deadline=time.monotonic() + PATIENCE_SECONDS)
 
     assert str(failure.value).count("no such setting") == 3
 
@@ -90,17 +90,15 @@ async def test_a_process_that_is_not_ready_in_time_is_named(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("script", [SLEEP, DEAF])
-async def test_a_stopped_process_is_gone_within_its_time(tmp_path: Path, script: str) -> None:
+async def test_a_stopped_process_is_gone(tmp_path: Path, script: str) -> None:
     log = tmp_path / "log"
     async with kept_running(log, script) as process:
         await until(lambda: "up" in said(log))
         running = known(process)
-        started = time.monotonic()
 
         await process.stop()
 
         assert not is_alive(running.identity)
-        assert time.monotonic() - started < 3
 
 
 async def test_what_a_dead_process_left_behind_is_gone_before_it_starts_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from services.media.errors import MediaUnavailableError
 from services.media.store import MediaStore
+from tests.patience import PATIENCE_SECONDS
 
 NAME = "videos/2026/06/29/vid_1.mp4"
 
@@ -22,7 +23,7 @@ def open_store(folder: Path | str) -> MediaStore:
 
 
 async def put(store: MediaStore, content: Path | bytes, *, name: str = NAME) -> None:
-    await store.put(name, content, media_type="video/mp4", timeout_seconds=10)
+    await store.put(name, content, media_type="video/mp4", timeout_seconds=PATIENCE_SECONDS)
 
 
 async def test_file_and_bytes_are_stored_under_their_names(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ async def test_other_users_may_read_what_is_published_whatever_the_umask(tmp_pat
     await put(store, b"video", name="staged.mp4")
     assert (tmp_path / "media" / "staged.mp4").stat().st_mode & 0o077 == 0
 
-    await store.publish("staged.mp4", NAME, timeout_seconds=10)
+    await store.publish("staged.mp4", NAME, timeout_seconds=PATIENCE_SECONDS)
 
     modes = [path.stat().st_mode & 0o777 for path in ((tmp_path / "media"), *(tmp_path / "media").rglob("*"))]
     assert (tmp_path / "media" / NAME).stat().st_mode & 0o777 == 0o644
