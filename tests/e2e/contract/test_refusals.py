@@ -121,7 +121,7 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     ),
     "large seed": (
         with_input(seed=2**31),
-        f"Field input.seed must be a whole number from {-(2**31)} to {2**31 - 1}. It was the number {2**31}.",
+        f"Field input.seed must be a whole number from 0 to {2**31 - 1}. It was the number {2**31}.",
     ),
     "10 images": (
         with_input(image_urls=[URL] * 10),
