@@ -18,7 +18,7 @@ from hypothesis import settings
 from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling
 
-from services.common.migrate import migrate
+from services.common.postgres.migrate import migrate
 from services.devstack import postgres
 from tests.patience import PATIENCE_SECONDS
 

@@ -38,12 +38,12 @@ from services.billing.domain import (
     StatementRange,
 )
 from services.common.audit.servicer import parse_note
-from services.common.authentication import Caller
-from services.common.call_leases import CallReport, Leased, Moments, moments_of
+from services.common.auth.authentication import Caller
 from services.common.clock import YEAR_MIN, parse_moment, rfc3339
 from services.common.errors import invalid_field
 from services.common.money import MICROS_PER_CREDIT
-from services.common.verification import Verified
+from services.common.rate_limit.protocol import CallReport, Leased, Moments, moments_of
+from services.common.verification.checks import Verified
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _STATE_ON_WIRE = {

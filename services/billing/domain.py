@@ -5,9 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.common.audit.note import AuditNote
-from services.common.call_leases import Moments
 from services.common.errors import Reason
 from services.common.money import MICROS_PER_CREDIT
+from services.common.rate_limit.protocol import Moments
 
 BALANCE_MICROS_MAX = 10**18
 """Of available and held together, so that no sum ever leaves 64 bits."""

@@ -41,20 +41,20 @@ from services.billing.store.statements import SqlStatements
 from services.billing.store.verification import SqlLedgerPages
 from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
 from services.common.audit.store import SqlAuditLog
-from services.common.authentication import KeyCache, authenticated
-from services.common.blanks import without_blanks
-from services.common.boundary import errors_mapped, logged
-from services.common.bounds import bounded
-from services.common.database import open_pool
-from services.common.exactness import exact
+from services.common.auth.authentication import KeyCache, authenticated
 from services.common.ids import new_id
-from services.common.inner import inner_port, inner_tls
-from services.common.limits import Limiter, limited
 from services.common.loop import performing
-from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
+from services.common.postgres.database import open_pool
+from services.common.rate_limit.limiter import Limiter, limited
+from services.common.rpc.blanks import without_blanks
+from services.common.rpc.bounds import bounded
+from services.common.rpc.exactness import exact
+from services.common.rpc.interceptors import errors_mapped, logged
+from services.common.rpc.internal_port import inner_port, inner_tls
+from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
+from services.common.rpc.validation import validated
 from services.common.tls.files import TlsFolder
-from services.common.validation import validated
-from services.common.verification import verifying
+from services.common.verification.checks import verifying
 
 PUBLIC_SERVICE = "reelgate.billing.v1.BillingService"
 LEDGER_SERVICE = "reelgate.internal.ledger.v1.LedgerService"

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from sqlalchemy import make_url
 
-from services.common.migrate import migrate
-from services.common.runtime_role import RoleError
-from services.common.serve import run_until_signalled
+from services.common.postgres.migrate import migrate
+from services.common.postgres.runtime_role import RoleError
+from services.common.rpc.server import run_until_signalled
 from services.common.settings import ServiceSettings, SettingsError, load_settings
 
 AnyService = TypeVar("AnyService", bound=ServiceSettings)

@@ -16,7 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
-from services.common.key_forms import KeyForms
+from services.common.auth.key_forms import KeyForms
 from services.common.tls.identities import OPERATORS, Identities
 
 
@@ -83,7 +83,7 @@ class ServiceSettings(Settings):
 
 
 def is_loopback(address: str) -> bool:
-    """Tells whether only this machine reaches `host:port`."""
+    """Returns whether only this machine reaches `host:port`."""
     host = address.rpartition(":")[0].strip("[]")
     try:
         return ip_address(host).is_loopback

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from services.common.key_forms import KEY_PREFIXES
+from services.common.auth.key_forms import KEY_PREFIXES
 from services.edge.extension import Config
 
 NEXTAPI_PATH: Final = "/v1/video/generations"

@@ -7,7 +7,7 @@ from functools import partial
 
 from services.common.process import run_service
 from services.jobs.settings import JobsSettings
-from services.jobs.wiring import Role, open_jobs
+from services.jobs.wiring.process import Role, open_jobs
 
 PROCESSES = {
     "api": ("serve customers", partial(open_jobs, role=Role.API)),

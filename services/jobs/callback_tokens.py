@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from services.common.allowance import Allowance
+from services.common.rate_limit.allowance import Allowance
 
 SIGNATURE_LENGTH = 32
 """In hexadecimal digits."""

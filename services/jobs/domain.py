@@ -480,7 +480,7 @@ PIXEL_TOLERANCE = 0.15
 
 
 def is_right_size(resolution: str, *, width: int, height: int) -> bool:
-    """Tells whether a picture has the pixels of its resolution, whatever its ratio.
+    """Returns whether a picture has the pixels of its resolution, whatever its ratio.
 
     Providers keep the pixel count within a few percent over all ratios (ModelArk's table of output sizes).
     """

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from services.jobs.normalized_text import words_of
 from services.jobs.profiles import FailMode, Profile, Profiles, Rule
-from services.jobs.readings import words_of
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 """Of profiles, rules and categories. That of profiles is what the protos ask of a chosen one."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from services.common.audit.note import AuditNote
-from services.common.verification import Page
+from services.common.verification.checks import Page
 from services.jobs.books import (
     Hold,
     JobRecord,
@@ -150,7 +150,7 @@ class Work(Protocol):
         """Ends a job in one transaction: what the customer sees, usage, the event."""
 
     async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
-        """Makes the job of an attempt due at once. Tells whether there is such an unfinished attempt.
+        """Makes the job of an attempt due at once. Returns whether there is such an unfinished attempt.
 
         What is named for one that is closed without a task is a stray.
         """
@@ -192,7 +192,7 @@ class Withdrawals(Protocol):
     async def attempt(self, job_id: str) -> Attempt | None:
         """Returns the attempt of a job in PROCESSING. None: it is not in PROCESSING."""
 
-    async def seize(self, job_id: str, *, lease_seconds: float) -> Claim | None:
+    async def steal_lease(self, job_id: str, *, lease_seconds: float) -> Claim | None:
         """Takes a job in PROCESSING, whoever has it. None: it is not in PROCESSING."""
 
     async def state(self, job_id: str) -> State | None:
@@ -216,11 +216,11 @@ class Controls(Protocol):
     async def fail(self, job_id: str, *, failure: FailureCode, note: AuditNote) -> bool:
         """Moves a job to FAILING, whoever holds it, and makes it due; from where operators may give one up only.
 
-        Tells whether it was so moved.
+        Returns whether it was so moved.
         """
 
     async def recheck(self, job_id: str, *, note: AuditNote) -> bool:
-        """Makes an unfinished job due at once. Tells whether there is one."""
+        """Makes an unfinished job due at once. Returns whether there is one."""
 
     async def standing(self, job_id: str) -> Standing | None:
         """Returns where a job is."""
@@ -292,7 +292,7 @@ class RefusedEvents(Protocol):
         """
 
     async def waits(self, event_id: str) -> bool:
-        """Tells whether an event was refused and is not handed over yet."""
+        """Returns whether an event was refused and is not handed over yet."""
 
 
 class Intake(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 
-from services.jobs.readings import Readings, readings_of
+from services.jobs.normalized_text import Readings, readings_of
 
 SPELLED_LENGTH_MIN = 4
 """Shorter words are too often a part of what is spelled letter by letter."""

@@ -28,7 +28,7 @@ def parse_json(value: object) -> object:
 
 
 class KeptDays(BaseModel):
-    """How many days things of one account are kept; 0 is for ever, None as for all."""
+    """How many days things of one account are kept; 0 is forever, None as for all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,10 +79,10 @@ class JobsSettings(ServiceSettings):
     simulator_api_key: SecretStr
     """The bearer that the simulator accepts."""
     media_days: int = Field(default=365, ge=0, le=36_500)
-    """How many days after a job's end its media are kept. 0: for ever."""
+    """How many days after a job's end its media are kept. 0: forever."""
     content_days: int = Field(default=365, ge=0, le=36_500)
     """How many days after a job's end its prompt, its references' addresses, its metadata and what is known of its attempts
-    are kept. 0: for ever."""
+    are kept. 0: forever."""
     kept_days_by_account: KeptDaysByAccount = Field(default_factory=dict)
     """Other days for some accounts, as JSON: `{"acct_…": {"media_days": 30, "content_days": 0}}`. What is left out is as for
     all."""
@@ -98,12 +98,12 @@ class JobsSettings(ServiceSettings):
         return CallbackTokens([secret.get_secret_value() for secret in self.key_checksum_secrets])
 
     def media_days_of(self, account_id: str) -> int:
-        """Returns how many days media of an account are kept. 0: for ever."""
+        """Returns how many days media of an account are kept. 0: forever."""
         own = self.kept_days_by_account.get(account_id, KeptDays()).media_days
         return self.media_days if own is None else own
 
     def content_days_of(self, account_id: str) -> int:
-        """Returns how many days content of an account is kept. 0: for ever."""
+        """Returns how many days content of an account is kept. 0: forever."""
         own = self.kept_days_by_account.get(account_id, KeptDays()).content_days
         return self.content_days if own is None else own
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from services.common.idempotency_store import idempotency_table
+from services.common.idempotency.store import idempotency_table
 
 metadata = MetaData()
 Moment = DateTime(timezone=True)

@@ -101,7 +101,7 @@ class MediaStore:
             return await asyncio.to_thread(_unlink_fragments, self._folder / folder, moment)
 
     async def exists(self, name: str, *, timeout_seconds: float) -> bool:
-        """Tells whether there is an object of that name. Raises MediaUnavailableError."""
+        """Returns whether there is an object of that name. Raises MediaUnavailableError."""
         async with _answering(timeout_seconds):
             return await self._has(name)
 

@@ -159,7 +159,7 @@ class Provider(Protocol):
         """
 
     async def carries(self, task_id: str, correlation_id: str, *, timeout_seconds: float) -> bool:
-        """Tells whether a task, as somebody named it, is the one that carries the correlation id.
+        """Returns whether a task, as somebody named it, is the one that carries the correlation id.
 
         Raises BusyError, UnreachableError or BrokenError.
         """

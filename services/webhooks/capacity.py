@@ -3,7 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
-from services.webhooks.domain import ACCOUNT_MAX, RECEIVER_MAX, Delivery, Judgement, Outcome, Rooms
+from services.webhooks.domain import ACCOUNT_MAX, RECEIVER_MAX, Delivery, FreeCapacity, Outcome, Verdict
 
 OVERLOADS_MAX = 5
 """A receiver that failed this often in a row is tried with one delivery at a time, until it takes one."""
@@ -30,7 +30,7 @@ class Capacity:
         self._full: set[str] = set()
         """The receivers and accounts of which the last claim may have left something."""
 
-    def rooms(self) -> Rooms:
+    def rooms(self) -> FreeCapacity:
         """Returns how many more may be claimed, wherever that differs from the usual."""
         closed = (receiver_id for receiver_id, streak in self._streaks.items() if streak <= -OVERLOADS_MAX)
         receivers = {
@@ -39,9 +39,9 @@ class Capacity:
         }
         accounts = {account_id: ACCOUNT_MAX - count for account_id, count in self._accounts.items()}
         self._full = {key for key, room in (*receivers.items(), *accounts.items()) if room <= 0}
-        return Rooms(receivers=receivers, accounts=accounts)
+        return FreeCapacity(receivers=receivers, accounts=accounts)
 
-    def begin(self, claimed: Sequence[Delivery], *, rooms: Rooms) -> None:
+    def begin(self, claimed: Sequence[Delivery], *, rooms: FreeCapacity) -> None:
         """Counts deliveries that were claimed with these rooms."""
         receivers = Counter(delivery.receiver_id for delivery in claimed)
         accounts = Counter(delivery.account_id for delivery in claimed)
@@ -64,14 +64,14 @@ class Capacity:
             _decrement(self._accounts, delivery.account_id)
         return any(each.receiver_id in self._full or each.account_id in self._full for each in recorded)
 
-    def learn(self, judgement: Judgement) -> None:
+    def learn(self, verdict: Verdict) -> None:
         """Remembers how a receiver fared. It holds at the next claim, though nothing is recorded yet."""
-        receiver_id = judgement.attempt.delivery.receiver_id
+        receiver_id = verdict.attempt.delivery.receiver_id
         streak = self._streaks.pop(receiver_id, 0)
-        if judgement.outcome is Outcome.DELIVERED:
-            is_quick = judgement.attempt.latency_ms <= QUICK_MS_MAX
+        if verdict.outcome is Outcome.DELIVERED:
+            is_quick = verdict.attempt.latency_ms <= QUICK_MS_MAX
             streak = max(streak, 0) + 1 if is_quick else 0
-        elif judgement.is_overload:
+        elif verdict.is_overload:
             streak = min(streak, 0) - 1
         self._streaks[receiver_id] = streak
         if len(self._streaks) > REMEMBERED_MAX:

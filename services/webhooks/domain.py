@@ -93,7 +93,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rooms:
+class FreeCapacity:
     """How many more deliveries may be claimed, where that is not RECEIVER_MAX or ACCOUNT_MAX."""
 
     receivers: Mapping[str, int] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class Verdict:
     """An attempt, what becomes of its delivery, and in how many seconds that is tried again."""
 
     attempt: Attempt
@@ -181,9 +181,9 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """What recording a batch of judgements did."""
+    """What recording a batch of verdicts did."""
 
-    stale: Sequence[Judgement]
+    stale: Sequence[Verdict]
     """Those that changed nothing: somebody else has or had the delivery since, or they cannot be recorded, which is
     logged. What was delivered is then delivered again when its lease ends."""
     due_count: int
@@ -192,25 +192,25 @@ class Recorded:
     """How many of them ended up at an endpoint that was disabled for it."""
 
 
-def judge(attempt: Attempt) -> Judgement:
+def judge(attempt: Attempt) -> Verdict:
     """Returns what follows from an attempt: only a whole answer with a 2xx status is a success."""
     delivery, result = attempt.delivery, attempt.result
     if isinstance(result, Answer) and 200 <= result.status < 300:
-        return Judgement(attempt=attempt, outcome=Outcome.DELIVERED, health=Health.WELL)
+        return Verdict(attempt=attempt, outcome=Outcome.DELIVERED, health=Health.WELL)
     if isinstance(result, Answer) and result.status == GONE_STATUS:
-        return Judgement(attempt=attempt, outcome=Outcome.DEAD_LETTERED, health=Health.GONE)
+        return Verdict(attempt=attempt, outcome=Outcome.DEAD_LETTERED, health=Health.GONE)
     if isinstance(result, NoAnswer) and result.is_ours and delivery.postponement_count < POSTPONEMENTS_MAX:
         wait_seconds = OUTAGE_WAIT_SECONDS * 2 ** min(delivery.postponement_count, 10)
-        return Judgement(
+        return Verdict(
             attempt=attempt,
             outcome=Outcome.POSTPONED,
             health=Health.UNKNOWN,
             wait_seconds=min(wait_seconds, OUTAGE_WAIT_SECONDS_MAX),
         )
     if delivery.attempt_count + 1 >= ATTEMPTS_MAX:
-        return Judgement(attempt=attempt, outcome=Outcome.DEAD_LETTERED, health=Health.FAILING)
+        return Verdict(attempt=attempt, outcome=Outcome.DEAD_LETTERED, health=Health.FAILING)
     asked_seconds = result.retry_after_seconds if isinstance(result, Answer) else 0
-    return Judgement(
+    return Verdict(
         attempt=attempt,
         outcome=Outcome.FAILED,
         health=Health.FAILING,

@@ -2,7 +2,7 @@
 
 from sqlalchemy import ARRAY, Boolean, Column, DateTime, LargeBinary, MetaData, Table, Text
 
-from services.common.idempotency_store import idempotency_table
+from services.common.idempotency.store import idempotency_table
 
 metadata = MetaData()
 

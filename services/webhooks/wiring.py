@@ -15,28 +15,28 @@ from reelgate.webhooks.v1.webhooks_service_pb2_grpc import add_WebhooksServiceSe
 
 from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
 from services.common.audit.store import SqlAuditLog
-from services.common.authentication import KeyCache, authenticated
-from services.common.blanks import without_blanks
-from services.common.boundary import errors_mapped, logged
-from services.common.bounds import bounded
-from services.common.client import open_channel
+from services.common.auth.authentication import KeyCache, authenticated
+from services.common.auth.key_client import KeyClient
 from services.common.clock import utc_now
-from services.common.database import Pool, open_pool
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import check_url
-from services.common.exactness import exact
-from services.common.idempotency import idempotent
-from services.common.idempotency_store import SqlIdempotencyKeys, forget_expired
+from services.common.idempotency.interceptor import idempotent
+from services.common.idempotency.store import SqlIdempotencyKeys, forget_expired
 from services.common.ids import new_id
-from services.common.inner import inner_port, inner_tls
-from services.common.key_client import KeyClient
-from services.common.limit_client import LimitClient
-from services.common.limits import Limiter, limited
 from services.common.loop import performing
-from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
+from services.common.postgres.database import Pool, open_pool
+from services.common.postgres.notifier import Notifier, open_notifier
+from services.common.rate_limit.client import LimitClient
+from services.common.rate_limit.limiter import Limiter, limited
+from services.common.rpc.blanks import without_blanks
+from services.common.rpc.bounds import bounded
+from services.common.rpc.client import open_channel
+from services.common.rpc.exactness import exact
+from services.common.rpc.interceptors import errors_mapped, logged
+from services.common.rpc.internal_port import inner_port, inner_tls
+from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
+from services.common.rpc.validation import validated
 from services.common.tls.files import TlsFolder
-from services.common.validation import validated
-from services.common.wakeup import Wakeups, open_wakeups
 from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, open_receivers
 from services.webhooks.convert import render_disabled_event, render_test_event
 from services.webhooks.duties.advance_redeliveries import advance_redeliveries
@@ -99,12 +99,12 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
         pool = await stack.enter_async_context(
             open_pool(settings.database_url, name="webhooks", connections_max=settings.connections_max)
         )
-        wakeups = await stack.enter_async_context(open_wakeups(settings.database_url, (CHANNEL,)))
+        notifier = await stack.enter_async_context(open_notifier(settings.database_url, (CHANNEL,)))
         fernet = MultiFernet(settings.sealing_keys)
         secrets = SqlSigningSecrets(pool, fernet)
         if Role.DISPATCHER in role:
-            await stack.enter_async_context(_dispatching(settings, pool, wakeups=wakeups, secrets=secrets))
-        notify = _notify(wakeups, role)
+            await stack.enter_async_context(_dispatching(settings, pool, notifier=notifier, secrets=secrets))
+        notify = _notify(notifier, role)
         ports = []
         if Role.API in role:
             billing = await stack.enter_async_context(open_channel(settings.billing_target, tls=tls))
@@ -130,9 +130,9 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
 
 @asynccontextmanager
 async def _dispatching(
-    settings: WebhooksSettings, pool: Pool, *, wakeups: Wakeups, secrets: SqlSigningSecrets
+    settings: WebhooksSettings, pool: Pool, *, notifier: Notifier, secrets: SqlSigningSecrets
 ) -> AsyncIterator[None]:
-    wake = wakeups.bell(CHANNEL)
+    wake = notifier.event(CHANNEL)
     old_events = OldEvents(pool, kept_days=settings.kept_days, kept_days_of=settings.kept_days_of)
     duties = (
         advance_redeliveries(SqlRedeliveries(pool), notify=wake.set),
@@ -205,11 +205,11 @@ def public_port(
     )
 
 
-def _notify(wakeups: Wakeups, role: Role) -> Callable[[], None]:
+def _notify(notifier: Notifier, role: Role) -> Callable[[], None]:
     if Role.DISPATCHER in role:
         # The dispatcher beside takes it at once. Waking all others, and hearing the echo, would cost two statements.
-        return wakeups.bell(CHANNEL).set
-    return partial(wakeups.ring, CHANNEL)
+        return notifier.event(CHANNEL).set
+    return partial(notifier.notify, CHANNEL)
 
 
 def _internal_port(

@@ -16,7 +16,7 @@ from reelgate.admin.v1.account_service_pb2 import CreateAccountRequest, GrantCre
 from reelgate.admin.v1.key_admin_service_pb2 import CreateKeyRequest
 from reelgate.internal.ledger.v1.ledger_service_pb2 import CreateHoldRequest
 
-from services.common.client import open_channel
+from services.common.rpc.client import open_channel
 from services.common.tls.files import TlsFolder
 from services.devstack import postgres
 from tests.bench.grpc_load import call_repeatedly, client_context

@@ -13,7 +13,7 @@ from reelgate.internal.intake.v1.event_pb2 import Event
 
 from services.common.ids import new_id
 from services.common.loop import REST_SECONDS
-from services.common.migrate import migrate
+from services.common.postgres.migrate import migrate
 from services.devstack import readiness
 from services.devstack.folder import StackFolder
 from services.jobs.steps.hand_over_events import EVENTS_MAX

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from services.common.migrate import migrate
+from services.common.postgres.migrate import migrate
 from services.devstack.folder import StackFolder
 from tests.conftest import free_port
 from tests.e2e.edge_process import running_edge

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import psycopg
 
-from services.common.wakeup import Wakeups, open_wakeups
+from services.common.postgres.notifier import Notifier, open_notifier
 from tests.bench.load import request
 from tests.bench.processes import open_edge, process_at, start_api
 from tests.bench.report import Row
@@ -76,14 +76,14 @@ async def measure_waiting(stack: Stack) -> list[Row]:
         ]
         await asyncio.to_thread(_fill, database_url, accounts)
         edge = await opened.enter_async_context(open_edge(status, api))
-        wakeups = await opened.enter_async_context(open_wakeups(database_url, (), topics=(TOPIC,)))
+        notifier = await opened.enter_async_context(open_notifier(database_url, (), topics=(TOPIC,)))
         process = process_at(api)
         await _polled(edge, accounts)
         before = process.memory_info().rss
         waiters = await _waiting(edge, accounts)
         queries = await _queries_per_second(database_url)
         memory = (process.memory_info().rss - before) / WAITERS
-        latencies = await _ended(database_url, wakeups, waiters)
+        latencies = await _ended(database_url, notifier, waiters)
     answered = sum(waiter.is_right for waiter in waiters)
     return [
         Row(name="callers that wait, over the edge", measured=answered, goal=WAITERS, better="higher"),
@@ -149,7 +149,7 @@ async def _transactions(connection: psycopg.AsyncConnection) -> int:
     return int(row[0])
 
 
-async def _ended(database_url: str, wakeups: Wakeups, waiters: Sequence[Waiter]) -> list[float]:
+async def _ended(database_url: str, notifier: Notifier, waiters: Sequence[Waiter]) -> list[float]:
     """Ends one job after the other. Returns how long after its commit each caller was answered."""
     committed_at = []
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
@@ -159,7 +159,7 @@ async def _ended(database_url: str, wakeups: Wakeups, waiters: Sequence[Waiter])
             job_id = f"vid_{number:026d}"
             await connection.execute(END, (job_id,))
             committed_at.append(time.perf_counter())
-            wakeups.tell(TOPIC, job_id)
+            notifier.publish(TOPIC, job_id)
     async with asyncio.timeout(ANSWER_SECONDS_MAX):
         answered_at = await asyncio.gather(*(waiter.answered_at for waiter in waiters))
     return [answered - committed for answered, committed in zip(answered_at, committed_at, strict=True)]

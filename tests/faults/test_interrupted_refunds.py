@@ -8,8 +8,8 @@ import pytest
 
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
-from services.common.database import Pool, open_pool
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import Pool, open_pool
 from services.jobs.books import Refund, WantedRefund
 from services.jobs.domain import (
     Status,

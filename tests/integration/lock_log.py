@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from services.common.database import Query
+from services.common.postgres.database import Query
 from services.devstack import postgres
 
 _WRITES = r"\b(INSERT INTO|UPDATE|DELETE FROM|FOR (NO KEY )?(UPDATE|SHARE))\b"
@@ -246,7 +246,7 @@ def _parents(output: str) -> dict[str, str]:
 
 
 def _is_shared(rest: str) -> bool:
-    """Tells whether it is what a foreign key takes: it waits for whoever deletes the row or locks it FOR UPDATE only."""
+    """Returns whether it is what a foreign key takes: it waits for whoever deletes the row or locks it FOR UPDATE only."""
     return "KEYSHR_LOCK" in rest and "EXCL_LOCK" not in rest
 
 

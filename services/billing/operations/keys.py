@@ -10,8 +10,8 @@ from services.billing.domain import Key, NewKey
 from services.billing.store.accounts import SqlAccounts
 from services.billing.store.keys import SqlKeys
 from services.common.audit.note import AuditNote
+from services.common.auth.key_forms import KEY_PREFIXES, RANDOM_LENGTH, KeyForms
 from services.common.ids import new_id
-from services.common.key_forms import KEY_PREFIXES, RANDOM_LENGTH, KeyForms
 
 ALPHABET = string.ascii_letters + string.digits
 HINT_ENDING_LENGTH = 4

@@ -5,7 +5,7 @@ from functools import partial
 
 from services.billing.domain import KeyCalls, SlotLease
 from services.billing.store.call_limits import SqlCallLimits
-from services.common.call_leases import (
+from services.common.rate_limit.protocol import (
     HORIZON_MICROS,
     MICROS,
     WINDOW_MICROS,

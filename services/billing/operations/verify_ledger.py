@@ -2,7 +2,7 @@ from functools import partial
 
 from services.billing.domain import LedgerPart
 from services.billing.store.verification import SqlLedgerPages
-from services.common.verification import (
+from services.common.verification.checks import (
     NUMBER,
     ROWS_PER_PAGE_MAX,
     TEXT,

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from services.billing.convert import render_balance
 from services.billing.store.accounts import SqlAccounts
-from services.common.authentication import caller
+from services.common.auth.authentication import caller
 
 Context = ServicerContext[Any, Any]
 

@@ -11,7 +11,7 @@ from services.billing.operations.keys import create_key, list_keys, rotate_key
 from services.billing.store.accounts import SqlAccounts
 from services.billing.store.keys import SqlKeys
 from services.common.audit.servicer import parse_note
-from services.common.key_forms import KeyForms
+from services.common.auth.key_forms import KeyForms
 
 Context = ServicerContext[Any, Any]
 

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from services.billing.convert import render_caller
 from services.billing.store.keys import SqlKeys
-from services.common.authentication import key_refused
+from services.common.auth.authentication import key_refused
 
 Context = ServicerContext[Any, Any]
 

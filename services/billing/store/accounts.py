@@ -26,8 +26,8 @@ from services.billing.store.spending import SPENDING_COLUMNS, set_limits, spendi
 from services.billing.tables import accounts, balances, spending
 from services.common.audit.note import AuditNote
 from services.common.audit.store import write_audit
-from services.common.database import Connection, Pool, Query, fetch, fetch_within
 from services.common.errors import Reason
+from services.common.postgres.database import Connection, Pool, Query, fetch, fetch_within
 
 ENVIRONMENTS = ("live", "test")
 

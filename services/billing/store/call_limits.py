@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.billing.domain import CALLS_PER_MINUTE, KeyCalls, SlotLease
 from services.billing.tables import api_keys, call_limits
-from services.common.batching import answer_apart, succeeded
-from services.common.call_leases import CallLease, Leased
-from services.common.database import Connection, Pool, Query, fetch_within
+from services.common.postgres.batching import answer_apart, succeeded
+from services.common.postgres.database import Connection, Pool, Query, fetch_within
+from services.common.rate_limit.protocol import CallLease, Leased
 
 _any_key = func.any(cast(bindparam("key_ids"), ARRAY(Text)))
 _LOCKED = Query(

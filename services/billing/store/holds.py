@@ -36,9 +36,9 @@ from services.billing.store.outcomes import OK
 from services.billing.tables import holds
 from services.common.audit.note import AuditNote
 from services.common.audit.store import write_audit
-from services.common.batching import Batcher, answer_apart, succeeded
-from services.common.database import Connection, Pool, Query, fetch, fetch_within
 from services.common.errors import Reason
+from services.common.postgres.batching import Batcher, answer_apart, succeeded
+from services.common.postgres.database import Connection, Pool, Query, fetch, fetch_within
 
 HOLDS_PER_BATCH_MAX = 100
 

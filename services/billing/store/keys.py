@@ -32,8 +32,8 @@ from services.billing.store.spending import SPENDING_COLUMNS, set_limits, spendi
 from services.billing.tables import accounts, api_keys, spending
 from services.common.audit.note import AuditNote
 from services.common.audit.store import write_audit
-from services.common.authentication import Caller
-from services.common.database import Connection, Pool, Query, fetch, fetch_within
+from services.common.auth.authentication import Caller
+from services.common.postgres.database import Connection, Pool, Query, fetch, fetch_within
 
 _KEY_COLUMNS = ("key_id", "account_id", "environment", "hint", "created_at", "disabled_at")
 _RULE_COLUMNS = ("kind", "calls_per_minute", "jobs_at_once", "moderation_profiles")

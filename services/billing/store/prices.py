@@ -13,7 +13,7 @@ from services.billing.domain import NewPrices, Price, PriceRefusal, PriceVersion
 from services.billing.tables import price_versions, prices
 from services.common.audit.store import write_audit
 from services.common.clock import rfc3339
-from services.common.database import Connection, Pool, Query, fetch
+from services.common.postgres.database import Connection, Pool, Query, fetch
 
 _PRICE_COLUMNS = ("model", "resolution", "environment", "micros_per_second")
 

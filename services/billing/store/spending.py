@@ -13,7 +13,7 @@ from services.billing.domain import Spending, SpendLimits
 from services.billing.tables import spending
 from services.common.audit.note import AuditNote
 from services.common.audit.store import write_audit
-from services.common.database import Connection, Query, fetch_within
+from services.common.postgres.database import Connection, Query, fetch_within
 
 _LIMITS = ("per_job_micros", "per_day_micros", "per_month_micros")
 _now = func.timezone("UTC", func.now())

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 
 from services.billing.domain import StatementLine, StatementRange
-from services.common.database import Pool, Query, fetch
+from services.common.postgres.database import Pool, Query, fetch
 
 # Versions count without gaps and their moments do not go back, because both are given under the lock of the balance.
 # So the last movement before a range is found by halving, and a page reads little more than its own movements.

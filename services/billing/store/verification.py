@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.billing.domain import LedgerPart
-from services.common.check_query import CheckQuery
-from services.common.database import Pool
-from services.common.verification import Page
+from services.common.postgres.database import Pool
+from services.common.verification.checks import Page
+from services.common.verification.query import CheckQuery
 
 RECOUNT_MAX = 20_000
 """Newest transactions of a balance among which its spending is recounted, and how many a page may read for that.

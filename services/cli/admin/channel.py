@@ -9,8 +9,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.cli.admin.target import AdminTarget
 from services.cli.errors import CommandError
-from services.common.client import open_channel
 from services.common.errors import ServiceError
+from services.common.rpc.client import open_channel
 from services.common.tls.files import TlsError, TlsFolder
 
 ANSWER_SECONDS_MAX: Final = 30.0

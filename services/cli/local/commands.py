@@ -215,8 +215,8 @@ def migrate(
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    from services.common import migrate as migrations
-    from services.common.runtime_role import RoleError
+    from services.common.postgres import migrate as migrations
+    from services.common.postgres.runtime_role import RoleError
 
     named = {"billing": billing, "webhooks": webhooks, "jobs": jobs}
     given = {service: _given(service, url) for service, url in named.items() if url}

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, bind
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.common.audit.note import AuditEntry, AuditNote
-from services.common.database import Connection, Pool, Query, fetch
+from services.common.postgres.database import Connection, Pool, Query, fetch
 
 NUMBER_MAX = 2**63 - 1
 

@@ -62,7 +62,7 @@ class UrlPolicy:
     """Chosen by our own settings: open wherever their names lead, on their port alone."""
 
     def allows_private(self, address: Address) -> bool:
-        """Tells whether an address lies in a block that was opened."""
+        """Returns whether an address lies in a block that was opened."""
         return any(address in block for block in self.private_targets_allowed)
 
     @cached_property

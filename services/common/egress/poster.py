@@ -15,6 +15,7 @@ from yarl import URL
 from services.common.egress.answer import AnswerError, AnswerReader
 from services.common.egress.connection import Connection
 from services.common.egress.kept import KeptConnections, Place
+from services.common.egress.name_servers import NameServers
 from services.common.egress.policy import Address, UrlPolicy
 from services.common.egress.sockets import (
     CheckedResolver,
@@ -24,7 +25,6 @@ from services.common.egress.sockets import (
     family_of,
 )
 from services.common.egress.urls import outgoing_url
-from services.common.name_servers import NameServers
 
 NEXT_ADDRESS_SECONDS = 0.25
 """After so long without a connection the next address of a name is tried as well: RFC 8305."""

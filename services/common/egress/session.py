@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import aiohttp
 
+from services.common.egress.name_servers import NameServers
 from services.common.egress.policy import ForbiddenUrlError, UrlPolicy
 from services.common.egress.sockets import CheckedResolver, LookUp, TrustedTargets, checked_socket_factory
-from services.common.name_servers import NameServers
 
 KEEPALIVE_SECONDS = 2.0
 REQUEST_TIMEOUT_SECONDS = 15.0

@@ -28,7 +28,7 @@ class TrustedTargets:
         self._until: dict[tuple[Address, int], float] = {}
 
     def names(self, host: str, port: int) -> bool:
-        """Tells whether a host and port, as they are written, are a trusted origin."""
+        """Returns whether a host and port, as they are written, are a trusted origin."""
         return (host, port) in self._origins
 
     def note(self, addresses: list[Address], port: int) -> None:
@@ -38,7 +38,7 @@ class TrustedTargets:
         self._until.update({(address, port): now + TRUSTED_SECONDS for address in addresses})
 
     def holds(self, address: Address, port: int) -> bool:
-        """Tells whether a socket may be opened because its origin is trusted."""
+        """Returns whether a socket may be opened because its origin is trusted."""
         is_noted = self._until.get((address, port), 0) > time.monotonic()
         return is_noted or (str(address), port) in self._origins
 

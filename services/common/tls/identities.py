@@ -29,7 +29,7 @@ Identities = Annotated[tuple[str, ...], BeforeValidator(parse_identities)]
 
 
 def covers(entry: str, identity: str) -> bool:
-    """Tells whether an entry of a list means this identity."""
+    """Returns whether an entry of a list means this identity."""
     if entry.endswith(_ALL_BELOW):
         return identity.startswith(entry.removesuffix("*"))
     return identity == entry

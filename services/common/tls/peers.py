@@ -7,16 +7,16 @@ from typing import Any
 import grpc
 from grpc.aio import ServicerContext
 
-from services.common.boundary import Behavior, Layer
+from services.common.rpc.interceptors import Handler, Middleware
 from services.common.tls.identities import covers
 
 _peer: ContextVar[str] = ContextVar("peer", default="")
 
 
-def admitted(access: Mapping[str, tuple[str, ...]]) -> Layer:
+def admitted(access: Mapping[str, tuple[str, ...]]) -> Middleware:
     """Returns the layer that lets in only callers whose certificate has an identity that is listed for the service."""
 
-    def layer(method: str, inside: Behavior) -> Behavior:
+    def layer(method: str, inside: Handler) -> Handler:
         service = method.split("/")[1]
         listed = access[service]
 

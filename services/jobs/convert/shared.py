@@ -20,8 +20,8 @@ from services.jobs.domain import (
     NewVideo,
     VideoInput,
 )
+from services.jobs.normalized_text import is_blank
 from services.jobs.operations.get_video import job_not_found
-from services.jobs.readings import is_blank
 
 CheckUrl = Callable[[str], None]
 """Raises ForbiddenUrlError for an address that nobody may be sent to."""
@@ -75,7 +75,7 @@ def parse_sent_video(sent: SentVideo, *, check_url: CheckUrl, random_seed: Calla
 
 
 def is_job_id(text: str, prefix: str) -> bool:
-    """Tells whether a text can be the id of a job of the contract whose ids begin so."""
+    """Returns whether a text can be the id of a job of the contract whose ids begin so."""
     return re.fullmatch(f"{prefix}_{_ULID}", text) is not None
 
 

@@ -12,7 +12,7 @@ from services.jobs.operations.asked_lately import AskedLately
 from services.jobs.operations.fail_job import job_ended
 from services.jobs.operations.get_video import get_video
 from services.jobs.ports import Jobs, Providers, Withdrawals, Work
-from services.jobs.steps.reach import provider_of
+from services.jobs.provider_lookup import provider_of
 from services.jobs.timing import CANCEL_TIMEOUT_SECONDS, LEASE_SECONDS
 from services.upstream.contract import Done, Pending, Provider, UpstreamError
 
@@ -65,7 +65,7 @@ async def cancel_job(job_id: str, *, owner: Owner, canceller: Canceller) -> Job:
 
 
 async def _cancelled(job: Job, *, canceller: Canceller) -> bool:
-    """Takes the job and ends it, if its state allows. Tells whether it did; else another has it, or had it first."""
+    """Takes the job and ends it, if its state allows. Returns whether it did; else another has it, or had it first."""
     try:
         claim = await canceller.withdrawals.withdraw(
             job.id, failure=FailureCode.CANCELLED, lease_seconds=LEASE_SECONDS
@@ -96,7 +96,7 @@ async def _stopped(job: Job, *, canceller: Canceller) -> Claim | None:
         found = await provider.check(attempt.task_id, timeout_seconds=CANCEL_TIMEOUT_SECONDS)
         if isinstance(found, Done) or (isinstance(found, Pending) and found.running):
             raise _runs(job.id)
-        claim = await canceller.withdrawals.seize(job.id, lease_seconds=LEASE_SECONDS)
+        claim = await canceller.withdrawals.steal_lease(job.id, lease_seconds=LEASE_SECONDS)
         if claim is None:
             return None
         seconds = max(deadline - _now(), LEAST_SECONDS)

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from services.common.clock import Clock, whole_milliseconds
-from services.common.reservation import ReservedId
+from services.common.idempotency.reservation import ReservedId
 from services.jobs.domain import (
     Buyer,
     Catalogue,
@@ -14,10 +14,10 @@ from services.jobs.domain import (
     NewVideo,
     Status,
 )
+from services.jobs.operations.idempotent_creation import find_reserved, store_reserved
 from services.jobs.operations.magic_prompts import check_directive, refuse_if_asked
 from services.jobs.operations.moderate_prompt import Moderate
 from services.jobs.operations.price_video import price_video
-from services.jobs.operations.reserved_job import find_reserved, store_reserved
 from services.jobs.ports import Jobs, Ledger, Prices
 
 

@@ -13,13 +13,13 @@ from services.jobs.operations.get_video import job_not_found
 from services.jobs.ports import Controls
 
 
-async def fail_job(job_id: str, *, note: AuditNote, controls: Controls, ring: Callable[[], None]) -> None:
+async def fail_job(job_id: str, *, note: AuditNote, controls: Controls, notify: Callable[[], None]) -> None:
     """Sees to it that a job fails and its credits go back, and rings for the workers. Repeating it changes nothing.
 
     Refuses with JOB_NOT_FOUND, with JOB_STORED when the job is about to complete, or with JOB_ENDED.
     """
     if await controls.fail(job_id, failure=FailureCode.GENERATION_FAILED, note=note):
-        ring()
+        notify()
         return
     standing = await controls.standing(job_id)
     if standing is None:

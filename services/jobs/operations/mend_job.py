@@ -21,7 +21,7 @@ class Mender:
     holds: Holds
     ledger: Ledger
     repairs: Repairs
-    ring: Callable[[], None]
+    notify: Callable[[], None]
     """Wakes the workers, who end what is given up."""
 
 
@@ -57,7 +57,7 @@ async def mend(job_id: str, pair: Pair, *, action: str, note: AuditNote, mender:
 async def give_up(job_id: str, *, action: str, note: AuditNote, mender: Mender) -> None:
     """Has an unfinished job fail, whoever has it. The workers end it."""
     await mender.repairs.give_up(job_id, failure=FailureCode.GENERATION_FAILED, action=action, note=note)
-    mender.ring()
+    mender.notify()
 
 
 async def align_refunds(pair: Pair, *, action: str, note: AuditNote, mender: Mender) -> None:

@@ -13,7 +13,7 @@ async def receive_callback(
     tokens: CallbackTokens,
     work: Work,
     claimed_task_id: Callable[[bytes], str | None],
-    ring: Callable[[], None],
+    notify: Callable[[], None],
 ) -> None:
     """Makes the job of the attempt with that token due at once and rings for the workers.
 
@@ -22,4 +22,4 @@ async def receive_callback(
     """
     token = tokens.open(address_token)
     if token is not None and await work.wake(token, claimed_task_id=claimed_task_id(body)):
-        ring()
+        notify()

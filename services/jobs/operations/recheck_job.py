@@ -8,10 +8,12 @@ from services.jobs.operations.get_video import job_not_found
 from services.jobs.ports import Controls
 
 
-async def recheck_job(job_id: str, *, note: AuditNote, controls: Controls, ring: Callable[[], None]) -> None:
+async def recheck_job(
+    job_id: str, *, note: AuditNote, controls: Controls, notify: Callable[[], None]
+) -> None:
     """Makes a job due, whatever it waits for, and rings for the workers. Refuses with JOB_NOT_FOUND or JOB_ENDED."""
     if await controls.recheck(job_id, note=note):
-        ring()
+        notify()
         return
     standing = await controls.standing(job_id)
     if standing is None:

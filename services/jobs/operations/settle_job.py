@@ -68,7 +68,7 @@ async def settle_job(
         await give_up(job_id, action=SETTLE_ACTION, note=note, mender=mender)
     elif place is Place.STORED:
         await mender.repairs.hurry(job_id, action=SETTLE_ACTION, note=note)
-        mender.ring()
+        mender.notify()
     else:
         raise _no_result(job_id)
     # The credits go back at once, whether a worker is there or not.

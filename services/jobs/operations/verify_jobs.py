@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from services.common.verification import (
+from services.common.verification.checks import (
     DAY,
     MOMENT,
     ROWS_PER_PAGE_MAX,

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from services.common.authentication import OPEN_TO_ALL, caller
-from services.common.serve import OPEN_SERVICES
+from services.common.auth.authentication import OPEN_TO_ALL, caller
+from services.common.rpc.server import OPEN_SERVICES
 from services.jobs.domain import (
     Buyer,
     Caps,

@@ -23,12 +23,12 @@ class CallbackServicer(callback_service_pb2_grpc.CallbackServiceServicer):
         tokens: CallbackTokens,
         work: Work,
         claimed_task_id: Callable[[bytes], str | None],
-        ring: Callable[[], None],
+        notify: Callable[[], None],
     ) -> None:
         self._tokens = tokens
         self._work = work
         self._claimed_task_id = claimed_task_id
-        self._ring = ring
+        self._notify = notify
 
     @override
     async def ReceiveCallback(
@@ -40,6 +40,6 @@ class CallbackServicer(callback_service_pb2_grpc.CallbackServiceServicer):
             tokens=self._tokens,
             work=self._work,
             claimed_task_id=self._claimed_task_id,
-            ring=self._ring,
+            notify=self._notify,
         )
         return callback_service_pb2.ReceiveCallbackResponse()

@@ -10,9 +10,9 @@ from typing import Any
 from google.api.httpbody_pb2 import HttpBody
 from grpc.aio import ServicerContext
 
-from services.common.boundary import answer_header, contract, metadata_of, request_id
 from services.common.clock import Clock
 from services.common.errors import Reason, ServiceError, outage
+from services.common.rpc.interceptors import answer_header, contract, metadata_of, request_id
 from services.jobs.convert.json_text import compact_json
 from services.jobs.domain import ENDED, Job, progress_percent, stage
 from services.jobs.rpc.watching import JobWatch, Sought, Watcher

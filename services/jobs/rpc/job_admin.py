@@ -36,13 +36,13 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         refunds: Refunds,
         ledger: Ledger,
         mender: Mender,
-        ring: Callable[[], None],
+        notify: Callable[[], None],
     ) -> None:
         self._controls = controls
         self._refunds = refunds
         self._ledger = ledger
         self._mender = mender
-        self._ring = ring
+        self._notify = notify
 
     @override
     async def ListUnfinishedJobs(
@@ -63,7 +63,7 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         self, request: job_admin_service_pb2.FailJobRequest, context: Context
     ) -> job_admin_service_pb2.FailJobResponse:
         note = parse_note(request.audit)
-        await fail_job(request.job_id, note=note, controls=self._controls, ring=self._ring)
+        await fail_job(request.job_id, note=note, controls=self._controls, notify=self._notify)
         return job_admin_service_pb2.FailJobResponse()
 
     @override
@@ -71,7 +71,7 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         self, request: job_admin_service_pb2.RecheckJobRequest, context: Context
     ) -> job_admin_service_pb2.RecheckJobResponse:
         note = parse_note(request.audit)
-        await recheck_job(request.job_id, note=note, controls=self._controls, ring=self._ring)
+        await recheck_job(request.job_id, note=note, controls=self._controls, notify=self._notify)
         return job_admin_service_pb2.RecheckJobResponse()
 
     @override

@@ -9,8 +9,8 @@ from grpc.aio import ServicerContext
 from reelgate.nextapi.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
 from typing_extensions import override
 
-from services.common.authentication import credential
-from services.common.reservation import reserved_id
+from services.common.auth.authentication import credential
+from services.common.idempotency.reservation import reserved_id
 from services.jobs.convert.nextapi import (
     ID_PREFIX,
     job_fields,
@@ -59,7 +59,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
             clock=needs.clock,
             reserved=reserved_id(ID_PREFIX),
         )
-        needs.ring()
+        needs.notify()
         return render_created(job)
 
     @override

@@ -28,7 +28,7 @@ class Needs:
     random_seed: Callable[[], int]
     new_id: Callable[[str, datetime], str]
     """By prefix, which is the contract's, and the moment of creation."""
-    ring: Callable[[], None]
+    notify: Callable[[], None]
     """Wakes the workers."""
     clock: Clock
     watch: JobWatch

@@ -9,8 +9,8 @@ from grpc.aio import ServicerContext
 from reelgate.video.v1 import video_service_pb2, video_service_pb2_grpc
 from typing_extensions import override
 
-from services.common.authentication import credential
-from services.common.reservation import reserved_id
+from services.common.auth.authentication import credential
+from services.common.idempotency.reservation import reserved_id
 from services.jobs.convert.seedancee2 import (
     ID_PREFIX,
     parse_list_videos,
@@ -60,7 +60,7 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
             clock=needs.clock,
             reserved=reserved_id(ID_PREFIX),
         )
-        needs.ring()
+        needs.notify()
         return video_service_pb2.CreateVideoResponse(data=render_created(job))
 
     @override

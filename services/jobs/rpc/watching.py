@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from grpc.aio import ServicerContext
 
-from services.common.authentication import Credential, key_refused
+from services.common.auth.authentication import Credential, key_refused
 from services.common.errors import Reason, ServiceError
 from services.common.loop import repeat, running
 from services.jobs.domain import ENDED, Job, stage
@@ -177,7 +177,7 @@ class JobWatch:
                 await watcher.changed(left)
             return watcher.job
 
-    def hear(self, job_ids: Collection[str]) -> None:
+    def receive(self, job_ids: Collection[str]) -> None:
         """Takes note of jobs that may have moved."""
         news = self._watchers.keys() & job_ids
         if news:

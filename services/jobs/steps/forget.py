@@ -18,7 +18,7 @@ JOBS_OF_EACH_MAX = 10
 PAGES_MAX = 20
 
 DaysOf = Callable[[str], int]
-"""Returns how many days things of an account are kept. 0: for ever."""
+"""Returns how many days things of an account are kept. 0: forever."""
 Forget = Callable[[Sequence[Job]], Awaitable[int]]
 
 

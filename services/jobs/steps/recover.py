@@ -5,8 +5,8 @@ import logging
 from services.common.clock import Clock
 from services.jobs.domain import Attempt, Claim, FailureCode
 from services.jobs.ports import Providers, RenderEvent, Work
+from services.jobs.provider_lookup import provider_of
 from services.jobs.steps.adopt import adopt
-from services.jobs.steps.reach import provider_of
 from services.jobs.timing import (
     CHECK_TIMEOUT_SECONDS,
     FIND_TIMEOUT_SECONDS,

@@ -2,8 +2,8 @@
 
 import logging
 
-from services.common.database import is_outage
 from services.common.errors import ServiceError
+from services.common.postgres.database import is_outage
 from services.jobs.books import (
     Refund,
 )

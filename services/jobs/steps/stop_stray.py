@@ -4,7 +4,7 @@ import logging
 
 from services.jobs.domain import Stray, StrayEnd
 from services.jobs.ports import Providers, Strays
-from services.jobs.steps.reach import provider_at
+from services.jobs.provider_lookup import provider_at
 from services.jobs.timing import CHECK_TIMEOUT_SECONDS
 from services.upstream.contract import Done, Refused, UpstreamError
 

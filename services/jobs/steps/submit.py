@@ -12,9 +12,9 @@ from services.jobs.domain import (
     LeaseLostError,
 )
 from services.jobs.ports import Providers, RenderEvent, Work
+from services.jobs.provider_lookup import UnreachableRouteError, provider_of
 from services.jobs.steps.adopt import adopt
 from services.jobs.steps.failures import failure_of, unusable_of
-from services.jobs.steps.reach import UnreachableRouteError, provider_of
 from services.jobs.timing import (
     BROKEN_WAIT_SECONDS,
     LOOK_AGAIN_SECONDS,

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.database import Pool, Query
+from services.common.postgres.database import Pool, Query
 from services.jobs.books import Standing, UnfinishedJob
 from services.jobs.domain import (
     GIVEN_UP_BY_OPERATORS,
@@ -130,7 +130,7 @@ class SqlControls:
         return bool(await self._rows(_FAIL, **changes, **vars(note)))
 
     async def recheck(self, job_id: str, *, note: AuditNote) -> bool:
-        """Makes an unfinished job due at once. Tells whether there is one."""
+        """Makes an unfinished job due at once. Returns whether there is one."""
         return bool(await self._rows(_RECHECK, job_id=job_id, action=RECHECK_ACTION, **vars(note)))
 
     async def standing(self, job_id: str) -> Standing | None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
-from services.common.database import Query
+from services.common.postgres.database import Query
 from services.jobs.domain import CREATION_SECONDS_MAX, Caps, Job
 from services.jobs.store.rows import job_to_row
 from services.jobs.store.waiting import IS_WAITING, AccountEnvironment

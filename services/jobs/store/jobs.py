@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, bindparam, func, select
 
-from services.common.batching import Batcher
-from services.common.database import Pool, Query
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.batching import Batcher
+from services.common.postgres.database import Pool, Query
 from services.jobs.domain import (
     CAPS_DEFAULT,
     Caps,

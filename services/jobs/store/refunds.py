@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.common.database import Connection, Pool, Query
 from services.common.errors import Reason
+from services.common.postgres.database import Connection, Pool, Query
 from services.jobs.books import (
     Refund,
     RefundRefusal,

@@ -3,7 +3,7 @@
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.database import Pool, Query
+from services.common.postgres.database import Pool, Query
 from services.jobs.books import RefusedEvent
 
 RETRY_ACTION = "event.retry"
@@ -70,7 +70,7 @@ class SqlRefusedEvents:
         return int(row["events"])
 
     async def waits(self, event_id: str) -> bool:
-        """Tells whether an event was refused and is not handed over yet."""
+        """Returns whether an event was refused and is not handed over yet."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_WAITS.sql, _WAITS.bind(event_id=event_id))
             return await cursor.fetchone() is not None

@@ -6,7 +6,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.database import Pool, Query
+from services.common.postgres.database import Pool, Query
 from services.jobs.books import Refund
 from services.jobs.domain import FailureCode
 from services.jobs.store.claims import GOT_ON

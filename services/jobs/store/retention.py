@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import text
 
-from services.common.database import Pool, Query
+from services.common.postgres.database import Pool, Query
 from services.jobs.domain import Job, Kept, without_content
 from services.jobs.store.rows import JOB_COLUMNS, input_to_json, job_from_row
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import text
 
-from services.common.batching import answer_apart, succeeded
-from services.common.database import Pool, Query
+from services.common.postgres.batching import answer_apart, succeeded
+from services.common.postgres.database import Pool, Query
 from services.jobs.domain import Job
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from services.common.database import Pool, Query
+from services.common.postgres.database import Pool, Query
 from services.jobs.domain import Stray, StrayEnd
 from services.jobs.timing import STRAY_SECONDS_MAX
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.common.database import Query
+from services.common.postgres.database import Query
 from services.jobs.domain import Owner
 from services.jobs.store.claims import CLAIMED, TAKEN_COLUMNS
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from services.common.database import Query
+from services.common.postgres.database import Query
 from services.jobs.domain import (
     Status,
 )

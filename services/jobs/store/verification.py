@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.common.check_query import CheckQuery
-from services.common.database import Pool, Query
-from services.common.verification import Page
+from services.common.postgres.database import Pool, Query
+from services.common.verification.checks import Page
+from services.common.verification.query import CheckQuery
 from services.jobs.books import (
     JobRecord,
     UsagePart,

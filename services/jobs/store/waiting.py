@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.common.batching import Batcher, answer_apart, succeeded
-from services.common.database import Connection, Pool, Query
+from services.common.postgres.batching import Batcher, answer_apart, succeeded
+from services.common.postgres.database import Connection, Pool, Query
 
 log = logging.getLogger(__name__)
 
@@ -167,9 +167,9 @@ def _lock_key(owner: AccountEnvironment) -> int:
 class SqlWaiting:
     """The port Waiting, on PostgreSQL. Rings when jobs are let in."""
 
-    def __init__(self, pool: Pool, *, ring: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, pool: Pool, *, notify: Callable[[], None] = lambda: None) -> None:
         self._pool = pool
-        self._ring = ring
+        self._notify = notify
         self._admissions = Batcher(self._admit, items_max=OWNERS_MAX, name="admit", name_of=":".join)
         self._last: AccountEnvironment = ("", "")
 
@@ -207,5 +207,5 @@ class SqlWaiting:
                 cursor = await connection.execute(ADMIT.sql, admission_values(once))
             admitted = cursor.rowcount
         if admitted:
-            self._ring()
+            self._notify()
         return [admitted, *(0 for _ in owners[1:])]

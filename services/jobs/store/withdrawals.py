@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.common.database import Pool, Query
+from services.common.postgres.database import Pool, Query
 from services.jobs.domain import Attempt, Claim, FailureCode, State
 from services.jobs.store.claims import ATTEMPT_COLUMNS, CLAIMED, GOT_ON, TAKEN_COLUMNS, claim_from_row
 
@@ -61,7 +61,7 @@ class SqlWithdrawals:
         rows = await self._rows(_ATTEMPT, {"job_id": job_id})
         return Attempt(**rows[0]) if rows else None
 
-    async def seize(self, job_id: str, *, lease_seconds: float) -> Claim | None:
+    async def steal_lease(self, job_id: str, *, lease_seconds: float) -> Claim | None:
         """Takes a job in PROCESSING, whoever has it. None: it is not in PROCESSING."""
         return await self._taken(_SEIZE, {"job_id": job_id, "lease_seconds": lease_seconds})
 

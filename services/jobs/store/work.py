@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.common.database import Pool, Query
+from services.common.postgres.database import Pool, Query
 from services.jobs.domain import (
     NEXT,
     Attempt,
@@ -262,13 +262,13 @@ class SqlWork:
         self,
         pool: Pool,
         *,
-        ring: Callable[[], None] = lambda: None,
+        notify: Callable[[], None] = lambda: None,
         name_moved: Callable[[str], None] = lambda _job_id: None,
         waiting: SqlWaiting | None = None,
     ) -> None:
         self._pool = pool
         self._waiting = waiting or SqlWaiting(pool)
-        self._ring = ring
+        self._notify = notify
         self._name_moved = name_moved
         self._turns = Turns()
 
@@ -420,7 +420,7 @@ class SqlWork:
             await self._waiting.follow(ended["account_id"], ended["environment"])
 
     async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
-        """Makes the job of an attempt due at once. Tells whether there is such an unfinished attempt."""
+        """Makes the job of an attempt due at once. Returns whether there is such an unfinished attempt."""
         return bool(
             await self._execute(_WAKE, token=token, claimed_task_id=claimed_task_id, claims_max=CLAIMS_MAX)
         )
@@ -432,7 +432,7 @@ class SqlWork:
         row = await self._move(query, claim, **told, **values)
         self._name_moved(claim.job.id)
         if event is not None:
-            self._ring()
+            self._notify()
         return row
 
     async def _move(self, query: Query, claim: Claim, **values: Any) -> Mapping[str, Any]:

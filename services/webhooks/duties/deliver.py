@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from services.common.clock import Clock
 from services.common.loop import repeat
 from services.webhooks.capacity import Capacity
-from services.webhooks.domain import Answer, Attempt, Delivery, Judgement, NoAnswer, Outcome, judge
+from services.webhooks.domain import Answer, Attempt, Delivery, NoAnswer, Outcome, Verdict, judge
 from services.webhooks.store.deliveries import SqlDeliveries
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Dispatcher:
         self._capacity = Capacity()
         self._disabled = asyncio.Event()
         self._attempts: set[asyncio.Task[None]] = set()
-        self._judged: list[Judgement] = []
+        self._verdicts: list[Verdict] = []
         self._judging = asyncio.Event()
         self._in_hand = 0
         self._recorded = asyncio.Event()
@@ -102,20 +102,20 @@ class Dispatcher:
 
     async def record_judged(self) -> int:
         """Records what came of attempts, the oldest first. What could not be recorded is kept. Returns how many."""
-        batch = self._judged[:RECORD_MAX]
+        batch = self._verdicts[:RECORD_MAX]
         if not batch:
             return 0
         recorded = await self._deliveries.record(batch)
-        del self._judged[: len(batch)]
+        del self._verdicts[: len(batch)]
         self._in_hand -= len(batch)
-        has_freed = self._capacity.end([judgement.attempt.delivery for judgement in batch])
+        has_freed = self._capacity.end([verdict.attempt.delivery for verdict in batch])
         self._recorded.set()
         if has_freed or recorded.due_count:
             self._wake.set()
         if recorded.disabled_count:
             self._disabled.set()
-        for judgement in recorded.stale:
-            log.warning("event=%s lease lost, %s not recorded", _event_id(judgement), judgement.outcome)
+        for verdict in recorded.stale:
+            log.warning("event=%s lease lost, %s not recorded", _event_id(verdict), verdict.outcome)
         return len(batch)
 
     async def reopen_abandoned(self) -> int:
@@ -141,11 +141,11 @@ class Dispatcher:
             log.exception("event=%s", delivery.event_id)
             fault = NoAnswer(error="internal error", is_ours=True)
             attempt = Attempt(delivery=delivery, started_at=started_at, latency_ms=0, result=fault)
-        judgement = judge(attempt)
-        if judgement.outcome is not Outcome.DELIVERED:
-            log.info("event=%s outcome=%s %s", delivery.event_id, judgement.outcome, _said(attempt))
-        self._capacity.learn(judgement)
-        self._judged.append(judgement)
+        verdict = judge(attempt)
+        if verdict.outcome is not Outcome.DELIVERED:
+            log.info("event=%s outcome=%s %s", delivery.event_id, verdict.outcome, _said(attempt))
+        self._capacity.learn(verdict)
+        self._verdicts.append(verdict)
         self._judging.set()
 
     async def _finish(self, *, seconds: float) -> None:
@@ -163,8 +163,8 @@ class Dispatcher:
         await self._deliveries.leave()
 
 
-def _event_id(judgement: Judgement) -> str:
-    return judgement.attempt.delivery.event_id
+def _event_id(verdict: Verdict) -> str:
+    return verdict.attempt.delivery.event_id
 
 
 def _said(attempt: Attempt) -> str:

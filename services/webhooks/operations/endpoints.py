@@ -7,7 +7,7 @@ from datetime import datetime
 from services.common.clock import Clock, whole_milliseconds
 from services.common.egress.policy import ForbiddenUrlError
 from services.common.errors import invalid_field
-from services.common.reservation import ReservedId
+from services.common.idempotency.reservation import ReservedId
 from services.webhooks.domain import (
     ENDPOINT_DISABLED,
     JOB_EVENTS,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from services.common.clock import rfc3339
 from services.common.errors import invalid_field
-from services.common.reservation import ReservedId
+from services.common.idempotency.reservation import ReservedId
 from services.webhooks.domain import REDELIVERY_DAYS_MAX, Owner, Redelivery
 from services.webhooks.store.endpoints import SqlEndpoints
 from services.webhooks.store.redeliveries import SqlRedeliveries

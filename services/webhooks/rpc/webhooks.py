@@ -7,9 +7,9 @@ from reelgate.webhooks.v1 import webhooks_service_pb2 as pb
 from reelgate.webhooks.v1.webhooks_service_pb2_grpc import WebhooksServiceServicer
 from typing_extensions import override
 
-from services.common.authentication import caller
+from services.common.auth.authentication import caller
 from services.common.clock import Clock
-from services.common.reservation import reserved_id
+from services.common.idempotency.reservation import reserved_id
 from services.webhooks.convert import (
     parse_delivery_id,
     parse_endpoint,

@@ -1,4 +1,4 @@
-"""What is to be delivered, in PostgreSQL: claims with a fence, and batches of judgements in one commit.
+"""What is to be delivered, in PostgreSQL: claims with a fence, and batches of verdicts in one commit.
 
 The work is done by functions of the migrations, which also say who locks what in which order.
 """
@@ -11,8 +11,8 @@ import psycopg
 from psycopg.rows import DictRow
 from sqlalchemy import func, select, text
 
-from services.common.batching import answer_apart, succeeded
-from services.common.database import Connection, Pool, Query
+from services.common.postgres.batching import answer_apart, succeeded
+from services.common.postgres.database import Connection, Pool, Query
 from services.webhooks.domain import (
     ACCOUNT_MAX,
     FAILING_DAYS_MAX,
@@ -20,9 +20,9 @@ from services.webhooks.domain import (
     Answer,
     Claimed,
     Delivery,
-    Judgement,
+    FreeCapacity,
     Recorded,
-    Rooms,
+    Verdict,
 )
 
 LEASE_SECONDS = 20
@@ -92,7 +92,7 @@ class SqlDeliveries:
         self._pool = pool
         self._claims: tuple[Connection, int] | None = None
 
-    async def claim(self, *, deliveries_max: int, rooms: Rooms) -> Claimed:
+    async def claim(self, *, deliveries_max: int, rooms: FreeCapacity) -> Claimed:
         """Leases deliveries that are due and that nobody has, where there is room for them: accounts take turns."""
         if self._claims is None:
             self._claims = await self._enter()
@@ -115,33 +115,33 @@ class SqlDeliveries:
             self._claims = None
             await self._give_back(connection)
 
-    async def record(self, judgements: Sequence[Judgement]) -> Recorded:
+    async def record(self, verdicts: Sequence[Verdict]) -> Recorded:
         """Ends leases with what came of them, in one commit."""
         rows = [
             row
             for row in succeeded(
                 await answer_apart(
                     self._record,
-                    judgements,
+                    verdicts,
                     name="record_attempts",
-                    name_of=lambda judgement: judgement.attempt.delivery.event_id,
+                    name_of=lambda verdict: verdict.attempt.delivery.event_id,
                 )
             )
             if row is not None
         ]
         recorded = {row["lease_no"] for row in rows}
         return Recorded(
-            stale=[each for each in judgements if each.attempt.delivery.lease_no not in recorded],
+            stale=[each for each in verdicts if each.attempt.delivery.lease_no not in recorded],
             due_count=sum(row["is_due"] for row in rows),
             disabled_count=sum(row["is_disabled"] for row in rows),
         )
 
-    async def _record(self, judgements: Sequence[Judgement]) -> Sequence[DictRow | None]:
+    async def _record(self, verdicts: Sequence[Verdict]) -> Sequence[DictRow | None]:
         """Returns what was recorded of each, or None where somebody else has or had the delivery since."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(_RECORD.sql, _record_parameters(judgements))
+            cursor = await connection.execute(_RECORD.sql, _record_parameters(verdicts))
             rows = {row["lease_no"]: row for row in await cursor.fetchall()}
-        return [rows.get(judgement.attempt.delivery.lease_no) for judgement in judgements]
+        return [rows.get(verdict.attempt.delivery.lease_no) for verdict in verdicts]
 
     async def reopen_abandoned(self) -> int:
         """Makes due at once what a dispatcher had leased that is gone. Returns how many there were."""
@@ -168,7 +168,7 @@ class SqlDeliveries:
         await self._pool.putconn(connection)
 
 
-def _claim_parameters(owner: int, deliveries_max: int, rooms: Rooms) -> dict[str, Any]:
+def _claim_parameters(owner: int, deliveries_max: int, rooms: FreeCapacity) -> dict[str, Any]:
     return _CLAIM.bind(
         owner=owner,
         most=deliveries_max,
@@ -182,17 +182,17 @@ def _claim_parameters(owner: int, deliveries_max: int, rooms: Rooms) -> dict[str
     )
 
 
-def _record_parameters(judgements: Sequence[Judgement]) -> dict[str, Any]:
-    attempts = [judgement.attempt for judgement in judgements]
+def _record_parameters(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    attempts = [verdict.attempt for verdict in verdicts]
     deliveries = [attempt.delivery for attempt in attempts]
     answers = [attempt.result if isinstance(attempt.result, Answer) else None for attempt in attempts]
     return _RECORD.bind(
         job_ids=[delivery.job_id for delivery in deliveries],
         target_ids=[delivery.target_id for delivery in deliveries],
         lease_nos=[delivery.lease_no for delivery in deliveries],
-        outcomes=[judgement.outcome.value for judgement in judgements],
-        healths=[judgement.health.value for judgement in judgements],
-        waits=[timedelta(seconds=judgement.wait_seconds) for judgement in judgements],
+        outcomes=[verdict.outcome.value for verdict in verdicts],
+        healths=[verdict.health.value for verdict in verdicts],
+        waits=[timedelta(seconds=verdict.wait_seconds) for verdict in verdicts],
         started=[attempt.started_at for attempt in attempts],
         latencies=[attempt.latency_ms for attempt in attempts],
         statuses=[answer and answer.status for answer in answers],

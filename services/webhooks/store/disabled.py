@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, func, select, text, update
 
 from services.common.audit.store import audit
-from services.common.database import Pool, Query
+from services.common.postgres.database import Pool, Query
 from services.webhooks.domain import DisabledEndpoint, Event
 from services.webhooks.store.events import store_events
 from services.webhooks.tables import endpoints

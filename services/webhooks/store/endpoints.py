@@ -6,7 +6,7 @@ from cryptography.fernet import Fernet, MultiFernet
 from sqlalchemy import bindparam, delete, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from services.common.database import Pool, Query, fetch, fetch_within
+from services.common.postgres.database import Pool, Query, fetch, fetch_within
 from services.webhooks.domain import ENDPOINTS_MAX, OVERLAP_HOURS, Endpoint, EndpointChange, Owner
 from services.webhooks.refusals import endpoint_limit_reached, endpoint_not_found, endpoint_not_rotating
 from services.webhooks.tables import endpoints

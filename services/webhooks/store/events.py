@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import text
 
-from services.common.database import Connection, Pool, Query
+from services.common.postgres.database import Connection, Pool, Query
 from services.webhooks.domain import Event
 
 _ACCEPT = Query(

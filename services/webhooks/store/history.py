@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.common.database import Pool, Query, fetch
+from services.common.postgres.database import Pool, Query, fetch
 from services.webhooks.domain import (
     DeliveryFilter,
     DeliveryKey,

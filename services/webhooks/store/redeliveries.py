@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from services.common.database import Pool, Query, fetch
+from services.common.postgres.database import Pool, Query, fetch
 from services.webhooks.domain import Owner, Redelivery
 from services.webhooks.refusals import redelivery_not_found
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from services.common.database import Pool, Query
+from services.common.postgres.database import Pool, Query
 
 EVENTS_MAX = 500
 _FIRST = (datetime.min.replace(tzinfo=UTC), "")

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.database import Connection, Pool, Query
+from services.common.postgres.database import Connection, Pool, Query
 from services.webhooks.domain import Resealed
 
 _ROTATED = ("sealed_secret", "next_sealed_secret", "previous_sealed_secret")

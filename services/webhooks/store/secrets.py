@@ -6,7 +6,7 @@ from cryptography.fernet import Fernet, MultiFernet
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.database import Pool, Query, fetch
+from services.common.postgres.database import Pool, Query, fetch
 from services.webhooks.domain import OVERLAP_HOURS, Signing
 from services.webhooks.refusals import signing_not_found, signing_not_rotating
 

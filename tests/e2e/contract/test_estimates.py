@@ -8,7 +8,7 @@ import pytest
 from reelgate.admin.v1 import audit_pb2, price_admin_service_pb2, price_admin_service_pb2_grpc
 from reelgate.internal.prices.v1 import price_pb2
 
-from services.common.client import open_channel
+from services.common.rpc.client import open_channel
 from tests.e2e.contract.conftest import History, requests
 from tests.e2e.customer import SMALL, VIDEOS, data_of, open_customer
 from tests.e2e.edge.client import assert_refused

@@ -233,7 +233,7 @@ def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Tells whether two values are the same, and of the same type."""
+    """Returns whether two values are the same, and of the same type."""
     if isinstance(one, dict):
         return (
             isinstance(other, dict)
@@ -258,7 +258,7 @@ def estimate_of(text: str) -> bytes:
 
 
 def python_reads(body: bytes) -> bool:
-    """Tells whether Python does, after the mark that a text may begin with."""
+    """Returns whether Python does, after the mark that a text may begin with."""
     try:
         read(body.decode("utf-8-sig"))
     except ValueError:

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from reelgate.internal.ledger.v1 import ledger_service_pb2, ledger_service_pb2_grpc
 from reelgate.video.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 
-from services.common.key_forms import KEY_PREFIXES, RANDOM_LENGTH, older_checksum
+from services.common.auth.key_forms import KEY_PREFIXES, RANDOM_LENGTH, older_checksum
 from tests.e2e.contract.conftest import History, path_of
 from tests.e2e.customer import VIDEOS, open_customer
 from tests.e2e.edge.client import Answer, assert_refused

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.common.errors import Reason, ServiceError
-from services.common.exactness import ADVICE
+from services.common.rpc.exactness import ADVICE
 from tests.conftest import free_port
 from tests.e2e.edge.client import assert_not_found, assert_refused_by_nextapi, exchange, send
 from tests.e2e.edge.upstream import Upstream

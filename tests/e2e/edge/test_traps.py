@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 from reelgate.video.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 
-from services.common.exactness import ADVICE
+from services.common.rpc.exactness import ADVICE
 from services.edge.drain import drain
 from services.edge.render import as_yaml, render
 from services.edge.settings import DESCRIPTOR, EdgeSettings

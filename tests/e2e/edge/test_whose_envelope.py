@@ -7,7 +7,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from services.common.key_forms import CHECKSUM_LENGTH, KEY_PREFIXES, RANDOM_LENGTH
+from services.common.auth.key_forms import CHECKSUM_LENGTH, KEY_PREFIXES, RANDOM_LENGTH
 from services.edge.contract import Endpoint, read_contract
 from services.edge.envelopes import NEXTAPI_PATH, SEEDANCEE2_PATHS
 from services.edge.settings import DESCRIPTOR

@@ -18,15 +18,15 @@ from reelgate.usage.v1 import usage_service_pb2, usage_service_pb2_grpc
 from reelgate.video.v1 import video_service_pb2, video_service_pb2_grpc
 from typing_extensions import override
 
-from services.common.blanks import without_blanks
-from services.common.boundary import errors_mapped, metadata_of
-from services.common.bounds import bounded
-from services.common.exactness import exact
-from services.common.serve import Port, serve
-from services.common.validation import validated
+from services.common.rpc.blanks import without_blanks
+from services.common.rpc.bounds import bounded
+from services.common.rpc.exactness import exact
+from services.common.rpc.interceptors import errors_mapped, metadata_of
+from services.common.rpc.server import Port, serve
+from services.common.rpc.validation import validated
 
 Context = ServicerContext[Any, Any]
-Behavior = Callable[[Any, Context], Awaitable[Any]]
+Handler = Callable[[Any, Context], Awaitable[Any]]
 ADDED_BY: dict[str, Callable[..., None]] = {
     "reelgate.billing.v1.BillingService": billing_service_pb2_grpc.add_BillingServiceServicer_to_server,
     "reelgate.callback.v1.CallbackService": callback_service_pb2_grpc.add_CallbackServiceServicer_to_server,
@@ -62,7 +62,7 @@ class Upstream(
     def __init__(self) -> None:
         self.target = ""
         self.calls: list[Call] = []
-        self.behaviors: dict[str, Behavior] = {}
+        self.behaviors: dict[str, Handler] = {}
 
     def forget(self) -> None:
         self.calls.clear()

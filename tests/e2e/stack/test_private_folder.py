@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from services.common.database import open_pool
+from services.common.postgres.database import open_pool
 from tests.e2e.local_stack import Stack
 
 MEANT_FOR_ALL = {"media", "simulator", "postgres", "envoy.yaml", "stack.lock"}

@@ -26,8 +26,8 @@ from services.billing.duties.expire_holds import expire_holds
 from services.billing.settings import BillingSettings
 from services.billing.store.holds import SqlHolds
 from services.billing.wiring import Running, open_billing
-from services.common.client import open_channel
-from services.common.database import open_pool
+from services.common.postgres.database import open_pool
+from services.common.rpc.client import open_channel
 from tests.conftest import KEY_SECRET
 from tests.patience import PATIENCE_SECONDS
 

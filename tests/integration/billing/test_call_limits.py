@@ -10,11 +10,11 @@ import pytest
 from reelgate.admin.v1 import key_admin_service_pb2
 from reelgate.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
 
-from services.common.authentication import Caller
-from services.common.call_leases import CallReport
-from services.common.client import open_channel
-from services.common.limit_client import LimitClient
-from services.common.limits import Limiter
+from services.common.auth.authentication import Caller
+from services.common.rate_limit.client import LimitClient
+from services.common.rate_limit.limiter import Limiter
+from services.common.rate_limit.protocol import CallReport
+from services.common.rpc.client import open_channel
 from tests.integration.billing.running import NOTE, Billing
 from tests.patience import PATIENCE_SECONDS
 

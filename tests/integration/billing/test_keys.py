@@ -10,13 +10,13 @@ from reelgate.admin.v1 import key_admin_service_pb2
 from reelgate.internal.keys.v1 import key_service_pb2
 
 from services.billing.store.keys import _FIND_KEY, SqlKeys
-from services.common.authentication import (
+from services.common.auth.authentication import (
     CACHE_SECONDS,
     KeyCache,
 )
-from services.common.database import open_pool
+from services.common.auth.key_forms import KEY_PREFIXES, KeyForm, KeyForms
 from services.common.errors import Reason, ServiceError
-from services.common.key_forms import KEY_PREFIXES, KeyForm, KeyForms
+from services.common.postgres.database import open_pool
 from tests.conftest import KEY_SECRET
 from tests.integration.billing.running import NOTE, Billing
 from tests.patience import PATIENCE_SECONDS

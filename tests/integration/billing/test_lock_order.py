@@ -28,8 +28,8 @@ from services.billing.store.holds import SqlHolds
 from services.billing.store.keys import SqlKeys
 from services.billing.store.prices import SqlPrices
 from services.common.audit.note import AuditNote
-from services.common.call_leases import CallLease
-from services.common.database import Pool, open_pool
+from services.common.postgres.database import Pool, open_pool
+from services.common.rate_limit.protocol import CallLease
 from tests.conftest import MakeDatabase
 from tests.integration.lock_log import LockLog, lock_log
 

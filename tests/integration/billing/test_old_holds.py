@@ -8,8 +8,8 @@ from alembic import command
 from alembic.config import Config
 
 from services.billing.store.holds import UNCONFIRMED
-from services.common.database import open_pool
-from services.common.migrate import migrate
+from services.common.postgres.database import open_pool
+from services.common.postgres.migrate import migrate
 from tests.conftest import MakeDatabase, cluster
 
 BEFORE = """
@@ -35,7 +35,9 @@ FILL = """
 
 def migrate_to(url: str, revision: str) -> None:
     config = Config()
-    config.set_main_option("script_location", str(resources.files("services.common") / "migration_runner"))
+    config.set_main_option(
+        "script_location", str(resources.files("services.common.postgres") / "migration_runner")
+    )
     config.set_main_option("version_locations", str(resources.files("services.billing") / "migrations"))
     config.set_main_option("path_separator", "newline")
     engine = sqlalchemy.create_engine(

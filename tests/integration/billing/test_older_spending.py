@@ -2,7 +2,7 @@
 
 import psycopg
 
-from services.common.migrate import migrate
+from services.common.postgres.migrate import migrate
 from services.devstack.postgres import Cluster
 from tests.conftest import cluster
 from tests.integration.billing.test_old_holds import migrate_to

@@ -13,9 +13,9 @@ from reelgate.admin.v1 import audit_pb2, price_admin_service_pb2, price_admin_se
 from reelgate.internal.prices.v1 import price_pb2, price_service_pb2, price_service_pb2_grpc
 
 import services.billing
-from services.common.client import open_channel
 from services.common.clock import rfc3339, utc_now, whole_milliseconds
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.client import open_channel
 from tests.conftest import MakeDatabase
 from tests.integration.billing.running import CREDIT, Billing, running_billing
 

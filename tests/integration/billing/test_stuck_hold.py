@@ -7,8 +7,8 @@ import pytest
 
 from services.billing.duties.expire_holds import expire_holds
 from services.billing.store.holds import SqlHolds
-from services.common.database import open_pool
 from services.common.errors import ServiceError
+from services.common.postgres.database import open_pool
 from tests.integration.billing.running import CREDIT, Billing
 
 PLANT = (

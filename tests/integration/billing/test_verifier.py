@@ -28,11 +28,11 @@ from services.billing.store.holds import SqlHolds
 from services.billing.store.keys import SqlKeys
 from services.billing.store.verification import SqlLedgerPages
 from services.common.audit.note import AuditNote
-from services.common.client import open_channel
-from services.common.database import Pool, open_pool
 from services.common.errors import Reason, ServiceError
 from services.common.ids import new_id
-from services.common.verification import Finding
+from services.common.postgres.database import Pool, open_pool
+from services.common.rpc.client import open_channel
+from services.common.verification.checks import Finding
 from tests.conftest import MakeDatabase
 from tests.integration.billing.running import running_billing
 from tests.integration.module_database import module_database

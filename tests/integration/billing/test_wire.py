@@ -21,8 +21,8 @@ from reelgate.billing.v1 import billing_service_pb2, billing_service_pb2_grpc
 from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 from reelgate.internal.ledger.v1 import ledger_service_pb2, ledger_service_pb2_grpc
 
+from services.common.auth.key_forms import KEY_PREFIXES, older_checksum
 from services.common.errors import Reason, ServiceError
-from services.common.key_forms import KEY_PREFIXES, older_checksum
 from tests.conftest import MakeDatabase
 from tests.integration.billing.running import CREDIT, NOTE, Billing, running_billing
 

@@ -21,21 +21,21 @@ from reelgate.video.v1.video_service_pb2_grpc import (
     add_VideoServiceServicer_to_server,
 )
 
-from services.common.authentication import (
+from services.common.auth.authentication import (
     Caller,
     KeyCache,
     authenticated,
 )
-from services.common.blanks import without_blanks
-from services.common.boundary import errors_mapped, logged
-from services.common.bounds import bounded
-from services.common.database import Pool, open_pool
-from services.common.exactness import exact
-from services.common.idempotency import idempotent
-from services.common.idempotency_store import SqlIdempotencyKeys
-from services.common.key_forms import KEY_PREFIXES, older_checksum
-from services.common.reservation import Reservation, reservation
-from services.common.serve import Port, serve
+from services.common.auth.key_forms import KEY_PREFIXES, older_checksum
+from services.common.idempotency.interceptor import idempotent
+from services.common.idempotency.reservation import Reservation, reservation
+from services.common.idempotency.store import SqlIdempotencyKeys
+from services.common.postgres.database import Pool, open_pool
+from services.common.rpc.blanks import without_blanks
+from services.common.rpc.bounds import bounded
+from services.common.rpc.exactness import exact
+from services.common.rpc.interceptors import errors_mapped, logged
+from services.common.rpc.server import Port, serve
 from tests.patience import PATIENCE_SECONDS
 
 SERVICE = "reelgate.video.v1.VideoService"

@@ -19,14 +19,14 @@ from reelgate.admin.v1 import (
 )
 
 from services.billing.wiring import open_billing
-from services.common.client import open_channel
 from services.common.clock import utc_now
+from services.common.rpc.client import open_channel
 from services.common.tls.credentials import channel_credentials
 from services.common.tls.files import TlsFolder
 from services.devstack.certificates import IDENTITIES, ensure_certificates
 from services.edge.settings import EdgeSettings
 from services.jobs.settings import JobsSettings
-from services.jobs.wiring import Role, open_jobs
+from services.jobs.wiring.process import Role, open_jobs
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import open_webhooks
 from tests.conftest import KEY_SECRET, MakeDatabase

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from psycopg import OperationalError
 
-from services.common.database import Pool, open_pool
+from services.common.postgres.database import Pool, open_pool
 from tests.conftest import MakeDatabase
 from tests.patience import PATIENCE_SECONDS
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 
-from services.common.exactness import HEADER
+from services.common.rpc.exactness import HEADER
 from tests.conftest import MakeDatabase
 from tests.integration.common.keyed import Answer, Service, running_service
 

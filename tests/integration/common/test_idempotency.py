@@ -10,8 +10,8 @@ import pytest
 from reelgate.video.v1.video_service_pb2 import EstimateVideoRequest, ListVideosRequest
 
 from services.common.errors import Reason, ServiceError
-from services.common.idempotency_store import LEASE_SECONDS, SqlIdempotencyKeys
-from services.common.reservation import ReservationSpentError
+from services.common.idempotency.reservation import ReservationSpentError
+from services.common.idempotency.store import LEASE_SECONDS, SqlIdempotencyKeys
 from tests.conftest import MakeDatabase
 from tests.integration.common.keyed import Answer, Service, api_key, post, running_service
 from tests.patience import PATIENCE_SECONDS

@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy
 
 from services.common.audit.store import audit
-from services.common.migrate import migrate
+from services.common.postgres.migrate import migrate
 from tests.conftest import MakeDatabase
 
 SERVICES = ("billing", "jobs", "webhooks")

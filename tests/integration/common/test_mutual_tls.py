@@ -13,11 +13,11 @@ import grpc
 import pytest
 from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 
-from services.common.client import open_channel
 from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
-from services.common.inner import inner_port
-from services.common.serve import serve
+from services.common.rpc.client import open_channel
+from services.common.rpc.internal_port import inner_port
+from services.common.rpc.server import serve
 from services.common.tls.channel import RenewedChannel
 from services.common.tls.credentials import channel_credentials
 from services.common.tls.files import TlsFiles, TlsFolder

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from services.common.egress.name_servers import NameServers
 from services.common.egress.policy import ForbiddenUrlError, UrlPolicy
 from services.common.egress.session import open_egress_session
-from services.common.name_servers import NameServers
 from tests.integration.common.name_server import NameServer, open_name_server
 
 PUBLIC = ("8.8.8.8", "2001:4860:4860::8888")

@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 
-from services.common.boundary import errors_mapped, logged
-from services.common.client import open_channel
-from services.common.database import open_pool
+from services.common.auth.key_client import KeyClient
 from services.common.errors import OUTAGE_MESSAGE
-from services.common.key_client import KeyClient
-from services.common.serve import Port, serve
+from services.common.postgres.database import open_pool
+from services.common.rpc.client import open_channel
+from services.common.rpc.interceptors import errors_mapped, logged
+from services.common.rpc.server import Port, serve
 from services.jobs.clients import LedgerClient, PriceClient
 from services.jobs.domain import Owner
 from tests.conftest import free_port

@@ -14,9 +14,9 @@ from sqlalchemy import make_url
 
 from services.billing.__main__ import PROCESSES
 from services.billing.settings import BillingSettings
-from services.common.migrate import migrate
+from services.common.postgres.migrate import migrate
+from services.common.postgres.runtime_role import RoleError
 from services.common.process import run_service
-from services.common.runtime_role import RoleError
 from tests.conftest import KEY_SECRET, cluster
 from tests.integration.billing.books import broken_rules
 from tests.integration.billing.running import CREDIT, NOTE, running_billing

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 import pytest
 
-from services.common.client import open_channel
 from services.common.egress.policy import UrlPolicy, parse_networks
 from services.common.egress.session import open_egress_session
 from services.common.egress.urls import outgoing_url
 from services.common.errors import ServiceError
+from services.common.rpc.client import open_channel
 from services.upstream.contract import UnknownError
 from services.upstream.providers.ark.adapter import ArkProvider
 from tests.contract.test_provider_ark import ORDER

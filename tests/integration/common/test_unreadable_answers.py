@@ -2,8 +2,8 @@
 
 import asyncio
 
-from services.common.database import open_pool
-from services.common.idempotency_store import Ending, KeyedRequest, Lock, SqlIdempotencyKeys
+from services.common.idempotency.store import Ending, KeyedRequest, Lock, SqlIdempotencyKeys
+from services.common.postgres.database import open_pool
 from tests.conftest import MakeDatabase
 
 

@@ -23,23 +23,23 @@ from reelgate.nextapi.v1.job_service_pb2_grpc import JobServiceStub, add_JobServ
 from reelgate.usage.v1.usage_service_pb2_grpc import UsageServiceStub, add_UsageServiceServicer_to_server
 from reelgate.video.v1.video_service_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 
-from services.common.authentication import (
+from services.common.auth.authentication import (
     Caller,
     KeyCache,
     authenticated,
 )
-from services.common.blanks import without_blanks
-from services.common.boundary import errors_mapped, logged
-from services.common.bounds import bounded
+from services.common.auth.key_forms import KEY_PREFIXES, older_checksum
 from services.common.clock import utc_now
-from services.common.database import Pool
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import check_url
-from services.common.exactness import exact
 from services.common.ids import new_id
-from services.common.key_forms import KEY_PREFIXES, older_checksum
-from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, Port, serve
-from services.common.validation import validated
+from services.common.postgres.database import Pool
+from services.common.rpc.blanks import without_blanks
+from services.common.rpc.bounds import bounded
+from services.common.rpc.exactness import exact
+from services.common.rpc.interceptors import errors_mapped, logged
+from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX, Port, serve
+from services.common.rpc.validation import validated
 from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.convert.events import render_event
 from services.jobs.domain import CAPS_DEFAULT, Caps
@@ -109,7 +109,7 @@ class Api:
     )
     meanwhile: Callable[[], Awaitable[object]] | None = None
     """What happens whenever a cancellation waits; no time passes."""
-    rung: list[bool] = field(default_factory=list)
+    notified: list[bool] = field(default_factory=list)
     moment: datetime | None = None
     """What the clock of the service shows; None: the present."""
     stubs: dict[str, Any] = field(default_factory=dict)
@@ -209,7 +209,7 @@ async def running_api(
         check_url=lambda url: check_url(url, UrlPolicy()),
         random_seed=lambda: 42,
         new_id=new_id,
-        ring=lambda: api.rung.append(True),
+        notify=lambda: api.notified.append(True),
         clock=api.now,
         watch=watch,
         streams=EventStreams(watch, clock=api.now, pace=pace),
@@ -230,7 +230,7 @@ async def running_api(
         tokens=TOKENS,
         work=api.work,
         claimed_task_id=lambda body: body.decode() or None,
-        ring=lambda: api.rung.append(True),
+        notify=lambda: api.notified.append(True),
     )
     port = Port(
         address="127.0.0.1:0",

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from services.common.audit.note import AuditNote
-from services.common.client import open_channel
 from services.common.clock import utc_now
-from services.common.database import Pool, open_pool
 from services.common.ids import new_id
-from services.common.verification import Finding
+from services.common.postgres.database import Pool, open_pool
+from services.common.rpc.client import open_channel
+from services.common.verification.checks import Finding
 from services.jobs.books import WantedRefund
 from services.jobs.clients import HoldClient, LedgerClient
 from services.jobs.domain import (
@@ -179,7 +179,7 @@ class Books:
             holds=self.holds,
             ledger=self.ledger,
             repairs=SqlRepairs(self.pool),
-            ring=lambda: None,
+            notify=lambda: None,
         )
 
     async def reconcile(self, *, is_trial: bool = False, rows_max: int = 3) -> list[Mended]:

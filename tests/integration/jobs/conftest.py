@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.common.clock import utc_now
-from services.common.database import Pool, open_pool
+from services.common.postgres.database import Pool, open_pool
 from services.jobs.domain import (
     Job,
     Owner,

@@ -20,14 +20,14 @@ from reelgate.admin.v1.outbox_admin_service_pb2_grpc import (
 
 from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
 from services.common.audit.store import SqlAuditLog
-from services.common.boundary import errors_mapped, logged
-from services.common.bounds import bounded
-from services.common.client import open_channel
 from services.common.clock import utc_now
-from services.common.database import Pool
-from services.common.exactness import exact
-from services.common.serve import Port, serve
-from services.common.validation import validated
+from services.common.postgres.database import Pool
+from services.common.rpc.bounds import bounded
+from services.common.rpc.client import open_channel
+from services.common.rpc.exactness import exact
+from services.common.rpc.interceptors import errors_mapped, logged
+from services.common.rpc.server import Port, serve
+from services.common.rpc.validation import validated
 from services.jobs.convert.events import render_event
 from services.jobs.domain import (
     Claim,
@@ -70,7 +70,7 @@ class Desk:
     jobs: Any = None
     audit: Any = None
     outbox: Any = None
-    rung: list[bool] = field(default_factory=list)
+    notified: list[bool] = field(default_factory=list)
 
     async def fail(self, job_id: str = JOB_ID) -> None:
         request = job_admin_service_pb2.FailJobRequest(job_id=job_id, audit=NOTE)
@@ -142,7 +142,7 @@ class Desk:
             holds=self.ledger,
             ledger=self.ledger,
             repairs=SqlRepairs(self.pool),
-            ring=lambda: self.rung.append(True),
+            notify=lambda: self.notified.append(True),
         )
 
     async def end(self, claim: Claim) -> None:
@@ -165,7 +165,7 @@ async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
         refunds=SqlRefunds(pool),
         ledger=made.ledger,
         mender=made.mender(),
-        ring=lambda: made.rung.append(True),
+        notify=lambda: made.notified.append(True),
     )
     outbox = OutboxAdminServicer(events=SqlRefusedEvents(pool))
     audit = AuditServicer(SqlAuditLog(pool))

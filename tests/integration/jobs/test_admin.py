@@ -9,8 +9,8 @@ import pytest
 from reelgate.admin.v1 import job_admin_service_pb2
 from reelgate.admin.v1.audit_pb2 import AuditNote
 
-from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import Pool
 from services.jobs.domain import (
     FailureCode,
     LeaseLostError,
@@ -69,7 +69,7 @@ async def test_a_job_given_up_fails_and_whoever_had_it_changes_nothing_more(desk
     closed = [] if place == "pending" else [{"outcome": "failed", "detail": "operator"}]
     assert await desk.sql("SELECT outcome, detail FROM attempts") == closed
     assert await desk.sql("SELECT type FROM outbox") == [{"type": "video.generation.failed"}]
-    assert desk.rung == [True]
+    assert desk.notified == [True]
     [entry] = await desk.entries()
     assert (entry.action, entry.subject_id, entry.actor, entry.reason) == (
         "job.fail",
@@ -125,7 +125,7 @@ async def test_a_job_that_is_past_it_cannot_be_given_up(
 
     assert (refused.value.reason, refused.value.message) == (reason, message)
     assert await desk.job() == before
-    assert (await desk.actions(), desk.rung) == ([], [])
+    assert (await desk.actions(), desk.notified) == ([], [])
 
 
 async def test_a_postponed_job_is_due_at_once_when_it_is_to_be_rechecked(desk: Desk) -> None:
@@ -135,7 +135,7 @@ async def test_a_postponed_job_is_due_at_once_when_it_is_to_be_rechecked(desk: D
 
     [claim] = await desk.work.claim(limit=1, lease_seconds=60)
     assert (claim.job.id, claim.check_count) == (JOB_ID, 0)
-    assert (await desk.actions(), desk.rung) == (["job.recheck"], [True])
+    assert (await desk.actions(), desk.notified) == (["job.recheck"], [True])
 
 
 async def test_a_recheck_during_a_lease_is_not_lost(desk: Desk) -> None:

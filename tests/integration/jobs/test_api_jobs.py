@@ -10,7 +10,7 @@ import pytest
 from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest
 
 from services.common.clock import rfc3339, utc_now
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
 from services.jobs.domain import FailureCode, Output, Route, Status
 from tests.integration.jobs.api import Api, Refusal, running_api

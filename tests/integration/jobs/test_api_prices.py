@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.common.clock import utc_now
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
 from services.jobs.domain import (
     PriceList,
@@ -75,7 +75,7 @@ async def test_an_estimate_creates_holds_and_wakes_nothing(api: Api) -> None:
     await api.call("Video.EstimateVideo", BODY, key=key)
 
     assert api.ledger.amount == {}
-    assert api.rung == []
+    assert api.notified == []
     assert (await api.call("Video.ListVideos", key=key))["data"] == []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.common.database import Pool, Query
+from services.common.postgres.database import Pool, Query
 from services.jobs.store.jobs import GET, NEWEST
 from services.jobs.store.stages import MOVED
 from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges

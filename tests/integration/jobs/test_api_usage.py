@@ -11,7 +11,7 @@ import pytest
 
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.books import Refund, WantedRefund
 from services.jobs.domain import (
     Claim,

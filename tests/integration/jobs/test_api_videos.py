@@ -11,7 +11,7 @@ from reelgate.video.v1.video_pb2 import VideoInput
 from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 
 from services.common.clock import rfc3339, utc_now
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
 from services.jobs.domain import (
     FailureCode,
@@ -352,12 +352,12 @@ async def test_models_are_listed_and_shown(api: Api) -> None:
 async def test_an_accepted_job_wakes_the_workers(api: Api) -> None:
     await api.call("Video.CreateVideo", BODY, key=api.add_key())
 
-    assert api.rung == [True]
+    assert api.notified == [True]
 
 
 async def test_a_callback_needs_no_key_and_wakes_its_job(api: Api) -> None:
     await api.call("Video.CreateVideo", BODY, key=api.add_key())
-    api.rung.clear()
+    api.notified.clear()
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
     claim = await api.work.open_attempt(claim, route=Route(name="ark", upstream_model="m"), token="token-1")
     await api.work.postpone(claim, seconds=3600)
@@ -366,10 +366,10 @@ async def test_a_callback_needs_no_key_and_wakes_its_job(api: Api) -> None:
     for token in ("token-2", "token-\u0007"):
         await api.call("Callback.ReceiveCallback", {"token": token, "body": body}, key=None)
     assert await api.work.claim(limit=1, lease_seconds=60) == []
-    assert api.rung == []
+    assert api.notified == []
     await api.call("Callback.ReceiveCallback", {"token": "token-1", "body": body}, key=None)
 
     [woken] = await api.work.claim(limit=1, lease_seconds=60)
     assert woken.attempt is not None
     assert woken.attempt.claimed_task_id == "cgt-1"
-    assert api.rung == [True]
+    assert api.notified == [True]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from services.common.clock import utc_now
-from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
 from services.jobs.domain import Caps, Claim, FailureCode, LeaseLostError, Output, Route, State
 from services.jobs.operations.cancel_job import LOOKS_SECONDS

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from services.common.clock import utc_now
-from services.common.database import Pool
 from services.common.ids import new_id
 from services.common.loop import repeat, running
+from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
 from services.jobs.domain import Caps, FailureCode, Job, LeaseLostError, Output, Route, State
 from services.jobs.steps.begin_attempt import begin_attempt
@@ -75,7 +75,7 @@ async def test_in_every_order_of_steps_one_of_them_wins_and_the_money_follows(
         yield
 
     async def cancel_it() -> AsyncIterator[None]:
-        seized = await withdrawals.seize(job.id, lease_seconds=HELD_SECONDS)
+        seized = await withdrawals.steal_lease(job.id, lease_seconds=HELD_SECONDS)
         if seized is None:
             return
         yield

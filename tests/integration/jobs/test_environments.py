@@ -17,16 +17,16 @@ from reelgate.video.v1.video_pb2 import VideoInput
 from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 from reelgate.video.v1.video_service_pb2_grpc import VideoServiceStub
 
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.domain import Claim, Route
 from services.jobs.ports import Providers
+from services.jobs.provider_lookup import UnreachableRouteError, provider_of
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.check import check
-from services.jobs.steps.reach import UnreachableRouteError, provider_of
 from services.jobs.steps.recover import recover
 from services.jobs.steps.submit import submit
 from services.jobs.store.work import SqlWork
-from services.jobs.wiring import open_jobs
+from services.jobs.wiring.process import open_jobs
 from services.simulator.scenarios import SCENARIOS
 from services.simulator.server import serve_simulator
 from services.simulator.settings import Mode, SimulatorSettings

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import Pool
 from services.jobs.convert.nextapi import render_job
 from services.jobs.domain import LeaseLostError, Status
 from services.jobs.ports import ResultUnavailableError
@@ -161,14 +161,14 @@ async def test_a_job_whose_hold_is_gone_fails_after_it_ran(world: World) -> None
 
 
 async def test_events_ring_for_whoever_hands_them_over(world: World) -> None:
-    rung: list[int] = []
-    world.work = SqlWork(world.pool, ring=lambda: rung.append(1))
+    notified: list[int] = []
+    world.work = SqlWork(world.pool, notify=lambda: notified.append(1))
     world.provider.answers = [QUEUING, RENDERING]
 
     await world.submitted()
-    after_queued = len(rung)
+    after_queued = len(notified)
     await world.check(await world.claim())
-    after_nothing = len(rung)
+    after_nothing = len(notified)
     await world.check(await world.claim())
 
-    assert (after_queued, after_nothing, len(rung)) == (1, 1, 2)
+    assert (after_queued, after_nothing, len(notified)) == (1, 1, 2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.domain import Claim, FailureCode
 from services.jobs.steps.check import check
 from services.jobs.steps.recover import recover

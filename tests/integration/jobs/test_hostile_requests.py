@@ -7,8 +7,8 @@ import grpc
 import pytest
 from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 
-from services.common.database import Pool
-from services.common.serve import PUBLIC_REQUEST_BYTES_MAX, UNREAD_BYTES_MAX
+from services.common.postgres.database import Pool
+from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX, UNREAD_BYTES_MAX
 from tests.integration.jobs.api import RICH_MICROS, Api, Refusal, running_api
 
 BODY: dict[str, Any] = {"model": "mini", "input": {"prompt": "waves"}}

@@ -10,11 +10,11 @@ import pytest
 from reelgate.video.v1.video_service_pb2 import CreateVideoResponse
 from reelgate.video.v1.video_service_pb2_grpc import VideoServiceServicer
 
-from services.common.client import open_channel
 from services.common.clock import utc_now
-from services.common.database import Pool
+from services.common.idempotency.reservation import reserved_id
 from services.common.ids import new_id
-from services.common.reservation import reserved_id
+from services.common.postgres.database import Pool
+from services.common.rpc.client import open_channel
 from services.jobs.books import Hold
 from services.jobs.clients import LedgerClient
 from services.jobs.convert.seedancee2 import ID_PREFIX, render_created

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import Pool
 from services.jobs.domain import Claim, FailureCode, Job, State
 from services.jobs.store.rows import job_from_row
 from services.jobs.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX, STALL_SECONDS_MAX

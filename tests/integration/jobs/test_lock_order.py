@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from services.common import idempotency_store
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
-from services.common.database import Pool, open_pool
-from services.common.idempotency_store import Ending, KeyedRequest, Lock, SqlIdempotencyKeys
+from services.common.idempotency import store as idempotency_store
+from services.common.idempotency.store import Ending, KeyedRequest, Lock, SqlIdempotencyKeys
+from services.common.postgres.database import Pool, open_pool
 from services.jobs import store
 from services.jobs.books import Refund, RefundRefusal, WantedRefund
 from services.jobs.domain import Caps, Claim, FailureCode, Job, NewEvent, Status, StrayEnd
@@ -147,7 +147,7 @@ async def take_away(driven: Driven) -> None:
         assert await withdrawals.withdraw(pending.job.id, failure=FailureCode.CANCELLED, lease_seconds=1)
     processing = await driven.processing(processing)
     async with log.step("seize"):
-        assert await withdrawals.seize(processing.job.id, lease_seconds=LEASE_SECONDS)
+        assert await withdrawals.steal_lease(processing.job.id, lease_seconds=LEASE_SECONDS)
     async with log.step("recheck"):
         assert await controls.recheck(processing.job.id, note=NOTE)
     async with log.step("fail"):

@@ -11,7 +11,7 @@ import pytest
 
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
-from services.common.database import Pool, open_pool
+from services.common.postgres.database import Pool, open_pool
 from services.jobs.books import Refund, WantedRefund
 from services.jobs.domain import Claim, FailureCode, LeaseLostError, Status
 from services.jobs.store.controls import SqlControls
@@ -80,7 +80,7 @@ PROCESSING: dict[str, Move] = ANY_TIME | {
     "keep_output": lambda pool, claim: SqlWork(pool).keep_output(
         claim, OUTPUT, started_at=utc_now(), event=None
     ),
-    "seize": lambda pool, claim: SqlWithdrawals(pool).seize(claim.job.id, lease_seconds=60),
+    "seize": lambda pool, claim: SqlWithdrawals(pool).steal_lease(claim.job.id, lease_seconds=60),
 }
 STORED: dict[str, Move] = ANY_TIME | {
     "finish": lambda pool, claim: SqlWork(pool).finish(claim, _ended(claim), event=None),
@@ -138,7 +138,7 @@ class Sessions:
         return claim
 
     async def cross(self, one: Move, other: Move, claim: Claim, *, stop: str) -> bool:
-        """Lets one session stop at a table and the other run as far as it gets, then both. Tells whether they met."""
+        """Lets one session stop at a table and the other run as far as it gets, then both. Returns whether they met."""
         async with self._first.connection() as connection:
             await connection.execute(f"SET gate.closed_at = '{stop}'".encode())
         await self._control.execute("SELECT pg_advisory_lock(7, 7)")

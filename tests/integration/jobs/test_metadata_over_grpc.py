@@ -9,7 +9,7 @@ from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest
 from reelgate.video.v1.video_pb2 import VideoInput
 from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from tests.integration.jobs.api import Api, Refusal, running_api
 
 WHOLE_MAX = 2**53 - 1

@@ -8,8 +8,8 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 
-from services.common.database import open_pool
-from services.common.migrate import migrate
+from services.common.postgres.database import open_pool
+from services.common.postgres.migrate import migrate
 from services.jobs.domain import (
     Owner,
     UsageCount,
@@ -38,7 +38,9 @@ FIRST_RELEASE = """
 
 def migrate_to(url: str, revision: str) -> None:
     config = Config()
-    config.set_main_option("script_location", str(resources.files("services.common") / "migration_runner"))
+    config.set_main_option(
+        "script_location", str(resources.files("services.common.postgres") / "migration_runner")
+    )
     config.set_main_option("version_locations", str(resources.files("services.jobs") / "migrations"))
     config.set_main_option("path_separator", "newline")
     engine = sqlalchemy.create_engine(

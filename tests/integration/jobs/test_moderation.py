@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.clients import MODERATION_BYTES_MAX, ModerationClient
 from services.jobs.moderation import load_profiles
 from services.jobs.operations.moderate_prompt import moderate_prompt
@@ -89,7 +89,7 @@ async def test_a_refused_video_names_the_category_and_costs_nothing(api: Api) ->
             "type": "invalid_request_error",
         }
     }
-    assert (api.ledger.state, api.rung) == ({}, [])
+    assert (api.ledger.state, api.notified) == ({}, [])
     assert (await api.call("Video.ListVideos", key=key))["data"] == []
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.domain import LeaseLostError
 from services.jobs.timing import SUBMIT_START_SECONDS
 from tests.integration.jobs.conftest import a_job

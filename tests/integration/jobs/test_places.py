@@ -10,7 +10,7 @@ from psycopg.errors import CheckViolation
 
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.domain import Caps, Claim, FailureCode, Job, State, Status
 from services.jobs.steps.end_waits import end_waits
 from services.jobs.store.controls import SqlControls
@@ -43,11 +43,11 @@ class World:
     """A jobs database, two API processes and two workers on it, each with a store of its own."""
 
     pool: Pool
-    rung: list[bool] = field(default_factory=list)
+    notified: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.apis = [SqlJobs(self.pool), SqlJobs(self.pool)]
-        self.waitings = [SqlWaiting(self.pool, ring=lambda: self.rung.append(True)) for _ in range(2)]
+        self.waitings = [SqlWaiting(self.pool, notify=lambda: self.notified.append(True)) for _ in range(2)]
         self.workers = [SqlWork(self.pool, waiting=waiting) for waiting in self.waitings]
 
     async def create(self, *jobs: Job, caps: Caps) -> None:
@@ -97,7 +97,7 @@ async def test_jobs_above_the_cap_of_the_account_wait_and_follow_by_age(world: W
 
     assert [number_of(claim.job) for claim in (first, second, *third)] == [0, 1, 2]
     assert await world.numbers() == [3, 4]
-    assert len(world.rung) == 3
+    assert len(world.notified) == 3
 
 
 async def test_a_key_has_a_cap_of_its_own_and_its_queue_blocks_no_other_key(world: World) -> None:
@@ -264,7 +264,7 @@ async def test_a_place_whose_giver_died_is_given_away_by_the_next_round(world: W
 
     assert before == []
     assert admitted == 1
-    assert world.rung == [True]
+    assert world.notified == [True]
     assert await world.numbers() == [1]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.domain import Caps
 from services.jobs.store.creation import CREATE, creation_values
 from services.jobs.store.waiting import ADMIT, OVERDUE, OWNERS, admission_values

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from reelgate.admin.v1 import outbox_admin_service_pb2
 
-from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import Pool
 from services.jobs.steps.hand_over_events import hand_over_events
 from services.jobs.store.outbox import SqlOutbox
 from tests.integration.jobs.desk import NOTE, Desk, open_desk

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.convert import seedancee2
 from services.jobs.domain import FailureCode, Job, Kept, Status
 from services.jobs.ports import ResultUnavailableError

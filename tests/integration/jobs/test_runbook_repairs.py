@@ -9,8 +9,8 @@ from reelgate.admin.v1.audit_pb2 import AuditNote
 from reelgate.admin.v1.hold_admin_service_pb2 import ReleaseHoldRequest
 from reelgate.admin.v1.hold_admin_service_pb2_grpc import HoldAdminServiceStub
 
-from services.common.client import open_channel
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.client import open_channel
 from services.jobs.domain import State
 from services.jobs.operations.settle_job import Outcome, settle_job
 from tests.conftest import MakeDatabase

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from reelgate.admin.v1 import job_admin_service_pb2
 
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.desk import NOTE, Desk, open_desk
 

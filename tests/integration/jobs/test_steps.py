@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import Pool
 from services.jobs.domain import (
     Claim,
     LeaseLostError,

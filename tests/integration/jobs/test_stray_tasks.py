@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.common.audit.note import AuditNote
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.domain import Claim, FailureCode
 from services.jobs.steps.stop_stray import stop_stray
 from services.jobs.store.controls import SqlControls

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.domain import Claim, Job, Output, Owner, State
 from services.jobs.lanes import ROOM, SHARE, Lane, Lanes
 from services.jobs.store.turns import CLAIM, TURNS_MAX, WINDOW, Turns

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.common.database import Pool
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import Pool
 from services.jobs.domain import Caps, Job
 from services.jobs.store.jobs import FULL_SECONDS, SqlJobs
 from tests.integration.jobs.api import Refusal, running_api

@@ -10,11 +10,11 @@ from typing import cast
 import pytest
 
 from services.common.clock import utc_now
-from services.common.database import Pool
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.session import open_egress_session
 from services.common.egress.urls import origin_of
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import Pool
 from services.jobs.domain import Claim, FailureCode, State
 from services.jobs.ports import ResultUnavailableError
 from services.jobs.results import MediaKeeper

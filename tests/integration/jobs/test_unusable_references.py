@@ -11,7 +11,7 @@ from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest
 from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 
 from services.common.clock import utc_now
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
 from services.jobs.convert.nextapi import job_fields, parse_new_job
 from services.jobs.convert.seedancee2 import parse_new_video, video_fields

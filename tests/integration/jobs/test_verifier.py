@@ -16,15 +16,15 @@ from reelgate.admin.v1.verifier_service_pb2_grpc import (
     add_VerifierServiceServicer_to_server,
 )
 
-from services.common.boundary import errors_mapped
-from services.common.bounds import bounded
-from services.common.client import open_channel
 from services.common.errors import Reason, ServiceError
-from services.common.exactness import exact
 from services.common.ids import new_id
-from services.common.serve import Port, serve
-from services.common.validation import validated
-from services.common.verification import Finding
+from services.common.rpc.bounds import bounded
+from services.common.rpc.client import open_channel
+from services.common.rpc.exactness import exact
+from services.common.rpc.interceptors import errors_mapped
+from services.common.rpc.server import Port, serve
+from services.common.rpc.validation import validated
+from services.common.verification.checks import Finding
 from services.jobs.domain import (
     State,
 )

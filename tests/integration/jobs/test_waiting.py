@@ -14,8 +14,8 @@ from reelgate.nextapi.v1 import job_service_pb2
 from reelgate.video.v1 import video_service_pb2
 
 from services.common.clock import utc_now
-from services.common.database import Pool, open_pool
-from services.common.wakeup import Wakeups, open_wakeups
+from services.common.postgres.database import Pool, open_pool
+from services.common.postgres.notifier import Notifier, open_notifier
 from services.jobs.domain import Claim, FailureCode, Job, Owner, Route, Status
 from services.jobs.rpc.event_stream import KEEP_ALIVE, OPENING, Pace
 from services.jobs.rpc.watching import JobWatch
@@ -96,15 +96,18 @@ def requests_of(pool: Pool) -> int:
 
 
 @asynccontextmanager
-async def two_processes(url: str) -> AsyncIterator[tuple[Wakeups, Wakeups]]:
+async def two_processes(url: str) -> AsyncIterator[tuple[Notifier, Notifier]]:
     """Yields the wake-ups of two processes that hear each other by now."""
-    async with open_wakeups(url, (), topics=(TOPIC,)) as one, open_wakeups(url, (), topics=(TOPIC,)) as other:
+    async with (
+        open_notifier(url, (), topics=(TOPIC,)) as one,
+        open_notifier(url, (), topics=(TOPIC,)) as other,
+    ):
         heard: set[str] = set()
-        other.hear(TOPIC, heard.update)
+        other.subscribe(TOPIC, heard.update)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while "ready" not in heard:
             assert time.monotonic() < deadline
-            one.tell(TOPIC, "ready")
+            one.publish(TOPIC, "ready")
             await asyncio.sleep(0.05)
         yield one, other
 
@@ -114,13 +117,13 @@ async def test_another_process_hears_each_word_and_ones_own_echo_is_not_heard(ur
     async with two_processes(url) as (one, other):
         here: list[str] = []
         there: list[str] = []
-        one.hear(TOPIC, here.extend)
-        other.hear(TOPIC, there.extend)
+        one.subscribe(TOPIC, here.extend)
+        other.subscribe(TOPIC, there.extend)
 
         for word in words:
-            one.tell(TOPIC, word)
+            one.publish(TOPIC, word)
         await until(lambda: set(words) <= set(there))
-        other.tell(TOPIC, "last")
+        other.publish(TOPIC, "last")
         await until(lambda: "last" in here)
 
     assert here == [*words, "last"]
@@ -136,9 +139,9 @@ async def test_a_wait_is_answered_by_what_another_process_did(url: str, pool: Po
 
     sought = replace(SOUGHT, job_id=JOB.id, account_id=OWNER.account_id, read=read_job)
     async with two_processes(url) as (one, other):
-        worker = await worker_of(pool, JOB, name_moved=partial(one.tell, TOPIC))
+        worker = await worker_of(pool, JOB, name_moved=partial(one.publish, TOPIC))
         watch = JobWatch(SqlStages(pool))  # which does not run: it reads nothing but the news
-        other.hear(TOPIC, watch.hear)
+        other.subscribe(TOPIC, watch.receive)
         waiting = asyncio.create_task(watch.until_ended(sought, seconds=PATIENCE_SECONDS))
         await until(lambda: watch.watched == 1)
         await worker.take()

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from services.common.clock import utc_now
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.domain import (
     Claim,
     FailureCode,

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from services.common.clock import utc_now
-from services.common.database import Pool
+from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
 from services.jobs.domain import (
     Claim,

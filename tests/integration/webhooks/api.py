@@ -15,14 +15,14 @@ from reelgate.webhooks.v1.webhooks_service_pb2_grpc import (
     WebhooksServiceStub,
 )
 
-from services.common.authentication import (
+from services.common.auth.authentication import (
     Caller,
     KeyCache,
 )
-from services.common.database import open_pool
-from services.common.key_forms import KEY_PREFIXES, older_checksum
-from services.common.limits import Limiter
-from services.common.serve import serve
+from services.common.auth.key_forms import KEY_PREFIXES, older_checksum
+from services.common.postgres.database import open_pool
+from services.common.rate_limit.limiter import Limiter
+from services.common.rpc.server import serve
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.redeliveries import SqlRedeliveries
 from services.webhooks.wiring import public_port
@@ -54,7 +54,7 @@ class Api:
     redeliveries: SqlRedeliveries
     stub: Any = None
     callers: dict[bytes, Caller] = field(default_factory=dict)
-    rung: list[bool] = field(default_factory=list)
+    notified: list[bool] = field(default_factory=list)
 
     def add_key(
         self, account_id: str = "acct_1", *, contract: str = "seedancee2", environment: str = "live"
@@ -109,7 +109,7 @@ async def running_api(settings: WebhooksSettings) -> AsyncIterator[Api]:
             settings.model_copy(update={"public_address": "127.0.0.1:0", "private_targets_allowed": ()}),
             pool,
             fernet=MultiFernet(settings.sealing_keys),
-            notify=lambda: api.rung.append(True),
+            notify=lambda: api.notified.append(True),
             keys=KeyCache(look_up),
             limiter=limiter,
         )

@@ -10,12 +10,12 @@ from cryptography.fernet import Fernet
 from reelgate.internal.intake.v1.event_pb2 import Event
 
 from services.common.clock import Clock, utc_now
-from services.common.database import open_pool
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.sockets import LookUp
+from services.common.postgres.database import open_pool
 from services.webhooks.clients import open_receivers
 from services.webhooks.convert import parse_event, render_disabled_event
-from services.webhooks.domain import Answer, Attempt, Delivery, Judgement, Rooms, judge, new_secret
+from services.webhooks.domain import Answer, Attempt, Delivery, FreeCapacity, Verdict, judge, new_secret
 from services.webhooks.duties.announce_disabled import announce_disabled
 from services.webhooks.duties.deliver import Dispatcher
 from services.webhooks.settings import WebhooksSettings
@@ -50,8 +50,8 @@ class Bench:
         await until(lambda: not self.dispatcher._attempts)
         await self.dispatcher.record_judged()
 
-    async def claim(self, *, most: int = 100, rooms: Rooms | None = None) -> list[Delivery]:
-        claimed = await self.deliveries.claim(deliveries_max=most, rooms=rooms or Rooms())
+    async def claim(self, *, most: int = 100, rooms: FreeCapacity | None = None) -> list[Delivery]:
+        claimed = await self.deliveries.claim(deliveries_max=most, rooms=rooms or FreeCapacity())
         return list(claimed.deliveries)
 
 
@@ -118,7 +118,7 @@ def sealed(settings: WebhooksSettings, secret: str) -> bytes:
     return Fernet(settings.secret_key.get_secret_value()).encrypt(secret.encode())
 
 
-def answered(delivery: Delivery, status: int) -> Judgement:
-    """Returns the judgement of an attempt that was answered."""
+def answered(delivery: Delivery, status: int) -> Verdict:
+    """Returns the verdict of an attempt that was answered."""
     answer = Answer(status=status, excerpt=b"")
     return judge(Attempt(delivery=delivery, started_at=utc_now(), latency_ms=1, result=answer))

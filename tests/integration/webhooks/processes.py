@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.common.client import open_channel
+from services.common.rpc.client import open_channel
 from services.webhooks.settings import WebhooksSettings
 from tests.conftest import KEY_SECRET, free_port
 from tests.patience import PATIENCE_SECONDS

@@ -13,7 +13,7 @@ from reelgate.internal.intake.v1.event_pb2 import Event
 from reelgate.internal.intake.v1.intake_service_pb2 import AcceptEventsRequest
 from reelgate.internal.intake.v1.intake_service_pb2_grpc import IntakeServiceStub
 
-from services.common.client import open_channel
+from services.common.rpc.client import open_channel
 from services.common.tls.files import TlsFolder
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import Role, open_webhooks

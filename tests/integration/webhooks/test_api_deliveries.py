@@ -150,7 +150,7 @@ async def test_a_given_up_event_is_delivered_again_with_the_same_id_and_body(
         await database.shows("SELECT 1 FROM deliveries WHERE outcome = 'delivered'")
 
     assert again["data"]["status"] == "pending"
-    assert api.rung
+    assert api.notified
     [received] = receiver.received
     assert received.headers["webhook-id"] == "vid_1-1"
     assert received.body == event("vid_1").body

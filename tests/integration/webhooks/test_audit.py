@@ -5,7 +5,7 @@ from reelgate.admin.v1.audit_pb2 import AuditNote
 from reelgate.admin.v1.audit_service_pb2_grpc import AuditServiceStub
 from reelgate.admin.v1.signing_secret_service_pb2_grpc import SigningSecretServiceStub
 
-from services.common.client import open_channel
+from services.common.rpc.client import open_channel
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import Role, open_webhooks
 

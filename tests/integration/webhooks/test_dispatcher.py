@@ -134,7 +134,7 @@ async def test_a_record_that_comes_too_late_changes_nothing(
         [late] = await slow.claim(most=1)
         await database.make_due()
         [taken] = await quick.claim(most=1)
-        slow.dispatcher._judged.append(answered(late, 200))
+        slow.dispatcher._verdicts.append(answered(late, 200))
         recorded_count = await slow.dispatcher.record_judged()
         heads = await database.rows("SELECT lease_no FROM heads")
 

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from services.common.database import Pool, open_pool
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import Pool, open_pool
 from services.webhooks.convert import parse_event
-from services.webhooks.domain import Event, Rooms
+from services.webhooks.domain import Event, FreeCapacity
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.deliveries import _RECORD, SqlDeliveries, _record_parameters
 from services.webhooks.store.events import SqlEvents, store_events
@@ -123,14 +123,14 @@ async def test_an_event_appended_while_its_job_is_drained_is_not_lost(
     ):
         deliveries = SqlDeliveries(pool)
         await _accept(pool, 1)
-        [first] = (await deliveries.claim(deliveries_max=1, rooms=Rooms())).deliveries
+        [first] = (await deliveries.claim(deliveries_max=1, rooms=FreeCapacity())).deliveries
         async with appending.transaction():
             await store_events(appending, [_event(2)])
             recording = asyncio.create_task(deliveries.record([answered(first, 200)]))
             await database.shows(WAITING)
 
         recorded = await recording
-        [second] = (await deliveries.claim(deliveries_max=1, rooms=Rooms())).deliveries
+        [second] = (await deliveries.claim(deliveries_max=1, rooms=FreeCapacity())).deliveries
         await deliveries.leave()
 
     assert recorded.due_count == 1
@@ -146,14 +146,14 @@ async def test_an_event_appended_after_its_job_was_drained_begins_anew(
     ):
         deliveries = SqlDeliveries(pool)
         await _accept(pool, 1)
-        [first] = (await deliveries.claim(deliveries_max=1, rooms=Rooms())).deliveries
+        [first] = (await deliveries.claim(deliveries_max=1, rooms=FreeCapacity())).deliveries
         async with draining.transaction():
             await draining.execute(_RECORD.sql, _record_parameters([answered(first, 200)]))
             appending = asyncio.create_task(_accept(pool, 2))
             await database.shows(WAITING)
 
         await appending
-        [second] = (await deliveries.claim(deliveries_max=1, rooms=Rooms())).deliveries
+        [second] = (await deliveries.claim(deliveries_max=1, rooms=FreeCapacity())).deliveries
         await deliveries.leave()
 
     assert second.event_id == "vid_1-2"

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from aiohttp import web
 
-from services.webhooks.domain import ACCOUNT_MAX, RECEIVER_MAX, Rooms
+from services.webhooks.domain import ACCOUNT_MAX, RECEIVER_MAX, FreeCapacity
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.deliveries import _CLAIM, _claim_parameters
 from tests.integration.webhooks.dispatching import Bench, open_bench, register
@@ -28,9 +28,9 @@ async def _accept_callbacks(bench: Bench, count: int, *, hosts: int = 1, account
 async def test_a_lane_is_claimed_up_to_its_room(settings: WebhooksSettings) -> None:
     async with open_bench(settings) as bench:
         await _accept_callbacks(bench, 2 * RECEIVER_MAX)
-        few = await bench.claim(rooms=Rooms(receivers={"acct_1 https://0.example.com": 3}))
+        few = await bench.claim(rooms=FreeCapacity(receivers={"acct_1 https://0.example.com": 3}))
         many = await bench.claim()
-        none = await bench.claim(rooms=Rooms(receivers={"acct_1 https://0.example.com": 0}))
+        none = await bench.claim(rooms=FreeCapacity(receivers={"acct_1 https://0.example.com": 0}))
         rest = await bench.claim()
 
     assert {each.receiver_id for each in few} == {"acct_1 https://0.example.com"}
@@ -42,8 +42,8 @@ async def test_an_account_is_claimed_up_to_its_room_over_all_its_lanes(settings:
         await _accept_callbacks(bench, 2 * ACCOUNT_MAX, hosts=2 * ACCOUNT_MAX)
         await _accept_callbacks(bench, 2, account="acct_2")
         many = await bench.claim(most=500)
-        few = await bench.claim(most=500, rooms=Rooms(accounts={"acct_1": 5}))
-        none = await bench.claim(most=500, rooms=Rooms(accounts={"acct_1": 0}))
+        few = await bench.claim(most=500, rooms=FreeCapacity(accounts={"acct_1": 5}))
+        none = await bench.claim(most=500, rooms=FreeCapacity(accounts={"acct_1": 0}))
 
     assert [each.account_id for each in many].count("acct_1") == ACCOUNT_MAX
     assert [each.account_id for each in many].count("acct_2") == 2
@@ -84,7 +84,7 @@ async def test_an_address_that_is_registered_often_is_one_receiver(
     async with open_bench(settings) as bench:
         await bench.accept(event("vid_1", target_url="https://example.com/own"))
         claimed = await bench.claim(most=500)
-        full = Rooms(receivers={"acct_1 https://example.com": 0})
+        full = FreeCapacity(receivers={"acct_1 https://example.com": 0})
         more = await bench.claim(most=500, rooms=full)
 
     assert (len(claimed), more) == (RECEIVER_MAX, [])
@@ -94,22 +94,24 @@ async def test_a_backlog_does_not_slow_claims(settings: WebhooksSettings, databa
     backlogged = "acct_1 https://0.example.com"
     async with open_bench(settings) as bench:
         await _accept_callbacks(bench, RECEIVER_MAX, account="acct_2")
-        usual_blocks = await _claim_blocks(database, Rooms(), count=RECEIVER_MAX)
+        usual_blocks = await _claim_blocks(database, FreeCapacity(), count=RECEIVER_MAX)
         for first in range(0, BACKLOG, 500):
             await bench.accept(
                 *(event(f"vid_{n}", target_url="https://0.example.com/") for n in range(first, first + 500))
             )
         await _accept_callbacks(bench, RECEIVER_MAX, account="acct_3")
-        passing_blocks = await _claim_blocks(database, Rooms(receivers={backlogged: 0}), count=RECEIVER_MAX)
+        passing_blocks = await _claim_blocks(
+            database, FreeCapacity(receivers={backlogged: 0}), count=RECEIVER_MAX
+        )
         claims = [await bench.claim() for _ in range(20)]
-        taking_blocks = await _claim_blocks(database, Rooms(), count=RECEIVER_MAX)
+        taking_blocks = await _claim_blocks(database, FreeCapacity(), count=RECEIVER_MAX)
 
     assert {len(claimed) for claimed in claims} == {RECEIVER_MAX}
     assert passing_blocks < 2 * usual_blocks
     assert taking_blocks < 2 * usual_blocks
 
 
-async def _claim_blocks(database: Database, rooms: Rooms, *, count: int) -> int:
+async def _claim_blocks(database: Database, rooms: FreeCapacity, *, count: int) -> int:
     """Claims, and returns how many blocks that read."""
     async with database.connection() as connection:
         cursor = await connection.execute(

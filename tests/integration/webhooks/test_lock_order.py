@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
-from services.common.database import Pool, open_pool
+from services.common.postgres.database import Pool, open_pool
 from services.webhooks import store
 from services.webhooks.convert import parse_event
 from services.webhooks.domain import DeliveryKey, EndpointChange, Owner

@@ -9,7 +9,7 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 
-from services.common.migrate import migrate
+from services.common.postgres.migrate import migrate
 from services.webhooks.settings import WebhooksSettings
 from tests.conftest import cluster
 from tests.integration.webhooks.dispatching import open_bench
@@ -32,7 +32,9 @@ def first_version(postgres_port: int) -> Iterator[str]:
     cluster(postgres_port).ensure_database(name)
     url = cluster(postgres_port).url(name)
     config = Config()
-    config.set_main_option("script_location", str(resources.files("services.common") / "migration_runner"))
+    config.set_main_option(
+        "script_location", str(resources.files("services.common.postgres") / "migration_runner")
+    )
     config.set_main_option("version_locations", str(resources.files("services.webhooks") / "migrations"))
     config.set_main_option("path_separator", "newline")
     engine = sqlalchemy.create_engine(

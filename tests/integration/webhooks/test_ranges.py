@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from sqlalchemy import text
 
-from services.common.database import Query
+from services.common.postgres.database import Query
 from services.webhooks.domain import DeliveryStatus
 from services.webhooks.store.history import _PLACE, _page_sql
 from tests.integration.module_database import execute_unguarded, module_database

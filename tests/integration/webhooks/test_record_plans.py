@@ -40,10 +40,10 @@ async def _claim(bench: Bench, name: str) -> list[Delivery]:
 
 async def _record(connection: Connection, claimed: Sequence[Delivery], *, status: int) -> int:
     """Records what all receivers answered, and returns how many versions of heads that read."""
-    judgements = [answered(delivery, status) for delivery in claimed]
+    verdicts = [answered(delivery, status) for delivery in claimed]
     async with connection.transaction():
         before = await _reads(connection)
-        cursor = await connection.execute(_RECORD.sql, _record_parameters(judgements))
+        cursor = await connection.execute(_RECORD.sql, _record_parameters(verdicts))
         assert len(await cursor.fetchall()) == len(claimed)
         return await _reads(connection) - before
 

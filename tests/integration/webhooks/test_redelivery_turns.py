@@ -1,6 +1,6 @@
 """Tasks that deliver again take turns by account, however many one account starts."""
 
-from services.common.database import open_pool
+from services.common.postgres.database import open_pool
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.redeliveries import SqlRedeliveries
 from tests.integration.webhooks.service import Database

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.common.database import open_pool
+from services.common.postgres.database import open_pool
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.retention import EVENTS_MAX, OldEvents
 from tests.integration.webhooks.dispatching import answered, open_bench

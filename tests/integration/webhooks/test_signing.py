@@ -10,8 +10,8 @@ from reelgate.admin.v1.audit_pb2 import AuditNote
 from standardwebhooks import WebhookVerificationError
 
 from services.common.audit.note import AuditNote as Note
-from services.common.database import open_pool
 from services.common.errors import Reason, ServiceError
+from services.common.postgres.database import open_pool
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.sealed_rows import SqlSealedRows
 from services.webhooks.wiring import Role

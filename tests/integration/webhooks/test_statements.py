@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from services.common.client import open_channel
-from services.common.database import open_pool
 from services.common.loop import repeat, running
+from services.common.postgres.database import open_pool
+from services.common.rpc.client import open_channel
 from services.jobs.clients import IntakeClient
 from services.jobs.steps.hand_over_events import hand_over_events
 from services.jobs.store.outbox import SqlOutbox

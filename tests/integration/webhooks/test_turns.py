@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.webhooks.domain import ACCOUNT_MAX, RECEIVER_MAX, Rooms
+from services.webhooks.domain import ACCOUNT_MAX, RECEIVER_MAX, FreeCapacity
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.deliveries import _CLAIM, _claim_parameters
 from tests.integration.webhooks.dispatching import Bench, answered, open_bench
@@ -84,7 +84,7 @@ async def test_what_is_full_hides_nobody_and_waits_for_no_poll(settings: Webhook
     blocked = [f"acct_{number}" for number in range(20)]
     async with open_bench(settings) as bench:
         await _accept_for(bench, blocked, each=RECEIVER_MAX + 1)
-        full = Rooms(receivers={f"{account} https://example.com": 0 for account in blocked})
+        full = FreeCapacity(receivers={f"{account} https://example.com": 0 for account in blocked})
         await _accept_for(bench, ["victim"])
         claimed = await bench.deliveries.claim(deliveries_max=10, rooms=full)
         nothing = await bench.deliveries.claim(deliveries_max=10, rooms=full)
@@ -104,7 +104,9 @@ async def test_a_claim_goes_on_at_once_while_there_is_room_for_what_is_due(
         under_way: Counter[str] = Counter()
         went_on = True
         while went_on:
-            rooms = Rooms(accounts={account: ACCOUNT_MAX - count for account, count in under_way.items()})
+            rooms = FreeCapacity(
+                accounts={account: ACCOUNT_MAX - count for account, count in under_way.items()}
+            )
             claimed = await bench.deliveries.claim(deliveries_max=CLAIM_MAX, rooms=rooms)
             under_way.update(delivery.account_id for delivery in claimed.deliveries)
             went_on = claimed.is_cut or len(claimed.deliveries) == CLAIM_MAX
@@ -115,7 +117,7 @@ async def test_a_claim_goes_on_at_once_while_there_is_room_for_what_is_due(
 async def test_a_claim_of_little_is_not_repeated(settings: WebhooksSettings) -> None:
     async with open_bench(settings) as bench:
         await _accept_for(bench, ["acct_1", "acct_2", "acct_3"], each=2)
-        claimed = await bench.deliveries.claim(deliveries_max=CLAIM_MAX, rooms=Rooms())
+        claimed = await bench.deliveries.claim(deliveries_max=CLAIM_MAX, rooms=FreeCapacity())
 
     assert (len(claimed.deliveries), claimed.is_cut) == (6, False)
 
@@ -138,9 +140,9 @@ async def test_a_turn_goes_with_what_waits_and_comes_with_what_is_next(
     assert [delivery.job_id for delivery in again] == ["vid_again"]
 
 
-@pytest.mark.parametrize("rooms", [Rooms(), Rooms(accounts={"acct_1": 0})])
+@pytest.mark.parametrize("rooms", [FreeCapacity(), FreeCapacity(accounts={"acct_1": 0})])
 async def test_a_claim_reads_no_more_where_a_hundred_times_as_much_waits(
-    settings: WebhooksSettings, database: Database, rooms: Rooms
+    settings: WebhooksSettings, database: Database, rooms: FreeCapacity
 ) -> None:
     await _add_backlog(database, each=10)
     before = await _claim_blocks(database, rooms)
@@ -151,7 +153,7 @@ async def test_a_claim_reads_no_more_where_a_hundred_times_as_much_waits(
     assert after < 2 * before + 20
 
 
-async def _claim_blocks(database: Database, rooms: Rooms) -> int:
+async def _claim_blocks(database: Database, rooms: FreeCapacity) -> int:
     """Claims, and returns how many blocks that read."""
     async with database.connection() as connection:
         cursor = await connection.execute(

@@ -9,7 +9,7 @@ from services.billing.operations.keys import ALPHABET, create_key, draw_secret
 from services.billing.store.accounts import SqlAccounts
 from services.billing.store.keys import SqlKeys
 from services.common.audit.note import AuditNote
-from services.common.key_forms import KEY_PREFIXES, KeyForm, KeyForms
+from services.common.auth.key_forms import KEY_PREFIXES, KeyForm, KeyForms
 
 FORMS = KeyForms(["a secret of the tests"])
 NOTE = AuditNote(actor="tests", reason="welcome")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.billing.domain import KeyCalls, SlotLease
 from services.billing.operations.lease_calls import LEASE_MICROS, lease_slots
-from services.common.call_leases import (
+from services.common.rate_limit.protocol import (
     GRID_MICROS,
     HORIZON_MICROS,
     MICROS,

@@ -9,9 +9,9 @@ from typing import Self, TypeVar
 
 from services.billing.domain import KeyCalls
 from services.billing.operations.lease_calls import lease_slots
-from services.common.authentication import Caller
-from services.common.call_leases import CallReport, Leased
-from services.common.limits import Decision, Limiter
+from services.common.auth.authentication import Caller
+from services.common.rate_limit.limiter import Decision, Limiter
+from services.common.rate_limit.protocol import CallReport, Leased
 
 Answer = TypeVar("Answer")
 BILLING_AHEAD_SECONDS = 12_345.678901

@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 from grpc.aio import ServicerContext
 from reelgate.billing.v1 import billing_service_pb2
 
-from services.common import authentication
-from services.common.authentication import (
+from services.common.auth import authentication
+from services.common.auth.authentication import (
     CACHE_SECONDS,
     OPEN_TO_ALL,
     OUTAGE_RETRY_SECONDS,
@@ -21,9 +21,9 @@ from services.common.authentication import (
     caller,
     presented_key,
 )
-from services.common.boundary import contract
+from services.common.auth.key_forms import KEY_PREFIXES, KeyForm, KeyForms, contract_of, older_checksum
 from services.common.errors import Reason, ServiceError
-from services.common.key_forms import KEY_PREFIXES, KeyForm, KeyForms, contract_of, older_checksum
+from services.common.rpc.interceptors import contract
 
 ACME = Caller(key_id="key_1", account_id="acct_1", environment="live", contract="seedancee2")
 METHOD = "/reelgate.billing.v1.BillingService/GetBalance"

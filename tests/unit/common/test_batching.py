@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.common.batching import Batcher
+from services.common.postgres.batching import Batcher
 
 
 class Slow:

@@ -14,11 +14,11 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from services.billing.wiring import ACCESS as BILLING_ACCESS
-from services.common.boundary import Behavior, Unreadable
-from services.common.bounds import OBJECT_BYTES_MAX, OBJECT_VALUES_MAX, bounded, refuse_large
 from services.common.errors import Reason, ServiceError
-from services.common.serve import PUBLIC_REQUEST_BYTES_MAX
-from services.common.validation import validated
+from services.common.rpc.bounds import OBJECT_BYTES_MAX, OBJECT_VALUES_MAX, bounded, refuse_large
+from services.common.rpc.interceptors import Handler, Unreadable
+from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX
+from services.common.rpc.validation import validated
 from services.jobs.rpc.access import PUBLIC_ACCESS
 from services.webhooks.wiring import ACCESS as WEBHOOKS_ACCESS
 
@@ -32,7 +32,7 @@ STEPS_MAX = 500
 
 
 def _request_types() -> Iterator[type[Message]]:
-    import_module("services.jobs.wiring")  # which loads all its protos
+    import_module("services.jobs.wiring.process")  # which loads all its protos
     pool = descriptor_pool.Default()
     for service in {*PUBLIC_ACCESS, *BILLING_ACCESS, *WEBHOOKS_ACCESS}:
         if service.startswith(OURS):
@@ -119,7 +119,7 @@ HEAVY = {
 LONG = {"a long text": _long_text, "a long list": _long_list}
 
 
-async def _refused(layers: Behavior, request: object) -> ServiceError:
+async def _refused(layers: Handler, request: object) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
         await layers(request, cast("Any", None))
     return caught.value

@@ -8,12 +8,12 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-import services.jobs.wiring  # noqa: F401  whatever is served is known to the pool
+import services.jobs.wiring.process  # noqa: F401  whatever is served is known to the pool
 from services.billing.wiring import ACCESS as BILLING_ACCESS
-from services.common.blanks import without_blanks
-from services.common.boundary import OURS, Behavior
 from services.common.errors import ServiceError
-from services.common.validation import validated
+from services.common.rpc.blanks import without_blanks
+from services.common.rpc.interceptors import OURS, Handler
+from services.common.rpc.validation import validated
 from services.jobs.rpc.access import PUBLIC_ACCESS
 from services.webhooks.wiring import ACCESS as WEBHOOKS_ACCESS
 
@@ -96,7 +96,7 @@ async def _received(place: Place, request: Message, inside: Any = _answer) -> Me
 
 async def _refusal(place: Place, value: object) -> ServiceError:
     with pytest.raises(ServiceError) as refused:
-        await _received(place, _with(place, value), validated(place.method, cast("Behavior", _answer)))
+        await _received(place, _with(place, value), validated(place.method, cast("Handler", _answer)))
     return refused.value
 
 

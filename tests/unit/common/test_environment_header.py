@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from services.common.authentication import KeyCache, authenticated
+from services.common.auth.authentication import KeyCache, authenticated
 from services.common.errors import Reason, ServiceError
 from tests.unit.common.test_authentication import ACME, METHOD, Call, Keys, key
 

@@ -13,11 +13,11 @@ from reelgate.video.v1 import video_pb2, video_service_pb2
 from reelgate.webhooks.v1 import webhooks_service_pb2
 
 from services.common.errors import Reason, ServiceError
-from services.common.exactness import HEADER, exact
+from services.common.rpc.exactness import HEADER, exact
 from services.jobs.rpc.access import PUBLIC_ACCESS
 from services.webhooks.wiring import ACCESS
 
-import_module("services.jobs.wiring")  # which loads all its protos
+import_module("services.jobs.wiring.process")  # which loads all its protos
 
 UNKNOWN_FIELD = b"\xf8\x07\x01"
 """Field number 127, with the value 1."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.common.authentication import (
+from services.common.auth.authentication import (
     CACHE_SECONDS,
     OUTAGE_SECONDS_MAX,
     STRANGERS_AT_ONCE_MAX,
@@ -14,8 +14,8 @@ from services.common.authentication import (
     Caller,
     KeyCache,
 )
+from services.common.auth.key_forms import CHECKSUM_LENGTH, KEY_PREFIXES, KeyForm, KeyForms, older_checksum
 from services.common.errors import Reason, ServiceError
-from services.common.key_forms import CHECKSUM_LENGTH, KEY_PREFIXES, KeyForm, KeyForms, older_checksum
 from tests.conftest import KEY_SECRET
 
 FORGED = 20_000

@@ -2,9 +2,9 @@ from typing import Any, cast
 
 from google.protobuf import descriptor_pool
 
-import services.jobs.wiring  # noqa: F401  whatever is served is known to the pool
-from services.common.idempotency import idempotent
-from services.common.idempotency_store import SqlIdempotencyKeys
+import services.jobs.wiring.process  # noqa: F401  whatever is served is known to the pool
+from services.common.idempotency.interceptor import idempotent
+from services.common.idempotency.store import SqlIdempotencyKeys
 from services.jobs.rpc.access import PUBLIC_ACCESS
 from services.webhooks.wiring import ACCESS
 

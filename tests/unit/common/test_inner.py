@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from services.common.clock import utc_now
-from services.common.inner import inner_tls
 from services.common.process import run_service
+from services.common.rpc.internal_port import inner_tls
 from services.common.settings import ServiceSettings, SettingsError
 from services.common.tls.identities import covers, parse_identities
 from services.devstack.certificates import ensure_certificates

@@ -24,12 +24,12 @@ ORDER = [
 
 
 def _ports() -> Iterator[tuple[str, dict[str, ast.expr]]]:
-    for path in sorted(ROOT.glob("*/wiring.py")):
+    for path in sorted([*ROOT.glob("*/wiring.py"), *ROOT.glob("*/wiring/*.py")]):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Port":
                 given = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
                 if ast.unparse(given["address"]) == "settings.public_address":
-                    yield path.parent.name, given
+                    yield path.relative_to(ROOT).parts[0], given
 
 
 def _names(layers: ast.expr) -> list[str]:

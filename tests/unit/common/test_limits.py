@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.common.authentication import OPEN_TO_ALL
-from services.common.limits import ASK_EVERY_SECONDS, Decision, limited
+from services.common.auth.authentication import OPEN_TO_ALL
+from services.common.rate_limit.limiter import ASK_EVERY_SECONDS, Decision, limited
 from tests.unit.common.limit_world import Billing, Passage, World, act_at, shortest_time_of
 from tests.unit.common.virtual_time import run_virtually
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.batching import Batcher, answer_apart, succeeded
-from services.common.database import is_outage
+from services.common.postgres.batching import Batcher, answer_apart, succeeded
+from services.common.postgres.database import is_outage
 
 ITEMS_MAX = 40
 

@@ -7,7 +7,7 @@ from reelgate.video.v1 import video_pb2, video_service_pb2
 from reelgate.webhooks.v1 import webhooks_service_pb2
 
 from services.common.errors import Reason, ServiceError
-from services.common.validation import validated
+from services.common.rpc.validation import validated
 
 HOLD: dict[str, Any] = {"hold_id": "job_1", "account_id": "acct_1", "environment": "live", "amount_micros": 1}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.common.errors import Reason, ServiceError
-from services.common.verification import (
+from services.common.verification.checks import (
     DAY,
     MOMENT,
     NUMBER,

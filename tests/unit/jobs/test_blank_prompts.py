@@ -12,7 +12,7 @@ from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 from services.common.errors import ServiceError
 from services.jobs.convert.nextapi import parse_new_job
 from services.jobs.convert.seedancee2 import parse_new_video
-from services.jobs.readings import is_blank
+from services.jobs.normalized_text import is_blank
 
 SHOWN_NOWHERE = ("Cc", "Cf", "Cs", "Me", "Mn", "Zl", "Zp", "Zs")
 NAMES_OF_NOTHING = ("HANGUL FILLER", "HANGUL CHOSEONG FILLER", "HANGUL JUNGSEONG FILLER", "HALFWIDTH HANGUL FILLER",

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from services.common.key_forms import KeyForms
+from services.common.auth.key_forms import KeyForms
 from services.jobs.callback_tokens import (
     SIGNATURE_LENGTH,
     UNSIGNED_AT_ONCE_MAX,
@@ -42,7 +42,7 @@ class Desk:
         self.bodies += 1
         return "cgt-1" if b"cgt-1" in body else None
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         self.rings += 1
 
     async def receive(self, text: str) -> None:
@@ -52,7 +52,7 @@ class Desk:
             tokens=self.tokens,
             work=cast("Work", self),
             claimed_task_id=self.claimed,
-            ring=self.ring,
+            notify=self.notify,
         )
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
-from services.common.reservation import ReservedId
+from services.common.idempotency.reservation import ReservedId
 from services.jobs.convert import nextapi, seedancee2
 from services.jobs.domain import Job, Status
-from services.jobs.operations.reserved_job import find_reserved, store_reserved
+from services.jobs.operations.idempotent_creation import find_reserved, store_reserved
 from tests.fakes.jobs import FakeJobs, FakeLedger
 from tests.unit.jobs.samples import JOB, OWNER, a_job
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from services.common.verification import Page
+from services.common.verification.checks import Page
 from services.jobs.books import (
     Hold,
     HoldState,

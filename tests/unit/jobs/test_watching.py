@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.common.authentication import Caller, Credential
+from services.common.auth.authentication import Caller, Credential
 from services.common.errors import Reason, ServiceError
 from services.jobs.domain import Job, Status, stage
 from services.jobs.rpc.watching import BATCH_MAX, JobWatch, Sought, Watcher
@@ -53,7 +53,7 @@ async def test_a_wait_ends_when_the_job_is_heard_to_have_ended() -> None:
     watch = JobWatch(FakeStages({JOB.id: ENDED}))
     task = await waiting(watch)
 
-    watch.hear([JOB.id])
+    watch.receive([JOB.id])
     await watch.read_news()
 
     assert await task == ENDED
@@ -63,7 +63,7 @@ async def test_a_wait_goes_on_when_the_job_has_only_moved() -> None:
     stages = FakeStages({JOB.id: TAKEN})
     watch = JobWatch(stages)
     task = await waiting(watch)
-    watch.hear([JOB.id])
+    watch.receive([JOB.id])
     await watch.read_news()
 
     assert not task.done()
@@ -77,7 +77,7 @@ async def test_all_who_wait_are_answered_by_one_read() -> None:
     watch = JobWatch(stages)
     tasks = [await waiting(watch) for _ in range(50)]
 
-    watch.hear([JOB.id, JOB.id])
+    watch.receive([JOB.id, JOB.id])
     await watch.read_news()
 
     assert await asyncio.gather(*tasks) == [ENDED] * 50
@@ -88,7 +88,7 @@ async def test_what_nobody_waits_for_is_never_read() -> None:
     stages = FakeStages({JOB.id: ENDED})
     watch = JobWatch(stages)
 
-    watch.hear([JOB.id])
+    watch.receive([JOB.id])
     await watch.read_news()
     await watch.read_moved()
 
@@ -111,7 +111,7 @@ async def test_a_move_during_the_first_read_is_not_missed() -> None:
     watch = JobWatch(FakeStages({JOB.id: ENDED}))
 
     async def read_while_it_ends() -> Job:
-        watch.hear([JOB.id])
+        watch.receive([JOB.id])
         await watch.read_news()
         return JOB
 

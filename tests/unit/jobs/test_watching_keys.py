@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from services.common.authentication import CACHE_SECONDS, Caller, Credential, KeyCache
+from services.common.auth.authentication import CACHE_SECONDS, Caller, Credential, KeyCache
+from services.common.auth.key_forms import KEY_PREFIXES, RANDOM_LENGTH, KeyForms
 from services.common.errors import Reason, ServiceError
-from services.common.key_forms import KEY_PREFIXES, RANDOM_LENGTH, KeyForms
 from services.jobs.rpc.watching import JobWatch
 from tests.unit.common.virtual_time import run_virtually
 from tests.unit.jobs.test_watching import SOUGHT, FakeStages

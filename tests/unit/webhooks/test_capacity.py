@@ -16,9 +16,9 @@ from services.webhooks.domain import (
     Answer,
     Attempt,
     Delivery,
-    Judgement,
+    FreeCapacity,
     NoAnswer,
-    Rooms,
+    Verdict,
     judge,
 )
 
@@ -52,7 +52,7 @@ def _delivery(receiver: str, account: str = "acct_1") -> Delivery:
     )
 
 
-def _judged(delivery: Delivery, result: Answer | NoAnswer, *, latency_ms: int = 1) -> Judgement:
+def _verdicts(delivery: Delivery, result: Answer | NoAnswer, *, latency_ms: int = 1) -> Verdict:
     started_at = datetime.fromtimestamp(0, UTC)
     return judge(Attempt(delivery=delivery, started_at=started_at, latency_ms=latency_ms, result=result))
 
@@ -64,7 +64,7 @@ def _begin(capacity: Capacity, *deliveries: Delivery) -> None:
 def _attempt(capacity: Capacity, receiver: str, *results: Answer | NoAnswer, latency_ms: int = 1) -> None:
     for result in results:
         _begin(capacity, _delivery(receiver))
-        capacity.learn(_judged(_delivery(receiver), result, latency_ms=latency_ms))
+        capacity.learn(_verdicts(_delivery(receiver), result, latency_ms=latency_ms))
         capacity.end([_delivery(receiver)])
 
 
@@ -81,7 +81,7 @@ def test_what_was_claimed_takes_room_of_its_receiver_and_its_account() -> None:
 
     _begin(capacity, _delivery("a"), _delivery("a"), _delivery("b"), _delivery("c", "acct_2"))
 
-    assert capacity.rooms() == Rooms(
+    assert capacity.rooms() == FreeCapacity(
         receivers={"a": RECEIVER_MAX - 2, "b": RECEIVER_MAX - 1, "c": RECEIVER_MAX - 1},
         accounts={"acct_1": ACCOUNT_MAX - 3, "acct_2": ACCOUNT_MAX - 1},
     )
@@ -91,12 +91,12 @@ def test_what_was_attempted_takes_room_until_it_is_recorded() -> None:
     capacity = Capacity()
     _begin(capacity, _delivery("a"))
 
-    capacity.learn(_judged(_delivery("a"), ANSWER))
+    capacity.learn(_verdicts(_delivery("a"), ANSWER))
     attempted = capacity.rooms()
     capacity.end([_delivery("a")])
 
-    assert attempted == Rooms(receivers={"a": RECEIVER_MAX - 1}, accounts={"acct_1": ACCOUNT_MAX - 1})
-    assert capacity.rooms() == Rooms()
+    assert attempted == FreeCapacity(receivers={"a": RECEIVER_MAX - 1}, accounts={"acct_1": ACCOUNT_MAX - 1})
+    assert capacity.rooms() == FreeCapacity()
 
 
 def test_what_was_recorded_takes_no_room() -> None:
@@ -104,7 +104,7 @@ def test_what_was_recorded_takes_no_room() -> None:
 
     _attempt(capacity, "a", ANSWER, _answer(500))
 
-    assert capacity.rooms() == Rooms()
+    assert capacity.rooms() == FreeCapacity()
 
 
 @pytest.mark.parametrize("count", [RECEIVER_MAX - 1, RECEIVER_MAX])
@@ -156,7 +156,7 @@ def test_a_receiver_that_keeps_failing_is_tried_with_one_at_a_time(result: Answe
     before = capacity.rooms()
     _attempt(capacity, "a", result)
 
-    assert (before, capacity.rooms()) == (Rooms(), Rooms(receivers={"a": 1}))
+    assert (before, capacity.rooms()) == (FreeCapacity(), FreeCapacity(receivers={"a": 1}))
 
 
 def test_a_success_opens_the_receiver_again() -> None:
@@ -164,7 +164,7 @@ def test_a_success_opens_the_receiver_again() -> None:
 
     _attempt(capacity, "a", *[NO_ANSWER] * (OVERLOADS_MAX + 3), ANSWER, NO_ANSWER)
 
-    assert capacity.rooms() == Rooms()
+    assert capacity.rooms() == FreeCapacity()
 
 
 @pytest.mark.parametrize("result", [_answer(404), NOT_ASKED])
@@ -173,7 +173,7 @@ def test_refusals_and_our_own_outages_do_not_close_a_receiver(result: Answer | N
 
     _attempt(capacity, "a", *[result] * (2 * OVERLOADS_MAX))
 
-    assert capacity.rooms() == Rooms()
+    assert capacity.rooms() == FreeCapacity()
 
 
 @pytest.mark.parametrize(

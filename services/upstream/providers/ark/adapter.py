@@ -108,7 +108,7 @@ class ArkProvider:
             raise UnreachableError("search not finished in time") from error
 
     async def carries(self, task_id: str, correlation_id: str, *, timeout_seconds: float) -> bool:
-        """Tells whether a task, as somebody named it, is the one that carries the correlation id."""
+        """Returns whether a task, as somebody named it, is the one that carries the correlation id."""
         body = await self._read(task_id, timeout_seconds=timeout_seconds)
         try:
             return not isinstance(body, Refused) and wire.parse_correlation_id(body) == correlation_id
@@ -126,7 +126,7 @@ class ArkProvider:
             raise UnreachableError(f"task unreadable: {error}") from error
 
     async def cancel(self, task_id: str, *, timeout_seconds: float) -> bool:
-        """Stops a task that is still queued, which is all that ModelArk offers. Tells whether it surely has ended.
+        """Stops a task that is still queued, which is all that ModelArk offers. Returns whether it surely has ended.
 
         DELETE cancels a queued task, refuses a running one, and deletes the result of one that has ended; so the
         task is read first. Should it run and end in between, its result is gone, and that is an end too.

@@ -1,0 +1,115 @@
+"""Group commit: calls that arrive while a batch runs make up the next one. Nobody waits for a clock.
+
+What fails alone fails alone: a batch that does not go through is run again in parts, until whatever breaks it is left.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from services.common.postgres.database import is_outage
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+async def answer_apart(
+    run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+    items: Sequence[Item],
+    *,
+    name: str,
+    name_of: Callable[[Item], str],
+) -> list[Answer | Exception]:
+    """Returns for each item its answer, or what it fails with when it is run alone. That one is logged by its name.
+
+    `run` answers items in order, all or none of them. If it fails the items are run again by halves, so one that
+    breaks a batch costs few runs. An outage breaks every batch, and is what all of its items are answered with.
+    """
+    try:
+        return list(await run(items))
+    except Exception as error:
+        if is_outage(error):
+            return [error] * len(items)
+        if len(items) == 1:
+            log.exception("batch=%s item=%s fails alone", name, name_of(items[0]))
+            return [error]
+    middle = len(items) // 2
+    parts = (items[:middle], items[middle:])
+    return [answer for part in parts for answer in await answer_apart(run, part, name=name, name_of=name_of)]
+
+
+def succeeded(answers: Sequence[Answer | Exception]) -> list[Answer]:
+    """Returns the answers of those that did not fail. Raises an outage."""
+    found: list[Answer] = []
+    for answer in answers:
+        if not isinstance(answer, Exception):
+            found.append(answer)
+        elif is_outage(answer):
+            raise answer
+    return found
+
+
+class Batcher(Generic[Item, Answer]):
+    """Runs items of many callers together, one batch at a time, each caller getting the answer to its own.
+
+    `run` and the names are those of `answer_apart`.
+    How many can wait is bounded by the server's limit of concurrent calls.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+        *,
+        items_max: int,
+        name: str,
+        name_of: Callable[[Item], str],
+    ) -> None:
+        self._run = run
+        self._items_max = items_max
+        self._name = name
+        self._name_of = name_of
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._running: asyncio.Task[None] | None = None
+
+    async def submit(self, item: Item) -> Answer:
+        """Returns the answer to an item. Raises what it fails with."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run_all())
+        return await answer
+
+    async def _run_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._all_arrived()
+                count = min(len(self._waiting), self._items_max)
+                await self._run_batch([self._waiting.popleft() for _ in range(count)])
+        finally:
+            self._running = None
+
+    async def _all_arrived(self) -> None:
+        """Lets calls that are just being read join the batch: a turn of the loop more for as long as each brings some."""
+        count = 0
+        while count < len(self._waiting) < self._items_max:
+            count = len(self._waiting)
+            await asyncio.sleep(0)
+
+    async def _run_batch(self, batch: Sequence[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+        wanted = [(item, answer) for item, answer in batch if not answer.cancelled()]
+        if not wanted:
+            return
+        answers = await answer_apart(
+            self._run, [item for item, _ in wanted], name=self._name, name_of=self._name_of
+        )
+        for (_, answer), found in zip(wanted, answers, strict=True):
+            if answer.done():
+                continue
+            if isinstance(found, Exception):
+                answer.set_exception(found)
+            else:
+                answer.set_result(found)

@@ -1,0 +1,228 @@
+"""What surrounds every method of every server, in one order: request id and log line, errors, caller, limits.
+
+One interceptor composes plain functions once per method, because each layer of grpc's own costs every request.
+"""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, cast
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc.aio import ServicerContext
+from psycopg import OperationalError
+
+from services.common.errors import Reason, ServiceError, outage
+
+log = logging.getLogger("reelgate.call")
+
+Handler = Callable[[Any, ServicerContext[Any, Any]], Awaitable[Any]]
+"""A method as layers see it. It returns a message, or its bytes; of a stream, what `_opened` returns."""
+RpcHandler = Any
+"""A grpc.RpcMethodHandler, whose generic type exists only in stubs."""
+Deserializer = Callable[[bytes], Message]
+Middleware = Callable[[str, Handler], Handler]
+"""Takes a full method name (`/package.Service/Method`) and what is inside, and returns what surrounds it."""
+
+ERROR_DOMAIN = "reelgate"
+OURS = "/reelgate."
+NEXTAPI = "/reelgate.nextapi."
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+contract: ContextVar[str] = ContextVar("contract", default="seedancee2")
+"""Whose error envelope the call is answered in: NextAPI's in its own methods, else that of the key's contract."""
+_answer_headers: ContextVar[dict[str, str]] = ContextVar("answer_headers")
+
+
+def answer_header(name: str, value: str) -> None:
+    """Sets a header of the answer to the call being served, whether it succeeds or is refused."""
+    _answer_headers.get()[name] = value
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands for a request that was not read: the layer `bounded` refuses it, once it is known who sent it."""
+
+    why: str
+
+
+class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Surrounds every method of ours with layers, outermost first. Health and reflection pass untouched.
+
+    Of a stream the layers surround the way to its first message; what fails later ends the stream.
+    """
+
+    def __init__(self, layers: Sequence[Middleware], *, request_bytes_max: int) -> None:
+        self._layers = tuple(layers)
+        self._request_bytes_max = request_bytes_max
+        self._handlers: dict[str, RpcHandler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[RpcHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> RpcHandler:
+        """Returns the surrounded method, composed at its first call."""
+        method = handler_call_details.method
+        known = self._handlers.get(method)
+        if known is not None:
+            return known
+        handler = await continuation(handler_call_details)
+        if handler is None or not method.startswith(OURS):
+            return handler
+        self._handlers[method] = surrounded = self._surround(method, handler)
+        return surrounded
+
+    def _surround(self, method: str, handler: RpcHandler) -> RpcHandler:
+        streams = handler.unary_unary is None
+        behavior = _opened(handler.unary_stream) if streams else cast("Handler", handler.unary_unary)
+        for layer in reversed(self._layers):
+            behavior = layer(method, behavior)
+        coders = {
+            "request_deserializer": _tolerant(
+                cast("Deserializer", handler.request_deserializer), bytes_max=self._request_bytes_max
+            ),
+            "response_serializer": _written,
+        }
+        if streams:
+            return grpc.unary_stream_rpc_method_handler(_streamed(behavior), **coders)
+        return grpc.unary_unary_rpc_method_handler(behavior, **coders)
+
+
+def _opened(stream: Callable[[Any, ServicerContext[Any, Any]], AsyncIterator[Message]]) -> Handler:
+    """Returns what runs a stream up to its first message, and returns that and the rest."""
+
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
+        messages = stream(request, context)
+        return await anext(messages), messages
+
+    return call
+
+
+def _streamed(opened: Handler) -> Callable[[Any, ServicerContext[Any, Any]], AsyncIterator[Message]]:
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> AsyncIterator[Message]:
+        first, rest = await opened(request, context)
+        yield first
+        async for message in rest:
+            yield message
+
+    return call
+
+
+def _written(answer: Message | bytes) -> bytes:
+    # Else a map comes in another order each time, and in another process.
+    return answer if isinstance(answer, bytes) else answer.SerializeToString(deterministic=True)
+
+
+def _tolerant(deserialize: Deserializer, *, bytes_max: int) -> Callable[[bytes], Message | Unreadable]:
+    def read(data: bytes) -> Message | Unreadable:
+        if len(data) > bytes_max:
+            return Unreadable(
+                f"The request is too large: as a message it may have {bytes_max // 1024} KiB. Send less."
+            )
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return Unreadable(_unread(data))
+
+    return read
+
+
+def _unread(data: bytes) -> str:
+    """Says why bytes are not the message that they should be."""
+    try:
+        # To which every field is unknown: it passes what is whole, whatever the fields hold.
+        Empty.FromString(data)
+    except DecodeError:
+        return "The request is not a whole protobuf message: its bytes end too early or are damaged. Send all of it."
+    return "The request is not valid: every text must be UTF-8, and objects at most 5 levels deep."
+
+
+def logged(method: str, inside: Handler) -> Handler:
+    """Writes one line per call and makes the request id known to everything inside."""
+
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
+        started = time.perf_counter()
+        found = metadata_of(context).get("x-request-id", "")
+        request_id.set(found)
+        try:
+            return await inside(request, context)
+        finally:
+            milliseconds = (time.perf_counter() - started) * 1000
+            log.info(
+                "method=%s code=%s duration_ms=%.1f request_id=%s",
+                method,
+                _code_name(context),
+                milliseconds,
+                found,
+            )
+
+    return call
+
+
+def errors_mapped(method: str, inside: Handler) -> Handler:
+    """Ends a failed call with its status, its ErrorInfo and the finished envelope of the caller's contract."""
+    of_nextapi = method.startswith(NEXTAPI)
+
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
+        headers: dict[str, str] = {}
+        _answer_headers.set(headers)
+        if of_nextapi:
+            contract.set("nextapi")
+        try:
+            answer = await inside(request, context)
+        except ServiceError as error:
+            if error.detail:
+                log.warning("method=%s request_id=%s detail=%s", method, request_id.get(), error.detail)
+            await _abort(context, error)
+        except grpc.aio.AbortError:
+            raise
+        except OperationalError:
+            log.exception("method=%s request_id=%s", method, request_id.get())
+            await _abort(context, outage(Reason.UNAVAILABLE))
+        except TimeoutError:
+            log.exception("method=%s request_id=%s", method, request_id.get())
+            await _abort(context, outage(Reason.DEADLINE_EXCEEDED))
+        except Exception:
+            log.exception("method=%s request_id=%s", method, request_id.get())
+            await _abort(context, outage(Reason.INTERNAL))
+        if headers:
+            await context.send_initial_metadata(tuple(headers.items()))
+        return answer
+
+    return call
+
+
+async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> None:
+    code = grpc.StatusCode[error.status.grpc]
+    detail = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata)
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    status = status_pb2.Status(code=code.value[0], message=error.message, details=[packed])
+    if "retry_after_seconds" in error.metadata:
+        answer_header("retry-after", error.metadata["retry_after_seconds"])
+    # Without a message before it, what trails becomes headers of the answer.
+    context.set_trailing_metadata(
+        (
+            ("grpc-status-details-bin", status.SerializeToString()),
+            ("x-api-error-bin", error.envelope(contract.get())),
+            ("x-api-status", str(error.status.http)),
+            *_answer_headers.get().items(),
+        )
+    )
+    await context.abort(code, error.message)
+
+
+def metadata_of(context: ServicerContext[Any, Any]) -> dict[str, str]:
+    """Returns the text metadata of a call. Of a repeated name the last value counts."""
+    return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+
+
+def _code_name(context: ServicerContext[Any, Any]) -> str:
+    code: Any = context.code()
+    return code.name if isinstance(code, grpc.StatusCode) else "OK"

@@ -1,0 +1,139 @@
+"""How every process serves gRPC, and how it stops: report NOT_SERVING, let balancers notice, drain, close."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.common.rpc.interceptors import Boundary, Middleware
+from services.common.tls.credentials import server_credentials
+from services.common.tls.files import TlsFolder
+
+log = logging.getLogger(__name__)
+
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+PUBLIC_REQUEST_BYTES_MAX = 512 * 1024
+UNREAD_BYTES_MAX = 4 * PUBLIC_REQUEST_BYTES_MAX
+"""What a public port receives, though it reads less: 256 KiB of JSON may become so much, and be refused in words."""
+METADATA_BYTES_MAX = 32 * 1024
+CONCURRENT_CALLS_MAX = 2_000
+DRAIN_SECONDS = 5.0
+OPEN_SERVICES = (health.SERVICE_NAME, reflection.SERVICE_NAME)
+
+_SERVER_OPTIONS = (
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", 2 * METADATA_BYTES_MAX),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.so_reuseport", 0),
+)
+
+_TLS_OPTIONS = (
+    # A certificate is looked at when a connection is made: so long it may outlive what it was made with.
+    ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 70_000),
+)
+
+AddServicer = Callable[[aio.Server], None]
+HealthServicer = Any
+"""A health.aio.HealthServicer, whose stubs do not exist."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """One listening port: what it serves, and the layers around every method of it."""
+
+    address: str
+    """`host:port`; port 0 takes a free one."""
+    services: Sequence[tuple[str, AddServicer]]
+    """Full service names and the functions that add their servicers."""
+    layers: Sequence[Middleware]
+    reflection: bool = False
+    calls_max: int = CONCURRENT_CALLS_MAX
+    """Calls at the same time, those that only wait included."""
+    request_bytes_max: int = MESSAGE_BYTES_MAX
+    """Larger requests are refused unread."""
+    tls: TlsFolder | None = None
+    """What it shows, and whose callers it takes. None: it speaks plaintext."""
+
+
+def health_port(address: str) -> Port:
+    """Returns a port that serves nothing but health: for probes, which show no certificate. Serve it last."""
+    return Port(address=address, services=(), layers=())
+
+
+@asynccontextmanager
+async def serve(
+    *ports: Port, notice_seconds: float = 0.0, let_go: Sequence[Callable[[], None]] = ()
+) -> AsyncIterator[list[str]]:
+    """Serves ports until the block ends, then stops all of them gracefully. Yields the addresses that were bound.
+
+    On leaving it reports NOT_SERVING, waits `notice_seconds` for balancers, calls `let_go`, which ends what running
+    calls only wait for, and lets them finish.
+    """
+    servers: list[tuple[aio.Server, HealthServicer]] = []
+    addresses = []
+    try:
+        for port in ports:
+            server, checks, address = _built(port)
+            await server.start()
+            servers.append((server, checks))
+            addresses.append(address)
+            for name in ("", *(name for name, _ in port.services)):
+                await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+        yield addresses
+    finally:
+        for _, checks in servers:
+            await checks.enter_graceful_shutdown()
+        await asyncio.sleep(notice_seconds)
+        for release in let_go:
+            release()
+        await asyncio.gather(*(server.stop(DRAIN_SECONDS) for server, _ in servers))
+
+
+def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
+    received_bytes_max = max(port.request_bytes_max, UNREAD_BYTES_MAX)
+    server = aio.server(
+        interceptors=[Boundary(port.layers, request_bytes_max=port.request_bytes_max)],
+        options=(
+            *_SERVER_OPTIONS,
+            *(() if port.tls is None else _TLS_OPTIONS),
+            ("grpc.max_receive_message_length", received_bytes_max),
+        ),
+        maximum_concurrent_rpcs=port.calls_max,
+    )
+    for _, add in port.services:
+        add(server)
+    checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    if port.reflection:
+        reflection.enable_server_reflection([*(name for name, _ in port.services), *OPEN_SERVICES], server)
+    host = port.address.rpartition(":")[0]
+    if port.tls is None:
+        return server, checks, f"{host}:{server.add_insecure_port(port.address)}"
+    return server, checks, f"{host}:{server.add_secure_port(port.address, server_credentials(port.tls))}"
+
+
+def run_until_signalled(start: Callable[[AsyncExitStack], Awaitable[None]]) -> None:
+    """Runs a process: `start` opens everything on the stack; SIGTERM or SIGINT closes it in reverse."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(_run(start))
+
+
+async def _run(start: Callable[[AsyncExitStack], Awaitable[None]]) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with AsyncExitStack() as stack:
+        await start(stack)
+        log.info("ready")
+        await stopped.wait()
+        log.info("stopping")

@@ -1,0 +1,164 @@
+"""The port that customers call, and what stands behind it."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from reelgate.callback.v1.callback_service_pb2_grpc import add_CallbackServiceServicer_to_server
+from reelgate.models.v1.models_service_pb2_grpc import add_ModelsServiceServicer_to_server
+from reelgate.nextapi.v1.job_service_pb2_grpc import add_JobServiceServicer_to_server
+from reelgate.usage.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
+from reelgate.video.v1.video_service_pb2_grpc import add_VideoServiceServicer_to_server
+
+from services.common.auth.authentication import KeyCache, authenticated
+from services.common.clock import utc_now
+from services.common.egress.policy import UrlPolicy
+from services.common.egress.session import open_egress_session
+from services.common.egress.urls import check_url, origin_of
+from services.common.idempotency.interceptor import idempotent
+from services.common.idempotency.store import SqlIdempotencyKeys
+from services.common.ids import new_id
+from services.common.postgres.database import Pool
+from services.common.rate_limit.limiter import Limiter, limited
+from services.common.rpc.blanks import without_blanks
+from services.common.rpc.bounds import bounded
+from services.common.rpc.exactness import exact
+from services.common.rpc.interceptors import errors_mapped, logged
+from services.common.rpc.server import (
+    CONCURRENT_CALLS_MAX,
+    PUBLIC_REQUEST_BYTES_MAX,
+    Port,
+)
+from services.common.rpc.validation import validated
+from services.jobs.catalogue import load_catalogue
+from services.jobs.clients import (
+    ModerationClient,
+)
+from services.jobs.convert.events import render_event
+from services.jobs.moderation import load_profiles
+from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
+from services.jobs.ports import Prices, Providers
+from services.jobs.rpc.access import (
+    CALLBACK_SERVICE,
+    JOB_SERVICE,
+    MODELS_SERVICE,
+    PUBLIC_ACCESS,
+    USAGE_SERVICE,
+    VIDEO_SERVICE,
+)
+from services.jobs.rpc.callbacks import CallbackServicer
+from services.jobs.rpc.event_stream import EventStreams
+from services.jobs.rpc.jobs import JobServicer
+from services.jobs.rpc.models import ModelsServicer
+from services.jobs.rpc.needs import Needs
+from services.jobs.rpc.usage import UsageServicer
+from services.jobs.rpc.videos import VideoServicer
+from services.jobs.rpc.watching import WATCHERS_MAX, JobWatch
+from services.jobs.settings import JobsSettings
+from services.jobs.steps.refund import refund
+from services.jobs.store.jobs import SqlJobs
+from services.jobs.store.withdrawals import SqlWithdrawals
+from services.jobs.store.work import SqlWork
+from services.jobs.wiring.core import CALLS_MAX, WORK_CHANNEL, Core
+from services.upstream.providers.ark.wire import parse_callback
+
+SEED_MAX = 2**31 - 1
+
+
+def public_port(
+    core: Core,
+    pool: Pool,
+    keys: KeyCache,
+    limiter: Limiter,
+    prices: Prices,
+    moderate: Moderate,
+    watch: JobWatch,
+    canceller: Canceller,
+) -> Port:
+    """Returns the port that customers call."""
+    settings = core.settings
+    catalogue, _ = load_catalogue(settings.catalogue_file)
+    jobs = SqlJobs(pool)
+    policy = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
+    needs = Needs(
+        catalogue=catalogue,
+        prices=prices,
+        moderate=moderate,
+        jobs=jobs,
+        ledger=core.ledger,
+        funds=core.ledger,
+        check_url=partial(check_url, policy=policy),
+        random_seed=partial(secrets.randbelow, SEED_MAX + 1),
+        new_id=new_id,
+        notify=partial(core.notifier.notify, WORK_CHANNEL),
+        clock=utc_now,
+        watch=watch,
+        streams=EventStreams(watch, clock=utc_now),
+        canceller=canceller,
+    )
+    models = ModelsServicer(catalogue=catalogue, prices=prices, clock=utc_now)
+    usage = UsageServicer(jobs=jobs, clock=utc_now)
+    callback = CallbackServicer(
+        tokens=settings.callback_tokens,
+        work=SqlWork(pool),
+        claimed_task_id=lambda body: parse_callback(body).task_id,
+        notify=partial(core.notifier.notify, WORK_CHANNEL),
+    )
+    return Port(
+        address=settings.public_address,
+        request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
+        services=(
+            (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, VideoServicer(needs))),
+            (JOB_SERVICE, partial(add_JobServiceServicer_to_server, JobServicer(needs))),
+            (MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
+            (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
+            (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
+        ),
+        layers=(
+            logged,
+            errors_mapped,
+            authenticated(keys, PUBLIC_ACCESS),
+            limited(limiter, PUBLIC_ACCESS),
+            bounded,
+            exact(PUBLIC_ACCESS),
+            without_blanks,
+            idempotent(SqlIdempotencyKeys(pool), PUBLIC_ACCESS),
+            validated,
+        ),
+        reflection=settings.reflection,
+        calls_max=CONCURRENT_CALLS_MAX + WATCHERS_MAX,
+    )
+
+
+def canceller_of(core: Core, pool: Pool, *, providers: Providers) -> Canceller:
+    """Returns what cancels jobs."""
+    work = core.work(pool, core.waiting(pool))
+    return Canceller(
+        jobs=SqlJobs(pool),
+        work=work,
+        withdrawals=SqlWithdrawals(pool),
+        providers=providers,
+        refund=partial(refund, work=work, ledger=core.ledger, clock=utc_now, render_event=render_event),
+    )
+
+
+@asynccontextmanager
+async def moderating(settings: JobsSettings) -> AsyncIterator[Moderate]:
+    """Opens the way to the moderation endpoint, if there is one, and yields what judges prompts."""
+    profiles = load_profiles(settings.moderation_file)
+    if not settings.moderation_url:
+        yield partial(moderate_prompt, profiles=profiles, moderator=None)
+        return
+    api_key = settings.moderation_api_key
+    policy = UrlPolicy(origins_trusted=frozenset({origin_of(settings.moderation_url)}))
+    async with open_egress_session(policy, connections_max=CALLS_MAX) as session:
+        moderator = ModerationClient(
+            session=session,
+            url=settings.moderation_url,
+            api_key=None if api_key is None else api_key.get_secret_value(),
+            model=settings.moderation_model or None,
+            timeout_seconds=settings.moderation_timeout_seconds,
+        )
+        yield partial(moderate_prompt, profiles=profiles, moderator=moderator)

@@ -1,0 +1,50 @@
+"""What every role of a jobs process uses."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+
+from services.common.postgres.database import Pool, open_pool
+from services.common.postgres.notifier import Notifier
+from services.common.tls.files import TlsFolder
+from services.jobs.clients import (
+    HoldClient,
+    LedgerClient,
+)
+from services.jobs.settings import JobsSettings
+from services.jobs.store.waiting import SqlWaiting
+from services.jobs.store.work import SqlWork
+
+WORK_CHANNEL = "jobs_work"
+OUTBOX_CHANNEL = "jobs_outbox"
+MOVED_TOPIC = "jobs_moved"
+CALLS_MAX = 100
+"""Calls of providers, or of a moderation endpoint, at the same time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """What every role of a jobs process uses."""
+
+    settings: JobsSettings
+    tls: TlsFolder | None
+    notifier: Notifier
+    ledger: LedgerClient
+    holds: HoldClient
+
+    def open_pool(self, name: str) -> AbstractAsyncContextManager[Pool]:
+        """Opens a role's own pool, so that walking jobs never keeps a customer waiting for a connection."""
+        return open_pool(self.settings.database_url, name=name, connections_max=self.settings.connections_max)
+
+    def waiting(self, pool: Pool) -> SqlWaiting:
+        """Returns the jobs that wait for a place; the workers hear of those that are let in."""
+        return SqlWaiting(pool, notify=partial(self.notifier.notify, WORK_CHANNEL))
+
+    def work(self, pool: Pool, waiting: SqlWaiting) -> SqlWork:
+        """Returns the unfinished jobs; whoever waits for a move of one hears of it."""
+        return SqlWork(
+            pool,
+            notify=partial(self.notifier.notify, OUTBOX_CHANNEL),
+            name_moved=partial(self.notifier.publish, MOVED_TOPIC),
+            waiting=waiting,
+        )

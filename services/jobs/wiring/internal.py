@@ -1,0 +1,70 @@
+"""The port that operators call."""
+
+from functools import partial
+
+from reelgate.admin.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from reelgate.admin.v1.job_admin_service_pb2_grpc import add_JobAdminServiceServicer_to_server
+from reelgate.admin.v1.outbox_admin_service_pb2_grpc import add_OutboxAdminServiceServicer_to_server
+from reelgate.admin.v1.verifier_service_pb2_grpc import add_VerifierServiceServicer_to_server
+
+from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
+from services.common.audit.store import SqlAuditLog
+from services.common.postgres.database import Pool
+from services.common.rpc.internal_port import inner_port
+from services.common.rpc.server import Port
+from services.jobs.operations.mend_job import Mender
+from services.jobs.rpc.access import (
+    JOB_ADMIN_SERVICE,
+    OUTBOX_ADMIN_SERVICE,
+    VERIFIER_SERVICE,
+)
+from services.jobs.rpc.job_admin import JobAdminServicer
+from services.jobs.rpc.outbox_admin import OutboxAdminServicer
+from services.jobs.rpc.verifier import VerifierServicer
+from services.jobs.store.controls import SqlControls
+from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.refused_events import SqlRefusedEvents
+from services.jobs.store.repairs import SqlRepairs
+from services.jobs.store.verification import SqlRecords
+from services.jobs.wiring.core import WORK_CHANNEL, Core
+
+
+def admin_port(core: Core, pool: Pool) -> Port:
+    """Returns the port that operators call."""
+    settings = core.settings
+    job_admin = JobAdminServicer(
+        controls=SqlControls(pool),
+        refunds=SqlRefunds(pool),
+        ledger=core.ledger,
+        mender=_mender(core, pool),
+        notify=partial(core.notifier.notify, WORK_CHANNEL),
+    )
+    outbox_admin = OutboxAdminServicer(events=SqlRefusedEvents(pool))
+    audit = AuditServicer(SqlAuditLog(pool))
+    verifier = VerifierServicer(records=SqlRecords(pool), holds=core.holds)
+    operators = settings.operator_identities
+    return inner_port(
+        settings.admin_address,
+        (
+            (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin), operators),
+            (
+                OUTBOX_ADMIN_SERVICE,
+                partial(add_OutboxAdminServiceServicer_to_server, outbox_admin),
+                operators,
+            ),
+            (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit), operators),
+            (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier), operators),
+        ),
+        tls=core.tls,
+        reflection=settings.reflection,
+    )
+
+
+def _mender(core: Core, pool: Pool) -> Mender:
+    return Mender(
+        records=SqlRecords(pool),
+        holds=core.holds,
+        ledger=core.ledger,
+        repairs=SqlRepairs(pool),
+        notify=partial(core.notifier.notify, WORK_CHANNEL),
+    )

@@ -1,0 +1,99 @@
+"""Builds a jobs process: opens everything in order and closes it in reverse."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from enum import Flag, auto
+
+from services.common.auth.authentication import KeyCache
+from services.common.auth.key_client import KeyClient
+from services.common.egress.session import open_egress_session
+from services.common.ids import new_id
+from services.common.postgres.notifier import open_notifier
+from services.common.rate_limit.client import LimitClient
+from services.common.rate_limit.limiter import Limiter
+from services.common.rpc.client import open_channel
+from services.common.rpc.internal_port import inner_tls
+from services.common.rpc.server import (
+    Port,
+    health_port,
+    serve,
+)
+from services.jobs.clients import (
+    HoldClient,
+    LedgerClient,
+    PriceCache,
+    PriceClient,
+)
+from services.jobs.routing import provider_policy, providers_of
+from services.jobs.rpc.watching import JobWatch
+from services.jobs.settings import JobsSettings
+from services.jobs.store.stages import SqlStages
+from services.jobs.wiring.api import canceller_of, moderating, public_port
+from services.jobs.wiring.core import CALLS_MAX, MOVED_TOPIC, OUTBOX_CHANNEL, WORK_CHANNEL, Core
+from services.jobs.wiring.internal import admin_port
+from services.jobs.wiring.worker import working
+
+
+class Role(Flag):
+    """What a process does."""
+
+    API = auto()
+    WORKER = auto()
+    ALL = API | WORKER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Where a running process answers, as `host:port`."""
+
+    admin_address: str
+    health_address: str
+    public_address: str | None
+
+
+@asynccontextmanager
+async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIterator[Running]:
+    """Runs jobs until the block ends, then stops gracefully. Raises SettingsError."""
+    tls = inner_tls(settings, settings.admin_address)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        notifier = await enter(
+            open_notifier(settings.database_url, (WORK_CHANNEL, OUTBOX_CHANNEL), topics=(MOVED_TOPIC,))
+        )
+        billing = await enter(open_channel(settings.billing_target, tls=tls))
+        core = Core(
+            settings=settings,
+            tls=tls,
+            notifier=notifier,
+            ledger=LedgerClient(billing),
+            holds=HoldClient(billing),
+        )
+        public_ports: list[Port] = []
+        let_go: list[Callable[[], None]] = []
+        if Role.WORKER in role:
+            pool = await enter(core.open_pool("jobs-worker"))
+            await enter(working(core, pool))
+        if Role.API in role:
+            pool = await enter(core.open_pool("jobs-api"))
+            keys = KeyCache(KeyClient(billing).look_up, forms=settings.key_forms)
+            limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
+            await enter(limiter.running())
+            prices = PriceCache(PriceClient(billing).fetch)
+            watch = JobWatch(SqlStages(pool))
+            notifier.subscribe(MOVED_TOPIC, watch.receive)
+            await enter(watch.running())
+            let_go.append(watch.release)
+            moderate = await enter(moderating(settings))
+            session = await enter(open_egress_session(provider_policy(settings), connections_max=CALLS_MAX))
+            canceller = canceller_of(core, pool, providers=providers_of(settings, session))
+            public_ports.append(public_port(core, pool, keys, limiter, prices, moderate, watch, canceller))
+        ports = (*public_ports, admin_port(core, pool), health_port(settings.health_address))
+        *public, admin_address, health_address = await enter(
+            serve(*ports, notice_seconds=settings.notice_seconds, let_go=let_go)
+        )
+        yield Running(
+            admin_address=admin_address,
+            health_address=health_address,
+            public_address=public[0] if public else None,
+        )
