@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from services.edge.contract import Contract
+from services.edge.descriptor import Descriptor
 from services.edge.errors import envelope_filter
 from services.edge.extension import Config, named
 from services.edge.floods import body_guards, flood_guard
@@ -17,7 +17,7 @@ READY_WITH: Final = ("billing", "jobs")
 """Clusters without which no task can be created or polled. While webhooks is away, only its own pages fail."""
 
 
-def http_filters(settings: EdgeSettings, contract: Contract) -> list[Config]:
+def http_filters(settings: EdgeSettings, descriptor: Descriptor) -> list[Config]:
     """Returns the filters of the listener, outermost first."""
     return [
         clean_answers(headers=LEAKED_HEADERS, trailers=ALL_TRAILERS),
@@ -27,8 +27,8 @@ def http_filters(settings: EdgeSettings, contract: Contract) -> list[Config]:
         # The transcoder's own limit is none: it counts only what it has not parsed yet.
         body_limit(),
         *body_guards(settings),
-        *strict_filters(contract),
-        transcoder(contract.descriptor),
+        *strict_filters(descriptor),
+        transcoder(descriptor.encoded),
         router(),
     ]
 

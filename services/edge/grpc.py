@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.edge.contract import Contract
+from services.edge.descriptor import Descriptor
 from services.edge.extension import Config, named
 from services.edge.filters import body_limit, clean_answers, removals, router
 from services.edge.floods import flood_guard
@@ -24,9 +24,9 @@ REFUSALS: Final = (
 """What Envoy's own refusals say; its own words would tell of addresses behind it."""
 
 
-def grpc_manager(settings: EdgeSettings, contract: Contract) -> Config:
+def grpc_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
     """Returns what the connection manager of gRPC has of its own."""
-    host = {"name": "grpc", "domains": ["*"], "routes": grpc_routes(contract.endpoints)}
+    host = {"name": "grpc", "domains": ["*"], "routes": grpc_routes(descriptor.endpoints)}
     most = settings.calls_per_second_per_address
     return {
         "codec_type": "HTTP2",

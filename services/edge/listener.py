@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Final
 
 from services.edge.connections import limit_per_address
-from services.edge.contract import Contract, read_contract
+from services.edge.descriptor import Descriptor, read_descriptor
 from services.edge.errors import local_replies
 from services.edge.extension import Config, header, named, socket_address
 from services.edge.filters import http_filters, removals
@@ -22,12 +22,12 @@ METHOD_LENGTH_MAX: Final = 7
 
 def listeners(settings: EdgeSettings, secret_file: Path) -> list[Config]:
     """Returns the public listeners: JSON over HTTP/1.1 and HTTP/2 and, where it is wanted, native gRPC."""
-    contract = read_contract(settings.descriptor)
-    json = _connection_manager(settings, _json_manager(settings, contract))
+    descriptor = read_descriptor(settings.descriptor)
+    json = _connection_manager(settings, _json_manager(settings, descriptor))
     chain = secured({"filters": json}, settings, secret_file, protocols=("h2", "http/1.1"))
     found = [_listener("edge", settings.listen_address, chain, settings)]
     if settings.grpc_address is not None:
-        grpc = _connection_manager(settings, grpc_manager(settings, contract))
+        grpc = _connection_manager(settings, grpc_manager(settings, descriptor))
         chain = secured({"filters": grpc}, settings, secret_file, protocols=("h2",))
         found.append(_listener("grpc", settings.grpc_address, chain, settings))
     return found
@@ -70,19 +70,19 @@ def _connection_manager(settings: EdgeSettings, own: Config) -> list[Config]:
     return [*([limit_per_address(most)] if most else ()), manager]
 
 
-def _json_manager(settings: EdgeSettings, contract: Contract) -> Config:
+def _json_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
     media = [media_route(settings.media_path)] if settings.media_targets else []
     host = {
         "name": "edge",
         "domains": ["*"],
-        "routes": [*front_routes(), *media, *api_routes(contract.endpoints)],
+        "routes": [*front_routes(), *media, *api_routes(descriptor.endpoints)],
         "request_headers_to_remove": [CONTENT_TYPE, PROTOCOL_HEADER],
     }
     return {
         "early_header_mutation_extensions": [_early_mutation()],
         "local_reply_config": local_replies(),
         "route_config": {"name": "edge", "virtual_hosts": [host]},
-        "http_filters": http_filters(settings, contract),
+        "http_filters": http_filters(settings, descriptor),
     }
 
 

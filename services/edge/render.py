@@ -5,7 +5,7 @@ import yaml
 
 from services.edge.clusters import cluster
 from services.edge.connections import overload_manager
-from services.edge.contract import SERVICES
+from services.edge.descriptor import SERVICES
 from services.edge.extension import Config, socket_address
 from services.edge.listener import listeners
 from services.edge.media import media_cluster
@@ -14,7 +14,7 @@ from services.edge.tls import SECRET_FILE
 
 
 def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
-    """Returns the whole configuration of Envoy; the same settings and contract give the same result.
+    """Returns the whole configuration of Envoy; the same settings and descriptor set give the same result.
 
     With a certificate it refers to `secret_file`, which holds what `secret_text` returns.
     """

@@ -2,7 +2,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from services.edge.contract import Endpoint
+from services.edge.descriptor import Endpoint
 from services.edge.extension import Config, header, named, switched
 from services.edge.floods import MEASURED
 from services.edge.strict import switched_on

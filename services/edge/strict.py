@@ -8,7 +8,7 @@ from typing import Final
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorSet
 
 from services.common.rpc.bounds import OBJECT_LEVELS_MAX
-from services.edge.contract import Contract, Endpoint
+from services.edge.descriptor import Descriptor, Endpoint
 from services.edge.extension import Config, named, switched, typed
 from services.edge.floods import whole_body
 
@@ -31,10 +31,12 @@ KINDS: Final = {
 FREE_JSON: Final = ".google.protobuf.Struct"
 
 
-def strict_filters(contract: Contract) -> list[Config]:
+def strict_filters(descriptor: Descriptor) -> list[Config]:
     """Returns the filters, which run only where a route switches them on."""
     lua = named(
-        STRICT, "extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": source(contract)}
+        STRICT,
+        "extensions.filters.http.lua.v3.Lua",
+        default_source_code={"inline_string": source(descriptor)},
     )
     # Lua alone keeps no more than a connection buffers.
     return [{**each, "disabled": True} for each in (whole_body(), lua)]
@@ -51,19 +53,19 @@ def switched_on(endpoint: Endpoint) -> Config:
     }
 
 
-def source(contract: Contract) -> str:
+def source(descriptor: Descriptor) -> str:
     """Returns what Envoy runs: a table of what the messages hold, and the files."""
-    shapes = read_shapes(contract)
+    shapes = read_shapes(descriptor)
     table = "".join(f'  ["{name}"] = {_fields(shapes[name])},\n' for name in sorted(shapes))
     files = "".join(file.read_text(encoding="utf-8") for file in SOURCES)
     return f"local LEVELS_MAX = {OBJECT_LEVELS_MAX}\nlocal MESSAGES = {{\n{table}}}\n{files}"
 
 
-def read_shapes(contract: Contract) -> Mapping[str, Mapping[str, str]]:
+def read_shapes(descriptor: Descriptor) -> Mapping[str, Mapping[str, str]]:
     """Returns the kind of each field that a body may hold, by message and name. What the path says is no such field."""
     messages = {
         f".{file.package}.{message.name}": message
-        for file in FileDescriptorSet.FromString(contract.descriptor).file
+        for file in FileDescriptorSet.FromString(descriptor.encoded).file
         for message in file.message_type
     }
     shapes: dict[str, dict[str, str]] = {}
@@ -75,7 +77,7 @@ def read_shapes(contract: Contract) -> Mapping[str, Mapping[str, str]]:
             for inner in set(shapes[name].values()).intersection(each[1:] for each in messages):
                 add(inner, [])
 
-    for endpoint in contract.endpoints:
+    for endpoint in descriptor.endpoints:
         if endpoint.has_json_body:
             add(endpoint.request, re.findall(r"\{(\w+)\}", endpoint.template))
     return shapes

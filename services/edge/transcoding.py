@@ -1,7 +1,7 @@
 import base64
 from typing import Final
 
-from services.edge.contract import service_names
+from services.edge.descriptor import service_names
 from services.edge.extension import Config, named
 
 TRANSCODER: Final = "envoy.filters.http.grpc_json_transcoder"
@@ -10,7 +10,7 @@ ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 def transcoder(descriptor: bytes) -> Config:
-    """Returns the filter that turns JSON into gRPC and back. The contract stands in it as bytes: they change as one."""
+    """Returns the filter that turns JSON into gRPC and back. The descriptor set stands in it as bytes: they change as one."""
     return named(
         TRANSCODER,
         "extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",

@@ -142,7 +142,7 @@ class Offer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoInput:
+class JobInput:
     """What to render, every default resolved."""
 
     prompt: str
@@ -160,7 +160,7 @@ class VideoInput:
     end_image_url: str | None = None
 
 
-def without_content(wanted: VideoInput) -> VideoInput:
+def without_content(wanted: JobInput) -> JobInput:
     """Returns what was to be rendered without what its customer said and referred to."""
     return replace(
         wanted,
@@ -182,15 +182,15 @@ class Kept(StrEnum):
 
 
 FieldName = Callable[[str], str]
-"""Returns what the sender of a request calls a field of NewVideo or VideoInput."""
+"""Returns what the sender of a request calls a field of NewJob or JobInput."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewVideo:
+class NewJob:
     """A request as parsed: which model, what to render, whom to tell."""
 
     model: str
-    input: VideoInput
+    input: JobInput
     callback_url: str | None
     metadata_json: str | None
     """The customer's object as compact JSON."""
@@ -273,7 +273,7 @@ class Job:
     owner: Owner
     status: Status
     model: str
-    input: VideoInput
+    input: JobInput
     callback_url: str | None
     metadata_json: str | None
     price_version: str
@@ -295,7 +295,7 @@ class Job:
     output: Output | None = None
     failure: FailureCode | None = None
     reference_fields: tuple[str, ...] = ()
-    """As in NewVideo. Empty for jobs of before."""
+    """As in NewJob. Empty for jobs of before."""
     unusable: UnusableReference | None = None
     """For INPUT_MEDIA_ERROR, if it is known."""
 

@@ -39,7 +39,7 @@ from services.jobs.domain import (
     UnusableReference,
     UsageCount,
 )
-from services.upstream.contract import Provider
+from services.upstream.provider import Provider
 
 Providers = Mapping[str, Mapping[str, Provider]]
 """By environment, then by the name that routes carry. What an environment has not, its jobs cannot reach."""
@@ -335,7 +335,7 @@ class Funds(Protocol):
 
 
 class Prices(Protocol):
-    """What videos cost."""
+    """What jobs cost."""
 
     async def current(self) -> PriceList:
         """Returns the prices of a few seconds ago at most, or the last that are known while nobody answers.

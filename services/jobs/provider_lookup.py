@@ -2,7 +2,7 @@
 
 from services.jobs.domain import Attempt
 from services.jobs.ports import Providers
-from services.upstream.contract import Provider, UpstreamError
+from services.upstream.provider import Provider, UpstreamError
 
 
 class UnreachableRouteError(UpstreamError):

@@ -1,7 +1,7 @@
 """How long steps wait, and for how long they go on."""
 
 from services.common.backoff import backoff_seconds
-from services.upstream.contract import TASK_SECONDS_MAX
+from services.upstream.provider import TASK_SECONDS_MAX
 
 LEASE_SECONDS = 15.0
 """A job of a dead worker is taken over after this long."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 
-from services.upstream.contract import (
+from services.upstream.provider import (
     BrokenError,
     BusyError,
     Order,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
-from services.upstream.contract import BrokenError, BusyError, UnreachableError, UpstreamError
+from services.upstream.provider import BrokenError, BusyError, UnreachableError, UpstreamError
 from services.upstream.providers.ark.adapter import ArkProvider
 from tests.fakes.ark_server import ArkServer, Reply
 from tests.patience import PATIENCE_SECONDS

@@ -9,7 +9,7 @@ from typing import Protocol
 import aiohttp
 import pytest
 
-from services.upstream.contract import (
+from services.upstream.provider import (
     BrokenError,
     BusyError,
     Callback,

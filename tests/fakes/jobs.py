@@ -11,7 +11,7 @@ from services.jobs.domain import (
     Buyer,
     Caps,
     Job,
-    NewVideo,
+    NewJob,
     Owner,
     PriceList,
     Status,
@@ -104,6 +104,6 @@ class FakePrices:
         return self.known
 
 
-async def accepts_all(wanted: NewVideo, buyer: Buyer, job_id: str) -> str:
+async def accepts_all(wanted: NewJob, buyer: Buyer, job_id: str) -> str:
     """Fulfils Moderate: judges nothing."""
     return "off"

@@ -12,7 +12,7 @@ from services.jobs.domain import (
     Output,
     Owner,
 )
-from services.upstream.contract import Callback, Done, Order, Pending, Refused
+from services.upstream.provider import Callback, Done, Order, Pending, Refused
 
 Answer = Pending | Done | Refused | Exception
 

@@ -11,13 +11,13 @@ from services.jobs.domain import (
     CAPS_DEFAULT,
     Caps,
     Job,
-    NewVideo,
+    NewJob,
 )
-from services.jobs.operations.create_video import create_video
+from services.jobs.operations.create_job import create_job
 from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
 from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES
 
-WANTED = NewVideo(model="mini", input=INPUT, callback_url=None, metadata_json=None)
+WANTED = NewJob(model="mini", input=INPUT, callback_url=None, metadata_json=None)
 JOB_ID = "vid_00000000000000000000000000"
 RICH = {(OWNER.account_id, OWNER.environment): 10**9}
 
@@ -39,7 +39,7 @@ class DyingJobs(FakeJobs):
 async def create(jobs: DyingJobs) -> FakeLedger:
     ledger = FakeLedger(available_micros=dict(RICH))
     with pytest.raises(type(jobs.death)):
-        await create_video(
+        await create_job(
             WANTED,
             buyer=BUYER,
             catalogue=CATALOGUE,

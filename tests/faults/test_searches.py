@@ -7,7 +7,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from services.upstream.contract import UnreachableError
+from services.upstream.provider import UnreachableError
 from services.upstream.providers.ark.adapter import LIST_INTERVAL_SECONDS, ArkProvider
 
 SPEED = 10

@@ -11,12 +11,12 @@ from services.jobs.convert.metadata import render_metadata
 from services.jobs.convert.shared import (
     LIST_LIMIT_DEFAULT,
     CheckUrl,
-    SentVideo,
+    SentJob,
     failure_message,
-    parse_sent_video,
+    parse_sent_job,
     render_credits,
 )
-from services.jobs.domain import FailureCode, Job, NewVideo, Status, progress_percent
+from services.jobs.domain import FailureCode, Job, NewJob, Status, progress_percent
 
 ID_PREFIX: Final = "job"
 _CANCELED = "canceled"
@@ -25,9 +25,9 @@ _OTHER_NAMES = {"callback_url": "webhook_url"}
 
 def parse_new_job(
     request: job_service_pb2.CreateJobRequest, *, check_url: CheckUrl, random_seed: Callable[[], int]
-) -> NewVideo:
+) -> NewJob:
     """Returns the request with every default resolved. Refuses with INVALID_FIELD."""
-    sent = SentVideo(
+    sent = SentJob(
         model=request.model,
         input=request,
         duration_seconds=request.duration_seconds,
@@ -36,7 +36,7 @@ def parse_new_job(
         field_name=field_name,
         moderation_profile=request.moderation_profile,
     )
-    return parse_sent_video(sent, check_url=check_url, random_seed=random_seed)
+    return parse_sent_job(sent, check_url=check_url, random_seed=random_seed)
 
 
 def field_name(field: str) -> str:

@@ -1,4 +1,4 @@
-"""Videos as the Seedancee2 contract asks for them and shows them."""
+"""Jobs as the Seedancee2 contract asks for them and shows them: as videos."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,14 +12,14 @@ from services.jobs.convert.metadata import render_metadata
 from services.jobs.convert.shared import (
     LIST_LIMIT_DEFAULT,
     CheckUrl,
-    SentVideo,
+    SentJob,
     failure_message,
     is_job_id,
-    parse_sent_video,
+    parse_sent_job,
     render_credits,
 )
-from services.jobs.domain import Job, NewVideo, Status
-from services.jobs.operations.estimate_video import Estimate
+from services.jobs.domain import Job, NewJob, Status
+from services.jobs.operations.estimate_job import Estimate
 
 ID_PREFIX: Final = "vid"
 _OUTSIDE_INPUT = {
@@ -31,9 +31,9 @@ _OUTSIDE_INPUT = {
 
 def parse_new_video(
     request: CreateVideoRequest | EstimateVideoRequest, *, check_url: CheckUrl, random_seed: Callable[[], int]
-) -> NewVideo:
+) -> NewJob:
     """Returns the request with every default resolved. Refuses with INVALID_FIELD."""
-    sent = SentVideo(
+    sent = SentJob(
         model=request.model,
         input=request.input,
         duration_seconds=request.input.duration,
@@ -41,7 +41,7 @@ def parse_new_video(
         metadata=request.metadata if request.HasField("metadata") else None,
         field_name=field_name,
     )
-    return parse_sent_video(sent, check_url=check_url, random_seed=random_seed)
+    return parse_sent_job(sent, check_url=check_url, random_seed=random_seed)
 
 
 def field_name(field: str) -> str:
@@ -73,7 +73,7 @@ def render_created(job: Job) -> video_pb2.CreatedVideo:
     )
 
 
-def render_estimate(wanted: NewVideo, estimate: Estimate) -> video_pb2.VideoEstimate:
+def render_estimate(wanted: NewJob, estimate: Estimate) -> video_pb2.VideoEstimate:
     """Returns what a request would cost."""
     return video_pb2.VideoEstimate(
         model=wanted.model,

@@ -17,11 +17,11 @@ from services.jobs.domain import (
     REFERENCE_MESSAGE,
     FieldName,
     Job,
-    NewVideo,
-    VideoInput,
+    JobInput,
+    NewJob,
 )
 from services.jobs.normalized_text import is_blank
-from services.jobs.operations.get_video import job_not_found
+from services.jobs.operations.get_job import job_not_found
 
 CheckUrl = Callable[[str], None]
 """Raises ForbiddenUrlError for an address that nobody may be sent to."""
@@ -39,7 +39,7 @@ _REFERENCE_FIELDS = (*_FRAME_FIELDS, "image_urls", "video_url", "video_urls", "a
 
 
 @dataclass(frozen=True, kw_only=True)
-class SentVideo:
+class SentJob:
     """A request in the words of the domain. Empty texts, and a duration of 0, were not sent."""
 
     model: str
@@ -52,7 +52,7 @@ class SentVideo:
     moderation_profile: str = ""
 
 
-def parse_sent_video(sent: SentVideo, *, check_url: CheckUrl, random_seed: Callable[[], int]) -> NewVideo:
+def parse_sent_job(sent: SentJob, *, check_url: CheckUrl, random_seed: Callable[[], int]) -> NewJob:
     """Returns the request with every default resolved. Refuses with INVALID_FIELD.
 
     Expects what the protos' own rules let through. A field is refused under the name its sender gave it.
@@ -63,7 +63,7 @@ def parse_sent_video(sent: SentVideo, *, check_url: CheckUrl, random_seed: Calla
             check_url(url)
         except ForbiddenUrlError as error:
             raise invalid_field(field, error.why, url) from error
-    return NewVideo(
+    return NewJob(
         model=sent.model,
         input=wanted,
         callback_url=sent.callback_url or None,
@@ -92,7 +92,7 @@ def render_credits(micros: int) -> float:
     return micros / MICROS_PER_CREDIT if rest else whole
 
 
-def _parse_input(sent: SentVideo, random_seed: Callable[[], int]) -> VideoInput:
+def _parse_input(sent: SentJob, random_seed: Callable[[], int]) -> JobInput:
     fields, name = sent.input, sent.field_name
     if is_blank(fields.prompt):
         raise invalid_field(name("prompt"), "must not be blank")
@@ -107,7 +107,7 @@ def _parse_input(sent: SentVideo, random_seed: Callable[[], int]) -> VideoInput:
     aspect_ratio = fields.aspect_ratio or ASPECT_RATIO_DEFAULT
     if aspect_ratio == "adaptive" and not (images or start):
         aspect_ratio = ASPECT_RATIO_DEFAULT
-    return VideoInput(
+    return JobInput(
         prompt=fields.prompt,
         duration_seconds=sent.duration_seconds or DURATION_SECONDS_DEFAULT,
         resolution=fields.resolution or RESOLUTION_DEFAULT,
@@ -124,7 +124,7 @@ def _parse_input(sent: SentVideo, random_seed: Callable[[], int]) -> VideoInput:
     )
 
 
-def _parse_references(sent: SentVideo) -> tuple[str, ...]:
+def _parse_references(sent: SentJob) -> tuple[str, ...]:
     fields, name = sent.input, sent.field_name
     for field in _FRAME_FIELDS:
         if getattr(fields, field):
@@ -135,7 +135,7 @@ def _parse_references(sent: SentVideo) -> tuple[str, ...]:
     return tuple(fields.image_urls)
 
 
-def _parse_frames(sent: SentVideo) -> tuple[str, str]:
+def _parse_frames(sent: SentJob) -> tuple[str, str]:
     fields, name = sent.input, sent.field_name
     for field in ("video_url", "video_urls", "audio_urls"):
         if getattr(fields, field):
@@ -170,7 +170,7 @@ def failure_message(job: Job, field_name: FieldName) -> str:
     return f"{fields[0]} {REFERENCE_MESSAGE[job.unusable.fault]}"
 
 
-def _references(sent: SentVideo) -> Iterator[tuple[str, str]]:
+def _references(sent: SentJob) -> Iterator[tuple[str, str]]:
     """The files of a request, in the order that providers get them."""
     for field in _REFERENCE_FIELDS:
         value = getattr(sent.input, field)
@@ -180,7 +180,7 @@ def _references(sent: SentVideo) -> Iterator[tuple[str, str]]:
             yield from ((f"{field}[{index}]", url) for index, url in enumerate(value))
 
 
-def _urls(sent: SentVideo) -> Iterator[tuple[str, str]]:
+def _urls(sent: SentJob) -> Iterator[tuple[str, str]]:
     """Every address of a request, under the name its sender gave it."""
     for field, url in _references(sent):
         yield sent.field_name(field), url

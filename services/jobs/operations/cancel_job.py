@@ -10,11 +10,11 @@ from services.common.errors import Reason, ServiceError
 from services.jobs.domain import Claim, FailureCode, Job, LeaseLostError, Owner, State, Status
 from services.jobs.operations.asked_lately import AskedLately
 from services.jobs.operations.fail_job import job_ended
-from services.jobs.operations.get_video import get_video
+from services.jobs.operations.get_job import get_job
 from services.jobs.ports import Jobs, Providers, Withdrawals, Work
 from services.jobs.provider_lookup import provider_of
 from services.jobs.timing import CANCEL_TIMEOUT_SECONDS, LEASE_SECONDS
-from services.upstream.contract import Done, Pending, Provider, UpstreamError
+from services.upstream.provider import Done, Pending, Provider, UpstreamError
 
 LOOKS_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.5)
 """After which waits a job is looked at again that nobody may touch at the moment: 3 seconds in all."""
@@ -48,7 +48,7 @@ async def cancel_job(job_id: str, *, owner: Owner, canceller: Canceller) -> Job:
     """
     state: State | None = None
     for seconds in (*LOOKS_SECONDS, None):
-        job = await get_video(job_id, owner=owner, jobs=canceller.jobs)
+        job = await get_job(job_id, owner=owner, jobs=canceller.jobs)
         if job.status in {Status.COMPLETED, Status.FAILED}:
             if job.failure is FailureCode.CANCELLED:
                 return job

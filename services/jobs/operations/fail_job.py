@@ -9,7 +9,7 @@ from services.jobs.domain import (
     State,
     Status,
 )
-from services.jobs.operations.get_video import job_not_found
+from services.jobs.operations.get_job import job_not_found
 from services.jobs.ports import Controls
 
 

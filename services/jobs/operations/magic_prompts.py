@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from services.common.errors import Reason, ServiceError, invalid_field
-from services.jobs.domain import Job, NewVideo, in_credits
+from services.jobs.domain import Job, NewJob, in_credits
 from services.jobs.operations.moderate_prompt import content_refused
 
 NO_CREDITS = "no credits"
@@ -31,7 +31,7 @@ _MEANT = re.compile(r"\[\s*simulate\b[^\]]*\]?", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"\[simulate:\s*([a-z ]*?)\s*(\d{1,4})?\s*\]", re.IGNORECASE)
 
 
-def check_directive(wanted: NewVideo, *, environment: str) -> None:
+def check_directive(wanted: NewJob, *, environment: str) -> None:
     """Refuses with INVALID_FIELD a test prompt with a directive that would not be followed. In live it is text."""
     meant = _MEANT.findall(wanted.input.prompt) if environment == "test" else []
     if len(meant) > 1:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from services.common.errors import Reason, ServiceError, invalid_field
-from services.jobs.domain import Buyer, NewVideo
+from services.jobs.domain import Buyer, NewJob
 from services.jobs.ports import Moderator, ModeratorUnavailableError
 from services.jobs.profiles import FailMode, Profile, Profiles, category_of
 
@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 
 _UNANSWERED = "unanswered"
 
-Moderate = Callable[[NewVideo, Buyer, str], Awaitable[str]]
+Moderate = Callable[[NewJob, Buyer, str], Awaitable[str]]
 """Judges a request of a buyer for the job of an id. Returns the name of the profile it was judged by, or refuses."""
 
 
 async def moderate_prompt(
-    wanted: NewVideo, buyer: Buyer, job_id: str, *, profiles: Profiles, moderator: Moderator | None
+    wanted: NewJob, buyer: Buyer, job_id: str, *, profiles: Profiles, moderator: Moderator | None
 ) -> str:
     """Judges a prompt by the profile the request chose, else by that of its account. Returns the profile's name.
 
@@ -60,7 +60,7 @@ def content_refused(category: str) -> ServiceError:
     )
 
 
-def _profile(wanted: NewVideo, buyer: Buyer, profiles: Profiles) -> Profile:
+def _profile(wanted: NewJob, buyer: Buyer, profiles: Profiles) -> Profile:
     of_account = buyer.moderation_profile or profiles.default
     chosen = wanted.moderation_profile or of_account
     allowed = [name for name in sorted({of_account, *buyer.moderation_profiles}) if name in profiles.by_name]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from services.common.audit.note import AuditNote
 from services.jobs.operations.fail_job import job_ended
-from services.jobs.operations.get_video import job_not_found
+from services.jobs.operations.get_job import job_not_found
 from services.jobs.ports import Controls
 
 

@@ -9,7 +9,7 @@ from services.jobs.books import (
 from services.jobs.domain import (
     in_credits,
 )
-from services.jobs.operations.get_video import job_not_found
+from services.jobs.operations.get_job import job_not_found
 from services.jobs.ports import Ledger, Refunds
 from services.jobs.steps.settle_refunds import settle_refund
 

@@ -11,7 +11,7 @@ from services.jobs.books import SETTLE_ACTION, HoldState
 from services.jobs.domain import Status
 from services.jobs.next_moves import Place, kept_micros, place_of
 from services.jobs.operations.fail_job import job_ended
-from services.jobs.operations.get_video import job_not_found
+from services.jobs.operations.get_job import job_not_found
 from services.jobs.operations.mend_job import Mender, Pair, align_refunds, give_up, look, mend
 
 LOOK_SECONDS = 0.1

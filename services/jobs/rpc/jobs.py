@@ -1,4 +1,4 @@
-"""Jobs on the wire, for their owners: the same as videos, in the words of the NextAPI contract."""
+"""Jobs on the wire, for their owners, in the words of the NextAPI contract."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -22,9 +22,9 @@ from services.jobs.convert.nextapi import (
 )
 from services.jobs.convert.shared import parse_job_id
 from services.jobs.operations.cancel_job import cancel_job
-from services.jobs.operations.create_video import create_video
-from services.jobs.operations.get_video import get_video
-from services.jobs.operations.list_videos import list_videos
+from services.jobs.operations.create_job import create_job
+from services.jobs.operations.get_job import get_job
+from services.jobs.operations.list_jobs import list_jobs
 from services.jobs.rpc.access import buyer, owner
 from services.jobs.rpc.event_stream import View
 from services.jobs.rpc.needs import Needs
@@ -47,7 +47,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     ) -> job_service_pb2.CreateJobResponse:
         needs = self._needs
         wanted = parse_new_job(request, check_url=needs.check_url, random_seed=needs.random_seed)
-        job = await create_video(
+        job = await create_job(
             wanted,
             buyer=buyer(),
             catalogue=needs.catalogue,
@@ -84,7 +84,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
             job_id=job_id,
             account_id=asker.account_id,
             credential=credential(),
-            read=partial(get_video, job_id, owner=asker, jobs=self._needs.jobs),
+            read=partial(get_job, job_id, owner=asker, jobs=self._needs.jobs),
         )
 
     @override
@@ -92,7 +92,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: job_service_pb2.ListJobsRequest, context: Context
     ) -> job_service_pb2.ListJobsResponse:
         limit, offset = parse_list_jobs(request)
-        page, next_after = await list_videos(
+        page, next_after = await list_jobs(
             owner=owner(), status=None, before_id=None, limit=limit, offset=offset, jobs=self._needs.jobs
         )
         render = partial(render_job, now=self._needs.clock())

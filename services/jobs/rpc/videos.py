@@ -1,4 +1,4 @@
-"""Videos on the wire, for their owners."""
+"""Jobs on the wire, for their owners, as the videos of the Seedancee2 contract."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -22,10 +22,10 @@ from services.jobs.convert.seedancee2 import (
 )
 from services.jobs.convert.shared import parse_job_id
 from services.jobs.operations.cancel_job import cancel_job
-from services.jobs.operations.create_video import create_video
-from services.jobs.operations.estimate_video import estimate_video
-from services.jobs.operations.get_video import get_video
-from services.jobs.operations.list_videos import list_videos
+from services.jobs.operations.create_job import create_job
+from services.jobs.operations.estimate_job import estimate_job
+from services.jobs.operations.get_job import get_job
+from services.jobs.operations.list_jobs import list_jobs
 from services.jobs.rpc.access import buyer, owner
 from services.jobs.rpc.event_stream import View
 from services.jobs.rpc.needs import Needs
@@ -48,7 +48,7 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     ) -> video_service_pb2.CreateVideoResponse:
         needs = self._needs
         wanted = parse_new_video(request, check_url=needs.check_url, random_seed=needs.random_seed)
-        job = await create_video(
+        job = await create_job(
             wanted,
             buyer=buyer(),
             catalogue=needs.catalogue,
@@ -83,7 +83,7 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
             job_id=job_id,
             account_id=asker.account_id,
             credential=credential(),
-            read=partial(get_video, job_id, owner=asker, jobs=self._needs.jobs),
+            read=partial(get_job, job_id, owner=asker, jobs=self._needs.jobs),
         )
 
     @override
@@ -91,7 +91,7 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         self, request: video_service_pb2.ListVideosRequest, context: Context
     ) -> video_service_pb2.ListVideosResponse:
         status, before_id, limit = parse_list_videos(request)
-        page, next_after = await list_videos(
+        page, next_after = await list_jobs(
             owner=owner(), status=status, before_id=before_id, limit=limit, jobs=self._needs.jobs
         )
         return video_service_pb2.ListVideosResponse(data=map(render_video, page), next_after=next_after)
@@ -110,7 +110,7 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
     ) -> video_service_pb2.EstimateVideoResponse:
         needs = self._needs
         wanted = parse_new_video(request, check_url=needs.check_url, random_seed=needs.random_seed)
-        estimate = await estimate_video(
+        estimate = await estimate_job(
             wanted,
             buyer=buyer(),
             catalogue=needs.catalogue,

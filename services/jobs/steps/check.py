@@ -13,7 +13,7 @@ from services.jobs.provider_lookup import provider_of
 from services.jobs.steps.failures import failure_of, unusable_of
 from services.jobs.steps.keep_result import keep_result
 from services.jobs.timing import CHECK_TIMEOUT_SECONDS, RENDER_DEADLINE_SECONDS, check_seconds
-from services.upstream.contract import Done, Pending, Refused, UpstreamError
+from services.upstream.provider import Done, Pending, Refused, UpstreamError
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from services.jobs.domain import (
     Job,
     UnusableReference,
 )
-from services.upstream.contract import ReferenceFault, RefusalKind, Refused
+from services.upstream.provider import ReferenceFault, RefusalKind, Refused
 
 _FAILURE_BY_KIND = {
     RefusalKind.PARAMETERS: FailureCode.GENERATION_FAILED,

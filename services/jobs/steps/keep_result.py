@@ -10,7 +10,7 @@ from services.jobs.domain import (
 )
 from services.jobs.ports import Media, RenderEvent, ResultRejectedError, ResultUnavailableError, Work
 from services.jobs.timing import RENDER_DEADLINE_SECONDS, retry_seconds
-from services.upstream.contract import Done
+from services.upstream.provider import Done
 
 log = logging.getLogger(__name__)
 

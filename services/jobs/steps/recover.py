@@ -15,7 +15,7 @@ from services.jobs.timing import (
     SETTLE_SECONDS,
     retry_seconds,
 )
-from services.upstream.contract import Provider, UpstreamError
+from services.upstream.provider import Provider, UpstreamError
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from services.jobs.domain import Stray, StrayEnd
 from services.jobs.ports import Providers, Strays
 from services.jobs.provider_lookup import provider_at
 from services.jobs.timing import CHECK_TIMEOUT_SECONDS
-from services.upstream.contract import Done, Refused, UpstreamError
+from services.upstream.provider import Done, Refused, UpstreamError
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from services.jobs.timing import (
     SUBMIT_TIMEOUT_SECONDS,
     retry_seconds,
 )
-from services.upstream.contract import (
+from services.upstream.provider import (
     BrokenError,
     BusyError,
     Order,

@@ -7,11 +7,11 @@ from typing import Any
 from services.jobs.domain import (
     FailureCode,
     Job,
+    JobInput,
     Output,
     Owner,
     Status,
     UnusableReference,
-    VideoInput,
 )
 from services.jobs.tables import jobs
 
@@ -21,17 +21,17 @@ _SEPARATOR = ","
 """No name of a field has it."""
 
 
-def input_to_json(wanted: VideoInput) -> str:
+def input_to_json(wanted: JobInput) -> str:
     """Returns what to render as JSON; empty and absent parts are left out."""
     present = {name: value for name, value in vars(wanted).items() if value not in (None, ())}
     return json.dumps(present, ensure_ascii=False, separators=(",", ":"))
 
 
-def input_from_json(text: str) -> VideoInput:
+def input_from_json(text: str) -> JobInput:
     """Returns what input_to_json was given."""
     values: dict[str, Any] = json.loads(text)
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return VideoInput(**{**values, **lists})
+    return JobInput(**{**values, **lists})
 
 
 def unusable_to_text(unusable: UnusableReference | None) -> str | None:

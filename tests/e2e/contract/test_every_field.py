@@ -19,7 +19,7 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from services.common.clock import utc_now
-from services.edge.contract import SERVICES
+from services.edge.descriptor import SERVICES
 from tests.e2e.customer import Customer, open_customer
 from tests.e2e.edge.client import Answer
 from tests.e2e.local_stack import Stack

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from services.edge.contract import Endpoint, read_contract
+from services.edge.descriptor import Endpoint, read_descriptor
 from services.edge.settings import DESCRIPTOR
 from tests.conftest import free_port
 from tests.e2e.edge.client import assert_clean, assert_refused, assert_refused_by_nextapi, exchange
@@ -27,7 +27,7 @@ HEADERS = {
     "a probe's agent": b"user-agent: Old-HealthChecker/1.0\r\nconnection: keep-alive\r\naccept: */*\r\n",
 }
 USE = "Use HTTP/1.1 or HTTP/2."
-ENDPOINTS = read_contract(DESCRIPTOR).endpoints
+ENDPOINTS = read_descriptor(DESCRIPTOR).endpoints
 
 
 @pytest.mark.parametrize(("path", "headers"), list(itertools.product(PROBES, HEADERS)))

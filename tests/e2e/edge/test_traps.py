@@ -225,7 +225,7 @@ async def test_trap_10_an_answer_may_be_larger_than_a_stream_buffer(
 
 
 async def test_trap_11_the_configuration_changes_with_the_contract(tmp_path: Path) -> None:
-    descriptor = tmp_path / "contract.binpb"
+    descriptor = tmp_path / "descriptor.binpb"
     descriptor.write_bytes(DESCRIPTOR.read_bytes())
     settings = EdgeSettings(descriptor=descriptor)
     before = as_yaml(render(settings))

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from services.common.auth.key_forms import CHECKSUM_LENGTH, KEY_PREFIXES, RANDOM_LENGTH
-from services.edge.contract import Endpoint, read_contract
+from services.edge.descriptor import Endpoint, read_descriptor
 from services.edge.envelopes import NEXTAPI_PATH, SEEDANCEE2_PATHS
 from services.edge.settings import DESCRIPTOR
 from services.jobs.rpc.access import PUBLIC_ACCESS
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BOTH = frozenset({"seedancee2", "nextapi"})
 ENDPOINTS = [
-    each for each in read_contract(DESCRIPTOR).endpoints if not each.template.startswith("/callbacks/")
+    each for each in read_descriptor(DESCRIPTOR).endpoints if not each.template.startswith("/callbacks/")
 ]
 IN_HEADERS = (
     "Authorization: Bearer {key}",

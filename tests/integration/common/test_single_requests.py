@@ -12,7 +12,7 @@ from services.common.egress.session import open_egress_session
 from services.common.egress.urls import outgoing_url
 from services.common.errors import ServiceError
 from services.common.rpc.client import open_channel
-from services.upstream.contract import UnknownError
+from services.upstream.provider import UnknownError
 from services.upstream.providers.ark.adapter import ArkProvider
 from tests.contract.test_provider_ark import ORDER
 from tests.integration.common.raw_receiver import After, RawReceiver, Reply, open_raw_receiver

@@ -68,7 +68,7 @@ from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.stages import SqlStages
 from services.jobs.store.withdrawals import SqlWithdrawals
 from services.jobs.store.work import SqlWork
-from services.upstream.contract import Pending, Provider
+from services.upstream.provider import Pending, Provider
 from tests.fakes.jobs import FakeLedger, FakePrices
 from tests.fakes.upstream import ScriptedProvider
 from tests.patience import PATIENCE_SECONDS

@@ -19,13 +19,13 @@ from services.jobs.domain import (
     Claim,
     FailureCode,
     Job,
+    JobInput,
     LeaseLostError,
     Output,
     Owner,
     Route,
     State,
     Status,
-    VideoInput,
 )
 from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.reconcile import Mended, reconcile
@@ -47,7 +47,7 @@ MICROS_PER_SECOND, SECONDS = 10, 5
 NOTE = AuditNote(actor="tests", reason="goodwill")
 RESERVED = MICROS_PER_SECOND * SECONDS
 LONG_SECONDS = 10**6
-WANTED = VideoInput(
+WANTED = JobInput(
     prompt="waves",
     duration_seconds=SECONDS,
     resolution="720p",

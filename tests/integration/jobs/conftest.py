@@ -6,9 +6,9 @@ from services.common.clock import utc_now
 from services.common.postgres.database import Pool, open_pool
 from services.jobs.domain import (
     Job,
+    JobInput,
     Owner,
     Status,
-    VideoInput,
 )
 from services.jobs.store.rows import job_to_row
 from tests.conftest import MakeDatabase
@@ -17,7 +17,7 @@ OWNER = Owner(account_id="acct_1", environment="live", contract="seedancee2")
 
 
 def a_job(number: int = 1, *, callback_url: str | None = "https://customer.example/hook") -> Job:
-    wanted = VideoInput(
+    wanted = JobInput(
         prompt="waves",
         duration_seconds=5,
         resolution="720p",

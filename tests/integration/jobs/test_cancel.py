@@ -17,7 +17,7 @@ from services.jobs.operations.cancel_job import LOOKS_SECONDS
 from services.jobs.steps.complete import complete
 from services.jobs.steps.refund import refund
 from services.jobs.store.withdrawals import SqlWithdrawals
-from services.upstream.contract import (
+from services.upstream.provider import (
     Done,
     Pending,
     UnreachableError,

@@ -28,7 +28,7 @@ from services.jobs.store.waiting import SqlWaiting
 from services.jobs.store.withdrawals import SqlWithdrawals
 from services.jobs.store.work import SqlWork
 from services.jobs.workers import Step, Walker
-from services.upstream.contract import Callback, Done, Order, Pending, RefusalKind, Refused
+from services.upstream.provider import Callback, Done, Order, Pending, RefusalKind, Refused
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia
 from tests.integration.jobs.api import Api, Refusal, running_api
 from tests.integration.jobs.conftest import a_job, store_jobs

@@ -12,7 +12,7 @@ from services.jobs.convert.nextapi import render_job
 from services.jobs.domain import LeaseLostError, Status
 from services.jobs.ports import ResultUnavailableError
 from services.jobs.store.work import SqlWork
-from services.upstream.contract import Pending, RefusalKind, Refused, RefusedError, UnknownError
+from services.upstream.provider import Pending, RefusalKind, Refused, RefusedError, UnknownError
 from tests.integration.jobs.conftest import OWNER, a_job
 from tests.integration.jobs.world import DONE, World, open_world
 

@@ -8,7 +8,7 @@ from services.jobs.steps.check import check
 from services.jobs.steps.recover import recover
 from services.jobs.steps.submit import submit
 from services.jobs.timing import RENDER_DEADLINE_SECONDS
-from services.upstream.contract import UnreachableError
+from services.upstream.provider import UnreachableError
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.world import TELLING, World, open_world
 

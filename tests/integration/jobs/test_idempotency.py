@@ -18,8 +18,8 @@ from services.common.rpc.client import open_channel
 from services.jobs.books import Hold
 from services.jobs.clients import LedgerClient
 from services.jobs.convert.seedancee2 import ID_PREFIX, render_created
-from services.jobs.domain import HOLD_REUSE_SECONDS_MAX, Job, NewVideo, Owner, PriceList
-from services.jobs.operations.create_video import create_video
+from services.jobs.domain import HOLD_REUSE_SECONDS_MAX, Job, NewJob, Owner, PriceList
+from services.jobs.operations.create_job import create_job
 from services.jobs.rpc.access import buyer
 from services.jobs.store.jobs import SqlJobs
 from tests.conftest import MakeDatabase
@@ -34,7 +34,7 @@ PRICE = 50
 SIMULTANEOUS = 1_000
 MOMENTS = ("before the hold", "after the hold", "before the job", "after the job")
 KINDS = ("dies", "fails", "is given up")
-WANTED = NewVideo(model="mini", input=INPUT, callback_url=None, metadata_json=None)
+WANTED = NewJob(model="mini", input=INPUT, callback_url=None, metadata_json=None)
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Servicer(VideoServiceServicer):
         self._prices = prices
 
     async def CreateVideo(self, request: Any, context: Any) -> CreateVideoResponse:  # noqa: N802  of the proto
-        job = await create_video(
+        job = await create_job(
             WANTED,
             buyer=buyer(),
             catalogue=CATALOGUE,

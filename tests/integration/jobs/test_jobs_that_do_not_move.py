@@ -11,7 +11,7 @@ from services.jobs.domain import Claim, FailureCode, Job, State
 from services.jobs.store.rows import job_from_row
 from services.jobs.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX, STALL_SECONDS_MAX
 from services.jobs.workers import Step, Walker
-from services.upstream.contract import Pending
+from services.upstream.provider import Pending
 from tests.integration.jobs.conftest import a_job, store_jobs
 from tests.integration.jobs.world import World, open_world
 

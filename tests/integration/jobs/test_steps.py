@@ -14,7 +14,7 @@ from services.jobs.domain import (
 )
 from services.jobs.ports import ResultRejectedError, ResultUnavailableError
 from services.jobs.timing import RENDER_DEADLINE_SECONDS
-from services.upstream.contract import (
+from services.upstream.provider import (
     TASK_SECONDS_MAX,
     BrokenError,
     BusyError,

@@ -13,7 +13,7 @@ from services.jobs.store.controls import SqlControls
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.strays import SqlStrays
 from services.jobs.timing import RENDER_DEADLINE_SECONDS
-from services.upstream.contract import Done, Pending, RefusalKind, Refused, UnreachableError
+from services.upstream.provider import Done, Pending, RefusalKind, Refused, UnreachableError
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.world import DONE, World, open_world
 from tests.patience import PATIENCE_SECONDS

@@ -24,7 +24,7 @@ from services.jobs.timing import STAGED_SECONDS
 from services.media.limits import MediaLimits
 from services.media.prober import Prober
 from services.media.store import MediaStore
-from services.upstream.contract import Done
+from services.upstream.provider import Done
 from tests.fakes.ark_server import ArkServer, Reply
 from tests.fakes.upstream import ScriptedMedia
 from tests.integration.jobs.conftest import a_job

@@ -15,11 +15,11 @@ from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
 from services.jobs.convert.nextapi import job_fields, parse_new_job
 from services.jobs.convert.seedancee2 import parse_new_video, video_fields
-from services.jobs.domain import CAPS_DEFAULT, FAILURE_MESSAGE, FailureCode, Job, NewVideo, Status
+from services.jobs.domain import CAPS_DEFAULT, FAILURE_MESSAGE, FailureCode, Job, NewJob, Status
 from services.jobs.steps.failures import unusable_of
 from services.jobs.store.creation import creation_values
 from services.jobs.store.rows import job_to_row
-from services.upstream.contract import BadReference, Order, ReferenceFault, RefusalKind, Refused, RefusedError
+from services.upstream.provider import BadReference, Order, ReferenceFault, RefusalKind, Refused, RefusedError
 from services.upstream.providers.ark.errors import ArkError, refusal
 from services.upstream.providers.ark.wire import render_order
 from tests.integration.jobs.conftest import OWNER, a_job
@@ -55,24 +55,24 @@ def named(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def nested(fields: dict[str, Any]) -> NewVideo:
+def nested(fields: dict[str, Any]) -> NewJob:
     body = {"model": "pro", "input": {"prompt": "waves", **fields}}
     return parse_new_video(
         ParseDict(body, CreateVideoRequest()), check_url=lambda _: None, random_seed=lambda: 1
     )
 
 
-def flat(fields: dict[str, Any]) -> NewVideo:
+def flat(fields: dict[str, Any]) -> NewJob:
     body = {"model": "seedance-2.0-pro", "prompt": "waves", **fields}
     return parse_new_job(ParseDict(body, CreateJobRequest()), check_url=lambda _: None, random_seed=lambda: 1)
 
 
-def job_of(wanted: NewVideo, contract: str) -> Job:
+def job_of(wanted: NewJob, contract: str) -> Job:
     owner = replace(OWNER, contract=contract)
     return replace(a_job(), owner=owner, input=wanted.input, reference_fields=wanted.reference_fields)
 
 
-def said_of(url: str, wanted: NewVideo) -> Refused:
+def said_of(url: str, wanted: NewJob) -> Refused:
     """What ModelArk answers when it cannot download this address of an order."""
     order = Order(model="m", **vars(wanted.input))
     content = render_order(order, correlation_id="a", callback_url=None, sends_seed=False)["content"]
@@ -82,7 +82,7 @@ def said_of(url: str, wanted: NewVideo) -> Refused:
     return refusal(error, otherwise=RefusalKind.FAILED, detail="for operators")
 
 
-CONTRACTS: list[tuple[str, Callable[[dict[str, Any]], NewVideo], str]] = [
+CONTRACTS: list[tuple[str, Callable[[dict[str, Any]], NewJob], str]] = [
     ("seedancee2", nested, "input."),
     ("nextapi", flat, ""),
 ]
@@ -107,7 +107,7 @@ def failed_for(refused: Refused, job: Job) -> Job:
 @pytest.mark.parametrize(("contract", "parse", "prefix"), CONTRACTS)
 @pytest.mark.parametrize("fields", SHAPES)
 def test_every_reference_is_named_as_it_was_sent(
-    contract: str, parse: Callable[[dict[str, Any]], NewVideo], prefix: str, fields: dict[str, Any]
+    contract: str, parse: Callable[[dict[str, Any]], NewJob], prefix: str, fields: dict[str, Any]
 ) -> None:
     wanted = parse(fields)
     expected = list(named(fields))
@@ -176,7 +176,7 @@ async def stored_and_told(world: World) -> tuple[Job, dict[str, Any]]:
 @pytest.mark.parametrize("when", ["submitted", "checked"])
 @pytest.mark.parametrize(("contract", "parse", "prefix"), CONTRACTS)
 async def test_the_file_is_kept_with_the_job(
-    jobs_pool: Pool, contract: str, parse: Callable[[dict[str, Any]], NewVideo], prefix: str, when: str
+    jobs_pool: Pool, contract: str, parse: Callable[[dict[str, Any]], NewJob], prefix: str, when: str
 ) -> None:
     wanted = parse(SHAPES[0])
     world = await open_world(jobs_pool, job_of(wanted, contract))

@@ -25,7 +25,7 @@ from services.jobs.steps.submit import submit
 from services.jobs.store.rows import job_from_row
 from services.jobs.store.work import SqlWork
 from services.jobs.workers import Walker
-from services.upstream.contract import Done
+from services.upstream.provider import Done
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia, ScriptedProvider
 from tests.integration.jobs.conftest import store_jobs
 

@@ -19,7 +19,7 @@ from services.common.egress.urls import origin_of, parse_origins
 from services.media.errors import MediaError, MediaGoneError, MediaRejectedError
 from services.media.fetch import fetched
 from services.media.limits import MediaLimits
-from services.upstream.contract import UnreachableError
+from services.upstream.provider import UnreachableError
 from services.upstream.providers.ark.adapter import ArkProvider
 from tests.fakes.ark_server import ArkServer, Reply
 from tests.patience import PATIENCE_SECONDS

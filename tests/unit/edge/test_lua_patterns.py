@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.edge import strict
-from services.edge.contract import read_contract
+from services.edge.descriptor import read_descriptor
 from services.edge.errors import LUA
 from services.edge.render import render
 from services.edge.settings import DESCRIPTOR, EdgeSettings
@@ -38,7 +38,7 @@ def rendered_lua(config: Any) -> Iterator[str]:
 
 
 def test_all_lua_that_envoy_runs_stands_in_files() -> None:
-    reader = strict.source(read_contract(DESCRIPTOR))
+    reader = strict.source(read_descriptor(DESCRIPTOR))
     files = "".join(file.read_text(encoding="utf-8") for file in strict.SOURCES)
 
     assert set(rendered_lua(render(EdgeSettings()))) == {LUA.read_text(encoding="utf-8"), reader}

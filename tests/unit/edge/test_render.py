@@ -7,7 +7,7 @@ import yaml
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from services.common.settings import SettingsError, load_settings
-from services.edge import contract
+from services.edge import descriptor
 from services.edge.process import write_config
 from services.edge.render import as_yaml, render
 from services.edge.settings import DESCRIPTOR, PREFIX, EdgeSettings
@@ -36,13 +36,13 @@ def test_no_private_service_is_in_the_configuration() -> None:
     files = FileDescriptorSet.FromString(base64.b64decode(transcoder(config)["proto_descriptor_bin"]))
     packages = {file.package for file in files.file}
     assert "reelgate.video.v1" in packages
-    assert [package for package in packages if f"{package}.".startswith(contract.PRIVATE_PACKAGES)] == []
+    assert [package for package in packages if f"{package}.".startswith(descriptor.PRIVATE_PACKAGES)] == []
     assert "reelgate.internal" not in as_yaml(config)
     assert "reelgate.admin" not in as_yaml(config)
 
 
 def test_a_private_service_can_not_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(contract.SERVICES, "billing", ("reelgate.internal.ledger.v1.LedgerService",))
+    monkeypatch.setitem(descriptor.SERVICES, "billing", ("reelgate.internal.ledger.v1.LedgerService",))
 
     with pytest.raises(AssertionError, match="private"):
         render(EdgeSettings())
@@ -57,13 +57,13 @@ def test_every_public_service_of_the_contract_is_transcoded() -> None:
         for service in file.service
         if file.package.startswith("reelgate.")
     }
-    assert listed == {name for name in described if not name.startswith(contract.PRIVATE_PACKAGES)}
+    assert listed == {name for name in described if not name.startswith(descriptor.PRIVATE_PACKAGES)}
 
 
 def test_every_endpoint_goes_to_the_service_that_has_it() -> None:
     endpoints = {
         (each.verb, each.template): (each.cluster, each.query_names)
-        for each in contract.read_contract(DESCRIPTOR).endpoints
+        for each in descriptor.read_descriptor(DESCRIPTOR).endpoints
     }
 
     assert endpoints[("GET", "/v1/balance")] == ("billing", ())

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from services.edge.contract import read_contract
+from services.edge.descriptor import read_descriptor
 from services.edge.render import render
 from services.edge.settings import DESCRIPTOR, EdgeSettings
 from services.edge.strict import FAULT, STRICT, read_shapes
@@ -32,7 +32,7 @@ def test_only_routes_that_take_a_body_read_it() -> None:
 
     assert read == {
         f"{each.verb} {each.template}"
-        for each in read_contract(DESCRIPTOR).endpoints
+        for each in read_descriptor(DESCRIPTOR).endpoints
         if each.verb != "GET" and not each.template.startswith("/callbacks/")
     }
     [strict] = [each for each in managers()[0]["http_filters"] if each["name"] == STRICT]
@@ -40,7 +40,7 @@ def test_only_routes_that_take_a_body_read_it() -> None:
 
 
 def test_a_field_of_the_path_is_none_of_the_body() -> None:
-    shapes = read_shapes(read_contract(DESCRIPTOR))
+    shapes = read_shapes(read_descriptor(DESCRIPTOR))
 
     assert shapes["reelgate.webhooks.v1.UpdateWebhookEndpointRequest"] == {
         "description": "text",

@@ -11,13 +11,13 @@ from services.jobs.catalogue import load_catalogue
 from services.jobs.domain import (
     Buyer,
     Job,
+    JobInput,
     Offer,
     Output,
     Owner,
     Price,
     PriceList,
     Status,
-    VideoInput,
 )
 
 CATALOGUE_FILE = Path(services.jobs.__file__).parent / "catalogue.yaml"
@@ -64,7 +64,7 @@ OFFERS = {
     )
     for model in CATALOGUE
 }
-INPUT = VideoInput(
+INPUT = JobInput(
     prompt="waves",
     duration_seconds=5,
     resolution="720p",

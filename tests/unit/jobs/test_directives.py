@@ -7,9 +7,9 @@ import pytest
 from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
 from services.jobs.convert import nextapi, seedancee2
-from services.jobs.domain import NewVideo
-from services.jobs.operations.create_video import create_video
-from services.jobs.operations.estimate_video import estimate_video
+from services.jobs.domain import NewJob
+from services.jobs.operations.create_job import create_job
+from services.jobs.operations.estimate_job import estimate_job
 from services.jobs.operations.magic_prompts import (
     NO_CREDITS,
     NUMBERED,
@@ -22,8 +22,8 @@ from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
 from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES
 
 
-def wanted(prompt: str, field_name: object = seedancee2.field_name) -> NewVideo:
-    return NewVideo(
+def wanted(prompt: str, field_name: object = seedancee2.field_name) -> NewJob:
+    return NewJob(
         model="mini",
         input=replace(INPUT, prompt=prompt),
         callback_url=None,
@@ -112,7 +112,7 @@ async def test_neither_a_creation_nor_an_estimate_goes_on_with_one_that_is_none(
     purse = {(OWNER.account_id, "test"): 10**12}
     jobs, ledger, prices = FakeJobs(), FakeLedger(available_micros=dict(purse)), FakePrices(PRICES)
 
-    creation = create_video(
+    creation = create_job(
         sent,
         buyer=buyer,
         catalogue=CATALOGUE,
@@ -123,7 +123,7 @@ async def test_neither_a_creation_nor_an_estimate_goes_on_with_one_that_is_none(
         new_id=lambda _: "vid_1",
         clock=utc_now,
     )
-    estimate = estimate_video(
+    estimate = estimate_job(
         sent, buyer=buyer, catalogue=CATALOGUE, prices=prices, funds=ledger, clock=utc_now
     )
 

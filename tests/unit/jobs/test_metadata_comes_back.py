@@ -18,7 +18,7 @@ from services.jobs.convert.json_text import compact_json, number_text
 from services.jobs.convert.metadata import WHOLE_MAX, parse_metadata, place_of, render_metadata
 from services.jobs.convert.nextapi import parse_new_job
 from services.jobs.convert.seedancee2 import parse_new_video, render_video
-from services.jobs.domain import NewVideo
+from services.jobs.domain import NewJob
 from tests.unit.jobs.samples import a_job
 
 ROUNDS = 300
@@ -143,19 +143,19 @@ def test_jobs_that_kept_their_metadata_otherwise_are_shown_alike() -> None:
     )
 
 
-def _of_video(metadata: Struct) -> NewVideo:
+def _of_video(metadata: Struct) -> NewJob:
     request = CreateVideoRequest(model="pro", metadata=metadata)
     request.input.prompt = "a"
     return parse_new_video(request, check_url=lambda _: None, random_seed=lambda: 1)
 
 
-def _of_estimate(metadata: Struct) -> NewVideo:
+def _of_estimate(metadata: Struct) -> NewJob:
     request = EstimateVideoRequest(model="pro", metadata=metadata)
     request.input.prompt = "a"
     return parse_new_video(request, check_url=lambda _: None, random_seed=lambda: 1)
 
 
-def _of_job(metadata: Struct) -> NewVideo:
+def _of_job(metadata: Struct) -> NewJob:
     request = CreateJobRequest(model="m", prompt="a", metadata=metadata)
     return parse_new_job(request, check_url=lambda _: None, random_seed=lambda: 1)
 
@@ -176,7 +176,7 @@ PLACES: list[tuple[str, Callable[[float], dict[str, Any]]]] = [
     "number", [2.0**53, -(2.0**53), 2.0**53 + 2, 1e21, -1e300, math.nan, math.inf, -math.inf], ids=repr
 )
 def test_a_number_that_would_come_back_as_another_is_refused_by_its_key(
-    create: Callable[[Struct], NewVideo], place: tuple[str, Callable[[float], dict[str, Any]]], number: float
+    create: Callable[[Struct], NewJob], place: tuple[str, Callable[[float], dict[str, Any]]], number: float
 ) -> None:
     field, sent = place
     metadata = Struct()

@@ -25,7 +25,7 @@ from services.jobs.convert.nextapi import (
 )
 from services.jobs.convert.seedancee2 import parse_new_video, render_video
 from services.jobs.convert.shared import parse_job_id
-from services.jobs.domain import FailureCode, Job, NewEvent, NewVideo, Status, VideoInput, progress_percent
+from services.jobs.domain import FailureCode, Job, JobInput, NewEvent, NewJob, Status, progress_percent
 from tests.unit.jobs.samples import INPUT, NEXTAPI_OWNER, OUTPUT, a_job
 
 A, B, C = (f"https://cdn.example.com/{name}" for name in "abc")
@@ -132,7 +132,7 @@ EVENTS: dict[str, tuple[Job, Job, str, int]] = {
 }
 
 
-def parse(body: dict[str, Any]) -> NewVideo:
+def parse(body: dict[str, Any]) -> NewJob:
     return parse_new_job(
         ParseDict(body, CreateJobRequest()),
         check_url=lambda url: check_url(url, UrlPolicy()),
@@ -160,9 +160,9 @@ def event_of(before: Job, after: Job, moment: datetime = ENDED_AT) -> NewEvent:
 def test_every_default_is_resolved() -> None:
     wanted = parse({"model": "seedance-2.0-mini", "prompt": "waves"})
 
-    assert wanted == NewVideo(
+    assert wanted == NewJob(
         model="seedance-2.0-mini",
-        input=VideoInput(
+        input=JobInput(
             prompt="waves",
             duration_seconds=5,
             resolution="720p",

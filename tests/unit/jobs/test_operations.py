@@ -13,18 +13,18 @@ from services.jobs.convert import seedancee2
 from services.jobs.domain import (
     Catalogue,
     Job,
-    NewVideo,
+    NewJob,
     Status,
 )
-from services.jobs.operations.create_video import create_video
+from services.jobs.operations.create_job import create_job
+from services.jobs.operations.get_job import get_job
 from services.jobs.operations.get_usage import get_usage
-from services.jobs.operations.get_video import get_video
-from services.jobs.operations.list_videos import list_videos
+from services.jobs.operations.list_jobs import list_jobs
 from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
 from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OFFERS, OWNER, PRICES, a_job
 
 NOW = datetime(2026, 6, 29, 10, 0, 0, 123_456, tzinfo=UTC)
-WANTED = NewVideo(
+WANTED = NewJob(
     model="mini",
     input=INPUT,
     callback_url="https://a.example/h",
@@ -44,7 +44,7 @@ class Shop:
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def create(self, **changes: Any) -> Job:
-        return await create_video(
+        return await create_job(
             replace(WANTED, **changes),
             buyer=BUYER,
             catalogue=self.catalogue,
@@ -202,9 +202,9 @@ async def test_other_owners_jobs_are_not_there(owner: Any) -> None:
     jobs = FakeJobs({job.id: job})
 
     with pytest.raises(ServiceError) as refused:
-        await get_video(job.id, owner=owner, jobs=jobs)
+        await get_job(job.id, owner=owner, jobs=jobs)
 
-    assert await get_video(job.id, owner=OWNER, jobs=jobs) == job
+    assert await get_job(job.id, owner=OWNER, jobs=jobs) == job
     assert refused.value.reason is Reason.JOB_NOT_FOUND
     assert refused.value.message == f'There is no task "{job.id}".'
 
@@ -216,7 +216,7 @@ async def test_pages_end_where_the_jobs_end(count: int, sizes: list[int]) -> Non
     pages: list[list[Job]] = []
     after: str | None = None
     while not pages or after is not None:
-        page, after = await list_videos(owner=OWNER, status=None, before_id=after, limit=3, jobs=jobs)
+        page, after = await list_jobs(owner=OWNER, status=None, before_id=after, limit=3, jobs=jobs)
         pages.append(page)
 
     assert [len(page) for page in pages] == sizes

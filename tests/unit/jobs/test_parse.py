@@ -18,16 +18,16 @@ from services.jobs.convert.seedancee2 import parse_list_videos, parse_new_video
 from services.jobs.convert.shared import parse_job_id
 from services.jobs.convert.usage import parse_get_usage
 from services.jobs.domain import (
-    NewVideo,
+    JobInput,
+    NewJob,
     Status,
-    VideoInput,
 )
 
 A, B, C = (f"https://cdn.example.com/{name}" for name in "abc")
 NOW = datetime(2026, 7, 31, 12, 0, 0, 123_456, tzinfo=UTC)
 
 
-def parse(body: dict[str, Any]) -> NewVideo:
+def parse(body: dict[str, Any]) -> NewJob:
     create, estimate = (
         parse_new_video(
             ParseDict(body, request),
@@ -40,16 +40,16 @@ def parse(body: dict[str, Any]) -> NewVideo:
     return create
 
 
-def parse_input(**fields: Any) -> VideoInput:
+def parse_input(**fields: Any) -> JobInput:
     return parse({"model": "pro", "input": {"prompt": "waves", **fields}}).input
 
 
 def test_every_default_is_resolved() -> None:
     wanted = parse({"model": "mini", "input": {"prompt": "waves"}})
 
-    assert wanted == NewVideo(
+    assert wanted == NewJob(
         model="mini",
-        input=VideoInput(
+        input=JobInput(
             prompt="waves",
             duration_seconds=5,
             resolution="720p",
@@ -88,9 +88,9 @@ def test_everything_sent_is_kept() -> None:
         }
     )
 
-    assert wanted == NewVideo(
+    assert wanted == NewJob(
         model="pro",
-        input=VideoInput(
+        input=JobInput(
             prompt=" a b ",
             duration_seconds=15,
             resolution="1080p",

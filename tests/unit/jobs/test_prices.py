@@ -11,18 +11,18 @@ from services.jobs.clients import PRICES_KNOWN_SECONDS, PriceCache
 from services.jobs.convert import seedancee2
 from services.jobs.domain import (
     Buyer,
-    NewVideo,
+    NewJob,
     PriceList,
 )
-from services.jobs.operations.estimate_video import estimate_video
+from services.jobs.operations.estimate_job import estimate_job
 from services.jobs.operations.get_model import get_model
 from services.jobs.operations.list_models import list_models
-from services.jobs.operations.price_video import Quote, price_video
+from services.jobs.operations.price_job import Quote, price_job
 from tests.fakes.jobs import FakeLedger, FakePrices
 from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES, a_price, prices_of
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
-WANTED = NewVideo(
+WANTED = NewJob(
     model="mini", input=INPUT, callback_url=None, metadata_json=None, field_name=seedancee2.field_name
 )
 MILLISECOND = timedelta(milliseconds=1)
@@ -35,11 +35,9 @@ CHANGING = PriceList(prices={("mini", "720p", "live"): VERSIONS})
 
 
 async def quote(
-    wanted: NewVideo, *, prices: PriceList = PRICES, buyer: Buyer = BUYER, moment: datetime = NOW
+    wanted: NewJob, *, prices: PriceList = PRICES, buyer: Buyer = BUYER, moment: datetime = NOW
 ) -> Quote:
-    return await price_video(
-        wanted, buyer=buyer, catalogue=CATALOGUE, prices=FakePrices(prices), moment=moment
-    )
+    return await price_job(wanted, buyer=buyer, catalogue=CATALOGUE, prices=FakePrices(prices), moment=moment)
 
 
 async def names(prices: PriceList, *, buyer: Buyer = BUYER) -> list[str]:
@@ -47,7 +45,7 @@ async def names(prices: PriceList, *, buyer: Buyer = BUYER) -> list[str]:
     return [offer.model.id for offer in offers]
 
 
-async def refusal(wanted: NewVideo, *, prices: PriceList = PRICES, buyer: Buyer = BUYER) -> ServiceError:
+async def refusal(wanted: NewJob, *, prices: PriceList = PRICES, buyer: Buyer = BUYER) -> ServiceError:
     with pytest.raises(ServiceError) as refused:
         await quote(wanted, prices=prices, buyer=buyer)
     return refused.value
@@ -165,7 +163,7 @@ async def test_a_model_that_the_key_may_not_use_is_not_there() -> None:
 async def test_an_estimate_says_what_there_is_and_holds_nothing(available_micros: int) -> None:
     ledger = FakeLedger(available_micros={(OWNER.account_id, OWNER.environment): available_micros})
 
-    estimate = await estimate_video(
+    estimate = await estimate_job(
         WANTED, buyer=BUYER, catalogue=CATALOGUE, prices=FakePrices(PRICES), funds=ledger, clock=lambda: NOW
     )
 

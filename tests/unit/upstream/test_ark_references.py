@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.upstream.contract import BadReference, Order, ReferenceFault, RefusalKind, Refused, RefusedError
+from services.upstream.provider import BadReference, Order, ReferenceFault, RefusalKind, Refused, RefusedError
 from services.upstream.providers.ark.errors import ArkError, refusal, submission_error
 from services.upstream.providers.ark.wire import parse_error, parse_task, render_order
 

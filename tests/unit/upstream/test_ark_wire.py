@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.upstream.contract import Callback, Done, Order, Pending, RefusalKind, Refused
+from services.upstream.provider import Callback, Done, Order, Pending, RefusalKind, Refused
 from services.upstream.providers.ark import wire
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "ark"

@@ -8,7 +8,7 @@ import aiohttp
 
 from services.common.egress.failures import failure_text
 from services.common.egress.urls import outgoing_url
-from services.upstream.contract import (
+from services.upstream.provider import (
     Callback,
     Done,
     Order,

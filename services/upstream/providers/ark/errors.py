@@ -6,7 +6,7 @@ Messages are read for one thing: which file of `content` they quote, and what is
 import re
 from dataclasses import dataclass
 
-from services.upstream.contract import (
+from services.upstream.provider import (
     BadReference,
     BrokenError,
     BusyError,

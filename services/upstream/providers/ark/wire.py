@@ -1,11 +1,11 @@
-"""ModelArk's bodies: written from an order, read into the contract's answers. Nothing here does I/O."""
+"""ModelArk's bodies: written from an order, read into the port's answers. Nothing here does I/O."""
 
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from services.upstream.contract import Callback, Done, Order, Pending, RefusalKind, Refused
+from services.upstream.provider import Callback, Done, Order, Pending, RefusalKind, Refused
 from services.upstream.providers.ark.errors import ArkError, refusal
 
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -1,4 +1,4 @@
-"""What the edge knows of the contract: the services it may show, read from the descriptor set they are built from."""
+"""The descriptor set that the edge is built from: the services it may show, as HTTP."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -53,14 +53,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Contract:
+class Descriptor:
     """The public part of a descriptor set."""
 
-    descriptor: bytes
+    encoded: bytes
     endpoints: tuple[Endpoint, ...]
 
 
-def read_contract(path: Path) -> Contract:
+def read_descriptor(path: Path) -> Descriptor:
     """Returns what SERVICES offer over HTTP, and a descriptor set of that and no more."""
     files = {file.name: file for file in FileDescriptorSet.FromString(path.read_bytes()).file}
     requests = {
@@ -77,7 +77,7 @@ def read_contract(path: Path) -> Contract:
         for name in names
         for method in found[name][1]
     )
-    return Contract(_descriptor(files, [*ERROR_FILES, *(found[name][0] for name in names)]), endpoints)
+    return Descriptor(_descriptor(files, [*ERROR_FILES, *(found[name][0] for name in names)]), endpoints)
 
 
 def service_names() -> Mapping[str, str]:

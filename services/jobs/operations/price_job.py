@@ -8,7 +8,7 @@ from services.jobs.domain import (
     Buyer,
     Catalogue,
     Model,
-    NewVideo,
+    NewJob,
     Offer,
     Price,
 )
@@ -24,8 +24,8 @@ class Quote:
     total_micros: int
 
 
-async def price_video(
-    wanted: NewVideo, *, buyer: Buyer, catalogue: Catalogue, prices: Prices, moment: datetime
+async def price_job(
+    wanted: NewJob, *, buyer: Buyer, catalogue: Catalogue, prices: Prices, moment: datetime
 ) -> Quote:
     """Returns what a request costs at a moment.
 
@@ -38,7 +38,7 @@ async def price_video(
     return Quote(price=price, total_micros=price.micros_per_second * wanted.input.duration_seconds)
 
 
-def _price(offer: Offer, wanted: NewVideo) -> Price:
+def _price(offer: Offer, wanted: NewJob) -> Price:
     resolution = wanted.input.resolution
     price = offer.prices.get(resolution)
     if price is None:
@@ -47,7 +47,7 @@ def _price(offer: Offer, wanted: NewVideo) -> Price:
     return price
 
 
-def _refuse_unsupported(model: Model, wanted: NewVideo) -> None:
+def _refuse_unsupported(model: Model, wanted: NewJob) -> None:
     name, asked = wanted.field_name, wanted.input
     if asked.aspect_ratio not in model.aspect_ratios:
         rule = f"must be one of {', '.join(model.aspect_ratios)} for model {model.id}"

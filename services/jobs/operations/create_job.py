@@ -11,18 +11,18 @@ from services.jobs.domain import (
     Buyer,
     Catalogue,
     Job,
-    NewVideo,
+    NewJob,
     Status,
 )
 from services.jobs.operations.idempotent_creation import find_reserved, store_reserved
 from services.jobs.operations.magic_prompts import check_directive, refuse_if_asked
 from services.jobs.operations.moderate_prompt import Moderate
-from services.jobs.operations.price_video import price_video
+from services.jobs.operations.price_job import price_job
 from services.jobs.ports import Jobs, Ledger, Prices
 
 
-async def create_video(
-    wanted: NewVideo,
+async def create_job(
+    wanted: NewJob,
     *,
     buyer: Buyer,
     catalogue: Catalogue,
@@ -47,7 +47,7 @@ async def create_video(
     jobs.refuse_if_full(buyer.owner)
     # What customers are shown, and filter usage by, has milliseconds and no more.
     created_at = whole_milliseconds(clock())
-    quote = await price_video(wanted, buyer=buyer, catalogue=catalogue, prices=prices, moment=created_at)
+    quote = await price_job(wanted, buyer=buyer, catalogue=catalogue, prices=prices, moment=created_at)
     job_id = new_id(created_at) if reserved is None else reserved.id
     job = Job(
         id=job_id,

@@ -6,10 +6,10 @@ from services.common.clock import Clock
 from services.jobs.domain import (
     Buyer,
     Catalogue,
-    NewVideo,
+    NewJob,
 )
 from services.jobs.operations.magic_prompts import check_directive
-from services.jobs.operations.price_video import price_video
+from services.jobs.operations.price_job import price_job
 from services.jobs.ports import Funds, Prices
 
 
@@ -21,14 +21,14 @@ class Estimate:
     available_micros: int
 
 
-async def estimate_video(
-    wanted: NewVideo, *, buyer: Buyer, catalogue: Catalogue, prices: Prices, funds: Funds, clock: Clock
+async def estimate_job(
+    wanted: NewJob, *, buyer: Buyer, catalogue: Catalogue, prices: Prices, funds: Funds, clock: Clock
 ) -> Estimate:
-    """Prices a request as create_video would, and writes nothing.
+    """Prices a request as create_job would, and writes nothing.
 
     Refuses with MODEL_NOT_FOUND, INVALID_FIELD or UNAVAILABLE.
     """
     check_directive(wanted, environment=buyer.owner.environment)
-    quote = await price_video(wanted, buyer=buyer, catalogue=catalogue, prices=prices, moment=clock())
+    quote = await price_job(wanted, buyer=buyer, catalogue=catalogue, prices=prices, moment=clock())
     available_micros = await funds.available(buyer.owner)
     return Estimate(total_micros=quote.total_micros, available_micros=available_micros)

@@ -8,7 +8,7 @@ from services.jobs.domain import (
 from services.jobs.ports import Jobs
 
 
-async def list_videos(
+async def list_jobs(
     *, owner: Owner, status: Status | None, before_id: str | None, limit: int, offset: int = 0, jobs: Jobs
 ) -> tuple[list[Job], str | None]:
     """Returns up to `limit` of the owner's jobs, newest first, and the `before_id` of the next page if any."""

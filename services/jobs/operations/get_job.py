@@ -8,7 +8,7 @@ from services.jobs.domain import (
 from services.jobs.ports import Jobs
 
 
-async def get_video(job_id: str, *, owner: Owner, jobs: Jobs) -> Job:
+async def get_job(job_id: str, *, owner: Owner, jobs: Jobs) -> Job:
     """Returns the owner's job. Refuses with JOB_NOT_FOUND, for other owners' jobs too."""
     job = await jobs.get(job_id, owner=owner)
     if job is None:
