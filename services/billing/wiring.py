@@ -41,18 +41,14 @@ from services.billing.store.statements import SqlStatements
 from services.billing.store.verification import SqlLedgerPages
 from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
 from services.common.audit.store import SqlAuditLog
-from services.common.auth.authentication import KeyCache, authenticated
+from services.common.auth.authentication import KeyCache
 from services.common.ids import new_id
 from services.common.loop import performing
 from services.common.postgres.database import open_pool
-from services.common.rate_limit.limiter import Limiter, limited
-from services.common.rpc.blanks import without_blanks
-from services.common.rpc.bounds import bounded
-from services.common.rpc.exactness import exact
-from services.common.rpc.interceptors import errors_mapped, logged
+from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.internal_port import inner_port, inner_tls
-from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
-from services.common.rpc.validation import validated
+from services.common.rpc.public_port import build_public_port
+from services.common.rpc.server import Port, health_port, serve
 from services.common.tls.files import TlsFolder
 from services.common.verification.checks import verifying
 
@@ -191,19 +187,12 @@ def _public_port(
     settings: BillingSettings, *, accounts: SqlAccounts, keys: SqlKeys, limiter: Limiter
 ) -> Port:
     billing = BillingServicer(accounts=accounts)
-    return Port(
-        address=settings.public_address,
-        request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
-        services=((PUBLIC_SERVICE, partial(add_BillingServiceServicer_to_server, billing)),),
-        layers=(
-            logged,
-            errors_mapped,
-            authenticated(KeyCache(keys.find, forms=settings.key_forms), ACCESS),
-            limited(limiter, ACCESS),
-            bounded,
-            exact(ACCESS),
-            without_blanks,
-            validated,
-        ),
+    return build_public_port(
+        settings.public_address,
+        ((PUBLIC_SERVICE, partial(add_BillingServiceServicer_to_server, billing)),),
+        access=ACCESS,
+        keys=KeyCache(keys.find, forms=settings.key_forms),
+        limiter=limiter,
+        idempotency_keys=None,
         reflection=settings.reflection,
     )

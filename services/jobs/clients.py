@@ -1,6 +1,5 @@
 """Ports of the jobs service that are fulfilled by calling somebody else."""
 
-import asyncio
 import json
 import logging
 import math
@@ -27,6 +26,7 @@ from reelgate.internal.prices.v1.price_service_pb2_grpc import PriceServiceStub
 from services.common.egress.failures import failure_text
 from services.common.egress.urls import outgoing_url
 from services.common.errors import Reason, ServiceError
+from services.common.single_flight import SingleFlight
 from services.jobs.books import (
     Hold,
     HoldState,
@@ -223,15 +223,13 @@ class PriceCache:
         self._monotonic = monotonic
         self._known: PriceList | None = None
         self._known_until = -math.inf
-        self._asking: asyncio.Task[PriceList] | None = None
+        self._flights = SingleFlight[None, PriceList]()
 
     async def current(self) -> PriceList:
         """Returns the prices. Refuses with UNAVAILABLE when none are known."""
         if self._known is not None and self._monotonic() < self._known_until:
             return self._known
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())
-        return await asyncio.shield(self._asking)
+        return await self._flights.run(None, self._ask)
 
     async def _ask(self) -> PriceList:
         try:
@@ -244,8 +242,6 @@ class PriceCache:
                     Reason.UNAVAILABLE, "Prices are not known yet. Please try again."
                 ) from error
             log.warning("prices not refreshed: %s", error)
-        finally:
-            self._asking = None
         return self._known
 
 

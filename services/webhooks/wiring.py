@@ -15,27 +15,22 @@ from reelgate.webhooks.v1.webhooks_service_pb2_grpc import add_WebhooksServiceSe
 
 from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
 from services.common.audit.store import SqlAuditLog
-from services.common.auth.authentication import KeyCache, authenticated
+from services.common.auth.authentication import KeyCache
 from services.common.auth.key_client import KeyClient
 from services.common.clock import utc_now
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import check_url
-from services.common.idempotency.interceptor import idempotent
 from services.common.idempotency.store import SqlIdempotencyKeys, forget_expired
 from services.common.ids import new_id
 from services.common.loop import performing
 from services.common.postgres.database import Pool, open_pool
 from services.common.postgres.notifier import Notifier, open_notifier
 from services.common.rate_limit.client import LimitClient
-from services.common.rate_limit.limiter import Limiter, limited
-from services.common.rpc.blanks import without_blanks
-from services.common.rpc.bounds import bounded
+from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.client import open_channel
-from services.common.rpc.exactness import exact
-from services.common.rpc.interceptors import errors_mapped, logged
 from services.common.rpc.internal_port import inner_port, inner_tls
-from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX, Port, health_port, serve
-from services.common.rpc.validation import validated
+from services.common.rpc.public_port import build_public_port
+from services.common.rpc.server import Port, health_port, serve
 from services.common.tls.files import TlsFolder
 from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, open_receivers
 from services.webhooks.convert import render_disabled_event, render_test_event
@@ -185,22 +180,14 @@ def public_port(
         ),
         clock=utc_now,
     )
-    return Port(
-        address=settings.public_address,
-        request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
-        services=((PUBLIC_SERVICE, partial(add_WebhooksServiceServicer_to_server, webhooks)),),
-        layers=(
-            logged,
-            errors_mapped,
-            authenticated(keys, ACCESS),
-            limited(limiter, ACCESS),
-            bounded,
-            exact(ACCESS),
-            without_blanks,
-            # The answer to a registration holds the endpoint's secret.
-            idempotent(SqlIdempotencyKeys(pool, seal=fernet.encrypt, unseal=fernet.decrypt), ACCESS),
-            validated,
-        ),
+    return build_public_port(
+        settings.public_address,
+        ((PUBLIC_SERVICE, partial(add_WebhooksServiceServicer_to_server, webhooks)),),
+        access=ACCESS,
+        keys=keys,
+        limiter=limiter,
+        # The answer to a registration holds the endpoint's secret.
+        idempotency_keys=SqlIdempotencyKeys(pool, seal=fernet.encrypt, unseal=fernet.decrypt),
         reflection=settings.reflection,
     )
 

@@ -1,12 +1,12 @@
 """Who is calling: the same for REST and direct gRPC, from the key alone."""
 
-import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from grpc.aio import ServicerContext
@@ -15,6 +15,7 @@ from services.common.auth.key_forms import KeyForm, KeyForms, contract_of
 from services.common.errors import Reason, ServiceError
 from services.common.rate_limit.allowance import Allowance
 from services.common.rpc.interceptors import Handler, Middleware, contract, metadata_of
+from services.common.single_flight import SingleFlight
 
 CACHE_SECONDS = 4.0
 CACHE_ENTRIES_MAX = 20_000
@@ -130,7 +131,7 @@ class KeyCache:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._refused: OrderedDict[bytes, float] = OrderedDict()
         """Until when they are."""
-        self._asking: dict[bytes, asyncio.Task[Caller | None]] = {}
+        self._flights = SingleFlight[bytes, Caller | None]()
         self._strangers = Allowance(
             most=STRANGERS_AT_ONCE_MAX, per_second=STRANGERS_PER_SECOND_MAX, monotonic=monotonic
         )
@@ -150,29 +151,27 @@ class KeyCache:
             return known.caller
         if self._refused.get(digest, now) > now:
             return None
-        task = self._asking.get(digest)
-        if task is None:
-            is_stranger = form is KeyForm.OLDER and known is None
-            if is_stranger and not self._strangers.take():
-                raise ServiceError(
-                    Reason.UNAVAILABLE,
-                    "This API key cannot be checked right now. Try again in a second.",
-                    retry_after_seconds="1",
-                )
-            task = asyncio.create_task(self._ask(digest, is_stranger=is_stranger))
-            self._asking[digest] = task
-        return await asyncio.shield(task)
+        return await self._flights.run(digest, partial(self._begin, digest, form))
 
-    async def _ask(self, digest: bytes, *, is_stranger: bool) -> Caller | None:
-        try:
-            found = await self._found(digest, self._monotonic())
-            if found is not None and is_stranger:
-                self._strangers.give_back()
-            return found
-        finally:
-            del self._asking[digest]
+    def _begin(self, digest: bytes, form: KeyForm) -> Coroutine[Any, Any, Caller | None]:
+        if form is not KeyForm.OLDER or digest in self._known:
+            return self._found(digest)
+        if not self._strangers.take():
+            raise ServiceError(
+                Reason.UNAVAILABLE,
+                "This API key cannot be checked right now. Try again in a second.",
+                retry_after_seconds="1",
+            )
+        return self._found_stranger(digest)
 
-    async def _found(self, digest: bytes, asked_at: float) -> Caller | None:
+    async def _found_stranger(self, digest: bytes) -> Caller | None:
+        found = await self._found(digest)
+        if found is not None:
+            self._strangers.give_back()
+        return found
+
+    async def _found(self, digest: bytes) -> Caller | None:
+        asked_at = self._monotonic()
         try:
             found = await self._look_up(digest)
         except ServiceError as error:
@@ -208,13 +207,13 @@ def _remember(
 
 
 def authenticated(keys: KeyCache, access: Mapping[str, frozenset[str]]) -> Middleware:
-    """Returns the layer that lets only callers with a valid key in.
+    """Returns the middleware that lets only callers with a valid key in.
 
     `access` names, for each full service name, the contracts whose keys may call it; OPEN_TO_ALL needs no key.
     Refuses with KEY_INVALID, in the envelope of the contract that the key names by its form.
     """
 
-    def layer(method: str, inside: Handler) -> Handler:
+    def middleware(method: str, inside: Handler) -> Handler:
         contracts = access[method.split("/")[1]]
         if contracts is OPEN_TO_ALL:
             return inside
@@ -235,7 +234,7 @@ def authenticated(keys: KeyCache, access: Mapping[str, frozenset[str]]) -> Middl
 
         return call
 
-    return layer
+    return middleware
 
 
 def _refuse_other_environment(found: Caller, metadata: Mapping[str, str]) -> None:

@@ -45,20 +45,19 @@ NOT_KEPT = frozenset({402, 429})
 So it is with any refusal that says when to repeat the request.
 """
 SERVER_ERROR = 500
-"""How often keys that have expired are looked for."""
 
 Run = Callable[[], Awaitable[bytes]]
 
 
 def idempotent(keys: SqlIdempotencyKeys, access: Mapping[str, frozenset[str]]) -> Middleware:
-    """Returns the layer that runs a POST with an `idempotency-key` once for each API key. Stands after `authenticated`.
+    """Returns the middleware that runs a POST with an `idempotency-key` once for each API key. Stands after `authenticated`.
 
     Adds `idempotent-replayed: true` to what was answered before. Refuses with INVALID_FIELD a key that is none, with
     IDEMPOTENCY_KEY_REUSED one given to another request, with IDEMPOTENCY_KEY_IN_USE one whose request still runs.
     """
     once = _Once(keys)
 
-    def layer(method: str, inside: Handler) -> Handler:
+    def middleware(method: str, inside: Handler) -> Handler:
         if access[method.split("/")[1]] is OPEN_TO_ALL or not _is_post(method):
             return inside
 
@@ -77,7 +76,7 @@ def idempotent(keys: SqlIdempotencyKeys, access: Mapping[str, frozenset[str]]) -
 
         return call
 
-    return layer
+    return middleware
 
 
 def _is_post(method: str) -> bool:

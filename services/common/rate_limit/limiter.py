@@ -296,13 +296,13 @@ def _answer(waiter: asyncio.Future[Decision], decision: Decision) -> None:
 
 
 def limited(limiter: Limiter, access: Mapping[str, frozenset[str]]) -> Middleware:
-    """Returns the layer that lets calls through as often as their keys may make them, and tells how they stand.
+    """Returns the middleware that lets calls through as often as their keys may make them, and tells how they stand.
 
     It stands inside `authenticated`, and `access` is the same. Refuses with RATE_LIMITED, or with UNAVAILABLE when
     billing does not answer; then polls by business keys are let through.
     """
 
-    def layer(method: str, inside: Handler) -> Handler:
+    def middleware(method: str, inside: Handler) -> Handler:
         service, name = method.split("/")[1:]
         if access[service] is OPEN_TO_ALL:
             return inside
@@ -320,7 +320,7 @@ def limited(limiter: Limiter, access: Mapping[str, frozenset[str]]) -> Middlewar
 
         return call
 
-    return layer
+    return middleware
 
 
 def _refusal(decision: Decision) -> ServiceError:

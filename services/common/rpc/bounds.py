@@ -26,7 +26,7 @@ UNKNOWN_BYTES_MAX = 256
 def bounded(_method: str, inside: Handler) -> Handler:
     """Refuses a request that cannot be read, or that would cost more to check than any that is accepted.
 
-    Stands after the layers that tell who calls, and before all that read the request.
+    Stands after the middleware that tells who calls, and before all that read the request.
     """
 
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:

@@ -73,14 +73,14 @@ class _Call:
 
 
 def exact(access: Mapping[str, object]) -> Middleware:
-    """Returns the layer that refuses a body which says more than is read, or something else.
+    """Returns the middleware that refuses a body which says more than is read, or something else.
 
-    `access` names the services of the port: their requests tell what may have been meant. Stands after the layers
-    that tell who calls, and before all that looks a request up or stores it. Refuses with INVALID_FIELD, and with
+    `access` names the services of the port: their requests tell what may have been meant. Stands after the middleware
+    that tells who calls, and before all that looks a request up or stores it. Refuses with INVALID_FIELD, and with
     BODY_NOT_JSON what is no JSON at all.
     """
 
-    def layer(method: str, inside: Handler) -> Handler:
+    def middleware(method: str, inside: Handler) -> Handler:
         async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
             header = metadata_of(context).get(HEADER)
             if header is not None:
@@ -90,7 +90,7 @@ def exact(access: Mapping[str, object]) -> Middleware:
 
         return call
 
-    return layer
+    return middleware
 
 
 @cache

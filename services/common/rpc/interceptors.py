@@ -1,6 +1,6 @@
 """What surrounds every method of every server, in one order: request id and log line, errors, caller, limits.
 
-One interceptor composes plain functions once per method, because each layer of grpc's own costs every request.
+One interceptor composes plain functions once per method, because each interceptor of grpc's own costs every request.
 """
 
 import logging
@@ -23,7 +23,7 @@ from services.common.errors import Reason, ServiceError, outage
 log = logging.getLogger("reelgate.call")
 
 Handler = Callable[[Any, ServicerContext[Any, Any]], Awaitable[Any]]
-"""A method as layers see it. It returns a message, or its bytes; of a stream, what `_opened` returns."""
+"""A method as middleware sees it. It returns a message or its bytes, and for a stream what `_opened` returns."""
 RpcHandler = Any
 """A grpc.RpcMethodHandler, whose generic type exists only in stubs."""
 Deserializer = Callable[[bytes], Message]
@@ -46,19 +46,19 @@ def answer_header(name: str, value: str) -> None:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Stands for a request that was not read: the layer `bounded` refuses it, once it is known who sent it."""
+    """Stands for a request that was not read: the middleware `bounded` refuses it, once it is known who sent it."""
 
     why: str
 
 
-class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Surrounds every method of ours with layers, outermost first. Health and reflection pass untouched.
+class MiddlewareInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Surrounds every method of ours with middleware, outermost first. Health and reflection pass untouched.
 
-    Of a stream the layers surround the way to its first message; what fails later ends the stream.
+    For a stream, the middleware surrounds the way to its first message; what fails later ends the stream.
     """
 
-    def __init__(self, layers: Sequence[Middleware], *, request_bytes_max: int) -> None:
-        self._layers = tuple(layers)
+    def __init__(self, middleware: Sequence[Middleware], *, request_bytes_max: int) -> None:
+        self._middleware = tuple(middleware)
         self._request_bytes_max = request_bytes_max
         self._handlers: dict[str, RpcHandler] = {}
 
@@ -80,9 +80,9 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def _surround(self, method: str, handler: RpcHandler) -> RpcHandler:
         streams = handler.unary_unary is None
-        behavior = _opened(handler.unary_stream) if streams else cast("Handler", handler.unary_unary)
-        for layer in reversed(self._layers):
-            behavior = layer(method, behavior)
+        surrounded = _opened(handler.unary_stream) if streams else cast("Handler", handler.unary_unary)
+        for middleware in reversed(self._middleware):
+            surrounded = middleware(method, surrounded)
         coders = {
             "request_deserializer": _tolerant(
                 cast("Deserializer", handler.request_deserializer), bytes_max=self._request_bytes_max
@@ -90,8 +90,8 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             "response_serializer": _written,
         }
         if streams:
-            return grpc.unary_stream_rpc_method_handler(_streamed(behavior), **coders)
-        return grpc.unary_unary_rpc_method_handler(behavior, **coders)
+            return grpc.unary_stream_rpc_method_handler(_streamed(surrounded), **coders)
+        return grpc.unary_unary_rpc_method_handler(surrounded, **coders)
 
 
 def _opened(stream: Callable[[Any, ServicerContext[Any, Any]], AsyncIterator[Message]]) -> Handler:
@@ -219,7 +219,7 @@ async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> Non
 
 
 def metadata_of(context: ServicerContext[Any, Any]) -> dict[str, str]:
-    """Returns the text metadata of a call. Of a repeated name the last value counts."""
+    """Returns the text metadata of a call. If a name repeats, the last value wins."""
     return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 

@@ -44,7 +44,9 @@ def inner_port(
     return Port(
         address=address,
         services=[(name, add) for name, add, _ in services],
-        layers=_layers(None if tls is None else {name: identities for name, _, identities in services}),
+        middleware=_middleware(
+            None if tls is None else {name: identities for name, _, identities in services}
+        ),
         reflection=reflection,
         tls=tls,
     )
@@ -60,7 +62,7 @@ def _check_waived(settings: ServiceSettings, addresses: Sequence[str]) -> None:
             )
 
 
-def _layers(access: Mapping[str, tuple[str, ...]] | None) -> tuple[Middleware, ...]:
+def _middleware(access: Mapping[str, tuple[str, ...]] | None) -> tuple[Middleware, ...]:
     if access is None:
         return (logged, errors_mapped, bounded, exact({}), validated)
     return (logged, errors_mapped, admitted(access), bounded, exact({}), validated)

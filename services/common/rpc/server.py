@@ -12,7 +12,7 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.common.rpc.interceptors import Boundary, Middleware
+from services.common.rpc.interceptors import Middleware, MiddlewareInterceptor
 from services.common.tls.credentials import server_credentials
 from services.common.tls.files import TlsFolder
 
@@ -48,13 +48,14 @@ HealthServicer = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Port:
-    """One listening port: what it serves, and the layers around every method of it."""
+    """One listening port: what it serves, and the middleware around every method of it."""
 
     address: str
     """`host:port`; port 0 takes a free one."""
     services: Sequence[tuple[str, AddServicer]]
     """Full service names and the functions that add their servicers."""
-    layers: Sequence[Middleware]
+    middleware: Sequence[Middleware]
+    """Outermost first."""
     reflection: bool = False
     calls_max: int = CONCURRENT_CALLS_MAX
     """Calls at the same time, those that only wait included."""
@@ -66,7 +67,7 @@ class Port:
 
 def health_port(address: str) -> Port:
     """Returns a port that serves nothing but health: for probes, which show no certificate. Serve it last."""
-    return Port(address=address, services=(), layers=())
+    return Port(address=address, services=(), middleware=())
 
 
 @asynccontextmanager
@@ -101,7 +102,7 @@ async def serve(
 def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
     received_bytes_max = max(port.request_bytes_max, UNREAD_BYTES_MAX)
     server = aio.server(
-        interceptors=[Boundary(port.layers, request_bytes_max=port.request_bytes_max)],
+        interceptors=[MiddlewareInterceptor(port.middleware, request_bytes_max=port.request_bytes_max)],
         options=(
             *_SERVER_OPTIONS,
             *(() if port.tls is None else _TLS_OPTIONS),

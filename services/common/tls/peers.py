@@ -1,4 +1,4 @@
-"""Who calls: an identity that the caller's certificate names, and the layer that lets only those on a list in."""
+"""Who calls: an identity that the caller's certificate names, and the middleware that lets only those on a list in."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -14,9 +14,9 @@ _peer: ContextVar[str] = ContextVar("peer", default="")
 
 
 def admitted(access: Mapping[str, tuple[str, ...]]) -> Middleware:
-    """Returns the layer that lets in only callers whose certificate has an identity that is listed for the service."""
+    """Returns the middleware that lets in only callers whose certificate has an identity that is listed for the service."""
 
-    def layer(method: str, inside: Handler) -> Handler:
+    def middleware(method: str, inside: Handler) -> Handler:
         service = method.split("/")[1]
         listed = access[service]
 
@@ -32,7 +32,7 @@ def admitted(access: Mapping[str, tuple[str, ...]]) -> Middleware:
 
         return call
 
-    return layer
+    return middleware
 
 
 def acting(name: str) -> str:

@@ -23,7 +23,7 @@ _FIELD = "metadata"
 def parse_metadata(sent: Struct) -> str:
     """Returns metadata as JSON. Refuses with INVALID_FIELD numbers that would come back as others, and too much of it.
 
-    The layer `bounded` has let it through, so that it is neither deep nor long.
+    The middleware `bounded` has let it through, so that it is neither deep nor long.
     """
     text = compact_json(_members(sent, _FIELD))
     byte_count = len(text.encode())

@@ -11,26 +11,17 @@ from reelgate.nextapi.v1.job_service_pb2_grpc import add_JobServiceServicer_to_s
 from reelgate.usage.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to_server
 from reelgate.video.v1.video_service_pb2_grpc import add_VideoServiceServicer_to_server
 
-from services.common.auth.authentication import KeyCache, authenticated
+from services.common.auth.authentication import KeyCache
 from services.common.clock import utc_now
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.session import open_egress_session
 from services.common.egress.urls import check_url, origin_of
-from services.common.idempotency.interceptor import idempotent
 from services.common.idempotency.store import SqlIdempotencyKeys
 from services.common.ids import new_id
 from services.common.postgres.database import Pool
-from services.common.rate_limit.limiter import Limiter, limited
-from services.common.rpc.blanks import without_blanks
-from services.common.rpc.bounds import bounded
-from services.common.rpc.exactness import exact
-from services.common.rpc.interceptors import errors_mapped, logged
-from services.common.rpc.server import (
-    CONCURRENT_CALLS_MAX,
-    PUBLIC_REQUEST_BYTES_MAX,
-    Port,
-)
-from services.common.rpc.validation import validated
+from services.common.rate_limit.limiter import Limiter
+from services.common.rpc.public_port import build_public_port
+from services.common.rpc.server import CONCURRENT_CALLS_MAX, Port
 from services.jobs.catalogue import load_catalogue
 from services.jobs.clients import (
     ModerationClient,
@@ -106,27 +97,19 @@ def public_port(
         claimed_task_id=lambda body: parse_callback(body).task_id,
         notify=partial(core.notifier.notify, WORK_CHANNEL),
     )
-    return Port(
-        address=settings.public_address,
-        request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
-        services=(
+    return build_public_port(
+        settings.public_address,
+        (
             (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, VideoServicer(needs))),
             (JOB_SERVICE, partial(add_JobServiceServicer_to_server, JobServicer(needs))),
             (MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
             (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
             (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
         ),
-        layers=(
-            logged,
-            errors_mapped,
-            authenticated(keys, PUBLIC_ACCESS),
-            limited(limiter, PUBLIC_ACCESS),
-            bounded,
-            exact(PUBLIC_ACCESS),
-            without_blanks,
-            idempotent(SqlIdempotencyKeys(pool), PUBLIC_ACCESS),
-            validated,
-        ),
+        access=PUBLIC_ACCESS,
+        keys=keys,
+        limiter=limiter,
+        idempotency_keys=SqlIdempotencyKeys(pool),
         reflection=settings.reflection,
         calls_max=CONCURRENT_CALLS_MAX + WATCHERS_MAX,
     )

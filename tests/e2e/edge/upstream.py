@@ -161,14 +161,14 @@ class Upstream(
 
 @asynccontextmanager
 async def serving_upstream(address: str = "127.0.0.1:0") -> AsyncIterator[Upstream]:
-    """Serves it with the layers that shape a refusal. Its `target` is the address that was bound."""
+    """Serves it with the middleware that shapes a refusal. Its `target` is the address that was bound."""
     upstream = Upstream()
     services = [(name, partial(add, upstream)) for name, add in ADDED_BY.items()]
     async with serve(
         Port(
             address=address,
             services=services,
-            layers=(errors_mapped, bounded, exact({}), without_blanks, validated),
+            middleware=(errors_mapped, bounded, exact({}), without_blanks, validated),
         )
     ) as [upstream.target]:
         yield upstream

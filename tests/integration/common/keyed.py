@@ -191,7 +191,7 @@ async def running_service(
             port = Port(
                 address="127.0.0.1:0",
                 services=[(SERVICE, partial(add_VideoServiceServicer_to_server, servicer))],
-                layers=(
+                middleware=(
                     logged,
                     errors_mapped,
                     authenticated(KeyCache(look_up), ACCESS),

@@ -12,7 +12,7 @@ from aiohttp import web
 from services.common.egress.policy import ForbiddenUrlError, UrlPolicy, parse_networks
 from services.common.egress.session import open_egress_session
 from tests.integration.common.name_server import open_name_server
-from tests.unit.common.hostile_urls import HOSTILE_NAMES, HOSTILE_URLS, OUTSIDE, PORT
+from tests.unit.common.egress.hostile_urls import HOSTILE_NAMES, HOSTILE_URLS, OUTSIDE, PORT
 
 ROUNDS = 4
 """How often each name is connected to; more often than the longest of their turns."""

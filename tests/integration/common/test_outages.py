@@ -131,7 +131,7 @@ async def stranger(servicer: Servicer) -> AsyncIterator[key_service_pb2_grpc.Key
     port = Port(
         address="127.0.0.1:0",
         services=((SERVICE, partial(key_service_pb2_grpc.add_KeyServiceServicer_to_server, servicer)),),
-        layers=(logged, errors_mapped),
+        middleware=(logged, errors_mapped),
     )
     async with serve(port) as [address], grpc.aio.insecure_channel(address) as channel:
         yield key_service_pb2_grpc.KeyServiceStub(channel)

@@ -241,7 +241,7 @@ async def running_api(
             (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
             (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
         ],
-        layers=(
+        middleware=(
             logged,
             errors_mapped,
             authenticated(KeyCache(look_up), PUBLIC_ACCESS),

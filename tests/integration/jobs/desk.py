@@ -176,7 +176,7 @@ async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
             (OUTBOX_ADMIN_SERVICE, partial(add_OutboxAdminServiceServicer_to_server, outbox)),
             (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
         ],
-        layers=(logged, errors_mapped, bounded, exact({}), validated),
+        middleware=(logged, errors_mapped, bounded, exact({}), validated),
     )
     async with serve(port) as [address], open_channel(address, timeout_seconds=60) as channel:
         made.jobs, made.audit = JobAdminServiceStub(channel), AuditServiceStub(channel)

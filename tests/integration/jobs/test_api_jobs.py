@@ -1,4 +1,4 @@
-"""The NextAPI contract's methods as its customers call them: real gRPC, every layer, real PostgreSQL."""
+"""The NextAPI contract's methods as its customers call them: real gRPC, all middleware, real PostgreSQL."""
 
 import re
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The public methods as customers call them: real gRPC, every layer, real PostgreSQL."""
+"""The public methods as customers call them: real gRPC, all middleware, real PostgreSQL."""
 
 import asyncio
 import re

@@ -270,7 +270,7 @@ async def test_operators_get_the_first_page_and_are_refused_a_strange_one(books:
     port = Port(
         address="127.0.0.1:0",
         services=((VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, servicer)),),
-        layers=(errors_mapped, bounded, exact({}), validated),
+        middleware=(errors_mapped, bounded, exact({}), validated),
     )
     await books.accept(await books.billing.account(credits_live=1), new_id("vid"))
 

@@ -23,7 +23,7 @@ from services.upstream.provider import UnreachableError
 from services.upstream.providers.ark.adapter import ArkProvider
 from tests.fakes.ark_server import ArkServer, Reply
 from tests.patience import PATIENCE_SECONDS
-from tests.unit.common.hostile_urls import HOSTILE_URLS, PORT
+from tests.unit.common.egress.hostile_urls import HOSTILE_URLS, PORT
 
 LIMITS = MediaLimits()
 UNPACKED = b"\0" * 8_000_000

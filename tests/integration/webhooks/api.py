@@ -27,7 +27,7 @@ from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.redeliveries import SqlRedeliveries
 from services.webhooks.wiring import public_port
 from tests.patience import PATIENCE_SECONDS
-from tests.unit.common.limit_world import Billing
+from tests.unit.common.rate_limit.limit_world import Billing
 
 CALLS_PER_MINUTE = 100_000
 Answer = dict[str, Any]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from services.common.egress.policy import ForbiddenUrlError, UrlPolicy, check_address, parse_networks
 from services.common.egress.urls import URL_LENGTH_MAX, check_url
-from tests.unit.common.hostile_urls import HOSTILE_NAMES, HOSTILE_URLS, PORT
+from tests.unit.common.egress.hostile_urls import HOSTILE_NAMES, HOSTILE_URLS, PORT
 
 PUBLIC_ONLY = UrlPolicy()
 LOOPBACK_TOO = UrlPolicy(private_targets_allowed=parse_networks("127.0.0.0/8, ::1/128"))

@@ -15,7 +15,7 @@ async def inside(request: Any, context: Any) -> Any:
 
 def test_exactly_the_posts_of_customers_take_an_idempotency_key() -> None:
     access = {**PUBLIC_ACCESS, **ACCESS}
-    layer = idempotent(cast("SqlIdempotencyKeys", None), access)
+    middleware = idempotent(cast("SqlIdempotencyKeys", None), access)
     methods = {
         name: f"/{service}/{name}"
         for service in access
@@ -23,7 +23,7 @@ def test_exactly_the_posts_of_customers_take_an_idempotency_key() -> None:
         for name in descriptor_pool.Default().FindServiceByName(service).methods_by_name
     }
 
-    keyed = {name for name, method in methods.items() if layer(method, inside) is not inside}
+    keyed = {name for name, method in methods.items() if middleware(method, inside) is not inside}
 
     assert keyed == {
         "CreateVideo",

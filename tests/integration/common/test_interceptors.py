@@ -51,7 +51,7 @@ def _port(servicer: Servicer) -> Port:
     return Port(
         address="127.0.0.1:0",
         services=((SERVICE, partial(key_service_pb2_grpc.add_KeyServiceServicer_to_server, servicer)),),
-        layers=(logged, errors_mapped, bounded),
+        middleware=(logged, errors_mapped, bounded),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from services.common.auth.authentication import KeyCache, authenticated
 from services.common.errors import Reason, ServiceError
-from tests.unit.common.test_authentication import ACME, METHOD, Call, Keys, key
+from tests.unit.common.auth.test_authentication import ACME, METHOD, Call, Keys, key
 
 SERVICE = METHOD.split("/")[1]
 
@@ -20,9 +20,9 @@ async def _call(environment: str, header: str) -> object:
     async def answer(_request: Any, _context: Any) -> str:
         return "let in"
 
-    layer = authenticated(KeyCache(keys.look_up), {SERVICE: frozenset({"nextapi"})})
+    middleware = authenticated(KeyCache(keys.look_up), {SERVICE: frozenset({"nextapi"})})
     call = Call(x_api_key=key(prefix), x_nextapi_environment=header)
-    return await layer(METHOD, answer)(None, cast("Any", call))
+    return await middleware(METHOD, answer)(None, cast("Any", call))
 
 
 @pytest.mark.parametrize("environment", ["live", "test"])

@@ -28,7 +28,7 @@ UNKNOWN_FIELD = b"\xf8\x07\x01"
 TEXT_BYTES = 200_000
 ITEMS = 80_000
 STEPS_MAX = 500
-"""Calls of functions, in Python and in C, that a request may cost which no layer but `validated` refuses."""
+"""Calls of functions, in Python and in C, that a request may cost which no middleware but `validated` refuses."""
 
 
 def _request_types() -> Iterator[type[Message]]:
@@ -119,9 +119,9 @@ HEAVY = {
 LONG = {"a long text": _long_text, "a long list": _long_list}
 
 
-async def _refused(layers: Handler, request: object) -> ServiceError:
+async def _refused(surrounded: Handler, request: object) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
-        await layers(request, cast("Any", None))
+        await surrounded(request, cast("Any", None))
     return caught.value
 
 
@@ -162,12 +162,12 @@ async def test_no_public_request_is_walked_that_holds_too_much(
 async def test_long_texts_and_lists_are_refused_without_a_step_for_each_character_or_item(
     kind: type[Message], spoil: Callable[[Message], Iterator[None]]
 ) -> None:
-    layers = bounded("/a.B/C", validated("/a.B/C", _answer))
+    surrounded = bounded("/a.B/C", validated("/a.B/C", _answer))
     for request in _instances(kind, spoil):
         counted = _Counted()
         try:
             with counted:
-                await layers(request, cast("Any", None))
+                await surrounded(request, cast("Any", None))
         except ServiceError:
             pass
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-SERVICES = Path(__file__).parents[3] / "services"
+SERVICES = Path(__file__).parents[4] / "services"
 
 
 @pytest.mark.parametrize("service", ["billing", "jobs", "webhooks"])

@@ -324,9 +324,9 @@ async def test_a_mistyped_key_is_refused_without_a_look_up() -> None:
 
 async def test_a_service_open_to_all_asks_for_no_key() -> None:
     keys = Keys()
-    layer = authenticated(KeyCache(keys.look_up), {"reelgate.billing.v1.BillingService": OPEN_TO_ALL})
+    middleware = authenticated(KeyCache(keys.look_up), {"reelgate.billing.v1.BillingService": OPEN_TO_ALL})
 
-    assert layer(METHOD, _who) is _who
+    assert middleware(METHOD, _who) is _who
 
 
 @pytest.mark.parametrize("prefix", KEY_PREFIXES.values())

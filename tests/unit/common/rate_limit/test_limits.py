@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.common.auth.authentication import OPEN_TO_ALL
 from services.common.rate_limit.limiter import ASK_EVERY_SECONDS, Decision, limited
-from tests.unit.common.limit_world import Billing, Passage, World, act_at, shortest_time_of
+from tests.unit.common.rate_limit.limit_world import Billing, Passage, World, act_at, shortest_time_of
 from tests.unit.common.virtual_time import run_virtually
 
 MICROSECOND = 1e-6
@@ -241,6 +241,6 @@ def test_a_service_that_is_open_to_all_is_not_limited() -> None:
         return None
 
     limiter: object = None
-    layer = limited(limiter, {"reelgate.callback.v1.CallbackService": OPEN_TO_ALL})  # type: ignore[arg-type]
+    middleware = limited(limiter, {"reelgate.callback.v1.CallbackService": OPEN_TO_ALL})  # type: ignore[arg-type]
 
-    assert layer("/reelgate.callback.v1.CallbackService/ReceiveCallback", inside) is inside
+    assert middleware("/reelgate.callback.v1.CallbackService/ReceiveCallback", inside) is inside

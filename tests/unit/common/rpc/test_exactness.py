@@ -48,9 +48,9 @@ async def _reached(request: Any, _context: Any) -> Any:
 
 
 async def _call(method: str, request: Message, header: str | None = None) -> Any:
-    layer = exact(PUBLIC_ACCESS if "webhooks" not in method else ACCESS)
+    middleware = exact(PUBLIC_ACCESS if "webhooks" not in method else ACCESS)
     context = cast("ServicerContext[Any, Any]", _Context(header))
-    return await layer(method, _reached)(request, context)
+    return await middleware(method, _reached)(request, context)
 
 
 async def _refused(method: str, request: Message, header: str | None = None) -> ServiceError:
