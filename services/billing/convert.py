@@ -140,12 +140,12 @@ def parse_key_rules(rules: key_admin_service_pb2.KeyRules) -> KeyRules:
 
 def parse_call_report(report: limit_service_pb2.CallReport) -> CallReport:
     """Returns what a process did with its lease of a key. Refuses with INVALID_FIELD."""
-    if len(report.used.at_micros) != len(report.used.counts):
+    if len(report.used.at_us) != len(report.used.counts):
         raise invalid_field("used", "must have as many moments as counts")
     return CallReport(
         key_id=report.key_id,
         answered_turn=report.answered_turn,
-        used=moments_of(zip(report.used.at_micros, report.used.counts, strict=True)),
+        used=moments_of(zip(report.used.at_us, report.used.counts, strict=True)),
         kept_count=report.kept_count,
         wanted_count=report.wanted_count,
         takes_share=report.takes_share,
@@ -247,7 +247,7 @@ def render_caller(caller: Caller) -> key_service_pb2.LookUpKeyResponse:
 def render_leased(leased: Leased) -> limit_service_pb2.LeaseCallsResponse:
     """Returns what is leased."""
     return limit_service_pb2.LeaseCallsResponse(
-        now_micros=leased.now_micros,
+        now_us=leased.now_us,
         leases=[
             limit_service_pb2.CallLease(**{**vars(lease), "key_id": key_id, "slots": _moments(lease.slots)})
             for key_id, lease in leased.leases.items()
@@ -284,7 +284,7 @@ def _funds(funds: Funds) -> account_pb2.AccountFunds:
 
 def _moments(moments: Moments) -> limit_service_pb2.Moments:
     return limit_service_pb2.Moments(
-        at_micros=[moment for moment, _ in moments], counts=[count for _, count in moments]
+        at_us=[moment for moment, _ in moments], counts=[count for _, count in moments]
     )
 
 

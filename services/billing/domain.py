@@ -256,7 +256,7 @@ class SlotLease:
     """Of the request that was answered with it."""
     accounted_count: int
     """How many uses that request told of. Until its answer is known they are told again."""
-    until_micros: int
+    until_us: int
     slots: Moments
 
 

@@ -1,7 +1,6 @@
 """The slots of keys in PostgreSQL."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -38,7 +37,7 @@ _ADD = Query(
     .on_conflict_do_nothing()
 )
 _NOW = Query(
-    select(cast(func.extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger).label("now_micros"))
+    select(cast(func.extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger).label("now_us"))
 )
 _CHANGE = Query(
     update(call_limits)
@@ -77,19 +76,19 @@ class SqlCallLimits:
             for key_id, answer in zip(key_ids, answers, strict=True)
             if not isinstance(answer, Exception) and answer[1] is not None
         }
-        return Leased(now_micros=max(now_micros for now_micros, _ in changed), leases=leases)
+        return Leased(now_us=max(now_us for now_us, _ in changed), leases=leases)
 
     async def _change(self, key_ids: Sequence[str], *, decide: Decide) -> list[tuple[int, CallLease | None]]:
         """Returns for each key the moment, and what was leased of it."""
         async with self._pool.connection() as connection, connection.transaction():
             rows = await _lock(connection, key_ids)
             [clock] = await fetch_within(connection, _NOW)
-            now_micros = clock["now_micros"]
-            decided = {row["key_id"]: decide(_key_calls(row), now_micros) for row in rows}
+            now_us = clock["now_us"]
+            decided = {row["key_id"]: decide(_key_calls(row), now_us) for row in rows}
             changes = [_CHANGE.bind(**_new(calls)) for calls, lease in decided.values() if lease is not None]
             if changes:
                 await connection.cursor().executemany(_CHANGE.sql, changes)
-        return [(now_micros, decided[key_id][1] if key_id in decided else None) for key_id in key_ids]
+        return [(now_us, decided[key_id][1] if key_id in decided else None) for key_id in key_ids]
 
 
 async def _lock(connection: Connection, key_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -106,10 +105,7 @@ def _key_calls(row: dict[str, Any]) -> KeyCalls:
         key_id=row["key_id"],
         calls_per_minute=row["calls_per_minute"] or CALLS_PER_MINUTE[row["kind"]],
         cooling=tuple(zip(row["cooling_micros"], row["cooling_counts"], strict=True)),
-        held=tuple(
-            SlotLease(**{**held, "slots": tuple((moment, count) for moment, count in held["slots"])})
-            for held in row["held"]
-        ),
+        held=tuple(_slot_lease(held) for held in row["held"]),
     )
 
 
@@ -118,5 +114,26 @@ def _new(calls: KeyCalls) -> dict[str, Any]:
         "of_key_id": calls.key_id,
         "new_cooling_micros": [moment for moment, _ in calls.cooling],
         "new_cooling_counts": [count for _, count in calls.cooling],
-        "new_held": Jsonb([asdict(held) for held in calls.held]),
+        "new_held": Jsonb([_stored(held) for held in calls.held]),
+    }
+
+
+def _slot_lease(stored: dict[str, Any]) -> SlotLease:
+    return SlotLease(
+        holder=stored["holder"],
+        turn=stored["turn"],
+        accounted_count=stored["accounted_count"],
+        until_us=stored["until_micros"],
+        slots=tuple((moment, count) for moment, count in stored["slots"]),
+    )
+
+
+def _stored(held: SlotLease) -> dict[str, Any]:
+    # Stored names do not follow ours: processes of the previous release read the same rows.
+    return {
+        "holder": held.holder,
+        "turn": held.turn,
+        "accounted_count": held.accounted_count,
+        "until_micros": held.until_us,
+        "slots": held.slots,
     }

@@ -23,9 +23,7 @@ class LimitClient:
             holder=holder, turn=turn, reports=[_report(report) for report in reports]
         )
         answer = await self._stub.LeaseCalls(request, timeout=LEASE_TIMEOUT_SECONDS)
-        return Leased(
-            now_micros=answer.now_micros, leases={lease.key_id: _lease(lease) for lease in answer.leases}
-        )
+        return Leased(now_us=answer.now_us, leases={lease.key_id: _lease(lease) for lease in answer.leases})
 
 
 def _report(report: CallReport) -> limit_service_pb2.CallReport:
@@ -34,17 +32,17 @@ def _report(report: CallReport) -> limit_service_pb2.CallReport:
 
 def _to_message(moments: Moments) -> limit_service_pb2.Moments:
     return limit_service_pb2.Moments(
-        at_micros=[moment for moment, _ in moments], counts=[count for _, count in moments]
+        at_us=[moment for moment, _ in moments], counts=[count for _, count in moments]
     )
 
 
 def _lease(lease: limit_service_pb2.CallLease) -> CallLease:
     return CallLease(
-        slots=tuple(zip(lease.slots.at_micros, lease.slots.counts, strict=True)),
-        until_micros=lease.until_micros,
+        slots=tuple(zip(lease.slots.at_us, lease.slots.counts, strict=True)),
+        until_us=lease.until_us,
         calls_per_minute=lease.calls_per_minute,
         free_count=lease.free_count,
-        next_free_micros=lease.next_free_micros,
+        next_free_us=lease.next_free_us,
         spare_count=lease.spare_count,
         elsewhere_count=lease.elsewhere_count,
     )

@@ -262,7 +262,7 @@ class Limiter:
             lease = leased.leases.get(key.key_id)
             if lease is None:
                 continue
-            key.held.answered(lease, turn=turn, now_micros=leased.now_micros, sent=sent, received=received)
+            key.held.answered(lease, turn=turn, now_us=leased.now_us, sent=sent, received=received)
             key.is_asking = key.is_lost = False
             self._answered(key)
 

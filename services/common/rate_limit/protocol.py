@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-MICROS = 1_000_000
+US_PER_SECOND = 1_000_000
 WINDOW_SECONDS = 60
-WINDOW_MICROS = WINDOW_SECONDS * MICROS
+WINDOW_US = WINDOW_SECONDS * US_PER_SECOND
 """A slot is used at most once in so long a time."""
-HORIZON_MICROS = MICROS
+HORIZON_US = US_PER_SECOND
 """So long before they are free slots are leased, so that they can be used the moment they are."""
 MOMENTS_MAX = 1_000
 """In one list. Of a key with more calls than that, those of an eighth of a second are counted together."""
-GRID_MICROS = MICROS // 8
+GRID_US = US_PER_SECOND // 8
 KEYS_PER_REQUEST_MAX = 500
 
 Moments = tuple[tuple[int, int], ...]
@@ -42,12 +42,12 @@ class CallLease:
     """The slots of a key that a process may use, instead of all it had before."""
 
     slots: Moments
-    until_micros: int
+    until_us: int
     """From then on they count as used."""
     calls_per_minute: int
     free_count: int
     """Calls that the key has left, over all processes."""
-    next_free_micros: int
+    next_free_us: int
     """When it has more. 0: when calls are made that can become old."""
     spare_count: int
     """How many more slots could have been leased."""
@@ -59,7 +59,7 @@ class CallLease:
 class Leased:
     """The answer to a request."""
 
-    now_micros: int
+    now_us: int
     """Billing's clock at some moment between the request and its answer."""
     leases: Mapping[str, CallLease]
     """By key. One is missing if there is no such key, or if a later request overtook this one."""
@@ -78,9 +78,7 @@ def moments_of(moments: Iterable[tuple[int, int]]) -> Moments:
     for moment, count in moments:
         counted[moment] += count
     if len(counted) > MOMENTS_MAX:
-        return moments_of(
-            (-(-moment // GRID_MICROS) * GRID_MICROS, count) for moment, count in counted.items()
-        )
+        return moments_of((-(-moment // GRID_US) * GRID_US, count) for moment, count in counted.items())
     return tuple(sorted((moment, count) for moment, count in counted.items() if count > 0))
 
 

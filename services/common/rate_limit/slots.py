@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from services.common.rate_limit.protocol import (
-    HORIZON_MICROS,
-    MICROS,
+    HORIZON_US,
     MOMENTS_MAX,
-    WINDOW_MICROS,
+    US_PER_SECOND,
     WINDOW_SECONDS,
+    WINDOW_US,
     CallLease,
     CallReport,
     Moments,
@@ -53,11 +53,11 @@ class HeldCalls:
         self._used: deque[float] = deque()
         """Since the last answer came, and in the request before it that was not answered."""
         self._told_count = 0
-        self._now_micros = 0
+        self._now_us = 0
         self._sent = self._received = 0.0
         self._until = _NEVER
         self._free_count = calls_per_minute
-        self._next_free_micros = 0
+        self._next_free_us = 0
 
     @property
     def is_idle(self) -> bool:
@@ -110,23 +110,23 @@ class HeldCalls:
             takes_share=waiting_count + taken_count > 0,
         )
 
-    def answered(self, lease: CallLease, *, turn: int, now_micros: int, sent: float, received: float) -> None:
+    def answered(self, lease: CallLease, *, turn: int, now_us: int, sent: float, received: float) -> None:
         """Takes a lease instead of the one before. What was used since the request was used of it."""
         for _ in range(self._told_count):
             used_at = self._used.popleft()
-            free_at = self._own.setdefault(self._billing(used_at) + WINDOW_MICROS, deque())
+            free_at = self._own.setdefault(self._billing(used_at) + WINDOW_US, deque())
             free_at.append(used_at + WINDOW_SECONDS)
         self.answered_turn = turn
-        self._now_micros, self._sent, self._received = now_micros, sent, received
+        self._now_us, self._sent, self._received = now_us, sent, received
         _, left = split_moments(lease.slots, len(self._used))
-        self._forget_own({moment for moment, _ in left}, before=now_micros + HORIZON_MICROS)
+        self._forget_own({moment for moment, _ in left}, before=now_us + HORIZON_US)
         self._slots = deque(sorted(self._usable(left)))
-        self._until = sent + (lease.until_micros - now_micros) / MICROS
+        self._until = sent + (lease.until_us - now_us) / US_PER_SECOND
         self.limit = lease.calls_per_minute
         self.spare_count = lease.spare_count
         self.elsewhere_count = lease.elsewhere_count
         self._free_count = lease.free_count
-        self._next_free_micros = lease.next_free_micros
+        self._next_free_us = lease.next_free_us
 
     def remaining(self) -> int:
         """Returns how many calls the key has left, as far as is known here."""
@@ -134,8 +134,8 @@ class HeldCalls:
 
     def next_free_at(self) -> float | None:
         """Returns when the key has more calls left than now, as far as is known here; None if it has them all."""
-        if self._next_free_micros:
-            return self._local(self._next_free_micros)
+        if self._next_free_us:
+            return self._local(self._next_free_us)
         return self._used[0] + WINDOW_SECONDS if self._used else None
 
     def reset_seconds(self, now: float) -> int:
@@ -171,10 +171,10 @@ class HeldCalls:
             if count > len(own):
                 yield _Slots(self._local(moment), 0, count - len(own))
 
-    def _local(self, moment_micros: int) -> float:
-        if moment_micros == 0:
+    def _local(self, moment_us: int) -> float:
+        if moment_us == 0:
             return _NEVER
-        return self._received + (moment_micros - self._now_micros) / MICROS
+        return self._received + (moment_us - self._now_us) / US_PER_SECOND
 
     def _billing(self, used_at: float) -> int:
-        return self._now_micros + math.ceil((used_at - self._sent) * MICROS)
+        return self._now_us + math.ceil((used_at - self._sent) * US_PER_SECOND)

@@ -87,7 +87,7 @@ async def test_what_was_used_is_counted_once_however_often_it_is_told(billing: B
     async with open_channel(billing.running.internal_address) as channel:
         client = LimitClient(channel)
         first = await client.lease("holder-1", 1, [_report(key_id)])
-        used = ((first.now_micros, 1),)
+        used = ((first.now_us, 1),)
 
         lost = await client.lease("holder-1", 2, [_report(key_id, answered_turn=1, used=used, kept_count=1)])
         again = await client.lease("holder-1", 3, [_report(key_id, answered_turn=1, used=used, kept_count=1)])

@@ -144,13 +144,13 @@ async def move_credits(pool: Pool, log: LockLog) -> None:
 async def lease_calls(pool: Pool, log: LockLog) -> None:
     """Sends every statement about the slots of keys, and about prices."""
 
-    def decide(calls: KeyCalls, now_micros: int) -> tuple[KeyCalls, CallLease | None]:
+    def decide(calls: KeyCalls, now_us: int) -> tuple[KeyCalls, CallLease | None]:
         return calls, CallLease(
             slots=(),
-            until_micros=now_micros,
+            until_us=now_us,
             calls_per_minute=calls.calls_per_minute,
             free_count=0,
-            next_free_micros=0,
+            next_free_us=0,
             spare_count=0,
             elsewhere_count=0,
         )

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.billing.domain import KeyCalls, SlotLease
-from services.billing.operations.lease_calls import LEASE_MICROS, lease_slots
+from services.billing.operations.lease_calls import LEASE_US, lease_slots
 from services.common.rate_limit.protocol import (
-    GRID_MICROS,
-    HORIZON_MICROS,
-    MICROS,
+    GRID_US,
+    HORIZON_US,
     MOMENTS_MAX,
-    WINDOW_MICROS,
+    US_PER_SECOND,
+    WINDOW_US,
     CallLease,
     CallReport,
     Moments,
@@ -22,15 +22,15 @@ from services.common.rate_limit.protocol import (
     split_moments,
 )
 
-NOW = 1_000 * MICROS
+NOW = 1_000 * US_PER_SECOND
 
 
 def calls(limit: int, *, cooling: Moments = (), held: tuple[SlotLease, ...] = ()) -> KeyCalls:
     return KeyCalls(key_id="key_1", calls_per_minute=limit, cooling=cooling, held=held)
 
 
-def held(holder: str, slots: Moments, *, until_micros: int = NOW + LEASE_MICROS, turn: int = 1) -> SlotLease:
-    return SlotLease(holder=holder, turn=turn, accounted_count=0, until_micros=until_micros, slots=slots)
+def held(holder: str, slots: Moments, *, until_us: int = NOW + LEASE_US, turn: int = 1) -> SlotLease:
+    return SlotLease(holder=holder, turn=turn, accounted_count=0, until_us=until_us, slots=slots)
 
 
 def report(**changes: Any) -> CallReport:
@@ -43,7 +43,7 @@ def report(**changes: Any) -> CallReport:
 def lease(
     state: KeyCalls, wish: CallReport, *, holder: str = "me", turn: int = 2
 ) -> tuple[KeyCalls, CallLease]:
-    changed, answer = lease_slots(state, wish, holder=holder, turn=turn, now_micros=NOW)
+    changed, answer = lease_slots(state, wish, holder=holder, turn=turn, now_us=NOW)
     assert answer is not None
     return changed, answer
 
@@ -64,15 +64,15 @@ def test_who_needs_more_than_a_share_gets_it() -> None:
 
 def test_a_used_slot_is_free_again_after_a_minute_and_leased_a_moment_before() -> None:
     state, _ = lease(calls(1, held=(held("me", ((0, 1),)),)), report(used=((NOW - 5, 1),)))
-    free_at = NOW - 5 + WINDOW_MICROS
+    free_at = NOW - 5 + WINDOW_US
     wish = report(answered_turn=2, wanted_count=1)
 
-    _, early = lease_slots(state, wish, holder="me", turn=3, now_micros=free_at - HORIZON_MICROS - 1)
-    _, soon = lease_slots(state, wish, holder="me", turn=3, now_micros=free_at - HORIZON_MICROS)
+    _, early = lease_slots(state, wish, holder="me", turn=3, now_us=free_at - HORIZON_US - 1)
+    _, soon = lease_slots(state, wish, holder="me", turn=3, now_us=free_at - HORIZON_US)
 
     assert state.cooling == ((free_at, 1),)
     assert early is not None
-    assert (early.slots, early.next_free_micros) == ((), free_at)
+    assert (early.slots, early.next_free_us) == ((), free_at)
     assert soon is not None
     assert soon.slots == ((free_at, 1),)
 
@@ -86,29 +86,29 @@ def test_what_is_returned_is_as_free_as_it_was() -> None:
 
 
 def test_a_lease_that_ended_counts_as_used_at_its_end() -> None:
-    ended = held("dead", ((0, 3),), until_micros=NOW)
+    ended = held("dead", ((0, 3),), until_us=NOW)
 
     state, answer = lease(calls(4, held=(ended,)), report(wanted_count=4))
 
-    assert state.cooling == ((NOW + WINDOW_MICROS, 3),)
+    assert state.cooling == ((NOW + WINDOW_US, 3),)
     assert (answer.slots, answer.elsewhere_count) == (((0, 1),), 0)
 
 
 def test_a_request_that_a_later_one_overtook_changes_nothing() -> None:
     state = calls(5, held=(held("me", ((0, 2),), turn=7),))
 
-    changed, answer = lease_slots(state, report(wanted_count=5), holder="me", turn=7, now_micros=NOW)
+    changed, answer = lease_slots(state, report(wanted_count=5), holder="me", turn=7, now_us=NOW)
 
     assert (changed, answer) == (state, None)
 
 
 def test_after_a_limit_was_lowered_nothing_is_free_until_fewer_were_used() -> None:
-    cooling = tuple((NOW + second * MICROS, 1) for second in range(1, 11))
+    cooling = tuple((NOW + second * US_PER_SECOND, 1) for second in range(1, 11))
 
     _, above = lease(calls(4, cooling=cooling), report(wanted_count=4))
 
     assert (above.slots, above.free_count) == ((), 0)
-    assert above.next_free_micros == NOW + 7 * MICROS
+    assert above.next_free_us == NOW + 7 * US_PER_SECOND
 
 
 def test_many_moments_are_counted_on_a_grid_and_never_earlier() -> None:
@@ -119,7 +119,7 @@ def test_many_moments_are_counted_on_a_grid_and_never_earlier() -> None:
     assert len(merged) <= MOMENTS_MAX
     assert count_of(merged) == len(used)
     for moment, _ in merged:
-        assert moment % GRID_MICROS == 0
+        assert moment % GRID_US == 0
     for moment, count in used:
         later = sum(many for at, many in merged if at >= moment)
         assert later >= sum(many for at, many in used if at >= moment), count

@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+reelgate/callback/v1/callback_service.proto\x12\x14reelgate.callback.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"d\n\x16ReceiveCallbackRequest\x12 \n\x05token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05token\x12(\n\x04\x62ody\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyR\x04\x62ody\"\x19\n\x17ReceiveCallbackResponse2\xa4\x01\n\x0f\x43\x61llbackService\x12\x90\x01\n\x0fReceiveCallback\x12,.reelgate.callback.v1.ReceiveCallbackRequest\x1a-.reelgate.callback.v1.ReceiveCallbackResponse\" \x82\xd3\xe4\x93\x02\x1a\"\x12/callbacks/{token}:\x04\x62odyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+reelgate/callback/v1/callback_service.proto\x12\x14reelgate.callback.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"d\n\x16ReceiveCallbackRequest\x12 \n\x05token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05token\x12(\n\x04\x62ody\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyR\x04\x62ody\"\x19\n\x17ReceiveCallbackResponse2\xa7\x01\n\x0f\x43\x61llbackService\x12\x93\x01\n\x0fReceiveCallback\x12,.reelgate.callback.v1.ReceiveCallbackRequest\x1a-.reelgate.callback.v1.ReceiveCallbackResponse\"#\x90\x02\x02\x82\xd3\xe4\x93\x02\x1a\"\x12/callbacks/{token}:\x04\x62odyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,11 +37,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEIVECALLBACKREQUEST'].fields_by_name['token']._loaded_options = None
   _globals['_RECEIVECALLBACKREQUEST'].fields_by_name['token']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_CALLBACKSERVICE'].methods_by_name['ReceiveCallback']._loaded_options = None
-  _globals['_CALLBACKSERVICE'].methods_by_name['ReceiveCallback']._serialized_options = b'\202\323\344\223\002\032\"\022/callbacks/{token}:\004body'
+  _globals['_CALLBACKSERVICE'].methods_by_name['ReceiveCallback']._serialized_options = b'\220\002\002\202\323\344\223\002\032\"\022/callbacks/{token}:\004body'
   _globals['_RECEIVECALLBACKREQUEST']._serialized_start=155
   _globals['_RECEIVECALLBACKREQUEST']._serialized_end=255
   _globals['_RECEIVECALLBACKRESPONSE']._serialized_start=257
   _globals['_RECEIVECALLBACKRESPONSE']._serialized_end=282
   _globals['_CALLBACKSERVICE']._serialized_start=285
-  _globals['_CALLBACKSERVICE']._serialized_end=449
+  _globals['_CALLBACKSERVICE']._serialized_end=452
 # @@protoc_insertion_point(module_scope)

@@ -73,7 +73,7 @@ class Billing:
 
     def _leased(self, holder: str, turn: int, reports: Sequence[CallReport]) -> Leased:
         now = asyncio.get_running_loop().time()
-        now_micros = int((now + BILLING_AHEAD_SECONDS) * 1_000_000)
+        now_us = int((now + BILLING_AHEAD_SECONDS) * 1_000_000)
         self.requests.append((now, holder, tuple(report.key_id for report in reports)))
         leases = {}
         for report in reports:
@@ -84,11 +84,11 @@ class Billing:
                 cooling=known.cooling if known else (),
                 held=known.held if known else (),
             )
-            changed, lease = lease_slots(calls, report, holder=holder, turn=turn, now_micros=now_micros)
+            changed, lease = lease_slots(calls, report, holder=holder, turn=turn, now_us=now_us)
             if lease is not None:
                 self.calls[report.key_id] = changed
                 leases[report.key_id] = lease
-        return Leased(now_micros=now_micros, leases=leases)
+        return Leased(now_us=now_us, leases=leases)
 
 
 class World:

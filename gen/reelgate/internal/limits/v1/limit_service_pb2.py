@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/reelgate/internal/limits/v1/limit_service.proto\x12\x1breelgate.internal.limits.v1\x1a\x1b\x62uf/validate/validate.proto\"\xa3\x01\n\x11LeaseCallsRequest\x12!\n\x06holder\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holder\x12\x1b\n\x04turn\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00R\x04turn\x12N\n\x07reports\x18\x03 \x03(\x0b\x32\'.reelgate.internal.limits.v1.CallReportB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03R\x07reports\"\x93\x02\n\nCallReport\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12,\n\ranswered_turn\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x0c\x61nsweredTurn\x12\x38\n\x04used\x18\x03 \x01(\x0b\x32$.reelgate.internal.limits.v1.MomentsR\x04used\x12*\n\nkept_count\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00R\tkeptCount\x12.\n\x0cwanted_count\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00R\x0bwantedCount\x12\x1f\n\x0btakes_share\x18\x06 \x01(\x08R\ntakesShare\"Z\n\x07Moments\x12&\n\tat_micros\x18\x01 \x03(\x03\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x08\x61tMicros\x12\'\n\x06\x63ounts\x18\x02 \x03(\x05\x42\x0f\xbaH\x0c\x92\x01\t\x10\xe8\x07\"\x04\x1a\x02 \x00R\x06\x63ounts\"s\n\x12LeaseCallsResponse\x12\x1d\n\nnow_micros\x18\x01 \x01(\x03R\tnowMicros\x12>\n\x06leases\x18\x02 \x03(\x0b\x32&.reelgate.internal.limits.v1.CallLeaseR\x06leases\"\xbe\x02\n\tCallLease\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12:\n\x05slots\x18\x02 \x01(\x0b\x32$.reelgate.internal.limits.v1.MomentsR\x05slots\x12!\n\x0cuntil_micros\x18\x03 \x01(\x03R\x0buntilMicros\x12(\n\x10\x63\x61lls_per_minute\x18\x04 \x01(\x05R\x0e\x63\x61llsPerMinute\x12\x1d\n\nfree_count\x18\x05 \x01(\x05R\tfreeCount\x12(\n\x10next_free_micros\x18\x06 \x01(\x03R\x0enextFreeMicros\x12\x1f\n\x0bspare_count\x18\x07 \x01(\x05R\nspareCount\x12\'\n\x0f\x65lsewhere_count\x18\x08 \x01(\x05R\x0e\x65lsewhereCount2}\n\x0cLimitService\x12m\n\nLeaseCalls\x12..reelgate.internal.limits.v1.LeaseCallsRequest\x1a/.reelgate.internal.limits.v1.LeaseCallsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/reelgate/internal/limits/v1/limit_service.proto\x12\x1breelgate.internal.limits.v1\x1a\x1b\x62uf/validate/validate.proto\"\xa3\x01\n\x11LeaseCallsRequest\x12!\n\x06holder\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holder\x12\x1b\n\x04turn\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00R\x04turn\x12N\n\x07reports\x18\x03 \x03(\x0b\x32\'.reelgate.internal.limits.v1.CallReportB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03R\x07reports\"\x93\x02\n\nCallReport\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12,\n\ranswered_turn\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x0c\x61nsweredTurn\x12\x38\n\x04used\x18\x03 \x01(\x0b\x32$.reelgate.internal.limits.v1.MomentsR\x04used\x12*\n\nkept_count\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00R\tkeptCount\x12.\n\x0cwanted_count\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00R\x0bwantedCount\x12\x1f\n\x0btakes_share\x18\x06 \x01(\x08R\ntakesShare\"R\n\x07Moments\x12\x1e\n\x05\x61t_us\x18\x01 \x03(\x03\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x04\x61tUs\x12\'\n\x06\x63ounts\x18\x02 \x03(\x05\x42\x0f\xbaH\x0c\x92\x01\t\x10\xe8\x07\"\x04\x1a\x02 \x00R\x06\x63ounts\"k\n\x12LeaseCallsResponse\x12\x15\n\x06now_us\x18\x01 \x01(\x03R\x05nowUs\x12>\n\x06leases\x18\x02 \x03(\x0b\x32&.reelgate.internal.limits.v1.CallLeaseR\x06leases\"\xae\x02\n\tCallLease\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12:\n\x05slots\x18\x02 \x01(\x0b\x32$.reelgate.internal.limits.v1.MomentsR\x05slots\x12\x19\n\x08until_us\x18\x03 \x01(\x03R\x07untilUs\x12(\n\x10\x63\x61lls_per_minute\x18\x04 \x01(\x05R\x0e\x63\x61llsPerMinute\x12\x1d\n\nfree_count\x18\x05 \x01(\x05R\tfreeCount\x12 \n\x0cnext_free_us\x18\x06 \x01(\x03R\nnextFreeUs\x12\x1f\n\x0bspare_count\x18\x07 \x01(\x05R\nspareCount\x12\'\n\x0f\x65lsewhere_count\x18\x08 \x01(\x05R\x0e\x65lsewhereCount2\x82\x01\n\x0cLimitService\x12r\n\nLeaseCalls\x12..reelgate.internal.limits.v1.LeaseCallsRequest\x1a/.reelgate.internal.limits.v1.LeaseCallsResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,20 +46,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CALLREPORT'].fields_by_name['kept_count']._serialized_options = b'\272H\010\032\006\030\240\215\006(\000'
   _globals['_CALLREPORT'].fields_by_name['wanted_count']._loaded_options = None
   _globals['_CALLREPORT'].fields_by_name['wanted_count']._serialized_options = b'\272H\010\032\006\030\240\215\006(\000'
-  _globals['_MOMENTS'].fields_by_name['at_micros']._loaded_options = None
-  _globals['_MOMENTS'].fields_by_name['at_micros']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_MOMENTS'].fields_by_name['at_us']._loaded_options = None
+  _globals['_MOMENTS'].fields_by_name['at_us']._serialized_options = b'\272H\006\222\001\003\020\350\007'
   _globals['_MOMENTS'].fields_by_name['counts']._loaded_options = None
   _globals['_MOMENTS'].fields_by_name['counts']._serialized_options = b'\272H\014\222\001\t\020\350\007\"\004\032\002 \000'
+  _globals['_LIMITSERVICE'].methods_by_name['LeaseCalls']._loaded_options = None
+  _globals['_LIMITSERVICE'].methods_by_name['LeaseCalls']._serialized_options = b'\220\002\002'
   _globals['_LEASECALLSREQUEST']._serialized_start=110
   _globals['_LEASECALLSREQUEST']._serialized_end=273
   _globals['_CALLREPORT']._serialized_start=276
   _globals['_CALLREPORT']._serialized_end=551
   _globals['_MOMENTS']._serialized_start=553
-  _globals['_MOMENTS']._serialized_end=643
-  _globals['_LEASECALLSRESPONSE']._serialized_start=645
-  _globals['_LEASECALLSRESPONSE']._serialized_end=760
-  _globals['_CALLLEASE']._serialized_start=763
-  _globals['_CALLLEASE']._serialized_end=1081
-  _globals['_LIMITSERVICE']._serialized_start=1083
-  _globals['_LIMITSERVICE']._serialized_end=1208
+  _globals['_MOMENTS']._serialized_end=635
+  _globals['_LEASECALLSRESPONSE']._serialized_start=637
+  _globals['_LEASECALLSRESPONSE']._serialized_end=744
+  _globals['_CALLLEASE']._serialized_start=747
+  _globals['_CALLLEASE']._serialized_end=1049
+  _globals['_LIMITSERVICE']._serialized_start=1052
+  _globals['_LIMITSERVICE']._serialized_end=1182
 # @@protoc_insertion_point(module_scope)

@@ -83,21 +83,21 @@ Global___CallReport: _TypeAlias = CallReport  # noqa: Y015
 class Moments(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    AT_MICROS_FIELD_NUMBER: _builtins.int
+    AT_US_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def at_micros(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def at_us(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
     def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     def __init__(
         self,
         *,
-        at_micros: _abc.Iterable[_builtins.int] | None = ...,
+        at_us: _abc.Iterable[_builtins.int] | None = ...,
         counts: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_micros", b"at_micros", "counts", b"counts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_us", b"at_us", "counts", b"counts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -107,20 +107,20 @@ Global___Moments: _TypeAlias = Moments  # noqa: Y015
 class LeaseCallsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    NOW_MICROS_FIELD_NUMBER: _builtins.int
+    NOW_US_FIELD_NUMBER: _builtins.int
     LEASES_FIELD_NUMBER: _builtins.int
-    now_micros: _builtins.int
+    now_us: _builtins.int
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallLease]: ...
     def __init__(
         self,
         *,
-        now_micros: _builtins.int = ...,
+        now_us: _builtins.int = ...,
         leases: _abc.Iterable[Global___CallLease] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["leases", b"leases", "now_micros", b"now_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leases", b"leases", "now_us", b"now_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -132,17 +132,17 @@ class CallLease(_message.Message):
 
     KEY_ID_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
-    UNTIL_MICROS_FIELD_NUMBER: _builtins.int
+    UNTIL_US_FIELD_NUMBER: _builtins.int
     CALLS_PER_MINUTE_FIELD_NUMBER: _builtins.int
     FREE_COUNT_FIELD_NUMBER: _builtins.int
-    NEXT_FREE_MICROS_FIELD_NUMBER: _builtins.int
+    NEXT_FREE_US_FIELD_NUMBER: _builtins.int
     SPARE_COUNT_FIELD_NUMBER: _builtins.int
     ELSEWHERE_COUNT_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
-    until_micros: _builtins.int
+    until_us: _builtins.int
     calls_per_minute: _builtins.int
     free_count: _builtins.int
-    next_free_micros: _builtins.int
+    next_free_us: _builtins.int
     spare_count: _builtins.int
     elsewhere_count: _builtins.int
     @_builtins.property
@@ -152,16 +152,16 @@ class CallLease(_message.Message):
         *,
         key_id: _builtins.str = ...,
         slots: Global___Moments | None = ...,
-        until_micros: _builtins.int = ...,
+        until_us: _builtins.int = ...,
         calls_per_minute: _builtins.int = ...,
         free_count: _builtins.int = ...,
-        next_free_micros: _builtins.int = ...,
+        next_free_us: _builtins.int = ...,
         spare_count: _builtins.int = ...,
         elsewhere_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls_per_minute", b"calls_per_minute", "elsewhere_count", b"elsewhere_count", "free_count", b"free_count", "key_id", b"key_id", "next_free_micros", b"next_free_micros", "slots", b"slots", "spare_count", b"spare_count", "until_micros", b"until_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls_per_minute", b"calls_per_minute", "elsewhere_count", b"elsewhere_count", "free_count", b"free_count", "key_id", b"key_id", "next_free_us", b"next_free_us", "slots", b"slots", "spare_count", b"spare_count", "until_us", b"until_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
