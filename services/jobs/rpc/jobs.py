@@ -25,14 +25,14 @@ from services.jobs.operations.cancel_job import cancel_job
 from services.jobs.operations.create_job import create_job
 from services.jobs.operations.get_job import get_job
 from services.jobs.operations.list_jobs import list_jobs
-from services.jobs.rpc.access import buyer, owner
-from services.jobs.rpc.event_stream import View
+from services.jobs.rpc.calls import buyer, event_stream, last_event_id, owner, seconds_to_wait
 from services.jobs.rpc.needs import Needs
-from services.jobs.rpc.watching import Sought, seconds_to_wait
+from services.jobs.watch.event_stream import View
+from services.jobs.watch.subscription import WatchRequest
 
 Context = ServicerContext[Any, Any]
 
-VIEW = View(status=job_status, poll=lambda job, moment: job_fields(job, now=moment))
+VIEW = View(contract="nextapi", status=job_status, poll=lambda job, moment: job_fields(job, now=moment))
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
@@ -65,7 +65,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     @override
     async def GetJob(self, request: job_service_pb2.GetJobRequest, context: Context) -> job_pb2.Job:
         seconds = seconds_to_wait(request.wait, context)
-        job = await self._needs.watch.until_ended(self._sought(request.id), seconds=seconds)
+        job = await self._needs.watch.until_ended(self._wanted(request.id), seconds=seconds)
         return render_job(job, now=self._needs.clock())
 
     @override
@@ -76,11 +76,13 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     @override
     def WatchJob(self, request: job_service_pb2.WatchJobRequest, context: Context) -> AsyncIterator[HttpBody]:
-        return self._needs.streams.open(self._sought(request.id), VIEW, context)
+        return event_stream(
+            self._needs.streams.open(self._wanted(request.id), VIEW, heard=last_event_id(context))
+        )
 
-    def _sought(self, sent_id: str) -> Sought:
+    def _wanted(self, sent_id: str) -> WatchRequest:
         job_id, asker = parse_job_id(sent_id, ID_PREFIX), owner()
-        return Sought(
+        return WatchRequest(
             job_id=job_id,
             account_id=asker.account_id,
             credential=credential(),

@@ -14,7 +14,7 @@ from services.jobs.domain import (
 from services.jobs.operations.get_model import get_model
 from services.jobs.operations.list_models import list_models
 from services.jobs.ports import Prices
-from services.jobs.rpc.access import buyer
+from services.jobs.rpc.calls import buyer
 
 Context = ServicerContext[Any, Any]
 

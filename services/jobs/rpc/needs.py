@@ -10,8 +10,8 @@ from services.jobs.domain import Catalogue
 from services.jobs.operations.cancel_job import Canceller
 from services.jobs.operations.moderate_prompt import Moderate
 from services.jobs.ports import Funds, Jobs, Ledger, Prices
-from services.jobs.rpc.event_stream import EventStreams
-from services.jobs.rpc.watching import JobWatch
+from services.jobs.watch.event_stream import EventStreams
+from services.jobs.watch.job_watch import JobWatch
 
 
 @dataclass(frozen=True, kw_only=True)

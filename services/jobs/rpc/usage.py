@@ -10,7 +10,7 @@ from services.common.clock import Clock
 from services.jobs.convert.usage import parse_get_usage, render_usage
 from services.jobs.operations.get_usage import get_usage
 from services.jobs.ports import Jobs
-from services.jobs.rpc.access import owner
+from services.jobs.rpc.calls import owner
 
 Context = ServicerContext[Any, Any]
 

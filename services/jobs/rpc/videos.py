@@ -26,14 +26,18 @@ from services.jobs.operations.create_job import create_job
 from services.jobs.operations.estimate_job import estimate_job
 from services.jobs.operations.get_job import get_job
 from services.jobs.operations.list_jobs import list_jobs
-from services.jobs.rpc.access import buyer, owner
-from services.jobs.rpc.event_stream import View
+from services.jobs.rpc.calls import buyer, event_stream, last_event_id, owner, seconds_to_wait
 from services.jobs.rpc.needs import Needs
-from services.jobs.rpc.watching import Sought, seconds_to_wait
+from services.jobs.watch.event_stream import View
+from services.jobs.watch.subscription import WatchRequest
 
 Context = ServicerContext[Any, Any]
 
-VIEW = View(status=lambda job: job.status.value, poll=lambda job, _moment: {"data": video_fields(job)})
+VIEW = View(
+    contract="seedancee2",
+    status=lambda job: job.status.value,
+    poll=lambda job, _moment: {"data": video_fields(job)},
+)
 
 
 class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
@@ -68,18 +72,20 @@ class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
         self, request: video_service_pb2.GetVideoRequest, context: Context
     ) -> video_service_pb2.GetVideoResponse:
         seconds = seconds_to_wait(request.wait, context)
-        job = await self._needs.watch.until_ended(self._sought(request.id), seconds=seconds)
+        job = await self._needs.watch.until_ended(self._wanted(request.id), seconds=seconds)
         return video_service_pb2.GetVideoResponse(data=render_video(job))
 
     @override
     def WatchVideo(
         self, request: video_service_pb2.WatchVideoRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
-        return self._needs.streams.open(self._sought(request.id), VIEW, context)
+        return event_stream(
+            self._needs.streams.open(self._wanted(request.id), VIEW, heard=last_event_id(context))
+        )
 
-    def _sought(self, sent_id: str) -> Sought:
+    def _wanted(self, sent_id: str) -> WatchRequest:
         job_id, asker = parse_job_id(sent_id, ID_PREFIX), owner()
-        return Sought(
+        return WatchRequest(
             job_id=job_id,
             account_id=asker.account_id,
             credential=credential(),

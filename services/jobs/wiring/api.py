@@ -40,18 +40,18 @@ from services.jobs.rpc.access import (
     VIDEO_SERVICE,
 )
 from services.jobs.rpc.callbacks import CallbackServicer
-from services.jobs.rpc.event_stream import EventStreams
 from services.jobs.rpc.jobs import JobServicer
 from services.jobs.rpc.models import ModelsServicer
 from services.jobs.rpc.needs import Needs
 from services.jobs.rpc.usage import UsageServicer
 from services.jobs.rpc.videos import VideoServicer
-from services.jobs.rpc.watching import WATCHERS_MAX, JobWatch
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.refund import refund
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.withdrawals import SqlWithdrawals
 from services.jobs.store.work import SqlWork
+from services.jobs.watch.event_stream import EventStreams
+from services.jobs.watch.job_watch import SUBSCRIPTIONS_MAX, JobWatch
 from services.jobs.wiring.core import CALLS_MAX, WORK_CHANNEL, Core
 from services.upstream.providers.ark.wire import parse_callback
 
@@ -111,7 +111,7 @@ def public_port(
         limiter=limiter,
         idempotency_keys=SqlIdempotencyKeys(pool),
         reflection=settings.reflection,
-        calls_max=CONCURRENT_CALLS_MAX + WATCHERS_MAX,
+        calls_max=CONCURRENT_CALLS_MAX + SUBSCRIPTIONS_MAX,
     )
 
 

@@ -55,19 +55,19 @@ from services.jobs.rpc.access import (
     VIDEO_SERVICE,
 )
 from services.jobs.rpc.callbacks import CallbackServicer
-from services.jobs.rpc.event_stream import PACE, EventStreams, Pace
 from services.jobs.rpc.jobs import JobServicer
 from services.jobs.rpc.models import ModelsServicer
 from services.jobs.rpc.needs import Needs
 from services.jobs.rpc.usage import UsageServicer
 from services.jobs.rpc.videos import VideoServicer
-from services.jobs.rpc.watching import JobWatch
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.refund import refund
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.stages import SqlStages
 from services.jobs.store.withdrawals import SqlWithdrawals
 from services.jobs.store.work import SqlWork
+from services.jobs.watch.event_stream import PACE, EventStreams, Pace
+from services.jobs.watch.job_watch import JobWatch
 from services.upstream.provider import Pending, Provider
 from tests.fakes.jobs import FakeLedger, FakePrices
 from tests.fakes.upstream import ScriptedProvider

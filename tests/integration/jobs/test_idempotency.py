@@ -20,7 +20,7 @@ from services.jobs.clients import LedgerClient
 from services.jobs.convert.seedancee2 import ID_PREFIX, render_created
 from services.jobs.domain import HOLD_REUSE_SECONDS_MAX, Job, NewJob, Owner, PriceList
 from services.jobs.operations.create_job import create_job
-from services.jobs.rpc.access import buyer
+from services.jobs.rpc.calls import buyer
 from services.jobs.store.jobs import SqlJobs
 from tests.conftest import MakeDatabase
 from tests.fakes.jobs import FakePrices, accepts_all

@@ -17,17 +17,17 @@ from services.common.clock import utc_now
 from services.common.postgres.database import Pool, open_pool
 from services.common.postgres.notifier import Notifier, open_notifier
 from services.jobs.domain import Claim, FailureCode, Job, Owner, Route, Status
-from services.jobs.rpc.event_stream import KEEP_ALIVE, OPENING, Pace
-from services.jobs.rpc.watching import JobWatch
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.stages import SqlStages
 from services.jobs.store.work import SqlWork
+from services.jobs.watch.event_stream import KEEP_ALIVE, OPENING, Pace
+from services.jobs.watch.job_watch import JobWatch
 from tests.conftest import MakeDatabase
 from tests.integration.jobs.api import Api, Refusal, running_api
 from tests.integration.jobs.conftest import OWNER, a_job, store_jobs
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.jobs.test_event_stream import Event, names, read
-from tests.unit.jobs.test_watching import SOUGHT
+from tests.unit.jobs.test_subscriptions import WANTED
 
 TOPIC = "moved"
 CALLERS = 300
@@ -137,19 +137,19 @@ async def test_a_wait_is_answered_by_what_another_process_did(url: str, pool: Po
         assert found is not None
         return found
 
-    sought = replace(SOUGHT, job_id=JOB.id, account_id=OWNER.account_id, read=read_job)
+    wanted = replace(WANTED, job_id=JOB.id, account_id=OWNER.account_id, read=read_job)
     async with two_processes(url) as (one, other):
         worker = await worker_of(pool, JOB, name_moved=partial(one.publish, TOPIC))
         watch = JobWatch(SqlStages(pool))  # which does not run: it reads nothing but the news
         other.subscribe(TOPIC, watch.receive)
-        waiting = asyncio.create_task(watch.until_ended(sought, seconds=PATIENCE_SECONDS))
-        await until(lambda: watch.watched == 1)
+        waiting = asyncio.create_task(watch.until_ended(wanted, seconds=PATIENCE_SECONDS))
+        await until(lambda: watch.subscription_count == 1)
         await worker.take()
         ended = await worker.fail()
         deadline = time.monotonic() + PATIENCE_SECONDS / 2
         while not waiting.done():
             assert time.monotonic() < deadline
-            await watch.read_news()
+            await watch.read_published()
             await asyncio.sleep(0.01)
 
         answered = await waiting
@@ -161,7 +161,7 @@ async def test_a_wait_whose_news_was_lost_is_answered_all_the_same(pool: Pool) -
     worker = await worker_of(pool, JOB)
     async with running_api(pool) as api:
         waiting = asyncio.create_task(_get(api, api.add_key(), wait=60))
-        await until(lambda: bool(api.watch.watched))
+        await until(lambda: bool(api.watch.subscription_count))
 
         await worker.take()
         await worker.fail()
@@ -200,7 +200,7 @@ async def test_nobody_waits_for_another_accounts_job(pool: Pool) -> None:
     assert wait.value.http_status == 404
     trailers: Any = stream.value.trailing_metadata()
     assert dict(trailers)["x-api-status"] == "404"
-    assert not api.watch.watched
+    assert not api.watch.subscription_count
 
 
 async def test_many_who_wait_cost_one_read_each_and_no_more(pool: Pool) -> None:
@@ -209,7 +209,7 @@ async def test_many_who_wait_cost_one_read_each_and_no_more(pool: Pool) -> None:
     async with running_api(pool) as api:
         key = api.add_key()
         waiting = [asyncio.create_task(_get(api, key, wait=60)) for _ in range(CALLERS)]
-        await until(lambda: [each.stage for each in api.watch._watchers.get(JOB.id, ())] == [1] * CALLERS)
+        await until(lambda: [each.stage for each in api.watch._by_job.get(JOB.id, ())] == [1] * CALLERS)
         before = requests_of(pool)
         started = time.monotonic()
 
@@ -276,7 +276,7 @@ async def test_a_stream_goes_on_where_it_was_left(pool: Pool) -> None:
         call = _watch(api, "Video", JOB.id, key)
         [seen] = read((await call.read()).data.decode().removeprefix(OPENING))
         call.cancel()
-        await until(lambda: not api.watch.watched)
+        await until(lambda: not api.watch.subscription_count)
         await worker.take()
         await worker.fail()
 
@@ -293,7 +293,7 @@ async def test_a_process_that_stops_lets_go_of_all_who_wait(pool: Pool) -> None:
         key = api.add_key()
         waiting = asyncio.create_task(_get(api, key, wait=60))
         streaming = asyncio.create_task(_events(api, "Video", JOB.id, key))
-        await until(lambda: api.watch.watched == 2)
+        await until(lambda: api.watch.subscription_count == 2)
 
         api.watch.release()
 
@@ -314,7 +314,7 @@ async def test_a_stream_ends_once_its_key_has_stopped_working(pool: Pool, servic
         [error] = read((await call.read()).data.decode())
 
         assert await call.read() is grpc.aio.EOF  # type: ignore[attr-defined]
-        await until(lambda: not api.watch.watched)
+        await until(lambda: not api.watch.subscription_count)
     assert error["event"] == "error"
     assert error["data"]["error"]["message"] == "API key is missing, invalid, or disabled."
 
@@ -324,7 +324,7 @@ async def test_a_wait_ends_once_its_key_has_stopped_working(pool: Pool) -> None:
     async with running_api(pool) as api:
         key = api.add_key()
         waiting = asyncio.create_task(_get(api, key, wait=60))
-        await until(lambda: api.watch.watched == 1)
+        await until(lambda: api.watch.subscription_count == 1)
 
         api.callers.clear()
         with pytest.raises(Refusal) as refused:

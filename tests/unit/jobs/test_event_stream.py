@@ -6,7 +6,7 @@ import pytest
 
 from services.jobs.domain import FailureCode, Job, Status
 from services.jobs.rpc import jobs, videos
-from services.jobs.rpc.event_stream import Narration, View, event
+from services.jobs.watch.event_stream import Narration, View, event
 from tests.unit.jobs.samples import JOB, OUTPUT, a_job
 
 STARTED = datetime(2026, 6, 29, 10, 1, tzinfo=UTC)

@@ -2,27 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from google.api.httpbody_pb2 import HttpBody
-from grpc.aio import ServicerContext
-
 from services.common.clock import Clock
 from services.common.errors import Reason, ServiceError, outage
-from services.common.rpc.interceptors import answer_header, contract, metadata_of, request_id
+from services.common.rpc.interceptors import request_id
 from services.jobs.convert.json_text import compact_json
 from services.jobs.domain import ENDED, Job, progress_percent, stage
-from services.jobs.rpc.watching import JobWatch, Sought, Watcher
+from services.jobs.watch.job_watch import JobWatch
+from services.jobs.watch.subscription import Subscription, WatchRequest
 
 log = logging.getLogger(__name__)
 
-CONTENT_TYPE = "text/event-stream"
-HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-"""So that nothing on the way keeps events back."""
-LAST_EVENT_ID = "last-event-id"
 OPENING = "retry: 2000\n\n"
 """How many milliseconds to wait before connecting again."""
 KEEP_ALIVE = ": keep-alive\n\n"
@@ -36,7 +30,7 @@ class Pace:
     progress_seconds: float = 3.0
     heartbeat_seconds: float = 15.0
     stream_seconds_max: float = 15 * 60.0
-    """After it the stream ends, and whoever still wants to know connects again."""
+    """After it the stream ends. A caller that wants more connects again."""
 
 
 PACE = Pace()
@@ -46,29 +40,30 @@ PACE = Pace()
 class View:
     """How a contract shows a job."""
 
+    contract: str
     status: Callable[[Job], str]
     poll: Callable[[Job, datetime], Any]
     """What a poll answers at a moment, as JSON values."""
 
 
 class Narration:
-    """What is told about one job to a listener, who may have heard some of it before."""
+    """The events of one job for one listener, who may have received some of them before."""
 
     def __init__(self, view: View, *, heard: str) -> None:
         self.is_over = False
         self._view = view
         self._heard = heard
-        """The position of the last event that the listener knows."""
+        """The position of the last event that the listener received."""
         self._progress = -1
 
     def next(self, job: Job, now: datetime) -> str:
         """Returns the events that are due. Empty when there is nothing new."""
         if stage(job) == ENDED:
             return self._end(job, now)
-        told = self._status(job, now)
+        due = self._status(job, now)
         if job.started_at is not None:
-            told += self._progressed(job, now)
-        return told
+            due += self._progressed(job, now)
+        return due
 
     def _end(self, job: Job, now: datetime) -> str:
         self.is_over = True
@@ -93,14 +88,13 @@ class Narration:
 
 
 def event(name: str, content: Any, *, position: str = "") -> str:
-    """Returns one event. A listener that connects again names the last `position` it was given."""
+    """Returns one event. A listener that connects again names the last `position` it received."""
     numbered = f"id: {position}\n" if position else ""
     return f"{numbered}event: {name}\ndata: {compact_json(content)}\n\n"
 
 
-def _failure(error: ServiceError) -> HttpBody:
-    line = error.envelope(contract.get()).decode()
-    return HttpBody(data=f"event: error\ndata: {line}\n\n".encode())
+def _failure(error: ServiceError, view: View) -> str:
+    return f"event: error\ndata: {error.envelope(view.contract).decode()}\n\n"
 
 
 class EventStreams:
@@ -111,42 +105,37 @@ class EventStreams:
         self._clock = clock
         self._pace = pace
 
-    async def open(
-        self, sought: Sought, view: View, context: ServicerContext[Any, Any]
-    ) -> AsyncIterator[HttpBody]:
-        """Yields the events of a job until it has ended. Raises what reading it raises, and UNAVAILABLE.
+    async def open(self, wanted: WatchRequest, view: View, *, heard: str) -> AsyncGenerator[str, None]:
+        """Yields the events of a job until it has ended, from the one after the position `heard` on.
 
-        What goes wrong after the first is told as an event.
+        Raises what reading the job raises, and UNAVAILABLE, before the first. What goes wrong later is an event.
         """
-        narration = Narration(view, heard=metadata_of(context).get(LAST_EVENT_ID, ""))
-        async with self._watch.watching(sought) as watcher:
-            for name, value in HEADERS.items():
-                answer_header(name, value)
-            first = OPENING + narration.next(watcher.job, self._clock())
-            yield HttpBody(content_type=CONTENT_TYPE, data=first.encode())
+        narration = Narration(view, heard=heard)
+        async with self._watch.subscribe(wanted) as subscription:
+            yield OPENING + narration.next(subscription.job, self._clock())
             try:
-                async for told in self._rest(watcher, narration):
-                    yield HttpBody(data=told.encode())
+                async for events in self._rest(subscription, narration):
+                    yield events
             except ServiceError as error:
-                yield _failure(error)
+                yield _failure(error, view)
             except Exception:
-                log.exception("job=%s request_id=%s", sought.job_id, request_id.get())
-                yield _failure(outage(Reason.INTERNAL))
+                log.exception("job=%s request_id=%s", wanted.job_id, request_id.get())
+                yield _failure(outage(Reason.INTERNAL), view)
 
-    async def _rest(self, watcher: Watcher, narration: Narration) -> AsyncIterator[str]:
+    async def _rest(self, subscription: Subscription, narration: Narration) -> AsyncIterator[str]:
         pace, time = self._pace, asyncio.get_running_loop().time
-        told_at = time()
-        until = told_at + pace.stream_seconds_max
+        spoken_at = time()
+        until = spoken_at + pace.stream_seconds_max
         while not narration.is_over:
-            if watcher.is_released or time() >= until:
+            if subscription.is_released or time() >= until:
                 yield GOOD_BYE
                 return
-            silence = told_at + pace.heartbeat_seconds - time()
-            renders = watcher.job.started_at is not None
-            await watcher.changed(min(silence, pace.progress_seconds) if renders else silence)
-            told = narration.next(watcher.job, self._clock())
-            if not told and time() >= told_at + pace.heartbeat_seconds:
-                told = KEEP_ALIVE
-            if told:
-                told_at = time()
-                yield told
+            silence = spoken_at + pace.heartbeat_seconds - time()
+            renders = subscription.job.started_at is not None
+            await subscription.changed(min(silence, pace.progress_seconds) if renders else silence)
+            events = narration.next(subscription.job, self._clock())
+            if not events and time() >= spoken_at + pace.heartbeat_seconds:
+                events = KEEP_ALIVE
+            if events:
+                spoken_at = time()
+                yield events

@@ -10,9 +10,9 @@ import pytest
 from services.common.auth.authentication import CACHE_SECONDS, Caller, Credential, KeyCache
 from services.common.auth.key_forms import KEY_PREFIXES, RANDOM_LENGTH, KeyForms
 from services.common.errors import Reason, ServiceError
-from services.jobs.rpc.watching import JobWatch
+from services.jobs.watch.job_watch import JobWatch
 from tests.unit.common.virtual_time import run_virtually
-from tests.unit.jobs.test_watching import SOUGHT, FakeStages
+from tests.unit.jobs.test_subscriptions import WANTED, FakeStages
 
 WATCHERS = 50
 PROMISED_SECONDS = 5.0
@@ -50,13 +50,13 @@ async def _with_watchers(stack: AsyncExitStack) -> World:
     time = asyncio.get_running_loop().time
     keys = KeyCache(billing.look_up, forms=KeyForms(["secret"]), monotonic=time)
     await stack.enter_async_context(watch.running())
-    sought = replace(SOUGHT, credential=Credential(KEY, keys.find))
+    wanted = replace(WANTED, credential=Credential(KEY, keys.find))
     await keys.find(KEY)
     waiting: list[asyncio.Task[object]] = [
-        asyncio.create_task(watch.until_ended(sought, seconds=60)) for _ in range(WATCHERS)
+        asyncio.create_task(watch.until_ended(wanted, seconds=60)) for _ in range(WATCHERS)
     ]
     await asyncio.sleep(0)
-    assert watch.watched == WATCHERS
+    assert watch.subscription_count == WATCHERS
     return World(billing, watch, waiting)
 
 
@@ -69,7 +69,7 @@ def test_they_are_let_go_5_seconds_after_the_key_has_stopped_at_the_latest(after
             assert not any(task.done() for task in world.waiting)
             world.billing.works = False
             await asyncio.sleep(PROMISED_SECONDS)
-            assert world.watch.watched == 0
+            assert world.watch.subscription_count == 0
             return await asyncio.gather(*world.waiting, return_exceptions=True)
 
     for outcome in run_virtually(main()):
@@ -82,7 +82,7 @@ def test_a_key_is_asked_about_once_for_all_and_only_when_what_is_known_is_old() 
         async with AsyncExitStack() as stack:
             world = await _with_watchers(stack)
             await asyncio.sleep(50)
-            assert world.watch.watched == WATCHERS
+            assert world.watch.subscription_count == WATCHERS
             for task in world.waiting:
                 task.cancel()
             return world.billing
@@ -98,7 +98,7 @@ def test_nobody_is_let_go_because_billing_is_away() -> None:
             world = await _with_watchers(stack)
             world.billing.is_away = True
             await asyncio.sleep(50)
-            watched = world.watch.watched
+            watched = world.watch.subscription_count
             for task in world.waiting:
                 task.cancel()
             return watched

@@ -9,7 +9,8 @@ import pytest
 from services.common.auth.authentication import Caller, Credential
 from services.common.errors import Reason, ServiceError
 from services.jobs.domain import Job, Status, stage
-from services.jobs.rpc.watching import BATCH_MAX, JobWatch, Sought, Watcher
+from services.jobs.watch.job_watch import BATCH_MAX, JobWatch
+from services.jobs.watch.subscription import Subscription, WatchRequest
 from tests.unit.jobs.samples import JOB, a_job
 
 TAKEN = a_job(status=Status.PROCESSING)
@@ -39,12 +40,12 @@ async def any_key(key: str) -> Caller:
 
 
 CREDENTIAL = Credential("key_1", any_key)
-SOUGHT = Sought(job_id=JOB.id, account_id="acct_1", credential=CREDENTIAL, read=read_job)
+WANTED = WatchRequest(job_id=JOB.id, account_id="acct_1", credential=CREDENTIAL, read=read_job)
 
 
 async def waiting(watch: JobWatch) -> "asyncio.Task[Job]":
     """Returns a call that waits for the end of JOB by now."""
-    task = asyncio.create_task(watch.until_ended(SOUGHT, seconds=SECONDS))
+    task = asyncio.create_task(watch.until_ended(WANTED, seconds=SECONDS))
     await asyncio.sleep(0)
     return task
 
@@ -54,7 +55,7 @@ async def test_a_wait_ends_when_the_job_is_heard_to_have_ended() -> None:
     task = await waiting(watch)
 
     watch.receive([JOB.id])
-    await watch.read_news()
+    await watch.read_published()
 
     assert await task == ENDED
 
@@ -64,7 +65,7 @@ async def test_a_wait_goes_on_when_the_job_has_only_moved() -> None:
     watch = JobWatch(stages)
     task = await waiting(watch)
     watch.receive([JOB.id])
-    await watch.read_news()
+    await watch.read_published()
 
     assert not task.done()
     stages.jobs[JOB.id] = ENDED
@@ -78,7 +79,7 @@ async def test_all_who_wait_are_answered_by_one_read() -> None:
     tasks = [await waiting(watch) for _ in range(50)]
 
     watch.receive([JOB.id, JOB.id])
-    await watch.read_news()
+    await watch.read_published()
 
     assert await asyncio.gather(*tasks) == [ENDED] * 50
     assert stages.asked == [{JOB.id: stage(JOB)}]
@@ -89,7 +90,7 @@ async def test_what_nobody_waits_for_is_never_read() -> None:
     watch = JobWatch(stages)
 
     watch.receive([JOB.id])
-    await watch.read_news()
+    await watch.read_published()
     await watch.read_moved()
 
     assert stages.asked == []
@@ -100,7 +101,7 @@ async def test_no_read_is_longer_than_a_batch() -> None:
     watch = JobWatch(stages)
     async with AsyncExitStack() as stack:
         for number in range(BATCH_MAX + 1):
-            await stack.enter_async_context(watch.watching(replace(SOUGHT, job_id=f"vid_{number}")))
+            await stack.enter_async_context(watch.subscribe(replace(WANTED, job_id=f"vid_{number}")))
 
         await watch.read_moved()
 
@@ -112,40 +113,40 @@ async def test_a_move_during_the_first_read_is_not_missed() -> None:
 
     async def read_while_it_ends() -> Job:
         watch.receive([JOB.id])
-        await watch.read_news()
+        await watch.read_published()
         return JOB
 
-    assert await watch.until_ended(replace(SOUGHT, read=read_while_it_ends), seconds=SECONDS) == ENDED
+    assert await watch.until_ended(replace(WANTED, read=read_while_it_ends), seconds=SECONDS) == ENDED
 
 
 async def test_a_wait_answers_with_the_state_when_its_time_is_up() -> None:
     watch = JobWatch(FakeStages())
 
-    assert await watch.until_ended(SOUGHT, seconds=0.01) == JOB
+    assert await watch.until_ended(WANTED, seconds=0.01) == JOB
 
 
 async def test_beyond_the_limit_a_wait_is_answered_at_once_and_a_stream_refused() -> None:
-    watch = JobWatch(FakeStages(), watchers_max=1)
+    watch = JobWatch(FakeStages(), subscriptions_max=1)
     task = await waiting(watch)
 
-    assert await watch.until_ended(SOUGHT, seconds=SECONDS) == JOB
+    assert await watch.until_ended(WANTED, seconds=SECONDS) == JOB
     with pytest.raises(ServiceError) as refused:
-        await watch.watching(SOUGHT).__aenter__()
+        await watch.subscribe(WANTED).__aenter__()
     assert refused.value.reason is Reason.UNAVAILABLE
     assert int(refused.value.metadata["retry_after_seconds"]) > 0
     task.cancel()
 
 
 async def test_one_account_takes_half_of_the_places_and_the_next_ones_find_some() -> None:
-    watch = JobWatch(FakeStages(), watchers_max=16)
+    watch = JobWatch(FakeStages(), subscriptions_max=16)
     taken = []
     async with AsyncExitStack() as stack:
         for number in range(4):
-            sought = replace(SOUGHT, account_id=f"acct_{number}")
+            wanted = replace(WANTED, account_id=f"acct_{number}")
             count = 0
             with suppress(ServiceError):
                 while True:
-                    await stack.enter_async_context(watch.watching(sought))
+                    await stack.enter_async_context(watch.subscribe(wanted))
                     count += 1
             taken.append(count)
 
@@ -153,19 +154,19 @@ async def test_one_account_takes_half_of_the_places_and_the_next_ones_find_some(
 
 
 async def test_a_place_is_free_again_when_its_call_ends_however_it_ends() -> None:
-    watch = JobWatch(FakeStages(), watchers_max=1)
+    watch = JobWatch(FakeStages(), subscriptions_max=1)
 
     async def read_nothing() -> Job:
         raise ServiceError(Reason.JOB_NOT_FOUND, "There is none.")
 
     with pytest.raises(ServiceError):
-        await watch.until_ended(replace(SOUGHT, read=read_nothing), seconds=SECONDS)
+        await watch.until_ended(replace(WANTED, read=read_nothing), seconds=SECONDS)
     task = await waiting(watch)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
-    async with watch.watching(SOUGHT) as watcher:
-        assert watcher.job == JOB
+    async with watch.subscribe(WANTED) as subscription:
+        assert subscription.job == JOB
 
 
 async def test_a_process_that_stops_answers_all_who_wait_and_all_who_come() -> None:
@@ -175,15 +176,15 @@ async def test_a_process_that_stops_answers_all_who_wait_and_all_who_come() -> N
     watch.release()
 
     assert await task == JOB
-    assert await watch.until_ended(SOUGHT, seconds=SECONDS) == JOB
-    async with watch.watching(SOUGHT) as watcher:
-        assert watcher.is_released
+    assert await watch.until_ended(WANTED, seconds=SECONDS) == JOB
+    async with watch.subscribe(WANTED) as subscription:
+        assert subscription.is_released
 
 
 def test_an_older_job_never_replaces_a_newer_one() -> None:
-    watcher = Watcher()
-    watcher.show(ENDED)
+    subscription = Subscription()
+    subscription.show(ENDED)
 
-    watcher.show(TAKEN)
+    subscription.show(TAKEN)
 
-    assert watcher.job == ENDED
+    assert subscription.job == ENDED
