@@ -7,10 +7,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from services.jobs.domain import (
-    Catalogue,
-    Model,
-)
+from services.jobs.domain.offers import Catalogue, Model
 
 UpstreamNames = Mapping[str, Mapping[str, str]]
 """By public model, then by provider: what the provider calls the model."""

@@ -27,17 +27,19 @@ from services.common.egress.failures import failure_text
 from services.common.egress.urls import outgoing_url
 from services.common.errors import Reason, ServiceError
 from services.common.single_flight import SingleFlight
-from services.jobs.books import (
-    Hold,
-    HoldState,
-)
-from services.jobs.domain import (
-    OutboxEvent,
-    Owner,
-    Price,
-    PriceList,
-)
-from services.jobs.ports import ModeratorUnavailableError
+from services.jobs.domain.events import OutboxEvent
+from services.jobs.domain.ledger import Hold, HoldState
+from services.jobs.domain.offers import Price, PriceList
+from services.jobs.domain.requests import Owner
+
+
+class ModeratorUnavailableError(Exception):
+    """There was no usable judgement in time. `detail` is for operators and does not hold the prompt."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 
-from services.jobs.domain import Claim, Owner
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.requests import Owner
 
 
 class Lane(Enum):

@@ -6,8 +6,8 @@ not, or of a hold that somebody resolved by hand.
 
 from enum import StrEnum
 
-from services.jobs.books import UNRESOLVED, Hold, HoldState, JobRecord
-from services.jobs.domain import State, Status
+from services.jobs.domain.ledger import UNRESOLVED, Hold, HoldState, JobRecord
+from services.jobs.domain.states import State, Status
 
 
 class Place(StrEnum):

@@ -1,6 +1,6 @@
 """The one place where an attempt becomes a provider to call."""
 
-from services.jobs.domain import Attempt
+from services.jobs.domain.claims import Attempt
 from services.jobs.ports import Providers
 from services.upstream.provider import Provider, UpstreamError
 

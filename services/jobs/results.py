@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 import aiohttp
 
-from services.jobs.domain import Job, Output, is_right_size
+from services.jobs.domain.job import Job, Output
 from services.jobs.lanes import ROOM, Lane
-from services.jobs.ports import ResultRejectedError, ResultUnavailableError, StagedObject
+from services.jobs.ports import ResultRejectedError, ResultUnavailableError
 from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnavailableError
 from services.media.keep import discard, keep, publish
 from services.media.limits import MediaLimits
@@ -24,6 +25,27 @@ from services.media.names import (
 )
 from services.media.prober import Prober
 from services.media.store import MediaStore
+
+PIXELS_BY_RESOLUTION = {"480p": 864 * 496, "720p": 1280 * 720, "1080p": 1920 * 1080}
+PIXEL_TOLERANCE = 0.15
+
+
+def is_right_size(resolution: str, *, width: int, height: int) -> bool:
+    """Returns whether a picture has the pixels of its resolution, whatever its ratio.
+
+    Providers keep the pixel count within a few percent over all ratios (ModelArk's table of output sizes).
+    """
+    wanted = PIXELS_BY_RESOLUTION[resolution]
+    return abs(width * height - wanted) <= PIXEL_TOLERANCE * wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedObject:
+    """A part of a result that lies where nobody can read it."""
+
+    name: str
+    job_id: str
+
 
 RESULTS_AT_ONCE_MAX = ROOM[Lane.FETCH]
 STAGED_BATCH = 200

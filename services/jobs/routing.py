@@ -5,7 +5,8 @@ import aiohttp
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import origin_of
 from services.jobs.catalogue import UpstreamNames
-from services.jobs.domain import Job, Route
+from services.jobs.domain.claims import Route
+from services.jobs.domain.job import Job
 from services.jobs.ports import Providers
 from services.jobs.settings import JobsSettings
 from services.upstream.providers.ark.adapter import ArkProvider

@@ -10,15 +10,11 @@ from psycopg import OperationalError
 
 from services.common.errors import Reason, ServiceError
 from services.common.loop import repeat
-from services.jobs.domain import (
-    NEXT,
-    Claim,
-    FailureCode,
-    LeaseLostError,
-    State,
-)
+from services.jobs.domain.claims import Claim, LeaseLostError
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.states import NEXT, State
 from services.jobs.lanes import SHARE, Lane, Lanes
-from services.jobs.ports import Work
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import (
     CLAIMS_MAX,
     LEASE_SECONDS,
@@ -44,7 +40,7 @@ class Walker:
     """Claims due jobs and walks each through its steps until it is let go."""
 
     def __init__(
-        self, *, work: Work, steps: Mapping[State, Step], submit: Step, lanes: Lanes | None = None
+        self, *, work: SqlWork, steps: Mapping[State, Step], submit: Step, lanes: Lanes | None = None
     ) -> None:
         self._work = work
         self._steps = steps

@@ -5,18 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.books import Hold
-from services.jobs.domain import (
-    CAPS_DEFAULT,
-    Buyer,
-    Caps,
-    Job,
-    NewJob,
-    Owner,
-    PriceList,
-    Status,
-    UsageCount,
-)
+from services.jobs.domain.job import Job, UsageCount
+from services.jobs.domain.ledger import Hold
+from services.jobs.domain.offers import PriceList
+from services.jobs.domain.requests import CAPS_DEFAULT, Buyer, Caps, NewJob, Owner
+from services.jobs.domain.states import Status
 from tests.fakes.upstream import MemoryLedger
 
 

@@ -6,12 +6,9 @@ from datetime import datetime
 
 from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
-from services.jobs.books import Hold, HoldState
-from services.jobs.domain import (
-    Job,
-    Output,
-    Owner,
-)
+from services.jobs.domain.job import Job, Output
+from services.jobs.domain.ledger import Hold, HoldState
+from services.jobs.domain.requests import Owner
 from services.upstream.provider import Callback, Done, Order, Pending, Refused
 
 Answer = Pending | Done | Refused | Exception

@@ -7,12 +7,8 @@ import pytest
 from typing_extensions import override
 
 from services.common.clock import utc_now
-from services.jobs.domain import (
-    CAPS_DEFAULT,
-    Caps,
-    Job,
-    NewJob,
-)
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import CAPS_DEFAULT, Caps, NewJob
 from services.jobs.operations.create_job import create_job
 from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
 from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES

@@ -10,15 +10,12 @@ from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool, open_pool
-from services.jobs.books import Refund, WantedRefund
-from services.jobs.domain import (
-    Status,
-)
+from services.jobs.domain.states import Status
 from services.jobs.operations.refund_job import refund_job
 from services.jobs.steps.settle_refunds import REFUNDS_MAX, settle_refunds
 from services.jobs.store.jobs import SqlJobs
-from services.jobs.store.refunds import SqlRefunds
-from services.jobs.store.work import SqlWork
+from services.jobs.store.queue.work import SqlWork
+from services.jobs.store.refunds import Refund, SqlRefunds, WantedRefund
 from tests.conftest import MakeDatabase
 from tests.fakes.upstream import MemoryLedger
 from tests.unit.jobs.samples import JOB

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from services.jobs.domain import ORPHAN_SECONDS
+from services.jobs.domain.ledger import ORPHAN_SECONDS
 from tests.e2e.customer import VIDEOS, Customer, open_customer
 from tests.e2e.local_stack import Account, Stack
 from tests.e2e.receiver import Receiver

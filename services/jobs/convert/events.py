@@ -6,7 +6,8 @@ from services.common.clock import rfc3339
 from services.jobs.convert.json_text import compact_json
 from services.jobs.convert.nextapi import job_fields, job_status
 from services.jobs.convert.seedancee2 import video_fields
-from services.jobs.domain import Job, NewEvent, stage
+from services.jobs.domain.events import NewEvent
+from services.jobs.domain.job import Job, stage
 
 
 def render_event(before: Job, after: Job, moment: datetime) -> NewEvent | None:

@@ -5,7 +5,7 @@ from typing import Any
 from reelgate.models.v1 import model_pb2
 
 from services.jobs.convert.shared import render_credits
-from services.jobs.domain import Offer
+from services.jobs.domain.offers import Offer
 
 
 def render_model(offer: Offer) -> model_pb2.Model:

@@ -16,7 +16,10 @@ from services.jobs.convert.shared import (
     parse_sent_job,
     render_credits,
 )
-from services.jobs.domain import FailureCode, Job, NewJob, Status, progress_percent
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job, progress_percent
+from services.jobs.domain.requests import NewJob
+from services.jobs.domain.states import Status
 
 ID_PREFIX: Final = "job"
 _CANCELED = "canceled"

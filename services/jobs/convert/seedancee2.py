@@ -18,7 +18,9 @@ from services.jobs.convert.shared import (
     parse_sent_job,
     render_credits,
 )
-from services.jobs.domain import Job, NewJob, Status
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import NewJob
+from services.jobs.domain.states import Status
 from services.jobs.operations.estimate_job import Estimate
 
 ID_PREFIX: Final = "vid"

@@ -10,16 +10,11 @@ from reelgate.video.v1 import video_pb2
 
 from services.common.egress.policy import ForbiddenUrlError
 from services.common.errors import invalid_field
+from services.common.money import MICROS_PER_CREDIT
 from services.jobs.convert.metadata import parse_metadata
-from services.jobs.domain import (
-    FAILURE_MESSAGE,
-    MICROS_PER_CREDIT,
-    REFERENCE_MESSAGE,
-    FieldName,
-    Job,
-    JobInput,
-    NewJob,
-)
+from services.jobs.domain.failures import FAILURE_MESSAGE, REFERENCE_MESSAGE
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import FieldName, JobInput, NewJob
 from services.jobs.normalized_text import is_blank
 from services.jobs.operations.get_job import job_not_found
 

@@ -7,12 +7,18 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Claim, FailureCode, Job, LeaseLostError, Owner, State, Status
+from services.jobs.domain.claims import Claim, LeaseLostError
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import Owner
+from services.jobs.domain.states import State, Status
 from services.jobs.operations.asked_lately import AskedLately
 from services.jobs.operations.fail_job import job_ended
 from services.jobs.operations.get_job import get_job
-from services.jobs.ports import Jobs, Providers, Withdrawals, Work
+from services.jobs.ports import Jobs, Providers
 from services.jobs.provider_lookup import provider_of
+from services.jobs.store.queue.withdrawals import SqlWithdrawals
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import CANCEL_TIMEOUT_SECONDS, LEASE_SECONDS
 from services.upstream.provider import Done, Pending, Provider, UpstreamError
 
@@ -30,8 +36,8 @@ class Canceller:
     """What it takes to cancel jobs."""
 
     jobs: Jobs
-    work: Work
-    withdrawals: Withdrawals
+    work: SqlWork
+    withdrawals: SqlWithdrawals
     providers: Providers
     refund: Callable[[Claim], Awaitable[None]]
     """The step from FAILING to the end."""

@@ -7,13 +7,10 @@ from functools import partial
 
 from services.common.clock import Clock, whole_milliseconds
 from services.common.idempotency.reservation import ReservedId
-from services.jobs.domain import (
-    Buyer,
-    Catalogue,
-    Job,
-    NewJob,
-    Status,
-)
+from services.jobs.domain.job import Job
+from services.jobs.domain.offers import Catalogue
+from services.jobs.domain.requests import Buyer, NewJob
+from services.jobs.domain.states import Status
 from services.jobs.operations.idempotent_creation import find_reserved, store_reserved
 from services.jobs.operations.magic_prompts import check_directive, refuse_if_asked
 from services.jobs.operations.moderate_prompt import Moderate

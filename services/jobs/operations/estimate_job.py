@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 
 from services.common.clock import Clock
-from services.jobs.domain import (
-    Buyer,
-    Catalogue,
-    NewJob,
-)
+from services.jobs.domain.offers import Catalogue
+from services.jobs.domain.requests import Buyer, NewJob
 from services.jobs.operations.magic_prompts import check_directive
 from services.jobs.operations.price_job import price_job
 from services.jobs.ports import Funds, Prices

@@ -4,16 +4,15 @@ from collections.abc import Callable
 
 from services.common.audit.note import AuditNote
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import (
-    FailureCode,
-    State,
-    Status,
-)
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.states import State, Status
 from services.jobs.operations.get_job import job_not_found
-from services.jobs.ports import Controls
+from services.jobs.store.queue.controls import SqlControls
 
 
-async def fail_job(job_id: str, *, note: AuditNote, controls: Controls, notify: Callable[[], None]) -> None:
+async def fail_job(
+    job_id: str, *, note: AuditNote, controls: SqlControls, notify: Callable[[], None]
+) -> None:
     """Sees to it that a job fails and its credits go back, and rings for the workers. Repeating it changes nothing.
 
     Refuses with JOB_NOT_FOUND, with JOB_STORED when the job is about to complete, or with JOB_ENDED.

@@ -1,10 +1,8 @@
 """Reading one job."""
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import (
-    Job,
-    Owner,
-)
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import Owner
 from services.jobs.ports import Jobs
 
 

@@ -3,11 +3,8 @@
 from datetime import datetime
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import (
-    Buyer,
-    Catalogue,
-    Offer,
-)
+from services.jobs.domain.offers import Catalogue, Offer
+from services.jobs.domain.requests import Buyer
 from services.jobs.operations.list_models import list_models
 from services.jobs.ports import Prices
 

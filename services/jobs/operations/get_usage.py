@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Self
 
-from services.jobs.domain import (
-    Owner,
-    UsageCount,
-)
+from services.jobs.domain.job import UsageCount
+from services.jobs.domain.requests import Owner
 from services.jobs.ports import Jobs
 
 

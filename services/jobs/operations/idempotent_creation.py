@@ -5,8 +5,10 @@ from dataclasses import replace
 
 from services.common.errors import Reason, ServiceError
 from services.common.idempotency.reservation import ReservationSpentError, ReservedId
-from services.jobs.books import UNRESOLVED
-from services.jobs.domain import HOLD_REUSE_SECONDS_MAX, Job, Owner, Status
+from services.jobs.domain.job import Job
+from services.jobs.domain.ledger import HOLD_REUSE_SECONDS_MAX, UNRESOLVED
+from services.jobs.domain.requests import Owner
+from services.jobs.domain.states import Status
 from services.jobs.ports import Jobs, Ledger
 
 GONE = frozenset({Reason.HOLD_EXPIRED, Reason.HOLD_RELEASED})

@@ -1,10 +1,8 @@
 """Reading a page of jobs."""
 
-from services.jobs.domain import (
-    Job,
-    Owner,
-    Status,
-)
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import Owner
+from services.jobs.domain.states import Status
 from services.jobs.ports import Jobs
 
 

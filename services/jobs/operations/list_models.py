@@ -3,11 +3,8 @@
 from datetime import datetime
 from functools import partial
 
-from services.jobs.domain import (
-    Buyer,
-    Catalogue,
-    Offer,
-)
+from services.jobs.domain.offers import Catalogue, Offer
+from services.jobs.domain.requests import Buyer
 from services.jobs.ports import Prices
 
 

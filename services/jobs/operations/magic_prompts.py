@@ -4,7 +4,9 @@ import re
 from typing import Final
 
 from services.common.errors import Reason, ServiceError, invalid_field
-from services.jobs.domain import Job, NewJob, in_credits
+from services.common.money import in_credits
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import NewJob
 from services.jobs.operations.moderate_prompt import content_refused
 
 NO_CREDITS = "no credits"

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 from services.common.audit.note import AuditNote
 from services.common.errors import ServiceError
-from services.jobs.books import Hold, JobRecord, Refund
-from services.jobs.domain import FailureCode, Owner
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.ledger import Hold, JobRecord
+from services.jobs.domain.requests import Owner
 from services.jobs.next_moves import Move, next_move, refunds_unknown_micros
-from services.jobs.ports import Holds, Ledger, Records, Repairs
+from services.jobs.ports import Holds, Ledger, Records
 from services.jobs.steps.give_back import give_back, return_captured
 from services.jobs.steps.hold_again import REFUSALS, hold_again
+from services.jobs.store.refunds import Refund
+from services.jobs.store.repairs import SqlRepairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,7 @@ class Mender:
     records: Records
     holds: Holds
     ledger: Ledger
-    repairs: Repairs
+    repairs: SqlRepairs
     notify: Callable[[], None]
     """Wakes the workers, who end what is given up."""
 

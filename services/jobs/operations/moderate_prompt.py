@@ -5,8 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 from services.common.errors import Reason, ServiceError, invalid_field
-from services.jobs.domain import Buyer, NewJob
-from services.jobs.ports import Moderator, ModeratorUnavailableError
+from services.jobs.clients import ModerationClient, ModeratorUnavailableError
+from services.jobs.domain.requests import Buyer, NewJob
 from services.jobs.profiles import FailMode, Profile, Profiles, category_of
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ Moderate = Callable[[NewJob, Buyer, str], Awaitable[str]]
 
 
 async def moderate_prompt(
-    wanted: NewJob, buyer: Buyer, job_id: str, *, profiles: Profiles, moderator: Moderator | None
+    wanted: NewJob, buyer: Buyer, job_id: str, *, profiles: Profiles, moderator: ModerationClient | None
 ) -> str:
     """Judges a prompt by the profile the request chose, else by that of its account. Returns the profile's name.
 
@@ -40,7 +40,9 @@ async def moderate_prompt(
     return profile.name
 
 
-async def _judged(prompt: str, profile: Profile, moderator: Moderator | None) -> tuple[str | None, str]:
+async def _judged(
+    prompt: str, profile: Profile, moderator: ModerationClient | None
+) -> tuple[str | None, str]:
     category = category_of(prompt, profile)
     if category is None and profile.external is not None and moderator is not None:
         try:

@@ -4,14 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.common.errors import invalid_field
-from services.jobs.domain import (
-    Buyer,
-    Catalogue,
-    Model,
-    NewJob,
-    Offer,
-    Price,
-)
+from services.jobs.domain.offers import Catalogue, Model, Offer, Price
+from services.jobs.domain.requests import Buyer, NewJob
 from services.jobs.operations.get_model import get_model
 from services.jobs.ports import Prices
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from services.jobs.callback_tokens import CallbackTokens
-from services.jobs.ports import Work
+from services.jobs.store.queue.work import SqlWork
 
 
 async def receive_callback(
@@ -11,7 +11,7 @@ async def receive_callback(
     body: bytes,
     *,
     tokens: CallbackTokens,
-    work: Work,
+    work: SqlWork,
     claimed_task_id: Callable[[bytes], str | None],
     notify: Callable[[], None],
 ) -> None:

@@ -7,8 +7,7 @@ from datetime import timedelta
 from services.common.audit.note import AuditNote
 from services.common.clock import Clock
 from services.common.errors import ServiceError, invalid_field
-from services.jobs.books import RECONCILE_ACTION
-from services.jobs.domain import ORPHAN_SECONDS
+from services.jobs.domain.ledger import ORPHAN_SECONDS
 from services.jobs.next_moves import (
     Holding,
     Move,
@@ -19,6 +18,10 @@ from services.jobs.next_moves import (
     refunds_unknown_micros,
 )
 from services.jobs.operations.mend_job import Mender, Pair, align_refunds, look, mend
+
+RECONCILE_ACTION = "job.reconcile"
+"""What audit entries call a repair by `reconcile`."""
+
 
 ROWS_MAX = 200
 REFUNDS = "make refunds again, or count them"

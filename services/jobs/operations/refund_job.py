@@ -1,20 +1,14 @@
 """Giving credits back for a completed job."""
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.books import (
-    Refund,
-    RefundRefusal,
-    WantedRefund,
-)
-from services.jobs.domain import (
-    in_credits,
-)
+from services.common.money import in_credits
 from services.jobs.operations.get_job import job_not_found
-from services.jobs.ports import Ledger, Refunds
+from services.jobs.ports import Ledger
 from services.jobs.steps.settle_refunds import settle_refund
+from services.jobs.store.refunds import Refund, RefundRefusal, SqlRefunds, WantedRefund
 
 
-async def refund_job(wanted: WantedRefund, *, refunds: Refunds, ledger: Ledger) -> Refund:
+async def refund_job(wanted: WantedRefund, *, refunds: SqlRefunds, ledger: Ledger) -> Refund:
     """Gives credits back that a job was charged. Repeating it gives nothing more.
 
     Once it is on record it will be made, whether this call comes to its end or not.

@@ -2,10 +2,10 @@
 
 from services.common.audit.note import AuditNote
 from services.common.errors import Reason, ServiceError
-from services.jobs.ports import RefusedEvents
+from services.jobs.store.refused_events import SqlRefusedEvents
 
 
-async def retry_events(event_id: str | None, *, note: AuditNote, events: RefusedEvents) -> int:
+async def retry_events(event_id: str | None, *, note: AuditNote, events: SqlRefusedEvents) -> int:
     """Makes one refused event due, or with None the oldest of them. Returns how many were not due before.
 
     Refuses with EVENT_NOT_FOUND when the one that is named does not wait.

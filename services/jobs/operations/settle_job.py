@@ -7,12 +7,15 @@ from enum import StrEnum
 
 from services.common.audit.note import AuditNote
 from services.common.errors import Reason, ServiceError
-from services.jobs.books import SETTLE_ACTION, HoldState
-from services.jobs.domain import Status
+from services.jobs.domain.ledger import HoldState
+from services.jobs.domain.states import Status
 from services.jobs.next_moves import Place, kept_micros, place_of
 from services.jobs.operations.fail_job import job_ended
 from services.jobs.operations.get_job import job_not_found
 from services.jobs.operations.mend_job import Mender, Pair, align_refunds, give_up, look, mend
+
+SETTLE_ACTION = "job.settle"
+
 
 LOOK_SECONDS = 0.1
 LOOKS_MAX = 50

@@ -18,17 +18,8 @@ from services.common.verification.checks import (
     Verified,
     verify_page,
 )
-from services.jobs.books import (
-    UNRESOLVED,
-    Hold,
-    HoldState,
-    JobRecord,
-    UsagePart,
-)
-from services.jobs.domain import (
-    State,
-    Status,
-)
+from services.jobs.domain.ledger import UNRESOLVED, Hold, HoldState, JobRecord, UsagePart
+from services.jobs.domain.states import State, Status
 from services.jobs.next_moves import kept_micros
 from services.jobs.ports import Holds, Records
 

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.operations.receive_callback import receive_callback
-from services.jobs.ports import Work
+from services.jobs.store.queue.work import SqlWork
 
 Context = ServicerContext[Any, Any]
 
@@ -21,7 +21,7 @@ class CallbackServicer(callback_service_pb2_grpc.CallbackServiceServicer):
         self,
         *,
         tokens: CallbackTokens,
-        work: Work,
+        work: SqlWork,
         claimed_task_id: Callable[[bytes], str | None],
         notify: Callable[[], None],
     ) -> None:

@@ -9,7 +9,7 @@ from grpc.aio import ServicerContext
 
 from services.common.auth.authentication import caller
 from services.common.rpc.interceptors import answer_header, metadata_of
-from services.jobs.domain import Buyer, Caps, Owner
+from services.jobs.domain.requests import Buyer, Caps, Owner
 
 ANSWER_SECONDS = 0.5
 """What a call needs to answer in before its deadline."""

@@ -9,17 +9,16 @@ from typing_extensions import override
 
 from services.common.audit.servicer import parse_note
 from services.common.clock import rfc3339, utc_now
-from services.jobs.books import UnfinishedJob, WantedRefund
-from services.jobs.domain import (
-    State,
-)
+from services.jobs.domain.states import State
 from services.jobs.operations.fail_job import fail_job
 from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.recheck_job import recheck_job
 from services.jobs.operations.reconcile import reconcile
 from services.jobs.operations.refund_job import refund_job
 from services.jobs.operations.settle_job import Outcome, settle_job
-from services.jobs.ports import Controls, Ledger, Refunds
+from services.jobs.ports import Ledger
+from services.jobs.store.queue.controls import SqlControls, UnfinishedJob
+from services.jobs.store.refunds import SqlRefunds, WantedRefund
 
 Context = ServicerContext[Any, Any]
 
@@ -32,8 +31,8 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
     def __init__(
         self,
         *,
-        controls: Controls,
-        refunds: Refunds,
+        controls: SqlControls,
+        refunds: SqlRefunds,
         ledger: Ledger,
         mender: Mender,
         notify: Callable[[], None],

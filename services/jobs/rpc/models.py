@@ -8,9 +8,7 @@ from typing_extensions import override
 
 from services.common.clock import Clock
 from services.jobs.convert.models import render_model, render_model_detail
-from services.jobs.domain import (
-    Catalogue,
-)
+from services.jobs.domain.offers import Catalogue
 from services.jobs.operations.get_model import get_model
 from services.jobs.operations.list_models import list_models
 from services.jobs.ports import Prices

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.common.clock import Clock
 from services.jobs.convert.shared import CheckUrl
-from services.jobs.domain import Catalogue
+from services.jobs.domain.offers import Catalogue
 from services.jobs.operations.cancel_job import Canceller
 from services.jobs.operations.moderate_prompt import Moderate
 from services.jobs.ports import Funds, Jobs, Ledger, Prices

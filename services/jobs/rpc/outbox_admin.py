@@ -8,9 +8,8 @@ from typing_extensions import override
 
 from services.common.audit.servicer import parse_note
 from services.common.clock import rfc3339
-from services.jobs.books import RefusedEvent
 from services.jobs.operations.retry_events import retry_events
-from services.jobs.ports import RefusedEvents
+from services.jobs.store.refused_events import RefusedEvent, SqlRefusedEvents
 
 Context = ServicerContext[Any, Any]
 
@@ -20,7 +19,7 @@ EVENTS_LIMIT_DEFAULT = 100
 class OutboxAdminServicer(outbox_admin_service_pb2_grpc.OutboxAdminServiceServicer):
     """Refused events, for operators."""
 
-    def __init__(self, *, events: RefusedEvents) -> None:
+    def __init__(self, *, events: SqlRefusedEvents) -> None:
         self._events = events
 
     @override

@@ -3,12 +3,16 @@
 from dataclasses import replace
 
 from services.common.clock import Clock
-from services.jobs.domain import Claim, Status
-from services.jobs.ports import RenderEvent, Work
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.states import Status
+from services.jobs.ports import RenderEvent
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import FIRST_CHECK_SECONDS
 
 
-async def adopt(claim: Claim, task_id: str, *, work: Work, clock: Clock, render_event: RenderEvent) -> None:
+async def adopt(
+    claim: Claim, task_id: str, *, work: SqlWork, clock: Clock, render_event: RenderEvent
+) -> None:
     """Puts the provider's task on record, tells the customer and lets the job go until its first check."""
     taken = replace(claim.job, status=Status.PROCESSING)
     event = render_event(claim.job, taken, clock())

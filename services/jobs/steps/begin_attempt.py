@@ -3,14 +3,12 @@
 from collections.abc import Callable
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import (
-    Claim,
-    FailureCode,
-    Job,
-    Route,
-)
-from services.jobs.ports import Ledger, Work
+from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job
+from services.jobs.ports import Ledger
 from services.jobs.steps.hold_again import REFUSALS, hold_again
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import HOLD_SECONDS, START_DEADLINE_SECONDS
 
 HOLD_GONE = (Reason.HOLD_EXPIRED, Reason.HOLD_RELEASED)
@@ -20,7 +18,7 @@ HOLD_GONE = (Reason.HOLD_EXPIRED, Reason.HOLD_RELEASED)
 async def begin_attempt(
     claim: Claim,
     *,
-    work: Work,
+    work: SqlWork,
     ledger: Ledger,
     choose_route: Callable[[Job], Route],
     new_token: Callable[[], str],

@@ -4,14 +4,13 @@ import logging
 from dataclasses import replace
 
 from services.common.clock import Clock
-from services.jobs.domain import (
-    Claim,
-    FailureCode,
-)
-from services.jobs.ports import MayFetch, Media, Providers, RenderEvent, Work
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.failures import FailureCode
+from services.jobs.ports import MayFetch, Media, Providers, RenderEvent
 from services.jobs.provider_lookup import provider_of
 from services.jobs.steps.failures import failure_of, unusable_of
 from services.jobs.steps.keep_result import keep_result
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import CHECK_TIMEOUT_SECONDS, RENDER_DEADLINE_SECONDS, check_seconds
 from services.upstream.provider import Done, Pending, Refused, UpstreamError
 
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 async def check(
     claim: Claim,
     *,
-    work: Work,
+    work: SqlWork,
     providers: Providers,
     media: Media,
     may_fetch: MayFetch,

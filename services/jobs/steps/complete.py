@@ -5,23 +5,21 @@ from dataclasses import replace
 
 from services.common.clock import Clock
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import (
-    Claim,
-    FailureCode,
-    Job,
-    Status,
-    charge_micros,
-)
-from services.jobs.ports import Ledger, Media, RenderEvent, ResultUnavailableError, Work
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job, charge_micros
+from services.jobs.domain.states import Status
+from services.jobs.ports import Ledger, Media, RenderEvent, ResultUnavailableError
 from services.jobs.steps.begin_attempt import HOLD_GONE
 from services.jobs.steps.hold_again import REFUSALS, hold_again
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import retry_seconds
 
 log = logging.getLogger(__name__)
 
 
 async def complete(
-    claim: Claim, *, work: Work, ledger: Ledger, media: Media, clock: Clock, render_event: RenderEvent
+    claim: Claim, *, work: SqlWork, ledger: Ledger, media: Media, clock: Clock, render_event: RenderEvent
 ) -> Claim | None:
     """Charges what was delivered, gives the rest back, publishes the result and ends the job.
 

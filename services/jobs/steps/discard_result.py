@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from services.jobs.domain import Claim
+from services.jobs.domain.claims import Claim
 from services.jobs.ports import Media
 
 

@@ -1,11 +1,7 @@
 """What a provider's refusal means to a customer."""
 
-from services.jobs.domain import (
-    REFERENCE_MESSAGE,
-    FailureCode,
-    Job,
-    UnusableReference,
-)
+from services.jobs.domain.failures import REFERENCE_MESSAGE, FailureCode, UnusableReference
+from services.jobs.domain.job import Job
 from services.upstream.provider import ReferenceFault, RefusalKind, Refused
 
 _FAILURE_BY_KIND = {

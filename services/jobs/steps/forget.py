@@ -7,8 +7,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from services.jobs.domain import Job, Kept
-from services.jobs.ports import ResultUnavailableError, Retention
+from services.jobs.domain.job import Job
+from services.jobs.ports import ResultUnavailableError
+from services.jobs.store.retention import Kept, SqlRetention
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ Forget = Callable[[Sequence[Job]], Awaitable[int]]
 class Forgetting:
     """Goes round the accounts, batch by batch, and forgets what is old of each."""
 
-    def __init__(self, kind: Kept, *, retention: Retention, days_of: DaysOf, forget: Forget) -> None:
+    def __init__(self, kind: Kept, *, retention: SqlRetention, days_of: DaysOf, forget: Forget) -> None:
         self._kind = kind
         self._retention = retention
         self._days_of = days_of
@@ -46,7 +47,7 @@ class Forgetting:
         return 0
 
 
-async def forget_content(jobs: Sequence[Job], *, retention: Retention) -> int:
+async def forget_content(jobs: Sequence[Job], *, retention: SqlRetention) -> int:
     """Forgets what customers said in jobs. Should the batch fail, each is tried alone. Returns of how many jobs."""
     try:
         await retention.delete_content(jobs)
@@ -59,7 +60,7 @@ async def forget_content(jobs: Sequence[Job], *, retention: Retention) -> int:
 
 
 async def forget_media(
-    jobs: Sequence[Job], *, retention: Retention, delete: Callable[[Job], Awaitable[None]]
+    jobs: Sequence[Job], *, retention: SqlRetention, delete: Callable[[Job], Awaitable[None]]
 ) -> int:
     """Deletes the media of jobs, then notes it: whoever dies in between deletes again. Returns of how many jobs."""
 

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Sequence
 
 from services.common.errors import ServiceError
-from services.jobs.domain import OutboxEvent
-from services.jobs.ports import Intake, Outbox
+from services.jobs.domain.events import OutboxEvent
+from services.jobs.ports import Intake
+from services.jobs.store.outbox import SqlOutbox
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +17,7 @@ ASIDE_SECONDS = 3600.0
 SERVER_ERROR = 500
 
 
-async def hand_over_events(*, outbox: Outbox, intake: Intake) -> int:
+async def hand_over_events(*, outbox: SqlOutbox, intake: Intake) -> int:
     """Hands the oldest events over. Returns 0 unless there may be more. A crash in between hands them over again.
 
     One that is refused keeps no other: then each is offered by itself, and what is refused is set aside.
@@ -33,7 +34,7 @@ async def hand_over_events(*, outbox: Outbox, intake: Intake) -> int:
     return len(events) if len(events) == EVENTS_MAX else 0
 
 
-async def _one_by_one(events: Sequence[OutboxEvent], *, outbox: Outbox, intake: Intake) -> None:
+async def _one_by_one(events: Sequence[OutboxEvent], *, outbox: SqlOutbox, intake: Intake) -> None:
     refused_jobs: set[str] = set()
     for event in events:
         if event.job_id in refused_jobs:

@@ -1,7 +1,7 @@
 """Credits of an accepted job that the ledger does not know of any more: they are set aside anew."""
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Owner
+from services.jobs.domain.requests import Owner
 from services.jobs.ports import Ledger
 
 REFUSALS = frozenset({Reason.CREDITS_INSUFFICIENT, Reason.SPEND_LIMIT_EXCEEDED, Reason.ACCOUNT_NOT_FOUND})

@@ -4,11 +4,10 @@ import logging
 from dataclasses import replace
 
 from services.common.clock import Clock
-from services.jobs.domain import (
-    Claim,
-    FailureCode,
-)
-from services.jobs.ports import Media, RenderEvent, ResultRejectedError, ResultUnavailableError, Work
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.failures import FailureCode
+from services.jobs.ports import Media, RenderEvent, ResultRejectedError, ResultUnavailableError
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import RENDER_DEADLINE_SECONDS, retry_seconds
 from services.upstream.provider import Done
 
@@ -16,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 async def keep_result(
-    claim: Claim, done: Done, *, work: Work, media: Media, clock: Clock, render_event: RenderEvent
+    claim: Claim, done: Done, *, work: SqlWork, media: Media, clock: Clock, render_event: RenderEvent
 ) -> Claim | None:
     """Stores the result, which nobody can read before its job is sure to complete. What cannot be fetched now is fetched later, by a fresh address.
 

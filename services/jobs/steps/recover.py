@@ -3,10 +3,12 @@
 import logging
 
 from services.common.clock import Clock
-from services.jobs.domain import Attempt, Claim, FailureCode
-from services.jobs.ports import Providers, RenderEvent, Work
+from services.jobs.domain.claims import Attempt, Claim
+from services.jobs.domain.failures import FailureCode
+from services.jobs.ports import Providers, RenderEvent
 from services.jobs.provider_lookup import provider_of
 from services.jobs.steps.adopt import adopt
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import (
     CHECK_TIMEOUT_SECONDS,
     FIND_TIMEOUT_SECONDS,
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 async def recover(
-    claim: Claim, *, work: Work, providers: Providers, clock: Clock, render_event: RenderEvent
+    claim: Claim, *, work: SqlWork, providers: Providers, clock: Clock, render_event: RenderEvent
 ) -> Claim | None:
     """Adopts the task that the attempt may have started, as a callback named it or the provider lists it.
 

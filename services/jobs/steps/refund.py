@@ -3,16 +3,15 @@
 from dataclasses import replace
 
 from services.common.clock import Clock
-from services.jobs.domain import (
-    Claim,
-    Status,
-)
-from services.jobs.ports import Ledger, RenderEvent, Work
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.states import Status
+from services.jobs.ports import Ledger, RenderEvent
 from services.jobs.steps.give_back import give_back
+from services.jobs.store.queue.work import SqlWork
 
 
 async def refund(
-    claim: Claim, *, work: Work, ledger: Ledger, clock: Clock, render_event: RenderEvent
+    claim: Claim, *, work: SqlWork, ledger: Ledger, clock: Clock, render_event: RenderEvent
 ) -> None:
     """Gives all credits back and ends the job."""
     await give_back(claim.job.id, ledger=ledger)

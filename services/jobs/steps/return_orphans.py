@@ -3,8 +3,9 @@
 import logging
 
 from services.common.errors import ServiceError
-from services.jobs.domain import ORPHAN_SECONDS
-from services.jobs.ports import Ledger, Records, UnconfirmedHolds
+from services.jobs.clients import HoldClient
+from services.jobs.domain.ledger import ORPHAN_SECONDS
+from services.jobs.ports import Ledger, Records
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ class Orphans:
     """
 
     def __init__(
-        self, *, holds: UnconfirmedHolds, records: Records, ledger: Ledger, holds_max: int = HOLDS_MAX
+        self, *, holds: HoldClient, records: Records, ledger: Ledger, holds_max: int = HOLDS_MAX
     ) -> None:
         self._holds = holds
         self._records = records

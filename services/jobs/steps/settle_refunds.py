@@ -4,17 +4,15 @@ import logging
 
 from services.common.errors import ServiceError
 from services.common.postgres.database import is_outage
-from services.jobs.books import (
-    Refund,
-)
-from services.jobs.ports import Ledger, Refunds
+from services.jobs.ports import Ledger
+from services.jobs.store.refunds import Refund, SqlRefunds
 
 log = logging.getLogger(__name__)
 
 REFUNDS_MAX = 20
 
 
-async def settle_refund(refund: Refund, *, refunds: Refunds, ledger: Ledger) -> None:
+async def settle_refund(refund: Refund, *, refunds: SqlRefunds, ledger: Ledger) -> None:
     """Makes a refund that is on record. A crash in between leaves it on record, and repeating it is harmless."""
     await ledger.refund(
         refund.refund_id,
@@ -25,7 +23,7 @@ async def settle_refund(refund: Refund, *, refunds: Refunds, ledger: Ledger) -> 
     await refunds.apply(refund.refund_id)
 
 
-async def settle_refunds(*, refunds: Refunds, ledger: Ledger) -> int:
+async def settle_refunds(*, refunds: SqlRefunds, ledger: Ledger) -> int:
     """Goes on with refunds whose process died or found billing away. Returns how many were made."""
     settled = 0
     for refund in await refunds.take_due(limit=REFUNDS_MAX):

@@ -2,16 +2,16 @@
 
 import logging
 
-from services.jobs.domain import Stray, StrayEnd
-from services.jobs.ports import Providers, Strays
+from services.jobs.ports import Providers
 from services.jobs.provider_lookup import provider_at
+from services.jobs.store.queue.strays import SqlStrays, Stray, StrayEnd
 from services.jobs.timing import CHECK_TIMEOUT_SECONDS
 from services.upstream.provider import Done, Refused, UpstreamError
 
 log = logging.getLogger(__name__)
 
 
-async def stop_stray(*, strays: Strays, providers: Providers) -> int:
+async def stop_stray(*, strays: SqlStrays, providers: Providers) -> int:
     """Asks the provider of the stray task that is due longest to stop it. Returns how many there were, 1 or 0.
 
     One that still runs, or whose provider does not answer, is due again later. The job of the task is not touched.

@@ -5,16 +5,13 @@ import logging
 from collections.abc import Callable
 
 from services.common.clock import Clock
-from services.jobs.domain import (
-    Attempt,
-    Claim,
-    Job,
-    LeaseLostError,
-)
-from services.jobs.ports import Providers, RenderEvent, Work
+from services.jobs.domain.claims import Attempt, Claim, LeaseLostError
+from services.jobs.domain.job import Job
+from services.jobs.ports import Providers, RenderEvent
 from services.jobs.provider_lookup import UnreachableRouteError, provider_of
 from services.jobs.steps.adopt import adopt
 from services.jobs.steps.failures import failure_of, unusable_of
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import (
     BROKEN_WAIT_SECONDS,
     LOOK_AGAIN_SECONDS,
@@ -36,7 +33,7 @@ log = logging.getLogger(__name__)
 async def submit(
     claim: Claim,
     *,
-    work: Work,
+    work: SqlWork,
     providers: Providers,
     callback_url: Callable[[str], str | None],
     clock: Clock,

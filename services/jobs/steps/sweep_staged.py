@@ -3,14 +3,16 @@
 from datetime import timedelta
 
 from services.common.clock import Clock
-from services.jobs.domain import Job, Status
-from services.jobs.ports import AnyJobs, Staged, StagedObject
+from services.jobs.domain.job import Job
+from services.jobs.domain.states import Status
+from services.jobs.results import MediaKeeper, StagedObject
+from services.jobs.store.jobs import SqlAnyJobs
 from services.jobs.timing import STAGED_SECONDS
 
 SWEPT_MAX = 1_000
 
 
-async def sweep_staged(*, staged: Staged, jobs: AnyJobs, clock: Clock) -> int:
+async def sweep_staged(*, staged: MediaKeeper, jobs: SqlAnyJobs, clock: Clock) -> int:
     """Deletes what was staged for jobs that failed, and publishes what completed jobs still lack.
 
     Returns how many objects were dealt with, about SWEPT_MAX at the most.
@@ -26,7 +28,7 @@ async def sweep_staged(*, staged: Staged, jobs: AnyJobs, clock: Clock) -> int:
     return swept
 
 
-async def _sweep(each: StagedObject, job: Job | None, *, staged: Staged) -> int:
+async def _sweep(each: StagedObject, job: Job | None, *, staged: MediaKeeper) -> int:
     if job is not None and job.ended_at is None:
         return 0
     if job is not None and job.status is Status.COMPLETED and job.output is not None:

@@ -12,18 +12,13 @@ from sqlalchemy import ColumnElement, Integer, bindparam, func, select
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.batching import Batcher
 from services.common.postgres.database import Pool, Query
-from services.jobs.domain import (
-    CAPS_DEFAULT,
-    Caps,
-    Job,
-    Owner,
-    Status,
-    UsageCount,
-)
-from services.jobs.store.creation import CREATE, NewJob, creation_values, owners_of
+from services.jobs.domain.job import Job, UsageCount
+from services.jobs.domain.requests import CAPS_DEFAULT, Caps, Owner
+from services.jobs.domain.states import Status
+from services.jobs.store.admission.creation import CREATE, NewJob, creation_values, owners_of
+from services.jobs.store.admission.waiting import AccountEnvironment, SqlWaiting, deciding
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges
-from services.jobs.store.waiting import AccountEnvironment, SqlWaiting, deciding
 from services.jobs.tables import jobs
 
 JOBS_PER_BATCH_MAX = 100

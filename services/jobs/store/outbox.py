@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from services.common.postgres.database import Pool, Query
-from services.jobs.domain import (
-    OutboxEvent,
-    Owner,
-)
+from services.jobs.domain.events import OutboxEvent
+from services.jobs.domain.requests import Owner
 
 # A job's events leave in their order: none overtakes one of its job that was set aside.
 _OLDEST = Query(

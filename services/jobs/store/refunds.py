@@ -1,20 +1,45 @@
 """What operators give back for completed jobs, in SQL: put on record first, counted when billing has made it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
 
+from services.common.audit.note import AuditNote
 from services.common.errors import Reason
 from services.common.postgres.database import Connection, Pool, Query
-from services.jobs.books import (
-    Refund,
-    RefundRefusal,
-    WantedRefund,
-)
-from services.jobs.domain import (
-    Status,
-)
+from services.jobs.domain.states import Status
 from services.jobs.store.lock_order import once_locked
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedRefund:
+    """Credits that an operator wants to give back for a completed job."""
+
+    refund_id: str
+    job_id: str
+    amount_micros: int | None
+    """None: all that was charged and not yet given back."""
+    note: AuditNote
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refund:
+    """Credits that are going back, or have gone."""
+
+    refund_id: str
+    job_id: str
+    amount_micros: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundRefusal:
+    """Why nothing is given back, and what still could be."""
+
+    reason: Reason
+    left_micros: int = 0
+
 
 REFUND_ACTION = "job.refund"
 OWN_TIME_SECONDS = 30

@@ -1,10 +1,28 @@
 """Events that the webhooks service refused, for operators, in SQL."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
 from services.common.postgres.database import Pool, Query
-from services.jobs.books import RefusedEvent
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedEvent:
+    """An event that the webhooks service refused, as operators see it."""
+
+    event_id: str
+    job_id: str
+    account_id: str
+    environment: str
+    type: str
+    occurred_at: datetime
+    due_at: datetime
+    """When it is offered again."""
+    refusal: str
+
 
 RETRY_ACTION = "event.retry"
 RETRIED_MAX = 1_000

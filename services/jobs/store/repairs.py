@@ -7,12 +7,11 @@ from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
 from services.common.postgres.database import Pool, Query
-from services.jobs.books import Refund
-from services.jobs.domain import FailureCode
-from services.jobs.store.claims import GOT_ON
+from services.jobs.domain.failures import FailureCode
 from services.jobs.store.lock_order import once_locked
-from services.jobs.store.refunds import APPLY, LOCK_JOB
-from services.jobs.store.strays import STRAY_COLUMNS, strayed
+from services.jobs.store.queue.claims import GOT_ON
+from services.jobs.store.queue.strays import STRAY_COLUMNS, strayed
+from services.jobs.store.refunds import APPLY, LOCK_JOB, Refund
 
 # An unfinished job that lost its work is one that nobody moves.
 _RESTORE_WORK = Query(

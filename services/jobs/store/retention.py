@@ -1,12 +1,23 @@
 """What is kept of ended jobs, in SQL. Accounts are walked one after another, each by its own range of an index."""
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 from sqlalchemy import text
 
 from services.common.postgres.database import Pool, Query
-from services.jobs.domain import Job, Kept, without_content
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import without_content
 from services.jobs.store.rows import JOB_COLUMNS, input_to_json, job_from_row
+
+
+class Kept(StrEnum):
+    """What is kept of ended jobs for a time."""
+
+    CONTENT = "content"
+    """Prompts, references, metadata, addresses for callbacks, and attempts."""
+    MEDIA = "media"
+
 
 # Each is the condition of an index, word for word.
 KEPT = {

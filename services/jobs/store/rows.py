@@ -4,15 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from services.jobs.domain import (
-    FailureCode,
-    Job,
-    JobInput,
-    Output,
-    Owner,
-    Status,
-    UnusableReference,
-)
+from services.jobs.domain.failures import FailureCode, UnusableReference
+from services.jobs.domain.job import Job, Output
+from services.jobs.domain.requests import JobInput, Owner
+from services.jobs.domain.states import Status
 from services.jobs.tables import jobs
 
 JOB_COLUMNS = tuple(jobs.c)

@@ -24,9 +24,7 @@ from sqlalchemy import (
 )
 
 from services.common.postgres.database import Query
-from services.jobs.domain import (
-    Status,
-)
+from services.jobs.domain.states import Status
 from services.jobs.tables import jobs, usage_daily, usage_hourly
 
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)

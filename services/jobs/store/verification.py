@@ -8,14 +8,8 @@ from sqlalchemy import text
 from services.common.postgres.database import Pool, Query
 from services.common.verification.checks import Page
 from services.common.verification.query import CheckQuery
-from services.jobs.books import (
-    JobRecord,
-    UsagePart,
-)
-from services.jobs.domain import (
-    State,
-    Status,
-)
+from services.jobs.domain.ledger import JobRecord, UsagePart
+from services.jobs.domain.states import State, Status
 
 JOBS_RECOUNTED_MAX = 50_000
 """In one page of roll-ups by the hour, if they are right. A page has one roll-up at least."""

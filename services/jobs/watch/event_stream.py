@@ -11,7 +11,7 @@ from services.common.clock import Clock
 from services.common.errors import Reason, ServiceError, outage
 from services.common.rpc.interceptors import request_id
 from services.jobs.convert.json_text import compact_json
-from services.jobs.domain import ENDED, Job, progress_percent, stage
+from services.jobs.domain.job import ENDED, Job, progress_percent, stage
 from services.jobs.watch.job_watch import JobWatch
 from services.jobs.watch.subscription import Subscription, WatchRequest
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from services.common.auth.authentication import Credential
 from services.common.loop import repeat, running
-from services.jobs.domain import Job
+from services.jobs.domain.job import Job
 from services.jobs.ports import Stages
 from services.jobs.refusals import too_many_watched
 from services.jobs.watch.subscription import Subscription, WatchRequest

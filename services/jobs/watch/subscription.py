@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from services.common.auth.authentication import Credential, key_refused
-from services.jobs.domain import ENDED, Job, stage
+from services.jobs.domain.job import ENDED, Job, stage
 
 UNSEEN = -1
 

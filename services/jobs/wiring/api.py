@@ -48,8 +48,8 @@ from services.jobs.rpc.videos import VideoServicer
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.refund import refund
 from services.jobs.store.jobs import SqlJobs
-from services.jobs.store.withdrawals import SqlWithdrawals
-from services.jobs.store.work import SqlWork
+from services.jobs.store.queue.withdrawals import SqlWithdrawals
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.watch.event_stream import EventStreams
 from services.jobs.watch.job_watch import SUBSCRIPTIONS_MAX, JobWatch
 from services.jobs.wiring.core import CALLS_MAX, WORK_CHANNEL, Core

@@ -12,8 +12,8 @@ from services.jobs.clients import (
     LedgerClient,
 )
 from services.jobs.settings import JobsSettings
-from services.jobs.store.waiting import SqlWaiting
-from services.jobs.store.work import SqlWork
+from services.jobs.store.admission.waiting import SqlWaiting
+from services.jobs.store.queue.work import SqlWork
 
 WORK_CHANNEL = "jobs_work"
 OUTBOX_CHANNEL = "jobs_outbox"

@@ -21,7 +21,7 @@ from services.jobs.rpc.access import (
 from services.jobs.rpc.job_admin import JobAdminServicer
 from services.jobs.rpc.outbox_admin import OutboxAdminServicer
 from services.jobs.rpc.verifier import VerifierServicer
-from services.jobs.store.controls import SqlControls
+from services.jobs.store.queue.controls import SqlControls
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs

@@ -27,7 +27,7 @@ from services.jobs.clients import (
 )
 from services.jobs.routing import provider_policy, providers_of
 from services.jobs.settings import JobsSettings
-from services.jobs.store.stages import SqlStages
+from services.jobs.store.queue.stages import SqlStages
 from services.jobs.watch.job_watch import JobWatch
 from services.jobs.wiring.api import canceller_of, moderating, public_port
 from services.jobs.wiring.core import CALLS_MAX, MOVED_TOPIC, OUTBOX_CHANNEL, WORK_CHANNEL, Core

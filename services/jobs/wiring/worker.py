@@ -19,13 +19,10 @@ from services.jobs.clients import (
     IntakeClient,
 )
 from services.jobs.convert.events import render_event
-from services.jobs.domain import (
-    Kept,
-    State,
-)
+from services.jobs.domain.states import State
 from services.jobs.lanes import Lanes
 from services.jobs.operations.verify_jobs import verify_jobs
-from services.jobs.ports import Media, Providers, Retention, Work
+from services.jobs.ports import Media, Providers
 from services.jobs.results import RESULTS_AT_ONCE_MAX, MediaKeeper
 from services.jobs.routing import provider_policy, providers_of, route_of
 from services.jobs.settings import JobsSettings
@@ -45,11 +42,12 @@ from services.jobs.steps.submit import submit
 from services.jobs.steps.sweep_staged import sweep_staged
 from services.jobs.store.jobs import SqlAnyJobs
 from services.jobs.store.outbox import SqlOutbox
+from services.jobs.store.queue.strays import SqlStrays
+from services.jobs.store.queue.withdrawals import SqlWithdrawals
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.refunds import SqlRefunds
-from services.jobs.store.retention import SqlRetention
-from services.jobs.store.strays import SqlStrays
+from services.jobs.store.retention import Kept, SqlRetention
 from services.jobs.store.verification import SqlRecords
-from services.jobs.store.withdrawals import SqlWithdrawals
 from services.jobs.wiring.core import CALLS_MAX, OUTBOX_CHANNEL, WORK_CHANNEL, Core
 from services.jobs.workers import Step, Walker
 from services.media.limits import MediaLimits
@@ -118,7 +116,7 @@ async def working(core: Core, pool: Pool) -> AsyncIterator[None]:
 
 
 def _forgetting(
-    settings: JobsSettings, *, retention: Retention, media: MediaKeeper
+    settings: JobsSettings, *, retention: SqlRetention, media: MediaKeeper
 ) -> tuple[Forgetting, Forgetting]:
     """Returns the duties that forget content, and media."""
     return (
@@ -137,7 +135,7 @@ def _forgetting(
     )
 
 
-def _walker(core: Core, work: Work, *, providers: Providers, media: Media) -> Walker:
+def _walker(core: Core, work: SqlWork, *, providers: Providers, media: Media) -> Walker:
     settings, ledger, lanes = core.settings, core.ledger, Lanes()
     _, upstream_names = load_catalogue(settings.catalogue_file)
     begin = partial(

@@ -12,7 +12,7 @@ from reelgate.video.v1 import video_service_pb2
 from services.jobs.convert.json_text import compact_json
 from services.jobs.convert.metadata import place_of
 from services.jobs.convert.seedancee2 import render_video, video_fields
-from services.jobs.domain import Job
+from services.jobs.domain.job import Job
 from tests.e2e.edge.client import send
 from tests.e2e.edge.upstream import Context, Upstream
 from tests.e2e.edge_process import RunningEdge

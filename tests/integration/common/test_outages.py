@@ -18,7 +18,7 @@ from services.common.rpc.client import open_channel
 from services.common.rpc.interceptors import errors_mapped, logged
 from services.common.rpc.server import Port, serve
 from services.jobs.clients import LedgerClient, PriceClient
-from services.jobs.domain import Owner
+from services.jobs.domain.requests import Owner
 from tests.conftest import free_port
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.common.test_public_messages import FORBIDDEN

@@ -42,7 +42,7 @@ from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX, Port, serve
 from services.common.rpc.validation import validated
 from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.convert.events import render_event
-from services.jobs.domain import CAPS_DEFAULT, Caps
+from services.jobs.domain.requests import CAPS_DEFAULT, Caps
 from services.jobs.moderation import load_profiles
 from services.jobs.operations.cancel_job import Canceller
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
@@ -63,9 +63,9 @@ from services.jobs.rpc.videos import VideoServicer
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.refund import refund
 from services.jobs.store.jobs import SqlJobs
-from services.jobs.store.stages import SqlStages
-from services.jobs.store.withdrawals import SqlWithdrawals
-from services.jobs.store.work import SqlWork
+from services.jobs.store.queue.stages import SqlStages
+from services.jobs.store.queue.withdrawals import SqlWithdrawals
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.watch.event_stream import PACE, EventStreams, Pace
 from services.jobs.watch.job_watch import JobWatch
 from services.upstream.provider import Pending, Provider

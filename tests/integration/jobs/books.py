@@ -13,20 +13,12 @@ from services.common.ids import new_id
 from services.common.postgres.database import Pool, open_pool
 from services.common.rpc.client import open_channel
 from services.common.verification.checks import Finding
-from services.jobs.books import WantedRefund
 from services.jobs.clients import HoldClient, LedgerClient
-from services.jobs.domain import (
-    Claim,
-    FailureCode,
-    Job,
-    JobInput,
-    LeaseLostError,
-    Output,
-    Owner,
-    Route,
-    State,
-    Status,
-)
+from services.jobs.domain.claims import Claim, LeaseLostError, Route
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job, Output
+from services.jobs.domain.requests import JobInput, Owner
+from services.jobs.domain.states import State, Status
 from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.reconcile import Mended, reconcile
 from services.jobs.operations.refund_job import refund_job
@@ -35,10 +27,10 @@ from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.complete import complete
 from services.jobs.steps.refund import refund
 from services.jobs.store.jobs import SqlJobs
-from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.queue.work import SqlWork
+from services.jobs.store.refunds import SqlRefunds, WantedRefund
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.verification import SqlRecords
-from services.jobs.store.work import SqlWork
 from tests.fakes.upstream import ScriptedMedia
 from tests.integration.billing.running import Billing, running_billing
 from tests.patience import PATIENCE_SECONDS

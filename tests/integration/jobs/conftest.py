@@ -4,12 +4,9 @@ import pytest
 
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool, open_pool
-from services.jobs.domain import (
-    Job,
-    JobInput,
-    Owner,
-    Status,
-)
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import JobInput, Owner
+from services.jobs.domain.states import Status
 from services.jobs.store.rows import job_to_row
 from tests.conftest import MakeDatabase
 

@@ -29,26 +29,22 @@ from services.common.rpc.interceptors import errors_mapped, logged
 from services.common.rpc.server import Port, serve
 from services.common.rpc.validation import validated
 from services.jobs.convert.events import render_event
-from services.jobs.domain import (
-    Claim,
-    FailureCode,
-    Job,
-    Output,
-    Route,
-    Status,
-)
+from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job, Output
+from services.jobs.domain.states import Status
 from services.jobs.operations.mend_job import Mender
 from services.jobs.rpc.access import JOB_ADMIN_SERVICE, OUTBOX_ADMIN_SERVICE
 from services.jobs.rpc.job_admin import JobAdminServicer
 from services.jobs.rpc.outbox_admin import OutboxAdminServicer
 from services.jobs.steps.refund import refund
-from services.jobs.store.controls import SqlControls
+from services.jobs.store.queue.controls import SqlControls
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.rows import job_from_row
 from services.jobs.store.verification import SqlRecords
-from services.jobs.store.work import SqlWork
 from tests.fakes.upstream import MemoryLedger
 from tests.integration.jobs.conftest import a_job, store_jobs
 from tests.patience import PATIENCE_SECONDS

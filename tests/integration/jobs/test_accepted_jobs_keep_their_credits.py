@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import CREATION_SECONDS_MAX, ORPHAN_SECONDS, State
+from services.jobs.domain.ledger import CREATION_SECONDS_MAX, ORPHAN_SECONDS
+from services.jobs.domain.states import State
 from services.jobs.steps.return_orphans import Orphans
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.verification import SqlRecords

@@ -11,11 +11,9 @@ from reelgate.admin.v1.audit_pb2 import AuditNote
 
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
-from services.jobs.domain import (
-    FailureCode,
-    LeaseLostError,
-    Status,
-)
+from services.jobs.domain.claims import LeaseLostError
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.states import Status
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.desk import JOB_ID, NOTE, RESERVED, Desk, open_desk
 

@@ -10,10 +10,8 @@ import pytest
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain import (
-    PriceList,
-    Route,
-)
+from services.jobs.domain.claims import Route
+from services.jobs.domain.offers import PriceList
 from services.jobs.steps.complete import complete
 from tests.fakes.upstream import ScriptedMedia
 from tests.integration.jobs.api import RICH_MICROS, Api, Refusal, running_api

@@ -7,7 +7,7 @@ import pytest
 
 from services.common.postgres.database import Pool, Query
 from services.jobs.store.jobs import GET, NEWEST
-from services.jobs.store.stages import MOVED
+from services.jobs.store.queue.stages import MOVED
 from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges
 from tests.unit.jobs.samples import JOB, OWNER
 

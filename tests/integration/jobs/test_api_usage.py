@@ -12,17 +12,12 @@ import pytest
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
-from services.jobs.books import Refund, WantedRefund
-from services.jobs.domain import (
-    Claim,
-    Job,
-    Route,
-    Status,
-    UsageCount,
-)
+from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.job import Job, UsageCount
+from services.jobs.domain.states import Status
 from services.jobs.store.jobs import SqlJobs
-from services.jobs.store.refunds import SqlRefunds
-from services.jobs.store.work import SqlWork
+from services.jobs.store.queue.work import SqlWork
+from services.jobs.store.refunds import Refund, SqlRefunds, WantedRefund
 from tests.fakes.jobs import FakeJobs
 from tests.integration.jobs.api import Api, Refusal, running_api
 from tests.unit.jobs.samples import OWNER, a_job

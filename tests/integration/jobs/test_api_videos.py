@@ -13,12 +13,10 @@ from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 from services.common.clock import rfc3339, utc_now
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain import (
-    FailureCode,
-    Output,
-    Route,
-    Status,
-)
+from services.jobs.domain.claims import Route
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Output
+from services.jobs.domain.states import Status
 from tests.integration.jobs.api import RICH_MICROS, Api, Refusal, running_api
 
 PROMPT = {"prompt": "waves"}

@@ -12,11 +12,15 @@ from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain import Caps, Claim, FailureCode, LeaseLostError, Output, Route, State
+from services.jobs.domain.claims import Claim, LeaseLostError, Route
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Output
+from services.jobs.domain.requests import Caps
+from services.jobs.domain.states import State
 from services.jobs.operations.cancel_job import LOOKS_SECONDS
 from services.jobs.steps.complete import complete
 from services.jobs.steps.refund import refund
-from services.jobs.store.withdrawals import SqlWithdrawals
+from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.upstream.provider import (
     Done,
     Pending,

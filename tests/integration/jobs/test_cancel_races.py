@@ -16,17 +16,21 @@ from services.common.ids import new_id
 from services.common.loop import repeat, running
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain import Caps, FailureCode, Job, LeaseLostError, Output, Route, State
+from services.jobs.domain.claims import LeaseLostError, Route
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job, Output
+from services.jobs.domain.requests import Caps
+from services.jobs.domain.states import State
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
 from services.jobs.steps.recover import recover
 from services.jobs.steps.refund import refund
 from services.jobs.steps.submit import submit
+from services.jobs.store.admission.waiting import SqlWaiting
+from services.jobs.store.queue.withdrawals import SqlWithdrawals
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
-from services.jobs.store.waiting import SqlWaiting
-from services.jobs.store.withdrawals import SqlWithdrawals
-from services.jobs.store.work import SqlWork
 from services.jobs.workers import Step, Walker
 from services.upstream.provider import Callback, Done, Order, Pending, RefusalKind, Refused
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia

@@ -18,14 +18,14 @@ from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 from reelgate.video.v1.video_service_pb2_grpc import VideoServiceStub
 
 from services.common.postgres.database import Pool
-from services.jobs.domain import Claim, Route
+from services.jobs.domain.claims import Claim, Route
 from services.jobs.ports import Providers
 from services.jobs.provider_lookup import UnreachableRouteError, provider_of
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.check import check
 from services.jobs.steps.recover import recover
 from services.jobs.steps.submit import submit
-from services.jobs.store.work import SqlWork
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.wiring.process import open_jobs
 from services.simulator.scenarios import SCENARIOS
 from services.simulator.server import serve_simulator

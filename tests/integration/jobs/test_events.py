@@ -9,9 +9,10 @@ import pytest
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
 from services.jobs.convert.nextapi import render_job
-from services.jobs.domain import LeaseLostError, Status
+from services.jobs.domain.claims import LeaseLostError
+from services.jobs.domain.states import Status
 from services.jobs.ports import ResultUnavailableError
-from services.jobs.store.work import SqlWork
+from services.jobs.store.queue.work import SqlWork
 from services.upstream.provider import Pending, RefusalKind, Refused, RefusedError, UnknownError
 from tests.integration.jobs.conftest import OWNER, a_job
 from tests.integration.jobs.world import DONE, World, open_world

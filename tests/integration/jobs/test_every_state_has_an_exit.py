@@ -3,7 +3,8 @@
 import pytest
 
 from services.common.postgres.database import Pool
-from services.jobs.domain import Claim, FailureCode
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.failures import FailureCode
 from services.jobs.steps.check import check
 from services.jobs.steps.recover import recover
 from services.jobs.steps.submit import submit

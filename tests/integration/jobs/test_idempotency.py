@@ -15,10 +15,12 @@ from services.common.idempotency.reservation import reserved_id
 from services.common.ids import new_id
 from services.common.postgres.database import Pool
 from services.common.rpc.client import open_channel
-from services.jobs.books import Hold
 from services.jobs.clients import LedgerClient
 from services.jobs.convert.seedancee2 import ID_PREFIX, render_created
-from services.jobs.domain import HOLD_REUSE_SECONDS_MAX, Job, NewJob, Owner, PriceList
+from services.jobs.domain.job import Job
+from services.jobs.domain.ledger import HOLD_REUSE_SECONDS_MAX, Hold
+from services.jobs.domain.offers import PriceList
+from services.jobs.domain.requests import NewJob, Owner
 from services.jobs.operations.create_job import create_job
 from services.jobs.rpc.calls import buyer
 from services.jobs.store.jobs import SqlJobs

@@ -7,7 +7,10 @@ import pytest
 
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
-from services.jobs.domain import Claim, FailureCode, Job, State
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job
+from services.jobs.domain.states import State
 from services.jobs.store.rows import job_from_row
 from services.jobs.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX, STALL_SECONDS_MAX
 from services.jobs.workers import Step, Walker

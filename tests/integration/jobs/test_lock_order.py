@@ -12,20 +12,24 @@ from services.common.idempotency import store as idempotency_store
 from services.common.idempotency.store import Ending, KeyedRequest, Lock, SqlIdempotencyKeys
 from services.common.postgres.database import Pool, open_pool
 from services.jobs import store
-from services.jobs.books import Refund, RefundRefusal, WantedRefund
-from services.jobs.domain import Caps, Claim, FailureCode, Job, NewEvent, Status, StrayEnd
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.events import NewEvent
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import Caps
+from services.jobs.domain.states import Status
 from services.jobs.store import lock_order
-from services.jobs.store.controls import SqlControls
+from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.outbox import SqlOutbox
-from services.jobs.store.refunds import SqlRefunds
+from services.jobs.store.queue.controls import SqlControls
+from services.jobs.store.queue.strays import SqlStrays, StrayEnd
+from services.jobs.store.queue.withdrawals import SqlWithdrawals
+from services.jobs.store.queue.work import SqlWork
+from services.jobs.store.refunds import Refund, RefundRefusal, SqlRefunds, WantedRefund
 from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.retention import SqlRetention
-from services.jobs.store.strays import SqlStrays
-from services.jobs.store.waiting import SqlWaiting
-from services.jobs.store.withdrawals import SqlWithdrawals
-from services.jobs.store.work import SqlWork
 from tests.conftest import MakeDatabase
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.test_work_store import OUTPUT, ROUTE

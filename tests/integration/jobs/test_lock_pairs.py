@@ -12,14 +12,15 @@ import pytest
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool, open_pool
-from services.jobs.books import Refund, WantedRefund
-from services.jobs.domain import Claim, FailureCode, LeaseLostError, Status
-from services.jobs.store.controls import SqlControls
-from services.jobs.store.refunds import SqlRefunds
+from services.jobs.domain.claims import Claim, LeaseLostError
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.states import Status
+from services.jobs.store.queue.controls import SqlControls
+from services.jobs.store.queue.withdrawals import SqlWithdrawals
+from services.jobs.store.queue.work import SqlWork
+from services.jobs.store.refunds import Refund, SqlRefunds, WantedRefund
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.retention import SqlRetention
-from services.jobs.store.withdrawals import SqlWithdrawals
-from services.jobs.store.work import SqlWork
 from tests.conftest import MakeDatabase
 from tests.integration.jobs.conftest import a_job, store_jobs
 from tests.integration.jobs.test_work_store import OUTPUT, ROUTE

@@ -10,10 +10,8 @@ from alembic.config import Config
 
 from services.common.postgres.database import open_pool
 from services.common.postgres.migrate import migrate
-from services.jobs.domain import (
-    Owner,
-    UsageCount,
-)
+from services.jobs.domain.job import UsageCount
+from services.jobs.domain.requests import Owner
 from services.jobs.store.jobs import SqlJobs
 from tests.conftest import cluster
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from services.common.postgres.database import Pool
-from services.jobs.domain import LeaseLostError
+from services.jobs.domain.claims import LeaseLostError
 from services.jobs.timing import SUBMIT_START_SECONDS
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.world import World, open_world

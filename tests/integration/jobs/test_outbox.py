@@ -7,7 +7,7 @@ import pytest
 
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
-from services.jobs.domain import OutboxEvent
+from services.jobs.domain.events import OutboxEvent
 from services.jobs.steps.hand_over_events import hand_over_events
 from services.jobs.store.outbox import SqlOutbox
 

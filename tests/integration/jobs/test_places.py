@@ -11,13 +11,17 @@ from psycopg.errors import CheckViolation
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
-from services.jobs.domain import Caps, Claim, FailureCode, Job, State, Status
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import Caps
+from services.jobs.domain.states import State, Status
 from services.jobs.steps.end_waits import end_waits
-from services.jobs.store.controls import SqlControls
+from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.jobs import SqlJobs
-from services.jobs.store.waiting import SqlWaiting
-from services.jobs.store.withdrawals import SqlWithdrawals
-from services.jobs.store.work import SqlWork
+from services.jobs.store.queue.controls import SqlControls
+from services.jobs.store.queue.withdrawals import SqlWithdrawals
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import WAIT_SECONDS_MAX
 from tests.integration.jobs.conftest import OWNER
 from tests.integration.jobs.conftest import a_job as sample
@@ -271,7 +275,7 @@ async def test_a_place_whose_giver_died_is_given_away_by_the_next_round(world: W
 async def test_a_round_goes_through_all_accounts_in_turn(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.jobs.store.waiting.OWNERS_MAX", 2)
+    monkeypatch.setattr("services.jobs.store.admission.waiting.OWNERS_MAX", 2)
     for number in range(0, 10, 2):
         await world.create(
             a_job(number, account=f"acct_{number}"), a_job(number + 1, account=f"acct_{number}"), caps=ONE

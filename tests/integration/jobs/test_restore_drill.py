@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from services.jobs.domain import State
+from services.jobs.domain.states import State
 from services.jobs.next_moves import Move
 from tests.conftest import MakeDatabase, cluster
 from tests.integration.billing.books import broken_rules

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from services.common.postgres.database import Pool
 from services.jobs.convert import seedancee2
-from services.jobs.domain import FailureCode, Job, Kept, Status
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job
+from services.jobs.domain.states import Status
 from services.jobs.ports import ResultUnavailableError
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.forget import (
@@ -20,7 +22,7 @@ from services.jobs.steps.forget import (
     forget_content,
     forget_media,
 )
-from services.jobs.store.retention import ACCOUNTS, AGED, SqlRetention
+from services.jobs.store.retention import ACCOUNTS, AGED, Kept, SqlRetention
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.test_api_queries import plans
 from tests.integration.jobs.world import World, open_world

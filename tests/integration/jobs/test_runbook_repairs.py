@@ -11,7 +11,7 @@ from reelgate.admin.v1.hold_admin_service_pb2_grpc import HoldAdminServiceStub
 
 from services.common.errors import Reason, ServiceError
 from services.common.rpc.client import open_channel
-from services.jobs.domain import State
+from services.jobs.domain.states import State
 from services.jobs.operations.settle_job import Outcome, settle_job
 from tests.conftest import MakeDatabase
 from tests.integration.billing.books import broken_rules

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Status
+from services.jobs.domain.states import Status
 from services.jobs.next_moves import Holding, Place
 from services.jobs.operations.settle_job import Outcome, Settled, settle_job
 from services.jobs.store.jobs import SqlJobs

@@ -6,12 +6,8 @@ import pytest
 
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
-from services.jobs.domain import (
-    Claim,
-    LeaseLostError,
-    State,
-    Status,
-)
+from services.jobs.domain.claims import Claim, LeaseLostError
+from services.jobs.domain.states import State, Status
 from services.jobs.ports import ResultRejectedError, ResultUnavailableError
 from services.jobs.timing import RENDER_DEADLINE_SECONDS
 from services.upstream.provider import (

@@ -7,11 +7,12 @@ import pytest
 
 from services.common.audit.note import AuditNote
 from services.common.postgres.database import Pool
-from services.jobs.domain import Claim, FailureCode
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.failures import FailureCode
 from services.jobs.steps.stop_stray import stop_stray
-from services.jobs.store.controls import SqlControls
+from services.jobs.store.queue.controls import SqlControls
+from services.jobs.store.queue.strays import SqlStrays
 from services.jobs.store.repairs import SqlRepairs
-from services.jobs.store.strays import SqlStrays
 from services.jobs.timing import RENDER_DEADLINE_SECONDS
 from services.upstream.provider import Done, Pending, RefusalKind, Refused, UnreachableError
 from tests.integration.jobs.conftest import a_job

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from services.common.postgres.database import Pool
-from services.jobs.domain import Claim, Job, Output, Owner, State
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.job import Job, Output
+from services.jobs.domain.requests import Owner
+from services.jobs.domain.states import State
 from services.jobs.lanes import ROOM, SHARE, Lane, Lanes
-from services.jobs.store.turns import CLAIM, TURNS_MAX, WINDOW, Turns
-from services.jobs.store.work import SqlWork
+from services.jobs.store.queue.turns import CLAIM, TURNS_MAX, WINDOW, Turns
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.workers import Walker
 from tests.fakes.upstream import ScriptedMedia
 from tests.integration.jobs.world import DONE, World

@@ -8,7 +8,8 @@ import pytest
 
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
-from services.jobs.domain import Caps, Job
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import Caps
 from services.jobs.store.jobs import FULL_SECONDS, SqlJobs
 from tests.integration.jobs.api import Refusal, running_api
 from tests.integration.jobs.test_places import ONE, World, a_job

@@ -15,7 +15,9 @@ from services.common.egress.session import open_egress_session
 from services.common.egress.urls import origin_of
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
-from services.jobs.domain import Claim, FailureCode, State
+from services.jobs.domain.claims import Claim
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.states import State
 from services.jobs.ports import ResultUnavailableError
 from services.jobs.results import MediaKeeper
 from services.jobs.steps.sweep_staged import sweep_staged

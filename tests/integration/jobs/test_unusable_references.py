@@ -15,9 +15,12 @@ from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
 from services.jobs.convert.nextapi import job_fields, parse_new_job
 from services.jobs.convert.seedancee2 import parse_new_video, video_fields
-from services.jobs.domain import CAPS_DEFAULT, FAILURE_MESSAGE, FailureCode, Job, NewJob, Status
+from services.jobs.domain.failures import FAILURE_MESSAGE, FailureCode
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import CAPS_DEFAULT, NewJob
+from services.jobs.domain.states import Status
 from services.jobs.steps.failures import unusable_of
-from services.jobs.store.creation import creation_values
+from services.jobs.store.admission.creation import creation_values
 from services.jobs.store.rows import job_to_row
 from services.upstream.provider import BadReference, Order, ReferenceFault, RefusalKind, Refused, RefusedError
 from services.upstream.providers.ark.errors import ArkError, refusal

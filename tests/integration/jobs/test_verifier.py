@@ -25,9 +25,7 @@ from services.common.rpc.interceptors import errors_mapped
 from services.common.rpc.server import Port, serve
 from services.common.rpc.validation import validated
 from services.common.verification.checks import Finding
-from services.jobs.domain import (
-    State,
-)
+from services.jobs.domain.states import State
 from services.jobs.rpc.access import VERIFIER_SERVICE
 from services.jobs.rpc.verifier import VerifierServicer
 from services.jobs.store.verification import SqlRecords

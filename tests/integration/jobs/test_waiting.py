@@ -16,10 +16,14 @@ from reelgate.video.v1 import video_service_pb2
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool, open_pool
 from services.common.postgres.notifier import Notifier, open_notifier
-from services.jobs.domain import Claim, FailureCode, Job, Owner, Route, Status
+from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job
+from services.jobs.domain.requests import Owner
+from services.jobs.domain.states import Status
 from services.jobs.store.jobs import SqlJobs
-from services.jobs.store.stages import SqlStages
-from services.jobs.store.work import SqlWork
+from services.jobs.store.queue.stages import SqlStages
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.watch.event_stream import KEEP_ALIVE, OPENING, Pace
 from services.jobs.watch.job_watch import JobWatch
 from tests.conftest import MakeDatabase

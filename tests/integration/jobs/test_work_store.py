@@ -7,18 +7,13 @@ import pytest
 
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
-from services.jobs.domain import (
-    Claim,
-    FailureCode,
-    LeaseLostError,
-    NewEvent,
-    Output,
-    Route,
-    State,
-    Status,
-)
+from services.jobs.domain.claims import Claim, LeaseLostError, Route
+from services.jobs.domain.events import NewEvent
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Output
+from services.jobs.domain.states import State, Status
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
-from services.jobs.store.work import SqlWork
 from tests.integration.jobs.conftest import a_job, store_jobs
 
 ROUTE = Route(name="ark", upstream_model="dreamina")

@@ -8,12 +8,9 @@ from typing import Any
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain import (
-    Claim,
-    Job,
-    Route,
-    State,
-)
+from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.job import Job
+from services.jobs.domain.states import State
 from services.jobs.ports import MayFetch
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
@@ -22,8 +19,8 @@ from services.jobs.steps.discard_result import discard_result
 from services.jobs.steps.recover import recover
 from services.jobs.steps.refund import refund
 from services.jobs.steps.submit import submit
+from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
-from services.jobs.store.work import SqlWork
 from services.jobs.workers import Walker
 from services.upstream.provider import Done
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia, ScriptedProvider

@@ -10,7 +10,7 @@ import pytest
 import services
 from services.common.errors import OUTAGE_MESSAGE, Reason, ServiceError, outage
 from services.edge.errors import REFUSALS
-from services.jobs.domain import FAILURE_MESSAGE
+from services.jobs.domain.failures import FAILURE_MESSAGE
 
 FORBIDDEN = re.compile(
     r"(\d{1,3}\.){3}\d{1,3}|ipv[46]:|unix:|localhost|://|(?<!\d):\d{2,5}\b|traceback|"

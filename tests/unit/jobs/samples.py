@@ -8,17 +8,10 @@ from typing import Any
 
 import services.jobs
 from services.jobs.catalogue import load_catalogue
-from services.jobs.domain import (
-    Buyer,
-    Job,
-    JobInput,
-    Offer,
-    Output,
-    Owner,
-    Price,
-    PriceList,
-    Status,
-)
+from services.jobs.domain.job import Job, Output
+from services.jobs.domain.offers import Offer, Price, PriceList
+from services.jobs.domain.requests import Buyer, JobInput, Owner
+from services.jobs.domain.states import Status
 
 CATALOGUE_FILE = Path(services.jobs.__file__).parent / "catalogue.yaml"
 CATALOGUE, UPSTREAM_NAMES = load_catalogue(CATALOGUE_FILE)

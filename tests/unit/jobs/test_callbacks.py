@@ -13,7 +13,7 @@ from services.jobs.callback_tokens import (
     CallbackTokens,
 )
 from services.jobs.operations.receive_callback import receive_callback
-from services.jobs.ports import Work
+from services.jobs.store.queue.work import SqlWork
 
 BODY = b'{"id":"cgt-1"}'
 KNOWN = "known-token"
@@ -50,7 +50,7 @@ class Desk:
             text,
             BODY,
             tokens=self.tokens,
-            work=cast("Work", self),
+            work=cast("SqlWork", self),
             claimed_task_id=self.claimed,
             notify=self.notify,
         )

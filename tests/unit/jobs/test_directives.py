@@ -7,7 +7,7 @@ import pytest
 from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
 from services.jobs.convert import nextapi, seedancee2
-from services.jobs.domain import NewJob
+from services.jobs.domain.requests import NewJob
 from services.jobs.operations.create_job import create_job
 from services.jobs.operations.estimate_job import estimate_job
 from services.jobs.operations.magic_prompts import (

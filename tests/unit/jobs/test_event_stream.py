@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from services.jobs.domain import FailureCode, Job, Status
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job
+from services.jobs.domain.states import Status
 from services.jobs.rpc import jobs, videos
 from services.jobs.watch.event_stream import Narration, View, event
 from tests.unit.jobs.samples import JOB, OUTPUT, a_job

@@ -18,7 +18,7 @@ from services.jobs.convert.json_text import compact_json, number_text
 from services.jobs.convert.metadata import WHOLE_MAX, parse_metadata, place_of, render_metadata
 from services.jobs.convert.nextapi import parse_new_job
 from services.jobs.convert.seedancee2 import parse_new_video, render_video
-from services.jobs.domain import NewJob
+from services.jobs.domain.requests import NewJob
 from tests.unit.jobs.samples import a_job
 
 ROUNDS = 300

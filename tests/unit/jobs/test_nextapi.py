@@ -25,7 +25,11 @@ from services.jobs.convert.nextapi import (
 )
 from services.jobs.convert.seedancee2 import parse_new_video, render_video
 from services.jobs.convert.shared import parse_job_id
-from services.jobs.domain import FailureCode, Job, JobInput, NewEvent, NewJob, Status, progress_percent
+from services.jobs.domain.events import NewEvent
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job, progress_percent
+from services.jobs.domain.requests import JobInput, NewJob
+from services.jobs.domain.states import Status
 from tests.unit.jobs.samples import INPUT, NEXTAPI_OWNER, OUTPUT, a_job
 
 A, B, C = (f"https://cdn.example.com/{name}" for name in "abc")

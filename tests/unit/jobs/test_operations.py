@@ -10,12 +10,10 @@ import pytest
 
 from services.common.errors import Reason, ServiceError
 from services.jobs.convert import seedancee2
-from services.jobs.domain import (
-    Catalogue,
-    Job,
-    NewJob,
-    Status,
-)
+from services.jobs.domain.job import Job
+from services.jobs.domain.offers import Catalogue
+from services.jobs.domain.requests import NewJob
+from services.jobs.domain.states import Status
 from services.jobs.operations.create_job import create_job
 from services.jobs.operations.get_job import get_job
 from services.jobs.operations.get_usage import get_usage

@@ -17,11 +17,8 @@ from services.jobs.convert import seedancee2
 from services.jobs.convert.seedancee2 import parse_list_videos, parse_new_video
 from services.jobs.convert.shared import parse_job_id
 from services.jobs.convert.usage import parse_get_usage
-from services.jobs.domain import (
-    JobInput,
-    NewJob,
-    Status,
-)
+from services.jobs.domain.requests import JobInput, NewJob
+from services.jobs.domain.states import Status
 
 A, B, C = (f"https://cdn.example.com/{name}" for name in "abc")
 NOW = datetime(2026, 7, 31, 12, 0, 0, 123_456, tzinfo=UTC)

@@ -9,11 +9,8 @@ import pytest
 from services.common.errors import Reason, ServiceError
 from services.jobs.clients import PRICES_KNOWN_SECONDS, PriceCache
 from services.jobs.convert import seedancee2
-from services.jobs.domain import (
-    Buyer,
-    NewJob,
-    PriceList,
-)
+from services.jobs.domain.offers import PriceList
+from services.jobs.domain.requests import Buyer, NewJob
 from services.jobs.operations.estimate_job import estimate_job
 from services.jobs.operations.get_model import get_model
 from services.jobs.operations.list_models import list_models

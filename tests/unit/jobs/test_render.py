@@ -13,11 +13,9 @@ from services.jobs.convert.events import render_event
 from services.jobs.convert.models import render_model, render_model_detail
 from services.jobs.convert.seedancee2 import render_created, render_video
 from services.jobs.convert.usage import render_usage
-from services.jobs.domain import (
-    FailureCode,
-    Job,
-    Status,
-)
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.job import Job
+from services.jobs.domain.states import Status
 from services.jobs.operations.get_usage import Tally, Usage
 from tests.unit.jobs.samples import INPUT, OFFERS, OUTPUT, a_job
 

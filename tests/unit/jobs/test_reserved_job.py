@@ -7,7 +7,8 @@ from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
 from services.common.idempotency.reservation import ReservedId
 from services.jobs.convert import nextapi, seedancee2
-from services.jobs.domain import Job, Status
+from services.jobs.domain.job import Job
+from services.jobs.domain.states import Status
 from services.jobs.operations.idempotent_creation import find_reserved, store_reserved
 from tests.fakes.jobs import FakeJobs, FakeLedger
 from tests.unit.jobs.samples import JOB, OWNER, a_job

@@ -5,11 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.jobs.domain import (
-    DURATION_TOLERANCE_SECONDS,
-    Job,
-    charge_micros,
-)
+from services.jobs.domain.job import DURATION_TOLERANCE_SECONDS, Job, charge_micros
 from tests.unit.jobs.samples import INPUT, a_job
 
 

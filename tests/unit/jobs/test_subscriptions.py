@@ -8,7 +8,8 @@ import pytest
 
 from services.common.auth.authentication import Caller, Credential
 from services.common.errors import Reason, ServiceError
-from services.jobs.domain import Job, Status, stage
+from services.jobs.domain.job import Job, stage
+from services.jobs.domain.states import Status
 from services.jobs.watch.job_watch import BATCH_MAX, JobWatch
 from services.jobs.watch.subscription import Subscription, WatchRequest
 from tests.unit.jobs.samples import JOB, a_job

@@ -6,16 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.common.verification.checks import Page
-from services.jobs.books import (
-    Hold,
-    HoldState,
-    JobRecord,
-    UsagePart,
-)
-from services.jobs.domain import (
-    State,
-    Status,
-)
+from services.jobs.domain.ledger import Hold, HoldState, JobRecord, UsagePart
+from services.jobs.domain.states import State, Status
 from services.jobs.operations.verify_jobs import verify_jobs
 
 HOLD = Hold(

@@ -12,33 +12,27 @@ from typing import Any
 from sqlalchemy import text
 
 from services.common.postgres.database import Pool, Query
-from services.jobs.domain import (
-    NEXT,
-    Attempt,
-    Claim,
-    FailureCode,
-    Job,
-    LeaseLostError,
-    NewEvent,
-    Output,
-    Owner,
-    Route,
-    State,
-    UnusableReference,
-)
-from services.jobs.ports import NOBODY_BUSY
-from services.jobs.store.claims import ATTEMPT_COLUMNS, GOT_ON, claim_from_row
+from services.jobs.domain.claims import Attempt, Claim, LeaseLostError, Route
+from services.jobs.domain.events import NewEvent
+from services.jobs.domain.failures import FailureCode, UnusableReference
+from services.jobs.domain.job import Job, Output
+from services.jobs.domain.requests import Owner
+from services.jobs.domain.states import NEXT, State
+from services.jobs.store.admission.waiting import SqlWaiting, somebody_waits
 from services.jobs.store.lock_order import once_locked
+from services.jobs.store.queue.claims import ATTEMPT_COLUMNS, GOT_ON, claim_from_row
+from services.jobs.store.queue.strays import STRAY_COLUMNS, strayed
+from services.jobs.store.queue.turns import CLAIM, Turns
 from services.jobs.store.rows import unusable_to_text
-from services.jobs.store.strays import STRAY_COLUMNS, strayed
-from services.jobs.store.turns import CLAIM, Turns
-from services.jobs.store.waiting import SqlWaiting, somebody_waits
 from services.jobs.timing import (
     ASIDE_SECONDS_MAX,
     CLAIMS_MAX,
     LEASE_SECONDS,
     SUBMIT_START_SECONDS,
 )
+
+NOBODY_BUSY: Mapping[Owner, int] = {}
+
 
 DETAIL_CHARACTERS_MAX = 1_000
 

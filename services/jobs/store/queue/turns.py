@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import text
 
 from services.common.postgres.database import Query
-from services.jobs.domain import Owner
-from services.jobs.store.claims import CLAIMED, TAKEN_COLUMNS
+from services.jobs.domain.requests import Owner
+from services.jobs.store.queue.claims import CLAIMED, TAKEN_COLUMNS
 
 WINDOW = 100
 """Jobs that are looked at, the longest due first. Only when there are so many are other accounts sought behind them."""

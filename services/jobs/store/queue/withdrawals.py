@@ -5,8 +5,10 @@ from typing import Any
 from sqlalchemy import text
 
 from services.common.postgres.database import Pool, Query
-from services.jobs.domain import Attempt, Claim, FailureCode, State
-from services.jobs.store.claims import ATTEMPT_COLUMNS, CLAIMED, GOT_ON, TAKEN_COLUMNS, claim_from_row
+from services.jobs.domain.claims import Attempt, Claim
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.states import State
+from services.jobs.store.queue.claims import ATTEMPT_COLUMNS, CLAIMED, GOT_ON, TAKEN_COLUMNS, claim_from_row
 
 _TAKE = "lease_no = lease_no + 1, lease_until = now() + make_interval(secs => :lease_seconds)"
 

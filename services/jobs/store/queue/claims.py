@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.jobs.domain import Attempt, Claim, State
+from services.jobs.domain.claims import Attempt, Claim
+from services.jobs.domain.states import State
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 
 ATTEMPT_COLUMNS = (

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from services.common.postgres.batching import answer_apart, succeeded
 from services.common.postgres.database import Pool, Query
-from services.jobs.domain import Job
+from services.jobs.domain.job import Job
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 
 # The stage is what `stage` of the domain says.

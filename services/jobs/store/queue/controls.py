@@ -1,22 +1,55 @@
 """What operators do to unfinished jobs, in SQL. Each change is one statement, its audit entry included."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
 from services.common.postgres.database import Pool, Query
-from services.jobs.books import Standing, UnfinishedJob
-from services.jobs.domain import (
-    GIVEN_UP_BY_OPERATORS,
-    FailureCode,
-    State,
-    Status,
-)
-from services.jobs.store.claims import GOT_ON
+from services.jobs.domain.failures import FailureCode
+from services.jobs.domain.states import GIVEN_UP_BY_OPERATORS, State, Status
+from services.jobs.store.admission.waiting import IS_WAITING
 from services.jobs.store.lock_order import once_locked
-from services.jobs.store.strays import STRAY_COLUMNS, strayed
-from services.jobs.store.waiting import IS_WAITING
+from services.jobs.store.queue.claims import GOT_ON
+from services.jobs.store.queue.strays import STRAY_COLUMNS, strayed
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfinishedJob:
+    """A job that has not ended, as operators see it."""
+
+    job_id: str
+    account_id: str
+    environment: str
+    model: str
+    state: State
+    age_seconds: int
+    """In its state, by the database clock."""
+    created_at: datetime
+    due_at: datetime | None
+    """None: the job waits for a place at a provider."""
+    check_count: int
+    route: str | None
+    """Of the last attempt."""
+    task_id: str | None
+    claim_count: int
+    """In a row, without getting on."""
+    stalled_seconds: int | None
+    """Since the first of them failed."""
+    last_error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a job is, for an operator who wanted to change it."""
+
+    status: Status
+    state: State | None
+    """None: it has ended."""
+    failed_by_operator: bool
+
 
 FAIL_ACTION = "job.fail"
 RECHECK_ACTION = "job.recheck"

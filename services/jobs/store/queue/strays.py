@@ -1,10 +1,38 @@
 """Tasks that no job waits for, in SQL. They are put on record in the statement that closes their attempt."""
 
+from dataclasses import dataclass
+from enum import StrEnum
+
 from sqlalchemy import text
 
 from services.common.postgres.database import Pool, Query
-from services.jobs.domain import Stray, StrayEnd
 from services.jobs.timing import STRAY_SECONDS_MAX
+
+
+class StrayEnd(StrEnum):
+    """What became of a task that no job waits for."""
+
+    STOPPED = "stopped"
+    RENDERED = "rendered"
+    """It could not be stopped: whoever bills for renders bills for this one."""
+    FAILED = "failed"
+    ABSENT = "absent"
+    """The provider has no such task of that attempt."""
+    UNKNOWN = "unknown"
+    """Nobody could tell until it is surely over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stray:
+    """A task at a provider that no job waits for, by the attempt that it was started for."""
+
+    attempt_id: str
+    environment: str
+    route: str
+    task_id: str
+    is_overdue: bool
+    """Whether it has been on record for longer than a task can last."""
+
 
 STRAY_COLUMNS = "attempts.id, attempts.job_id, attempts.route, attempts.task_id, attempts.claimed_task_id"
 """What a part of a statement that closes attempts has to return for `strayed`."""

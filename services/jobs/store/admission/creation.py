@@ -8,9 +8,11 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
 from services.common.postgres.database import Query
-from services.jobs.domain import CREATION_SECONDS_MAX, Caps, Job
+from services.jobs.domain.job import Job
+from services.jobs.domain.ledger import CREATION_SECONDS_MAX
+from services.jobs.domain.requests import Caps
+from services.jobs.store.admission.waiting import IS_WAITING, AccountEnvironment
 from services.jobs.store.rows import job_to_row
-from services.jobs.store.waiting import IS_WAITING, AccountEnvironment
 from services.jobs.tables import jobs
 
 NewJob = tuple[Job, Caps]
