@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up down test test-pythons check-newcomer lint fmt gen check-gen bench lock upgrade
+.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen bench lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,7 +29,12 @@ up: setup ## Run the whole system here; Ctrl-C stops it
 down: setup ## Stop a system that runs detached
 	@$(BIN)/reelgate down
 
-test: setup ## Run all tests
+check: lint check-gen ## Check format, style, types, imports, protos and generated files, in under a minute
+
+test-unit: setup ## Run the tests that need no database and no service, in under a minute
+	$(BIN)/pytest -q -n 2 tests/unit
+
+test: setup ## Run all tests, those of `test-unit` included
 	$(BIN)/pytest -q -n 2 --dist loadscope --no-loadscope-reorder
 
 test-pythons: setup ## Try every other Python here: unit and contract tests, and one video from set-up to MP4
@@ -38,7 +43,7 @@ test-pythons: setup ## Try every other Python here: unit and contract tests, and
 check-newcomer: setup ## Do what the README says in a fresh clone; FRESH=1 downloads everything anew
 	$(BIN)/python -m tests.newcomer.first_video $(if $(FRESH),--fresh)
 
-lint: setup ## Check style, types, import contracts and protos
+lint: setup ## Check what `check` does, except generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -42,10 +42,12 @@ def _names(port: Port) -> list[str]:
 
 
 def _callers(name: str) -> set[str]:
+    sources = {path: path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py")}
     return {
         path.relative_to(ROOT).parts[0]
-        for path in ROOT.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, source in sources.items()
+        if f"{name}(" in source
+        for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == name
     }
 
