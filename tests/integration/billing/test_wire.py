@@ -239,7 +239,7 @@ BAD_CHANGES: list[tuple[Message, str]] = [
         key_admin_service_pb2.SetKeyLimitsRequest(key_id="key_1", limits=BELOW, audit=NOTE),
         "limits.per_day_micros",
     ),
-    (key_admin_service_pb2.SetKeyModelsRequest(key_id="key_1", models=["a", "a"], audit=NOTE), "models"),
+    (key_admin_service_pb2.SetKeyModelsRequest(key_id="key_1", models=["a", "a"], audit=NOTE), "models[1]"),
     (key_admin_service_pb2.SetKeyModelsRequest(key_id="key_1", models=[""], audit=NOTE), "models[0]"),
     (
         key_admin_service_pb2.RotateKeyRequest(key_id="key_1", overlap_seconds=-1, audit=NOTE),
