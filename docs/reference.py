@@ -36,6 +36,9 @@ status details; over REST it shows as HTTP status and the envelope
 `protos/reelgate/errors/v1/reason.proto`. The edge adds `not_found` (404: no such endpoint or method),
 `request_too_large` (413) and `invalid_request` for what is not a request at all.
 
+New reasons may be added. A caller that does not know one should act on the gRPC status, as our own services do while
+a release is rolled out: they pass the reason, the sentence and the facts on.
+
 | reason | gRPC status | HTTP | code | type |
 |---|---|---|---|---|
 """

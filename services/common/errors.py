@@ -122,6 +122,30 @@ STATUS_BY_REASON = {
 }
 assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
 
+REFUSAL_BY_GRPC = {
+    status.grpc: status
+    for status in (
+        _BAD_REQUEST,
+        _NOT_FOUND,
+        _CONFLICT,
+        _TOO_MUCH,
+        STATUS_BY_REASON[Reason.KEY_INVALID],
+        STATUS_BY_REASON[Reason.IDEMPOTENCY_KEY_IN_USE],
+    )
+}
+"""How a refusal shows of which only the gRPC status is known. Other statuses are failures of ours."""
+
+
+@dataclass(frozen=True)
+class NewerReason:
+    """A reason that a newer service gave and this process does not know: one of REFUSAL_BY_GRPC is all it shows."""
+
+    name: str
+    status: Status
+
+    def __str__(self) -> str:
+        return self.name
+
 
 OUTAGE_MESSAGE = {
     Reason.UNAVAILABLE: "The service is not available at the moment. Please try again.",
@@ -141,7 +165,7 @@ class ServiceError(Exception):
     detail = ""
     """What else is known about a failure of ours, for operators. It is logged, and never sent."""
 
-    def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
+    def __init__(self, reason: Reason | NewerReason, message: str, **metadata: str) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
@@ -150,7 +174,7 @@ class ServiceError(Exception):
     @property
     def status(self) -> Status:
         """How the reason shows on the wire."""
-        return STATUS_BY_REASON[self.reason]
+        return self.reason.status if isinstance(self.reason, NewerReason) else STATUS_BY_REASON[self.reason]
 
     def envelope(self, contract: str) -> bytes:
         """Returns the finished error body of a contract, as JSON: `nextapi`'s or, for any other, Seedancee2's."""

@@ -257,6 +257,12 @@ def _kept(found: Found) -> Answer:
     return found.answer
 
 
+def _is_final(error: ServiceError) -> bool:
+    # Of a reason that is not known here, no process that reads it later could say how it shows.
+    is_known = isinstance(error.reason, Reason)
+    return is_known and error.status.http not in NOT_KEPT and "retry_after_seconds" not in error.metadata
+
+
 async def _run(lock: Lock, run: Run) -> tuple[Ending, Answer]:
     """Returns what becomes of the lock, and the answer, which may be a refusal. Raises what may have happened or not."""
     reservation.set(Reservation(ulid=lock.ulid, is_repeated=lock.is_repeated))
@@ -268,7 +274,7 @@ async def _run(lock: Lock, run: Run) -> tuple[Ending, Answer]:
     except ServiceError as error:
         if error.status.http >= SERVER_ERROR:
             raise
-        if error.status.http not in NOT_KEPT and "retry_after_seconds" not in error.metadata:
+        if _is_final(error):
             return Ending(lock=lock, answer=error), error
         # Of one that may have run before something may still come, under the name that was reserved.
         return Ending(lock=lock, is_undone=not lock.is_repeated), error

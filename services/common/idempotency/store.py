@@ -251,7 +251,7 @@ class SqlIdempotencyKeys:
             responses=[
                 self._seal(ending.answer) if isinstance(ending.answer, bytes) else None for ending in batch
             ],
-            reasons=[None if error is None else error.reason.value for error in errors],
+            reasons=[None if error is None else str(error.reason) for error in errors],
             messages=[None if error is None else error.message for error in errors],
             facts=[None if error is None else json.dumps(error.metadata) for error in errors],
         )

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from services.common.errors import Reason, ServiceError, outage
+from services.common.errors import REFUSAL_BY_GRPC, NewerReason, Reason, ServiceError, outage
 from services.common.rpc.interceptors import ERROR_DOMAIN, request_id
 from services.common.tls.channel import renewed_channel
 from services.common.tls.credentials import channel_credentials
@@ -71,20 +71,32 @@ async def open_channel(
 
 
 def service_error(error: grpc.aio.AioRpcError) -> ServiceError:
-    """Returns the refusal a status carries; a status that is not ours becomes UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL."""
+    """Returns the refusal that a status carries.
+
+    A reason that only a newer service knows is passed on under the gRPC status it came with. A status that is not ours
+    becomes UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
     trailers: Any = error.trailing_metadata() or ()
     for name, value in trailers:
         if name == "grpc-status-details-bin":
-            known = _from_details(status_pb2.Status.FromString(value))
+            known = _from_details(status_pb2.Status.FromString(value), grpc_status=error.code().name)
             if known is not None:
                 return known
     reason = _REASON_BY_CODE.get(error.code(), Reason.INTERNAL)
     return outage(reason, detail=f"{error.code().name}: {error.details()}")
 
 
-def _from_details(status: status_pb2.Status) -> ServiceError | None:
+def _from_details(status: status_pb2.Status, *, grpc_status: str) -> ServiceError | None:
     for packed in status.details:
         detail = error_details_pb2.ErrorInfo()
-        if packed.Unpack(detail) and detail.domain == ERROR_DOMAIN and detail.reason in Reason.__members__:
-            return ServiceError(Reason(detail.reason), status.message, **dict(detail.metadata))
+        if packed.Unpack(detail) and detail.domain == ERROR_DOMAIN:
+            reason = _reason(detail.reason, grpc_status)
+            return None if reason is None else ServiceError(reason, status.message, **dict(detail.metadata))
     return None
+
+
+def _reason(name: str, grpc_status: str) -> Reason | NewerReason | None:
+    if name in Reason.__members__:
+        return Reason(name)
+    shown = REFUSAL_BY_GRPC.get(grpc_status)
+    return None if shown is None else NewerReason(name, shown)

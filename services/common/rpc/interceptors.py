@@ -200,7 +200,9 @@ def errors_mapped(method: str, inside: Handler) -> Handler:
 
 async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> None:
     code = grpc.StatusCode[error.status.grpc]
-    detail = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata)
+    detail = error_details_pb2.ErrorInfo(
+        reason=str(error.reason), domain=ERROR_DOMAIN, metadata=error.metadata
+    )
     packed = any_pb2.Any()
     packed.Pack(detail)
     status = status_pb2.Status(code=code.value[0], message=error.message, details=[packed])

@@ -116,7 +116,7 @@ async def _reconcile(job_id: str, *, is_trial: bool, note: AuditNote, mender: Me
             now = await look(job_id, mender=mender)
             await align_refunds(now, action=RECONCILE_ACTION, note=note, mender=mender)
     except ServiceError as error:
-        refusal = f"{error.reason.value}: {error.message}"
+        refusal = f"{error.reason}: {error.message}"
     return Mended(
         job_id=job_id,
         place=place_of(pair.job),

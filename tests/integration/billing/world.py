@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from reelgate.internal.ledger.v1 import hold_pb2
 
-from services.common.errors import ServiceError
+from services.common.errors import Reason, ServiceError
 from tests.integration.billing.model import Act, Answer, State, View
 from tests.integration.billing.running import Billing, running_billing
 
@@ -70,7 +70,7 @@ class World:
         try:
             answer: hold_pb2.Hold | int | None = await getattr(self, name)(next(self._sides), *arguments)
         except ServiceError as error:
-            return error.reason
+            return Reason(str(error.reason))
         return _view(answer) if isinstance(answer, hold_pb2.Hold) else answer
 
     async def hold(
