@@ -3,7 +3,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from services.simulator.content import Medium, Role, is_web_address, mode_of, parse_content
+from services.simulator.content import Medium, is_web_address, mode_of, parse_content
 from services.simulator.errors import ApiError, invalid, missing
 from services.simulator.scenarios import FLAWLESS, SCENARIO_BY_DIRECTIVE, Scenario, scenario_of
 from services.simulator.sizes import RESOLUTIONS, SIZES
@@ -57,10 +57,6 @@ class Order(BaseModel):
     def scenario(self) -> Scenario:
         """What the prompt asks the simulator to do."""
         return SCENARIO_BY_DIRECTIVE.get(self.directive, FLAWLESS)
-
-    def urls(self, role: Role) -> list[str]:
-        """The addresses of the media with that role, in the order of the request."""
-        return [medium.url for medium in self.media if medium.role is role]
 
 
 def parse_order(body: Any) -> Order:

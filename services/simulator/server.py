@@ -14,7 +14,7 @@ from services.common.egress.policy import UrlPolicy
 from services.common.egress.session import open_egress_session
 from services.media.file_host import file_host
 from services.simulator.announcer import Announcer
-from services.simulator.answers import API_PATH, guard, show_request_id
+from services.simulator.answers import guard, show_request_id
 from services.simulator.api import TasksApi
 from services.simulator.engine import Engine
 from services.simulator.media import MediaHost
@@ -35,13 +35,6 @@ class RunningSimulator:
 
     url: str
     counts: Counter[str]
-    media_url: str | None = None
-    """Where the files of `media_folder` are served."""
-
-    @property
-    def api_url(self) -> str:
-        """What a client of ModelArk takes as its base address."""
-        return f"{self.url}{API_PATH}"
 
 
 @asynccontextmanager
@@ -90,8 +83,8 @@ async def serve_simulator(
         app.on_response_prepare.append(show_request_id)
         app.add_routes([*api.routes(), *media.routes(), _state_route(counts, tasks)])
         await stack.enter_async_context(_serving(app, listener))
-        media_url = await stack.enter_async_context(_serving_media(settings))
-        yield RunningSimulator(url=url, counts=counts, media_url=media_url)
+        await stack.enter_async_context(_serving_media(settings))
+        yield RunningSimulator(url=url, counts=counts)
 
 
 @asynccontextmanager
@@ -106,14 +99,14 @@ async def _serving(app: web.Application, listener: socket.socket) -> AsyncIterat
 
 
 @asynccontextmanager
-async def _serving_media(settings: SimulatorSettings) -> AsyncIterator[str | None]:
+async def _serving_media(settings: SimulatorSettings) -> AsyncIterator[None]:
     # On a port of its own: who may fetch media reaches nothing of the provider.
     if settings.media_folder is None:
-        yield None
+        yield
         return
     with socket.create_server((settings.host, settings.media_port)) as listener:
         async with _serving(file_host(settings.media_folder), listener):
-            yield f"http://{settings.host}:{listener.getsockname()[1]}"
+            yield
 
 
 def _state_route(counts: Counter[str], tasks: Tasks) -> web.RouteDef:

@@ -1,6 +1,6 @@
 """What the jobs service asks of a provider of video, and the only ways a provider may answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -130,13 +130,6 @@ class BrokenError(UpstreamError):
     """Our credential, account or configuration is at fault: an operator must act; then retry."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Callback:
-    """What an unsigned callback claims. Only `task_id` is used, and only to adopt a lost submission."""
-
-    task_id: str | None = field(default=None)
-
-
 class Provider(Protocol):
     """A provider of video. Handles (`task_id`) are opaque outside its adapter."""
 
@@ -175,6 +168,3 @@ class Provider(Protocol):
 
         Repeating it is harmless. Raises BusyError, UnreachableError or BrokenError; then it may have been stopped.
         """
-
-    def read_callback(self, body: bytes) -> Callback:
-        """Returns what a callback body claims; unusable bodies claim nothing."""

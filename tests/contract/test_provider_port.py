@@ -12,7 +12,6 @@ import pytest
 from services.upstream.provider import (
     BrokenError,
     BusyError,
-    Callback,
     Done,
     Order,
     Pending,
@@ -50,7 +49,6 @@ class Stage(Protocol):
     task_id: str
     correlation_id: str
     created_at: float
-    callback_body: bytes
 
     def accepts(self) -> None: ...
     def refuses_parameters(self) -> None: ...
@@ -80,9 +78,6 @@ class ArkStage:
     task_id: str = "cgt-20260301080000-a1b2c"
     correlation_id: str = "att_1"
     created_at: float = 1772352000
-
-    def __post_init__(self) -> None:
-        self.callback_body = self._recording("running")
 
     def accepts(self) -> None:
         self.server.will(Reply(body=self._recording("created")))
@@ -362,11 +357,6 @@ async def test_a_stop_without_an_answer_may_be_asked_for_again(stage: Stage) -> 
     stage.reports("cancelled")
 
     assert await cancel(stage)
-
-
-async def test_callback_claims_its_task_and_garbage_claims_nothing(stage: Stage) -> None:
-    assert stage.provider.read_callback(stage.callback_body) == Callback(task_id=stage.task_id)
-    assert stage.provider.read_callback(b"\x00garbage") == Callback()
 
 
 @pytest.mark.parametrize(("correlation_id", "carries"), [("att_1", True), ("att_2", False), ("", False)])

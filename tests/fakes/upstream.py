@@ -9,7 +9,7 @@ from services.common.errors import Reason, ServiceError
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.ledger import Hold, HoldState
 from services.jobs.domain.requests import Owner
-from services.upstream.provider import Callback, Done, Order, Pending, Refused
+from services.upstream.provider import Done, Order, Pending, Refused
 
 Answer = Pending | Done | Refused | Exception
 
@@ -66,9 +66,6 @@ class ScriptedProvider:
         if isinstance(self.cancel_answer, Exception):
             raise self.cancel_answer
         return self.cancel_answer
-
-    def read_callback(self, body: bytes) -> Callback:
-        return Callback(task_id=body.decode() or None)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -15,14 +15,13 @@ from yarl import URL
 from services.common.egress.answer import AnswerError, AnswerReader
 from services.common.egress.connection import Connection
 from services.common.egress.kept import KeptConnections, Place
-from services.common.egress.name_servers import NameServers
 from services.common.egress.policy import Address, UrlPolicy
 from services.common.egress.sockets import (
     CheckedResolver,
     LookUp,
-    TrustedTargets,
-    checked_socket_factory,
+    OpenSocket,
     family_of,
+    open_checked_sockets,
 )
 from services.common.egress.urls import outgoing_url
 
@@ -46,7 +45,7 @@ class Poster:
     """Posts to checked addresses over connections that are kept for a moment. Redirects are answers like others."""
 
     resolver: CheckedResolver
-    open_socket: Callable[[Any], socket.socket]
+    open_socket: OpenSocket
     kept: KeptConnections
     room: asyncio.Semaphore
     tls: ssl.SSLContext
@@ -127,16 +126,12 @@ async def open_poster(
     Of a body it reads `body_bytes_max` and returns `excerpt_bytes_max`.
     """
     async with AsyncExitStack() as stack:
-        if look_up is None:
-            name_servers = NameServers()
-            stack.push_async_callback(name_servers.close)
-            look_up = name_servers.look_up
-        trusted = TrustedTargets(policy)
+        resolver, open_socket = await stack.enter_async_context(open_checked_sockets(policy, look_up))
         kept = KeptConnections(connections_max=connections_max)
         stack.push_async_callback(kept.close)
         yield Poster(
-            resolver=CheckedResolver(policy, look_up, trusted),
-            open_socket=checked_socket_factory(policy, trusted),
+            resolver=resolver,
+            open_socket=open_socket,
             kept=kept,
             room=asyncio.Semaphore(connections_max),
             tls=tls or _default_tls(),

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 
 import aiohttp
 
-from services.common.egress.name_servers import NameServers
 from services.common.egress.policy import ForbiddenUrlError, UrlPolicy
-from services.common.egress.sockets import CheckedResolver, LookUp, TrustedTargets, checked_socket_factory
+from services.common.egress.sockets import LookUp, open_checked_sockets
 
 KEEPALIVE_SECONDS = 2.0
 REQUEST_TIMEOUT_SECONDS = 15.0
@@ -33,15 +32,11 @@ async def open_egress_session(
     variables are ignored. Nothing is sent twice. Requests take their address from `outgoing_url`.
     """
     async with AsyncExitStack() as stack:
-        if look_up is None:
-            name_servers = NameServers()
-            stack.push_async_callback(name_servers.close)
-            look_up = name_servers.look_up
-        trusted = TrustedTargets(policy)
+        resolver, open_socket = await stack.enter_async_context(open_checked_sockets(policy, look_up))
         connector = aiohttp.TCPConnector(
-            resolver=CheckedResolver(policy, look_up, trusted),
+            resolver=resolver,
             use_dns_cache=False,
-            socket_factory=checked_socket_factory(policy, trusted),
+            socket_factory=open_socket,
             limit=connections_max,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )

@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from typing_extensions import override
 
+from services.common.egress.name_servers import NameServers
 from services.common.egress.policy import Address, UrlPolicy, check_address, check_host, parse_address
 
 DNS_TIMEOUT_SECONDS = 6.0
@@ -18,6 +20,8 @@ TRUSTED_SECONDS = 60.0
 
 LookUp = Callable[[str, int], Awaitable[list[str]]]
 """Returns the addresses of a host name, at least one. Raises socket.gaierror; EAI_AGAIN when the fault may be ours."""
+OpenSocket = Callable[[tuple[int, int, int, str, tuple[Any, ...]]], socket.socket]
+"""Opens an unconnected socket for a target: family, kind, protocol, canonical name and address. Raises ForbiddenUrlError."""
 
 
 class TrustedTargets:
@@ -97,7 +101,21 @@ def family_of(address: Address) -> socket.AddressFamily:
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
 
 
-def checked_socket_factory(policy: UrlPolicy, trusted: TrustedTargets) -> Callable[[Any], socket.socket]:
+@asynccontextmanager
+async def open_checked_sockets(
+    policy: UrlPolicy, look_up: LookUp | None
+) -> AsyncIterator[tuple[CheckedResolver, OpenSocket]]:
+    """Opens the two guards that every connection passes. Without `look_up` they ask the name servers of the machine."""
+    async with AsyncExitStack() as stack:
+        if look_up is None:
+            name_servers = NameServers()
+            stack.push_async_callback(name_servers.close)
+            look_up = name_servers.look_up
+        trusted = TrustedTargets(policy)
+        yield CheckedResolver(policy, look_up, trusted), checked_socket_factory(policy, trusted)
+
+
+def checked_socket_factory(policy: UrlPolicy, trusted: TrustedTargets) -> OpenSocket:
     """Returns what opens a socket for a target, and raises ForbiddenUrlError instead of connecting where nobody may."""
 
     # Literal hosts never reach a resolver, but every connection takes its socket from here.

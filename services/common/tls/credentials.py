@@ -1,14 +1,10 @@
 """TLS as gRPC takes it. Both sides show a certificate of an authority that the other trusts."""
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import grpc
 
 from services.common.tls.files import TlsFiles, TlsFolder
-
-Configure = Callable[[], Any]
-"""Makes a ServerCertificateConfiguration, whose type is opaque."""
 
 
 def server_credentials(folder: TlsFolder) -> grpc.ServerCredentials:

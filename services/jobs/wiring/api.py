@@ -53,7 +53,7 @@ from services.jobs.store.queue.work import SqlWork
 from services.jobs.watch.event_stream import EventStreams
 from services.jobs.watch.job_watch import SUBSCRIPTIONS_MAX, JobWatch
 from services.jobs.wiring.core import CALLS_MAX, WORK_CHANNEL, Core
-from services.upstream.providers.ark.wire import parse_callback
+from services.upstream.providers.ark.wire import claimed_task_id
 
 SEED_MAX = 2**31 - 1
 
@@ -94,7 +94,7 @@ def public_port(
     callback = CallbackServicer(
         tokens=settings.callback_tokens,
         work=SqlWork(pool),
-        claimed_task_id=lambda body: parse_callback(body).task_id,
+        claimed_task_id=claimed_task_id,
         notify=partial(core.notifier.notify, WORK_CHANNEL),
     )
     return build_public_port(

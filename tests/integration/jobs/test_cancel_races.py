@@ -32,7 +32,7 @@ from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
 from services.jobs.workers import Step, Walker
-from services.upstream.provider import Callback, Done, Order, Pending, RefusalKind, Refused
+from services.upstream.provider import Done, Order, Pending, RefusalKind, Refused
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia
 from tests.integration.jobs.api import Api, Refusal, running_api
 from tests.integration.jobs.conftest import a_job, store_jobs
@@ -162,9 +162,6 @@ class RacingProvider:
             return False
         self.cancelled.add(task_id)
         return True
-
-    def read_callback(self, body: bytes) -> Callback:
-        return Callback()
 
 
 JOB_COUNT = 60

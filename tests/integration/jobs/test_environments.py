@@ -27,6 +27,7 @@ from services.jobs.steps.recover import recover
 from services.jobs.steps.submit import submit
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.wiring.process import open_jobs
+from services.simulator.answers import API_PATH
 from services.simulator.scenarios import SCENARIOS
 from services.simulator.server import serve_simulator
 from services.simulator.settings import Mode, SimulatorSettings
@@ -96,7 +97,7 @@ async def plant(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Pl
             ark_base_url=ark.base_url,
             ark_api_key=SecretStr("paid"),
             live_provider="ark",
-            simulator_base_url=simulator.api_url,
+            simulator_base_url=simulator.url + API_PATH,
             simulator_api_key=SecretStr("sim"),
         )
         running = await enter(open_jobs(settings))

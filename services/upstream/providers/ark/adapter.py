@@ -9,7 +9,6 @@ import aiohttp
 from services.common.egress.failures import failure_text
 from services.common.egress.urls import outgoing_url
 from services.upstream.provider import (
-    Callback,
     Done,
     Order,
     Pending,
@@ -139,10 +138,6 @@ class ArkProvider:
                 return isinstance(found, Refused)
         except TimeoutError as error:
             raise UnreachableError("cancelling not finished in time") from error
-
-    def read_callback(self, body: bytes) -> Callback:
-        """Returns what a callback body claims; ModelArk signs nothing, so the claim is only a hint."""
-        return wire.parse_callback(body)
 
     async def _delete(self, task_id: str, *, timeout_seconds: float) -> bool:
         answer = await self._ask(

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from services.upstream.provider import Callback, Done, Order, Pending, RefusalKind, Refused
+from services.upstream.provider import Done, Order, Pending, RefusalKind, Refused
 from services.upstream.providers.ark.errors import ArkError, refusal
 
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -115,12 +115,12 @@ def parse_error(body: bytes) -> ArkError:
         return ArkError()
 
 
-def parse_callback(body: bytes) -> Callback:
-    """Returns what a callback claims; a body that names no usable task claims nothing."""
+def claimed_task_id(body: bytes) -> str | None:
+    """Returns the task that a callback names, if it names a usable one. ModelArk signs nothing: it is only a hint."""
     try:
-        return Callback(task_id=parse_created(body))
+        return parse_created(body)
     except UnusableBodyError:
-        return Callback()
+        return None
 
 
 def _content(order: Order) -> list[dict[str, Any]]:
