@@ -125,7 +125,7 @@ def base_of(message: Descriptor, in_path: set[str], *, is_nextapi: bool) -> dict
 def endpoints() -> Iterator[Endpoint]:
     pool = descriptor_pool.Default()
     for each in SERVICES:
-        import_module(f"services.{each}.wiring")  # which loads all its protos
+        import_module(f"services.{each}.__main__")  # which loads all its protos
     for service in (name for names in SERVICES.values() for name in names):
         for method in pool.FindServiceByName(service).methods:
             rule: Any = method.GetOptions().Extensions[annotations_pb2.http]
