@@ -1,4 +1,4 @@
-"""What buf does not check about our protos: repeated calls, examples of reasons, and units."""
+"""What buf does not check about our protos: repeated calls, examples of reasons, units, and paging."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,6 +10,10 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 OURS = "reelgate."
+PRIVATE = ("reelgate.admin.", "reelgate.internal.")
+"""What only operators and our own services see. The public contracts keep the names that their customers know."""
+PAGING = (("page_size", "page_token"), ("next_page_token",))
+OTHER_PAGING = frozenset({"limit", "cursor", "next_cursor", "offset", "after", "before"})
 _SERVICE, _METHOD, _MESSAGE, _FIELD, _NESTED, _ENUM, _VALUE = 6, 2, 4, 2, 3, 5, 2
 """Numbers of the fields of a descriptor: the paths of comments consist of them."""
 
@@ -26,6 +30,8 @@ def departures(image: FileDescriptorSet) -> list[str]:
             found += _unclear_repetitions(file, comments)
             found += _reasons_without_example(file, comments)
             found += _micros_of_no_credits(file, comments)
+            if file.package.startswith(PRIVATE):
+                found += _other_paging(file)
     return found
 
 
@@ -57,6 +63,24 @@ def _micros_of_no_credits(file: FileDescriptorProto, comments: Comments) -> Iter
                     f"{file.package}.{message.name}.{field.name}: micros are of credits, so say so in the comment;"
                     " name a moment or a duration in microseconds _us"
                 )
+
+
+def _other_paging(file: FileDescriptorProto) -> Iterator[str]:
+    fields = {message.name: {field.name for field in message.field} for message in file.message_type}
+    for name, names in fields.items():
+        if strange := names & OTHER_PAGING:
+            yield f"{file.package}.{name}.{min(strange)}: page with page_size, page_token and next_page_token"
+    for service in file.service:
+        for method in service.method:
+            ends = [
+                fields.get(end.rsplit(".", 1)[-1], set()) for end in (method.input_type, method.output_type)
+            ]
+            # A list that takes no choice is always whole.
+            if method.name.startswith("List") and ends[0]:
+                for lacking in (
+                    name for end, names in zip(ends, PAGING, strict=True) for name in names if name not in end
+                ):
+                    yield f"{file.package}.{service.name}.{method.name}: needs {lacking}, to be paged"
 
 
 def _messages(messages: Iterable[DescriptorProto], at: Path) -> Iterator[tuple[Path, DescriptorProto]]:

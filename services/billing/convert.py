@@ -42,6 +42,7 @@ from services.common.auth.authentication import Caller
 from services.common.clock import YEAR_MIN, parse_moment, rfc3339
 from services.common.errors import invalid_field
 from services.common.money import MICROS_PER_CREDIT
+from services.common.paging import number_in, page_size
 from services.common.rate_limit.protocol import CallReport, Leased, Moments, moments_of
 from services.common.verification.checks import Verified
 
@@ -54,7 +55,6 @@ _STATE_ON_WIRE = {
     HoldState.EXPIRED: hold_pb2.Hold.STATE_EXPIRED,
 }
 assert _STATE_ON_WIRE.keys() == set(HoldState)
-LIST_LIMIT_DEFAULT = 100
 FIRST_MOMENT = datetime(YEAR_MIN, 1, 1, tzinfo=UTC)
 LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 
@@ -163,8 +163,8 @@ def parse_statement_range(request: account_service_pb2.GetStatementRequest) -> S
         environment=request.environment,
         start=start,
         end=end,
-        after_version=request.after_version,
-        lines_max=request.limit or LIST_LIMIT_DEFAULT,
+        after_version=number_in(request.page_token) or 0,
+        lines_max=page_size(request.page_size),
     )
 
 
@@ -269,7 +269,7 @@ def render_verified(verified: Verified) -> verifier_service_pb2.VerifyResponse:
     return verifier_service_pb2.VerifyResponse(
         findings=[verifier_service_pb2.Finding(**vars(found)) for found in verified.findings],
         checked_count=verified.checked_count,
-        next_cursor=verified.next_cursor,
+        next_page_token=verified.next_page_token or "",
     )
 
 

@@ -122,14 +122,14 @@ class HoldClient:
 
     async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
         """Returns the holds with the lowest ids after one, lowest first."""
-        request = ledger_pb2.ListHoldsRequest(after_hold_id=after_id or None, limit=holds_max)
+        request = ledger_pb2.ListHoldsRequest(page_token=after_id, page_size=holds_max)
         answer = await self._stub.ListHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
         return [_parse_hold(hold) for hold in answer.holds]
 
     async def unconfirmed(self, *, age_seconds_min: int, after_id: str, holds_max: int) -> list[Hold]:
         """Returns holds of jobs not begun, of at least this age, with the lowest ids after one, lowest first."""
         request = ledger_pb2.ListUnconfirmedHoldsRequest(
-            age_seconds_min=age_seconds_min, after_hold_id=after_id or None, limit=holds_max
+            age_seconds_min=age_seconds_min, page_token=after_id, page_size=holds_max
         )
         answer = await self._stub.ListUnconfirmedHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
         return [_parse_hold(hold) for hold in answer.holds]

@@ -309,7 +309,7 @@ class Resealed:
     resealed_count: int
     unreadable_count: int
     """Rows that none of the keys opens: they stay as they are."""
-    next_after: str
+    next_page_token: str
     """Where to go on. Empty at the end."""
 
 

@@ -1,5 +1,6 @@
 """What an operator may ask of accounts, where the store alone does not answer it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from services.billing.domain import NewAccount, StatementLine, StatementRange
@@ -7,6 +8,7 @@ from services.billing.store.accounts import SqlAccounts
 from services.billing.store.statements import SqlStatements
 from services.common.audit.note import AuditNote
 from services.common.ids import new_id
+from services.common.paging import cut
 
 
 async def create_account(*, name: str, contract: str, note: AuditNote, accounts: SqlAccounts) -> str:
@@ -21,14 +23,11 @@ async def create_account(*, name: str, contract: str, note: AuditNote, accounts:
 
 async def get_statement(
     wanted: StatementRange, *, accounts: SqlAccounts, statements: SqlStatements
-) -> tuple[list[StatementLine], int | None]:
-    """Returns the first movements of a range, and the version after which to continue, or None after the last.
+) -> tuple[Sequence[StatementLine], str]:
+    """Returns the first movements of a range, and the token of the next page, or "" after the last.
 
     Refuses with ACCOUNT_NOT_FOUND.
     """
     await accounts.contract(wanted.account_id)
     lines = await statements.lines(replace(wanted, lines_max=wanted.lines_max + 1))
-    if len(lines) <= wanted.lines_max:
-        return lines, None
-    page = lines[: wanted.lines_max]
-    return page, page[-1].version
+    return cut(lines, wanted.lines_max, lambda line: str(line.version))

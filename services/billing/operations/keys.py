@@ -15,7 +15,6 @@ from services.common.ids import new_id
 
 ALPHABET = string.ascii_letters + string.digits
 HINT_ENDING_LENGTH = 4
-KEYS_LISTED_MAX = 100
 
 
 class Secret(NamedTuple):
@@ -72,10 +71,12 @@ async def rotate_key(
     return secret.whole, rotated
 
 
-async def list_keys(account_id: str, *, accounts: SqlAccounts, keys: SqlKeys) -> list[Key]:
-    """Returns the newest KEYS_LISTED_MAX keys of an account, newest first. Refuses with ACCOUNT_NOT_FOUND."""
+async def list_keys(
+    account_id: str, *, before_id: str, keys_max: int, accounts: SqlAccounts, keys: SqlKeys
+) -> list[Key]:
+    """Returns the newest keys of an account that are older than one ("": of all). Refuses with ACCOUNT_NOT_FOUND."""
     await accounts.contract(account_id)
-    return await keys.of_account(account_id, keys_max=KEYS_LISTED_MAX)
+    return await keys.of_account(account_id, before_id=before_id, keys_max=keys_max)
 
 
 def draw_secret(

@@ -7,7 +7,6 @@ from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc
 from typing_extensions import override
 
 from services.billing.convert import (
-    LIST_LIMIT_DEFAULT,
     parse_account_rules,
     parse_correction,
     parse_grant,
@@ -22,6 +21,7 @@ from services.billing.operations.accounts import create_account, get_statement
 from services.billing.store.accounts import SqlAccounts
 from services.billing.store.statements import SqlStatements
 from services.common.audit.servicer import parse_note
+from services.common.paging import cut, page_size
 
 Context = ServicerContext[Any, Any]
 
@@ -56,10 +56,12 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
     async def ListAccounts(
         self, request: account_service_pb2.ListAccountsRequest, context: Context
     ) -> account_service_pb2.ListAccountsResponse:
-        found = await self._accounts.page(
-            before_id=request.before_account_id or None, accounts_max=request.limit or LIST_LIMIT_DEFAULT
+        size = page_size(request.page_size)
+        found = await self._accounts.page(before_id=request.page_token or None, accounts_max=size + 1)
+        page, token = cut(found, size, lambda account: account.account_id)
+        return account_service_pb2.ListAccountsResponse(
+            accounts=map(render_account, page), next_page_token=token
         )
-        return account_service_pb2.ListAccountsResponse(accounts=map(render_account, found))
 
     @override
     async def SuspendAccount(
@@ -116,9 +118,9 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
     async def GetStatement(
         self, request: account_service_pb2.GetStatementRequest, context: Context
     ) -> account_service_pb2.GetStatementResponse:
-        lines, next_after_version = await get_statement(
+        lines, token = await get_statement(
             parse_statement_range(request), accounts=self._accounts, statements=self._statements
         )
         return account_service_pb2.GetStatementResponse(
-            lines=map(render_statement_line, lines), next_after_version=next_after_version
+            lines=map(render_statement_line, lines), next_page_token=token
         )

@@ -12,6 +12,7 @@ from services.billing.store.accounts import SqlAccounts
 from services.billing.store.keys import SqlKeys
 from services.common.audit.servicer import parse_note
 from services.common.auth.key_forms import KeyForms
+from services.common.paging import cut, page_size
 
 Context = ServicerContext[Any, Any]
 
@@ -42,8 +43,16 @@ class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
     async def ListKeys(
         self, request: key_admin_service_pb2.ListKeysRequest, context: Context
     ) -> key_admin_service_pb2.ListKeysResponse:
-        found = await list_keys(request.account_id, accounts=self._accounts, keys=self._keys)
-        return key_admin_service_pb2.ListKeysResponse(keys=map(render_key, found))
+        size = page_size(request.page_size)
+        found = await list_keys(
+            request.account_id,
+            before_id=request.page_token,
+            keys_max=size + 1,
+            accounts=self._accounts,
+            keys=self._keys,
+        )
+        page, token = cut(found, size, lambda key: key.key_id)
+        return key_admin_service_pb2.ListKeysResponse(keys=map(render_key, page), next_page_token=token)
 
     @override
     async def DisableKey(

@@ -7,9 +7,10 @@ from reelgate.internal.ledger.v1 import ledger_service_pb2, ledger_service_pb2_g
 from typing_extensions import override
 
 from services.billing.convert import parse_new_hold, parse_refund, render_hold
-from services.billing.domain import HoldChange, HoldState
+from services.billing.domain import Hold, HoldChange, HoldState
 from services.billing.store.accounts import SqlAccounts
 from services.billing.store.holds import SqlHolds
+from services.common.paging import cut, page_size
 
 Context = ServicerContext[Any, Any]
 
@@ -83,16 +84,24 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
     async def ListHolds(
         self, request: ledger_service_pb2.ListHoldsRequest, context: Context
     ) -> ledger_service_pb2.ListHoldsResponse:
-        found = await self._holds.page(after_id=request.after_hold_id, holds_max=request.limit)
-        return ledger_service_pb2.ListHoldsResponse(holds=map(render_hold, found))
+        size = page_size(request.page_size)
+        found = await self._holds.page(after_id=request.page_token, holds_max=size + 1)
+        page, token = cut(found, size, _hold_id)
+        return ledger_service_pb2.ListHoldsResponse(holds=map(render_hold, page), next_page_token=token)
 
     @override
     async def ListUnconfirmedHolds(
         self, request: ledger_service_pb2.ListUnconfirmedHoldsRequest, context: Context
     ) -> ledger_service_pb2.ListUnconfirmedHoldsResponse:
+        size = page_size(request.page_size)
         found = await self._holds.unconfirmed(
-            age_seconds_min=request.age_seconds_min,
-            after_id=request.after_hold_id,
-            holds_max=request.limit,
+            age_seconds_min=request.age_seconds_min, after_id=request.page_token, holds_max=size + 1
         )
-        return ledger_service_pb2.ListUnconfirmedHoldsResponse(holds=map(render_hold, found))
+        page, token = cut(found, size, _hold_id)
+        return ledger_service_pb2.ListUnconfirmedHoldsResponse(
+            holds=map(render_hold, page), next_page_token=token
+        )
+
+
+def _hold_id(hold: Hold) -> str:
+    return hold.hold_id

@@ -23,4 +23,4 @@ class VerifierServicer(verifier_service_pb2_grpc.VerifierServiceServicer):
     async def Verify(
         self, request: verifier_service_pb2.VerifyRequest, context: Context
     ) -> verifier_service_pb2.VerifyResponse:
-        return render_verified(await verify_ledger(request.cursor or None, pages=self._pages))
+        return render_verified(await verify_ledger(request.page_token or None, pages=self._pages))

@@ -15,6 +15,7 @@ from sqlalchemy import (
     insert,
     null,
     select,
+    tuple_,
     union_all,
     update,
 )
@@ -51,8 +52,13 @@ _KEYS = select(
 _of_key = api_keys.c.key_id == bindparam("of_key_id")
 _GET = Query(_KEYS.where(_of_key))
 _GET_LOCKED = Query(_KEYS.where(_of_key).with_for_update(of=api_keys, key_share=True))
+_named = select(api_keys.c.created_at).where(api_keys.c.key_id == bindparam("before_id"))
+_is_older = (bindparam("before_id") == "") | (
+    tuple_(api_keys.c.created_at, api_keys.c.key_id)
+    < tuple_(_named.scalar_subquery(), bindparam("before_id"))
+)
 _OF_ACCOUNT = Query(
-    _KEYS.where(api_keys.c.account_id == bindparam("of_account_id"))
+    _KEYS.where(api_keys.c.account_id == bindparam("of_account_id"), _is_older)
     .order_by(api_keys.c.created_at.desc(), api_keys.c.key_id.desc())
     .limit(bindparam("keys_max"))
 )
@@ -134,12 +140,12 @@ class SqlKeys:
             await write_audit(connection, note, action="key.create", subject_id=key.key_id, details=details)
             return await _get(connection, key.key_id)
 
-    async def of_account(self, account_id: str, *, keys_max: int) -> list[Key]:
-        """Returns the newest keys of an account, newest first."""
-        return [
-            _key(row)
-            for row in await fetch(self._pool, _OF_ACCOUNT, of_account_id=account_id, keys_max=keys_max)
-        ]
+    async def of_account(self, account_id: str, *, before_id: str, keys_max: int) -> list[Key]:
+        """Returns the newest keys of an account that are older than one ("": the newest of all), newest first."""
+        rows = await fetch(
+            self._pool, _OF_ACCOUNT, of_account_id=account_id, before_id=before_id, keys_max=keys_max
+        )
+        return [_key(row) for row in rows]
 
     async def get(self, key_id: str) -> Key:
         """Returns a key. Refuses with KEY_NOT_FOUND."""

@@ -72,7 +72,7 @@ async def list_accounts(
     *, before_id: str | None, accounts_max: int, billing: AdminTarget
 ) -> Sequence[Account]:
     """Returns accounts that are older than `before_id`, or all, newest first."""
-    request = pb.ListAccountsRequest(before_account_id=before_id, limit=accounts_max)
+    request = pb.ListAccountsRequest(page_token=before_id or "", page_size=accounts_max)
     return (await call(billing, lambda channel: AccountServiceStub(channel).ListAccounts, request)).accounts
 
 

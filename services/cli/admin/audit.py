@@ -17,7 +17,7 @@ async def list_audit_entries(
     *, subject_id: str | None, entries_max: int, targets: Mapping[str, AdminTarget]
 ) -> Sequence[tuple[str, AuditEntry]]:
     """Returns the newest changes, each with its service, newest first. `targets` are by service. Raises ServiceError."""
-    request = ListAuditEntriesRequest(subject_id=subject_id, limit=entries_max)
+    request = ListAuditEntriesRequest(subject_id=subject_id, page_size=entries_max)
 
     async def of_service(service: str, target: AdminTarget) -> list[tuple[str, AuditEntry]]:
         listed = await call(target, lambda channel: AuditServiceStub(channel).ListAuditEntries, request)

@@ -49,7 +49,7 @@ async def statement(
 ) -> AsyncIterator[StatementLine]:
     """Yields what moved a balance, oldest first, fetched page by page."""
     request = pb.GetStatementRequest(
-        account_id=account_id, environment=environment, start=start, end=end, limit=STATEMENT_PAGE_LINES
+        account_id=account_id, environment=environment, start=start, end=end, page_size=STATEMENT_PAGE_LINES
     )
     async with open_admin_channel(billing) as channel:
         accounts, more = AccountServiceStub(channel), True
@@ -57,4 +57,4 @@ async def statement(
             page = await accounts.GetStatement(request, wait_for_ready=True)
             for line in page.lines:
                 yield line
-            request.after_version, more = page.next_after_version, page.HasField("next_after_version")
+            request.page_token, more = page.next_page_token, bool(page.next_page_token)

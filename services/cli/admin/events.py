@@ -10,7 +10,7 @@ from services.cli.admin.target import AdminTarget
 
 async def list_refused_events(*, events_max: int, jobs: AdminTarget) -> pb.ListRefusedEventsResponse:
     """Returns how many refused events there are, and the oldest of them."""
-    request = pb.ListRefusedEventsRequest(limit=events_max)
+    request = pb.ListRefusedEventsRequest(page_size=events_max)
     return await call(jobs, lambda channel: OutboxAdminServiceStub(channel).ListRefusedEvents, request)
 
 

@@ -16,14 +16,14 @@ async def list_unfinished_jobs(
 ) -> Sequence[pb.UnfinishedJob]:
     """Returns jobs that have not ended, those longest in their state first."""
     request = pb.ListUnfinishedJobsRequest(
-        state=state, age_seconds_min=age_seconds_min, stalled=stalled, limit=jobs_max
+        state=state, age_seconds_min=age_seconds_min, stalled=stalled, page_size=jobs_max
     )
     return (await call(jobs, lambda channel: JobAdminServiceStub(channel).ListUnfinishedJobs, request)).jobs
 
 
 async def stalled_jobs(*, jobs: AdminTarget) -> pb.ListUnfinishedJobsResponse:
     """Returns how many jobs are stalled, and the one that has been longest in its state."""
-    request = pb.ListUnfinishedJobsRequest(stalled=True, limit=1)
+    request = pb.ListUnfinishedJobsRequest(stalled=True, page_size=1)
     return await call(jobs, lambda channel: JobAdminServiceStub(channel).ListUnfinishedJobs, request)
 
 

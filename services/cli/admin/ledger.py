@@ -27,7 +27,7 @@ async def verify(
                     request, timeout=PART_TIMEOUT_SECONDS, wait_for_ready=True
                 )
                 yield service, part
-                request.cursor, more = part.next_cursor, part.HasField("next_cursor")
+                request.page_token, more = part.next_page_token, bool(part.next_page_token)
 
 
 async def reconcile(
@@ -41,7 +41,7 @@ async def reconcile(
                 request, timeout=PART_TIMEOUT_SECONDS, wait_for_ready=True
             )
             yield part
-            request.cursor, more = part.next_cursor, part.HasField("next_cursor")
+            request.page_token, more = part.next_page_token, bool(part.next_page_token)
 
 
 async def release_hold(hold_id: str, *, note: AuditNote, billing: AdminTarget) -> int:

@@ -62,10 +62,10 @@ async def reseal_secrets(*, note: AuditNote, webhooks: AdminTarget) -> pb.Reseal
     async with open_admin_channel(webhooks) as channel:
         while more:
             batch = await SigningSecretServiceStub(channel).ResealSecrets(
-                pb.ResealSecretsRequest(after=total.next_after, audit=note), wait_for_ready=True
+                pb.ResealSecretsRequest(page_token=total.next_page_token, audit=note), wait_for_ready=True
             )
             total.examined_count += batch.examined_count
             total.resealed_count += batch.resealed_count
             total.unreadable_count += batch.unreadable_count
-            total.next_after, more = batch.next_after, bool(batch.next_after)
+            total.next_page_token, more = batch.next_page_token, bool(batch.next_page_token)
     return total

@@ -9,10 +9,10 @@ from typing_extensions import override
 from services.common.audit.note import AuditEntry, AuditNote
 from services.common.audit.store import SqlAuditLog
 from services.common.clock import rfc3339
+from services.common.paging import cut, number_in, page_size
 from services.common.tls.peers import acting
 
 AUDIT_SERVICE = "reelgate.admin.v1.AuditService"
-ENTRIES_LISTED_DEFAULT = 100
 
 Context = ServicerContext[Any, Any]
 
@@ -27,12 +27,14 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
     async def ListAuditEntries(
         self, request: audit_service_pb2.ListAuditEntriesRequest, context: Context
     ) -> audit_service_pb2.ListAuditEntriesResponse:
+        size = page_size(request.page_size)
         found = await self._log.page(
             subject_id=request.subject_id or None,
-            before_number=request.before_number or None,
-            entries_max=request.limit or ENTRIES_LISTED_DEFAULT,
+            before_number=number_in(request.page_token),
+            entries_max=size + 1,
         )
-        return audit_service_pb2.ListAuditEntriesResponse(entries=map(_render, found))
+        page, token = cut(found, size, lambda entry: str(entry.number))
+        return audit_service_pb2.ListAuditEntriesResponse(entries=map(_render, page), next_page_token=token)
 
 
 def parse_note(note: audit_pb2.AuditNote) -> AuditNote:

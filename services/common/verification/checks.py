@@ -7,8 +7,8 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
-from services.common.errors import invalid_field
 from services.common.loop import Duty
+from services.common.paging import invalid_token
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Verified:
 
     findings: Sequence[Finding]
     checked_count: int
-    next_cursor: str | None
+    next_page_token: str | None
     """None: everything has been checked."""
 
 
@@ -96,7 +96,7 @@ async def verify_page(
         following = _render(name, page.last_key)
     elif name != names[-1]:
         following = _start(names[names.index(name) + 1], checks)
-    return Verified(findings=page.findings, checked_count=page.checked_count, next_cursor=following)
+    return Verified(findings=page.findings, checked_count=page.checked_count, next_page_token=following)
 
 
 class Rounds:
@@ -111,7 +111,7 @@ class Rounds:
         verified = await self._verify(self._cursor)
         for found in verified.findings:
             log.error('ledger finding rule=%s row="%s" %s', found.rule, found.row, found.detail)
-        self._cursor = verified.next_cursor
+        self._cursor = verified.next_page_token
         return 0
 
 
@@ -138,4 +138,4 @@ def _parse(cursor: str, checks: Mapping[str, Check]) -> tuple[str, list[Any]]:
             raise ValueError(cursor)
         return name, [part.parse(text) for part, text in zip(checks[name].key, texts, strict=True)]
     except ValueError as error:
-        raise invalid_field("cursor", "must be the next_cursor of an earlier answer", cursor) from error
+        raise invalid_token(cursor) from error

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from services.common.audit.note import AuditNote
 from services.common.clock import Clock
-from services.common.errors import ServiceError, invalid_field
+from services.common.errors import ServiceError
+from services.common.paging import invalid_token
 from services.jobs.domain.ledger import ORPHAN_SECONDS
 from services.jobs.next_moves import (
     Holding,
@@ -45,7 +46,7 @@ class Reconciled:
 
     mended: Sequence[Mended]
     checked_count: int
-    next_cursor: str | None
+    next_page_token: str | None
 
 
 async def reconcile(
@@ -67,13 +68,13 @@ async def reconcile(
     elif part == "holds":
         ids, suspects = await _holds_page(after_id, rows_max=rows_max, mender=mender, clock=clock)
     else:
-        raise invalid_field("cursor", "must be what another page gave", cursor)
+        raise invalid_token(cursor or "")
     found = [await _reconcile(job_id, is_trial=is_trial, note=note, mender=mender) for job_id in suspects]
     following = f"{part}/{ids[-1]}" if len(ids) == rows_max else {"jobs": "holds/"}.get(part)
     return Reconciled(
         mended=[each for each in found if each is not None],
         checked_count=len(ids),
-        next_cursor=following,
+        next_page_token=following,
     )
 
 

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from services.common.audit.servicer import parse_note
 from services.common.clock import rfc3339, utc_now
+from services.common.paging import cut, moment_in, moment_token, page_size
 from services.jobs.domain.states import State
 from services.jobs.operations.fail_job import fail_job
 from services.jobs.operations.mend_job import Mender
@@ -21,8 +22,6 @@ from services.jobs.store.queue.controls import SqlControls, UnfinishedJob
 from services.jobs.store.refunds import SqlRefunds, WantedRefund
 
 Context = ServicerContext[Any, Any]
-
-UNFINISHED_LIMIT_DEFAULT = 100
 
 
 class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
@@ -47,14 +46,19 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
     async def ListUnfinishedJobs(
         self, request: job_admin_service_pb2.ListUnfinishedJobsRequest, context: Context
     ) -> job_admin_service_pb2.ListUnfinishedJobsResponse:
+        size = page_size(request.page_size)
         found = await self._controls.unfinished(
             state=State(request.state) if request.HasField("state") else None,
             age_seconds_min=request.age_seconds_min,
             stalled=request.stalled,
-            limit=request.limit or UNFINISHED_LIMIT_DEFAULT,
+            after=moment_in(request.page_token),
+            limit=size + 1,
         )
+        page, token = cut(found, size, lambda job: moment_token(job.state_since, job.job_id))
         return job_admin_service_pb2.ListUnfinishedJobsResponse(
-            jobs=map(_render_unfinished, found), stalled_count=await self._controls.stalled_count()
+            jobs=map(_render_unfinished, page),
+            stalled_count=await self._controls.stalled_count(),
+            next_page_token=token,
         )
 
     @override
@@ -103,7 +107,7 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         self, request: job_admin_service_pb2.ReconcileHoldsRequest, context: Context
     ) -> job_admin_service_pb2.ReconcileHoldsResponse:
         reconciled = await reconcile(
-            request.cursor or None,
+            request.page_token or None,
             is_trial=request.is_trial,
             note=parse_note(request.audit),
             mender=self._mender,
@@ -112,10 +116,11 @@ class JobAdminServicer(job_admin_service_pb2_grpc.JobAdminServiceServicer):
         return job_admin_service_pb2.ReconcileHoldsResponse(
             jobs=[job_admin_service_pb2.MendedJob(**vars(each)) for each in reconciled.mended],
             checked_count=reconciled.checked_count,
-            next_cursor=reconciled.next_cursor,
+            next_page_token=reconciled.next_page_token or "",
         )
 
 
 def _render_unfinished(job: UnfinishedJob) -> job_admin_service_pb2.UnfinishedJob:
+    shown = {name: value for name, value in vars(job).items() if name != "state_since"}
     moments = {"created_at": rfc3339(job.created_at), "due_at": job.due_at and rfc3339(job.due_at)}
-    return job_admin_service_pb2.UnfinishedJob(**{**vars(job), **moments, "state": job.state.value})
+    return job_admin_service_pb2.UnfinishedJob(**{**shown, **moments, "state": job.state.value})

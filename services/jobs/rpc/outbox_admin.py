@@ -8,12 +8,11 @@ from typing_extensions import override
 
 from services.common.audit.servicer import parse_note
 from services.common.clock import rfc3339
+from services.common.paging import cut, moment_in, moment_token, page_size
 from services.jobs.operations.retry_events import retry_events
 from services.jobs.store.refused_events import RefusedEvent, SqlRefusedEvents
 
 Context = ServicerContext[Any, Any]
-
-EVENTS_LIMIT_DEFAULT = 100
 
 
 class OutboxAdminServicer(outbox_admin_service_pb2_grpc.OutboxAdminServiceServicer):
@@ -26,9 +25,11 @@ class OutboxAdminServicer(outbox_admin_service_pb2_grpc.OutboxAdminServiceServic
     async def ListRefusedEvents(
         self, request: outbox_admin_service_pb2.ListRefusedEventsRequest, context: Context
     ) -> outbox_admin_service_pb2.ListRefusedEventsResponse:
-        found = await self._events.oldest(limit=request.limit or EVENTS_LIMIT_DEFAULT)
+        size = page_size(request.page_size)
+        found = await self._events.oldest(after=moment_in(request.page_token), limit=size + 1)
+        page, token = cut(found, size, lambda event: moment_token(event.occurred_at, event.event_id))
         return outbox_admin_service_pb2.ListRefusedEventsResponse(
-            events=map(_render_refused, found), refused_count=await self._events.count()
+            events=map(_render_refused, page), refused_count=await self._events.count(), next_page_token=token
         )
 
     @override

@@ -23,9 +23,9 @@ class VerifierServicer(verifier_service_pb2_grpc.VerifierServiceServicer):
     async def Verify(
         self, request: verifier_service_pb2.VerifyRequest, context: Context
     ) -> verifier_service_pb2.VerifyResponse:
-        verified = await verify_jobs(request.cursor or None, records=self._records, holds=self._holds)
+        verified = await verify_jobs(request.page_token or None, records=self._records, holds=self._holds)
         return verifier_service_pb2.VerifyResponse(
             findings=[verifier_service_pb2.Finding(**vars(found)) for found in verified.findings],
             checked_count=verified.checked_count,
-            next_cursor=verified.next_cursor,
+            next_page_token=verified.next_page_token or "",
         )

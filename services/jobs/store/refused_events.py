@@ -33,7 +33,9 @@ REFUSED_MAX = 10_000
 _OLDEST = Query(
     text("""
     SELECT event_id, job_id, account_id, environment, type, occurred_at, due_at, refusal FROM outbox
-    WHERE refusal IS NOT NULL ORDER BY occurred_at, event_id LIMIT :most
+    WHERE refusal IS NOT NULL
+        AND (occurred_at, event_id) > (CAST(:after_moment AS timestamptz), CAST(:after_id AS text))
+    ORDER BY occurred_at, event_id LIMIT :most
     """)
 )
 _COUNT = Query(
@@ -68,10 +70,11 @@ class SqlRefusedEvents:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def oldest(self, *, limit: int) -> list[RefusedEvent]:
-        """Returns refused events, oldest first."""
+    async def oldest(self, *, after: tuple[datetime, str], limit: int) -> list[RefusedEvent]:
+        """Returns refused events, oldest first: those that follow `after`, the moment of an event and its id."""
+        bound = _OLDEST.bind(after_moment=after[0], after_id=after[1], most=limit)
         async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_OLDEST.sql, _OLDEST.bind(most=limit))).fetchall()
+            rows = await (await connection.execute(_OLDEST.sql, bound)).fetchall()
         return [RefusedEvent(**row) for row in rows]
 
     async def count(self) -> int:

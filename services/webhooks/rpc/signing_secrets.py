@@ -80,6 +80,6 @@ class SigningSecretServicer(SigningSecretServiceServicer):
         self, request: pb.ResealSecretsRequest, context: Context
     ) -> pb.ResealSecretsResponse:
         resealed = await self._sealed_rows.reseal(
-            after=request.after, rows_max=RESEALED_MAX, note=parse_note(request.audit)
+            after=request.page_token, rows_max=RESEALED_MAX, note=parse_note(request.audit)
         )
         return pb.ResealSecretsResponse(**vars(resealed))

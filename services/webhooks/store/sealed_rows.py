@@ -81,7 +81,7 @@ class SqlSealedRows:
             examined_count=len(rows),
             resealed_count=outcomes.count(True),
             unreadable_count=outcomes.count(None),
-            next_after=f"{name}:{rows[-1]['key']}" if len(rows) == rows_max else _following(name),
+            next_page_token=f"{name}:{rows[-1]['key']}" if len(rows) == rows_max else _following(name),
         )
 
     async def _reseal_row(self, connection: Connection, name: str, row: dict[str, Any]) -> bool | None:

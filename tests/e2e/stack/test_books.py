@@ -44,12 +44,12 @@ class Verifier(verifier_service_pb2_grpc.VerifierServiceServicer):
     async def Verify(
         self, request: verifier_service_pb2.VerifyRequest, context: Context
     ) -> verifier_service_pb2.VerifyResponse:
-        number = int(request.cursor) if request.HasField("cursor") else 0
+        number = int(request.page_token or 0)
         after = number + 1
         return verifier_service_pb2.VerifyResponse(
             findings=[self._findings[number]] if number in self._findings else [],
             checked_count=1_000,
-            next_cursor=None if after == self._parts_count else str(after),
+            next_page_token="" if after == self._parts_count else str(after),
         )
 
 
@@ -63,10 +63,10 @@ class Accounts(account_service_pb2_grpc.AccountServiceServicer):
     async def GetStatement(
         self, request: account_service_pb2.GetStatementRequest, context: Context
     ) -> account_service_pb2.GetStatementResponse:
-        version = request.after_version + 1
+        version = int(request.page_token or 0) + 1
         return account_service_pb2.GetStatementResponse(
             lines=[statement_pb2.StatementLine(version=version, kind="grant", reference=request.start)],
-            next_after_version=None if version == self._lines_count else version,
+            next_page_token="" if version == self._lines_count else str(version),
         )
 
 

@@ -25,10 +25,8 @@ async def _resume(billing: Billing, account_id: str) -> account_pb2.Account:
     return (await billing.accounts.ResumeAccount(request)).account
 
 
-async def _list(
-    billing: Billing, *, limit: int | None = None, before: str | None = None
-) -> list[account_pb2.Account]:
-    request = account_service_pb2.ListAccountsRequest(before_account_id=before, limit=limit)
+async def _list(billing: Billing, *, page_size: int = 0, before: str = "") -> list[account_pb2.Account]:
+    request = account_service_pb2.ListAccountsRequest(page_token=before, page_size=page_size)
     return list((await billing.accounts.ListAccounts(request)).accounts)
 
 
@@ -70,7 +68,7 @@ async def test_accounts_are_listed_newest_first_in_pages(billing: Billing) -> No
     opened = [await billing.account() for _ in range(5)]
     await billing.new_key(opened[0])
 
-    first = await _list(billing, limit=2)
+    first = await _list(billing, page_size=2)
     rest = await _list(billing, before=first[-1].account_id)
 
     assert [account.account_id for account in [*first, *rest]] == opened[::-1]

@@ -197,8 +197,8 @@ async def test_a_change_that_cannot_be_told_is_not_made(billing: Billing) -> Non
 async def test_entries_are_listed_newest_first_in_pages(billing: Billing) -> None:
     opened = [await billing.account() for _ in range(5)]
 
-    first = await _list(billing, limit=2)
-    rest = await _list(billing, before_number=first[-1].number, limit=3)
+    first = await _list(billing, page_size=2)
+    rest = await _list(billing, page_token=str(first[-1].number), page_size=3)
 
     assert [entry.subject_id for entry in [*first, *rest]] == opened[::-1]
     assert len(first) == 2
@@ -213,7 +213,7 @@ async def test_entries_of_one_subject_are_listed_alone(billing: Billing) -> None
 
     assert newest.action == "account.suspend"
     assert [entry.action for entry in older] == ["credits.grant", "account.create"]
-    assert await _list(billing, subject_id=account, before_number=newest.number, limit=1) == older[:1]
+    assert await _list(billing, subject_id=account, page_token=str(newest.number), page_size=1) == older[:1]
     assert await _list(billing, subject_id="acct_nobody") == []
 
 

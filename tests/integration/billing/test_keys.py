@@ -45,6 +45,23 @@ async def _list(billing: Billing, account_id: str) -> list[key_admin_service_pb2
     return list((await billing.key_admin.ListKeys(request)).keys)
 
 
+async def test_the_keys_of_an_account_are_paged_without_a_gap(billing: Billing) -> None:
+    account = await billing.account()
+    issued = [made.key.key_id for made in [await billing.new_key(account) for _ in range(5)]]
+    await billing.rows("UPDATE api_keys SET created_at = date_trunc('hour', created_at)")
+
+    found: list[str] = []
+    token = ""
+    for _ in range(3):
+        page = await billing.key_admin.ListKeys(
+            key_admin_service_pb2.ListKeysRequest(account_id=account, page_size=2, page_token=token)
+        )
+        found += [key.key_id for key in page.keys]
+        token = page.next_page_token
+
+    assert (found, token) == (sorted(issued, reverse=True), "")
+
+
 async def _works(billing: Billing, secret: str) -> bool:
     try:
         await billing.look_up(secret)

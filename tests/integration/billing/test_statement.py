@@ -81,14 +81,14 @@ async def test_pages_together_are_the_whole(billing: Billing) -> None:
 
     for limit in (1, 5, 6):
         lines: list[statement_pb2.StatementLine] = []
-        after_version = 0
+        token = ""
         for _ in range(-(-len(EVERY_KIND) // limit)):
-            page = await _page(billing, account, limit=limit, after_version=after_version)
+            page = await _page(billing, account, page_size=limit, page_token=token)
             lines += page.lines
-            after_version = page.next_after_version
+            token = page.next_page_token
 
         assert lines == list(whole.lines)
-        assert not page.HasField("next_after_version")
+        assert token == ""
 
 
 async def test_the_environments_of_an_account_have_statements_of_their_own(billing: Billing) -> None:
@@ -145,13 +145,13 @@ RANGES: list[tuple[dict[str, Any], range]] = [
     ({"end": _day(4)}, range(1, 13)),
     ({"end": _day(4, milliseconds=-1)}, range(1, 10)),
     ({"start": _day(4), "end": _day(4)}, range(10, 13)),
-    ({"start": _day(4), "end": _day(6), "after_version": 11}, range(12, 19)),
-    ({"start": _day(4), "after_version": 2}, range(10, 31)),
+    ({"start": _day(4), "end": _day(6), "page_token": "11"}, range(12, 19)),
+    ({"start": _day(4), "page_token": "2"}, range(10, 31)),
     ({"start": _day(11)}, range(0)),
     ({"end": _day(0)}, range(0)),
     ({"start": _day(-400), "end": _day(400)}, range(1, 31)),
-    ({"after_version": 30}, range(0)),
-    ({"after_version": 2**63 - 1}, range(0)),
+    ({"page_token": "30"}, range(0)),
+    ({"page_token": str(2**63 - 1)}, range(0)),
     ({"start": "2026-01-04T02:00:00+02:00", "end": "2026-01-03T19:00:00-05:00"}, range(10, 13)),
 ]
 
@@ -164,20 +164,20 @@ async def test_a_range_holds_the_movements_between_its_moments(billing: Billing)
 
         assert [line.version for line in answer.lines] == list(versions), wanted
         assert [line.held_micros for line in answer.lines] == list(versions), wanted
-        assert not answer.HasField("next_after_version"), wanted
+        assert answer.next_page_token == "", wanted
 
 
 async def test_a_range_is_paged_to_its_end(billing: Billing) -> None:
     account = await _daily_holds(billing, 10)
 
-    first = await _page(billing, account, start=_day(4), end=_day(7), limit=3)
+    first = await _page(billing, account, start=_day(4), end=_day(7), page_size=3)
     second = await _page(
-        billing, account, start=_day(4), end=_day(7), limit=3, after_version=first.next_after_version
+        billing, account, start=_day(4), end=_day(7), page_size=3, page_token=first.next_page_token
     )
 
     assert [line.version for line in first.lines] == [4, 5, 6]
     assert [line.version for line in second.lines] == [7]
-    assert not second.HasField("next_after_version")
+    assert second.next_page_token == ""
 
 
 async def test_the_moments_of_a_range_count_to_the_millisecond_that_is_shown(billing: Billing) -> None:
@@ -218,9 +218,9 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"start": "9999-12-31T23:59:59-10:00"}, "Field start must be an ISO 8601"),
     ({"start": _day(2), "end": _day(1)}, "Field start must not be after the end of the range"),
     ({"environment": "prod"}, "Field environment must be one of live, test"),
-    ({"limit": 0}, "Field limit"),
-    ({"limit": 1001}, "Field limit"),
-    ({"after_version": -1}, "Field after_version"),
+    ({"page_size": -1}, "Field page_size"),
+    ({"page_token": "-1"}, "Field page_token must be the next_page_token of an earlier answer"),
+    ({"page_token": str(2**63)}, "Field page_token"),
 ]
 
 

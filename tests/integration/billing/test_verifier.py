@@ -127,7 +127,7 @@ class Ledger:
             verified = await verify_ledger(cursor, pages=self.pages, rows_max=rows_max)
             findings += verified.findings
             checked_count += verified.checked_count
-            cursor = verified.next_cursor
+            cursor = verified.next_page_token
             if cursor is None:
                 return findings, checked_count
 
@@ -408,12 +408,12 @@ async def test_operators_go_from_page_to_page_and_are_refused_elsewhere(ledger: 
         running_billing(ledger.url) as billing,
         open_channel(billing.running.admin_address) as channel,
     ):
-        verifier, cursor = VerifierServiceStub(channel), None
+        verifier, cursor = VerifierServiceStub(channel), ""
         while not answers or cursor:
-            answers.append(await verifier.Verify(VerifyRequest(cursor=cursor)))
-            cursor = answers[-1].next_cursor
+            answers.append(await verifier.Verify(VerifyRequest(page_token=cursor)))
+            cursor = answers[-1].next_page_token
         with pytest.raises(ServiceError) as refusal:
-            await verifier.Verify(VerifyRequest(cursor="holds/%00"))
+            await verifier.Verify(VerifyRequest(page_token="holds/%00"))
 
     [found] = [found for answer in answers for found in answer.findings]
     assert (found.rule, found.row) == wrong

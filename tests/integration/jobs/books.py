@@ -188,7 +188,7 @@ class Books:
                 rows_max=rows_max,
             )
             mended += page.mended
-            cursor = page.next_cursor
+            cursor = page.next_page_token
             if cursor is None:
                 return mended
 
@@ -207,7 +207,7 @@ class Books:
             )
             findings += verified.findings
             checked_count += verified.checked_count
-            cursor = verified.next_cursor
+            cursor = verified.next_page_token
             if cursor is None:
                 return findings, checked_count
 

@@ -46,8 +46,26 @@ async def test_unfinished_jobs_are_listed_longest_in_their_state_first(desk: Des
     assert not listed[1].HasField("task_id")
     assert [job.job_id for job in stuck] == [a_job(1).id]
     assert [job.job_id for job in waiting] == [a_job(2).id]
-    assert [job.job_id for job in await desk.unfinished(limit=1)] == [a_job(1).id]
+    assert [job.job_id for job in await desk.unfinished(page_size=1)] == [a_job(1).id]
     assert await desk.unfinished(age_seconds_min=2**63 - 1) == []
+
+
+async def test_unfinished_jobs_are_paged_without_a_gap(desk: Desk) -> None:
+    for number in range(1, 6):
+        await desk.at("pending", number)
+    await desk.sql("UPDATE work SET state_since = date_trunc('minute', state_since)")
+    whole = [job.job_id for job in await desk.unfinished()]
+
+    found: list[str] = []
+    token = ""
+    for _ in range(3):
+        request = job_admin_service_pb2.ListUnfinishedJobsRequest(page_size=2, page_token=token)
+        page = await desk.jobs.ListUnfinishedJobs(request)
+        found += [job.job_id for job in page.jobs]
+        token = page.next_page_token
+
+    assert (found, token) == (whole, "")
+    assert len(whole) == 5
 
 
 @pytest.mark.parametrize("place", ["pending", "submitting", "processing"])
@@ -277,7 +295,7 @@ async def test_changes_are_listed_newest_first_and_by_subject(desk: Desk) -> Non
         await desk.recheck(a_job(number).id)
 
     entries = await desk.entries()
-    older = await desk.entries(before_number=entries[0].number, limit=1)
+    older = await desk.entries(page_token=str(entries[0].number), page_size=1)
     of_one = await desk.entries(subject_id=JOB_ID)
 
     assert [entry.subject_id for entry in entries] == [a_job(number).id for number in (3, 2, 1)]

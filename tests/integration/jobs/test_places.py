@@ -10,6 +10,7 @@ from psycopg.errors import CheckViolation
 
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
+from services.common.paging import moment_in
 from services.common.postgres.database import Pool
 from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
@@ -296,7 +297,9 @@ async def test_a_waiting_job_can_be_failed_and_rechecking_it_lets_it_not_in(worl
     due = await world.numbers()
     failed = await controls.fail(a_job(2).id, failure=FailureCode.GENERATION_FAILED, note=NOTE)
     [failing] = await world.claim()
-    listed = await controls.unfinished(state=State.PENDING, age_seconds_min=0, stalled=False, limit=10)
+    listed = await controls.unfinished(
+        state=State.PENDING, age_seconds_min=0, stalled=False, after=moment_in(""), limit=10
+    )
 
     assert (rechecked, failed) == (True, True)
     assert due == []

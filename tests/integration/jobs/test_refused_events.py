@@ -41,7 +41,8 @@ async def retry(desk: Desk, event_id: str | None = None) -> int:
 
 
 async def test_refused_events_are_listed_oldest_first_with_why_and_counted(desk: Desk) -> None:
-    everything, first = await listed(desk), await listed(desk, limit=1)
+    everything, first = await listed(desk), await listed(desk, page_size=1)
+    rest = await listed(desk, page_size=1, page_token=first.next_page_token)
 
     assert [(event.event_id, event.job_id, event.refusal) for event in everything.events] == [
         ("d", "vid_2", "INVALID_FIELD: no"),
@@ -49,6 +50,7 @@ async def test_refused_events_are_listed_oldest_first_with_why_and_counted(desk:
     ]
     assert all(event.due_at > event.occurred_at for event in everything.events)
     assert ([event.event_id for event in first.events], first.refused_count) == (["d"], 2)
+    assert ([event.event_id for event in rest.events], rest.next_page_token) == (["b"], "")
 
 
 async def test_one_that_is_retried_leaves_before_the_later_ones_of_its_job_and_alone(desk: Desk) -> None:
@@ -90,8 +92,11 @@ async def test_an_event_that_was_not_refused_is_not_found(desk: Desk, event_id: 
     assert await desk.entries() == []
 
 
-async def test_a_list_is_bounded(desk: Desk) -> None:
-    with pytest.raises(ServiceError) as refused:
-        await listed(desk, limit=1_001)
+@pytest.mark.parametrize(
+    "token", ["b", "yesterday/b", "2026-01-01T00:00:00+00:00", "9999-12-31T23:59:59-10:00/b"]
+)
+async def test_a_token_that_no_page_gave_is_refused(desk: Desk, token: str) -> None:
+    with pytest.raises(ServiceError, match="Field page_token must be the next_page_token") as refused:
+        await listed(desk, page_token=token)
 
     assert refused.value.reason is Reason.INVALID_FIELD

@@ -275,9 +275,11 @@ async def test_operators_get_the_first_page_and_are_refused_a_strange_one(books:
     async with serve(port) as [address], open_channel(address) as channel:
         first = await VerifierServiceStub(channel).Verify(VerifyRequest())
         with pytest.raises(ServiceError) as refusal:
-            await VerifierServiceStub(channel).Verify(VerifyRequest(cursor="usage_daily/a/live/today/mini"))
+            await VerifierServiceStub(channel).Verify(
+                VerifyRequest(page_token="usage_daily/a/live/today/mini")
+            )
 
-    assert (first.checked_count, first.next_cursor) == (1, "holds/")
+    assert (first.checked_count, first.next_page_token) == (1, "holds/")
     assert refusal.value.reason is Reason.INVALID_FIELD
 
 

@@ -70,7 +70,7 @@ async def manage_endpoints(pool: Pool, settings: WebhooksSettings, log: LockLog)
     sealed, after = SqlSealedRows(pool, [new, old]), ""
     while True:
         async with log.step("reseal"):
-            after = (await sealed.reseal(after=after, rows_max=10, note=NOTE)).next_after
+            after = (await sealed.reseal(after=after, rows_max=10, note=NOTE)).next_page_token
         if not after:
             break
 

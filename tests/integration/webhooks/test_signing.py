@@ -181,7 +181,7 @@ async def _reseal(settings: WebhooksSettings, *, batches: int = 100) -> dict[str
             batch = await rows.reseal(after=after, rows_max=1, note=NOTE)
             for name in counts:
                 counts[name] += getattr(batch, f"{name}_count")
-            after = batch.next_after
+            after = batch.next_page_token
             if not after:
                 break
     return counts

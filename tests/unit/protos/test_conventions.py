@@ -47,3 +47,32 @@ def test_what_keeps_the_conventions_passes(tmp_path: Path, source: str) -> None:
 )
 def test_what_departs_is_named(tmp_path: Path, source: str, name: str) -> None:
     assert departures_of(tmp_path, source) == [name]
+
+
+LIST = (
+    "service ToyService {\n  // Lists.\n  rpc ListToys(ListToysRequest) returns (ListToysResponse)"
+    " { option idempotency_level = NO_SIDE_EFFECTS; }\n}\n"
+    "// Which.\nmessage ListToysRequest {%s}\n// Toys.\nmessage ListToysResponse {%s}\n"
+)
+WHERE = "int32 page_size = 1; string page_token = 2;"
+SERVICE = "reelgate.admin.v1.ToyService.ListToys"
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "response_fields", "names"),
+    [
+        (WHERE, "string next_page_token = 1;", []),
+        ("", "", []),
+        (WHERE, "", [SERVICE]),
+        ("string color = 1;", "string next_page_token = 1;", [SERVICE, SERVICE]),
+        (
+            f"{WHERE} int32 limit = 3;",
+            "string next_page_token = 1;",
+            ["reelgate.admin.v1.ListToysRequest.limit"],
+        ),
+    ],
+)
+def test_lists_page_in_one_way(
+    tmp_path: Path, request_fields: str, response_fields: str, names: list[str]
+) -> None:
+    assert departures_of(tmp_path, LIST % (request_fields, response_fields)) == names

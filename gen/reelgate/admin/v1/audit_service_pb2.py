@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from reelgate.admin.v1 import audit_pb2 as reelgate_dot_admin_dot_v1_dot_audit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%reelgate/admin/v1/audit_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dreelgate/admin/v1/audit.proto\"\xcd\x01\n\x17ListAuditEntriesRequest\x12-\n\nsubject_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00R\tsubjectId\x88\x01\x01\x12\x31\n\rbefore_number\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01H\x01R\x0c\x62\x65\x66oreNumber\x88\x01\x01\x12%\n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01H\x02R\x05limit\x88\x01\x01\x42\r\n\x0b_subject_idB\x10\n\x0e_before_numberB\x08\n\x06_limit\"S\n\x18ListAuditEntriesResponse\x12\x37\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.reelgate.admin.v1.AuditEntryR\x07\x65ntries2\x80\x01\n\x0c\x41uditService\x12p\n\x10ListAuditEntries\x12*.reelgate.admin.v1.ListAuditEntriesRequest\x1a+.reelgate.admin.v1.ListAuditEntriesResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%reelgate/admin/v1/audit_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dreelgate/admin/v1/audit.proto\"\xbb\x01\n\x17ListAuditEntriesRequest\x12-\n\nsubject_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00R\tsubjectId\x88\x01\x01\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageTokenB\r\n\x0b_subject_idJ\x04\x08\x02\x10\x03R\rbefore_number\"{\n\x18ListAuditEntriesResponse\x12\x37\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.reelgate.admin.v1.AuditEntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x80\x01\n\x0c\x41uditService\x12p\n\x10ListAuditEntries\x12*.reelgate.admin.v1.ListAuditEntriesRequest\x1a+.reelgate.admin.v1.ListAuditEntriesResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['subject_id']._loaded_options = None
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['subject_id']._serialized_options = b'\272H\006r\004\020\001\030@'
-  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['before_number']._loaded_options = None
-  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['before_number']._serialized_options = b'\272H\004\"\002(\001'
-  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['limit']._loaded_options = None
-  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007\032\005\030\350\007(\001'
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._serialized_options = b'\220\002\001'
   _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=121
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=326
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=328
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=411
-  _globals['_AUDITSERVICE']._serialized_start=414
-  _globals['_AUDITSERVICE']._serialized_end=542
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=308
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=310
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=433
+  _globals['_AUDITSERVICE']._serialized_start=436
+  _globals['_AUDITSERVICE']._serialized_end=564
 # @@protoc_insertion_point(module_scope)

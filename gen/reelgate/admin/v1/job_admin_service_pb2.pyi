@@ -98,34 +98,33 @@ class ListUnfinishedJobsRequest(_message.Message):
 
     STATE_FIELD_NUMBER: _builtins.int
     AGE_SECONDS_MIN_FIELD_NUMBER: _builtins.int
-    LIMIT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
     STALLED_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     state: _builtins.str
     age_seconds_min: _builtins.int
-    limit: _builtins.int
+    page_size: _builtins.int
     stalled: _builtins.bool
+    page_token: _builtins.str
     def __init__(
         self,
         *,
         state: _builtins.str | None = ...,
         age_seconds_min: _builtins.int | None = ...,
-        limit: _builtins.int | None = ...,
+        page_size: _builtins.int = ...,
         stalled: _builtins.bool = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "_limit", b"_limit", "_state", b"_state", "age_seconds_min", b"age_seconds_min", "limit", b"limit", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "_state", b"_state", "age_seconds_min", b"age_seconds_min", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "_limit", b"_limit", "_state", b"_state", "age_seconds_min", b"age_seconds_min", "limit", b"limit", "stalled", b"stalled", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "_state", b"_state", "age_seconds_min", b"age_seconds_min", "page_size", b"page_size", "page_token", b"page_token", "stalled", b"stalled", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__age_seconds_min: _TypeAlias = _typing.Literal["age_seconds_min"]  # noqa: Y015
     _WhichOneofArgType__age_seconds_min: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min"]  # noqa: Y015
-    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
-    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
     _WhichOneofReturnType__state: _TypeAlias = _typing.Literal["state"]  # noqa: Y015
     _WhichOneofArgType__state: _TypeAlias = _typing.Literal["_state", b"_state"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__age_seconds_min) -> _WhichOneofReturnType__age_seconds_min | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__state) -> _WhichOneofReturnType__state | None: ...
 
@@ -137,7 +136,9 @@ class ListUnfinishedJobsResponse(_message.Message):
 
     JOBS_FIELD_NUMBER: _builtins.int
     STALLED_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     stalled_count: _builtins.int
+    next_page_token: _builtins.str
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnfinishedJob]: ...
     def __init__(
@@ -145,10 +146,11 @@ class ListUnfinishedJobsResponse(_message.Message):
         *,
         jobs: _abc.Iterable[Global___UnfinishedJob] | None = ...,
         stalled_count: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "stalled_count", b"stalled_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "next_page_token", b"next_page_token", "stalled_count", b"stalled_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -348,27 +350,25 @@ Global___SettleJobResponse: _TypeAlias = SettleJobResponse  # noqa: Y015
 class ReconcileHoldsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    CURSOR_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     IS_TRIAL_FIELD_NUMBER: _builtins.int
     AUDIT_FIELD_NUMBER: _builtins.int
-    cursor: _builtins.str
+    page_token: _builtins.str
     is_trial: _builtins.bool
     @_builtins.property
     def audit(self) -> _audit_pb2.AuditNote: ...
     def __init__(
         self,
         *,
-        cursor: _builtins.str | None = ...,
+        page_token: _builtins.str = ...,
         is_trial: _builtins.bool = ...,
         audit: _audit_pb2.AuditNote | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "audit", b"audit", "cursor", b"cursor"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "audit", b"audit", "cursor", b"cursor", "is_trial", b"is_trial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "is_trial", b"is_trial", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
-    _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReconcileHoldsRequest: _TypeAlias = ReconcileHoldsRequest  # noqa: Y015
 
@@ -378,9 +378,9 @@ class ReconcileHoldsResponse(_message.Message):
 
     JOBS_FIELD_NUMBER: _builtins.int
     CHECKED_COUNT_FIELD_NUMBER: _builtins.int
-    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     checked_count: _builtins.int
-    next_cursor: _builtins.str
+    next_page_token: _builtins.str
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___MendedJob]: ...
     def __init__(
@@ -388,15 +388,13 @@ class ReconcileHoldsResponse(_message.Message):
         *,
         jobs: _abc.Iterable[Global___MendedJob] | None = ...,
         checked_count: _builtins.int = ...,
-        next_cursor: _builtins.str | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "checked_count", b"checked_count", "jobs", b"jobs", "next_cursor", b"next_cursor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_count", b"checked_count", "jobs", b"jobs", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
-    _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_cursor) -> _WhichOneofReturnType__next_cursor | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReconcileHoldsResponse: _TypeAlias = ReconcileHoldsResponse  # noqa: Y015
 

@@ -281,20 +281,20 @@ Global___SetSigningResponse: _TypeAlias = SetSigningResponse  # noqa: Y015
 class ResealSecretsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    AFTER_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     AUDIT_FIELD_NUMBER: _builtins.int
-    after: _builtins.str
+    page_token: _builtins.str
     @_builtins.property
     def audit(self) -> _audit_pb2.AuditNote: ...
     def __init__(
         self,
         *,
-        after: _builtins.str = ...,
+        page_token: _builtins.str = ...,
         audit: _audit_pb2.AuditNote | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "audit", b"audit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -307,22 +307,22 @@ class ResealSecretsResponse(_message.Message):
     EXAMINED_COUNT_FIELD_NUMBER: _builtins.int
     RESEALED_COUNT_FIELD_NUMBER: _builtins.int
     UNREADABLE_COUNT_FIELD_NUMBER: _builtins.int
-    NEXT_AFTER_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     examined_count: _builtins.int
     resealed_count: _builtins.int
     unreadable_count: _builtins.int
-    next_after: _builtins.str
+    next_page_token: _builtins.str
     def __init__(
         self,
         *,
         examined_count: _builtins.int = ...,
         resealed_count: _builtins.int = ...,
         unreadable_count: _builtins.int = ...,
-        next_after: _builtins.str = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["examined_count", b"examined_count", "next_after", b"next_after", "resealed_count", b"resealed_count", "unreadable_count", b"unreadable_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["examined_count", b"examined_count", "next_page_token", b"next_page_token", "resealed_count", b"resealed_count", "unreadable_count", b"unreadable_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

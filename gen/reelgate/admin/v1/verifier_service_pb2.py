@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(reelgate/admin/v1/verifier_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\"A\n\rVerifyRequest\x12%\n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08H\x00R\x06\x63ursor\x88\x01\x01\x42\t\n\x07_cursor\"\xa3\x01\n\x0eVerifyResponse\x12\x36\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1a.reelgate.admin.v1.FindingR\x08\x66indings\x12#\n\rchecked_count\x18\x02 \x01(\x03R\x0c\x63heckedCount\x12$\n\x0bnext_cursor\x18\x03 \x01(\tH\x00R\nnextCursor\x88\x01\x01\x42\x0e\n\x0c_next_cursor\"G\n\x07\x46inding\x12\x12\n\x04rule\x18\x01 \x01(\tR\x04rule\x12\x10\n\x03row\x18\x02 \x01(\tR\x03row\x12\x16\n\x06\x64\x65tail\x18\x03 \x01(\tR\x06\x64\x65tail2e\n\x0fVerifierService\x12R\n\x06Verify\x12 .reelgate.admin.v1.VerifyRequest\x1a!.reelgate.admin.v1.VerifyResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(reelgate/admin/v1/verifier_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\"8\n\rVerifyRequest\x12\'\n\npage_token\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\x95\x01\n\x0eVerifyResponse\x12\x36\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1a.reelgate.admin.v1.FindingR\x08\x66indings\x12#\n\rchecked_count\x18\x02 \x01(\x03R\x0c\x63heckedCount\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"G\n\x07\x46inding\x12\x12\n\x04rule\x18\x01 \x01(\tR\x04rule\x12\x10\n\x03row\x18\x02 \x01(\tR\x03row\x12\x16\n\x06\x64\x65tail\x18\x03 \x01(\tR\x06\x64\x65tail2e\n\x0fVerifierService\x12R\n\x06Verify\x12 .reelgate.admin.v1.VerifyRequest\x1a!.reelgate.admin.v1.VerifyResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reelgate.admin.v1.verifier_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERIFYREQUEST'].fields_by_name['cursor']._loaded_options = None
-  _globals['_VERIFYREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_VERIFYREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_VERIFYREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_VERIFIERSERVICE'].methods_by_name['Verify']._loaded_options = None
   _globals['_VERIFIERSERVICE'].methods_by_name['Verify']._serialized_options = b'\220\002\001'
   _globals['_VERIFYREQUEST']._serialized_start=92
-  _globals['_VERIFYREQUEST']._serialized_end=157
-  _globals['_VERIFYRESPONSE']._serialized_start=160
-  _globals['_VERIFYRESPONSE']._serialized_end=323
-  _globals['_FINDING']._serialized_start=325
-  _globals['_FINDING']._serialized_end=396
-  _globals['_VERIFIERSERVICE']._serialized_start=398
-  _globals['_VERIFIERSERVICE']._serialized_end=499
+  _globals['_VERIFYREQUEST']._serialized_end=148
+  _globals['_VERIFYRESPONSE']._serialized_start=151
+  _globals['_VERIFYRESPONSE']._serialized_end=300
+  _globals['_FINDING']._serialized_start=302
+  _globals['_FINDING']._serialized_end=373
+  _globals['_VERIFIERSERVICE']._serialized_start=375
+  _globals['_VERIFIERSERVICE']._serialized_end=476
 # @@protoc_insertion_point(module_scope)

@@ -25,6 +25,7 @@ class UnfinishedJob:
     environment: str
     model: str
     state: State
+    state_since: datetime
     age_seconds: int
     """In its state, by the database clock."""
     created_at: datetime
@@ -66,7 +67,7 @@ _STALLED = f"stalled_since <= now() - interval '{STALLED_SECONDS} s'"
 
 _UNFINISHED = Query(
     text(f"""
-    SELECT work.job_id, jobs.account_id, jobs.environment, model, state, created_at, check_count,
+    SELECT work.job_id, jobs.account_id, jobs.environment, model, state, state_since, created_at, check_count,
         nullif(due_at, 'infinity') AS due_at,
         CAST(extract(epoch FROM now() - state_since) AS bigint) AS age_seconds, latest.route, latest.task_id,
         claim_count, CAST(extract(epoch FROM now() - stalled_since) AS bigint) AS stalled_seconds, last_error
@@ -76,6 +77,7 @@ _UNFINISHED = Query(
         SELECT route, task_id FROM attempts WHERE attempts.job_id = work.job_id ORDER BY number DESC LIMIT 1
     ) AS latest ON true
     WHERE state_since <= now() - make_interval(secs => :age_seconds_min)
+        AND (state_since, work.job_id) > (CAST(:after_moment AS timestamptz), CAST(:after_id AS text))
         AND (CAST(:state AS text) IS NULL OR state = :state) AND (NOT :stalled OR {_STALLED})
     ORDER BY state_since, work.job_id LIMIT :most
     """)  # noqa: S608
@@ -140,14 +142,22 @@ class SqlControls:
         self._pool = pool
 
     async def unfinished(
-        self, *, state: State | None, age_seconds_min: int, stalled: bool, limit: int
+        self,
+        *,
+        state: State | None,
+        age_seconds_min: int,
+        stalled: bool,
+        after: tuple[datetime, str],
+        limit: int,
     ) -> list[UnfinishedJob]:
-        """Returns unfinished jobs that have been in their state for so long, the longest first."""
+        """Returns unfinished jobs that have been in their state for so long, the longest first: those after `after`."""
         rows = await self._rows(
             _UNFINISHED,
             state=state and state.value,
             age_seconds_min=min(age_seconds_min, _AGE_SECONDS_MAX),
             stalled=stalled,
+            after_moment=after[0],
+            after_id=after[1],
             most=limit,
         )
         return [UnfinishedJob(**{**row, "state": State(row["state"])}) for row in rows]

@@ -53,7 +53,7 @@ async def test_all_rows_of_all_checks_are_seen_once_whatever_their_keys(rows_max
         verified = await verify_page(cursor, checks=CHECKS, rows_max=rows_max)
         checked_count += verified.checked_count
         findings += verified.findings
-        cursor = verified.next_cursor
+        cursor = verified.next_page_token
         if cursor is None:
             break
 
@@ -69,12 +69,12 @@ async def test_all_rows_of_all_checks_are_seen_once_whatever_their_keys(rows_max
         f"numbers/a/{2**63}", "days/today/2026-01-01 00:00:00+00", "days/2026-01-01/now",
     ],
 )  # fmt: skip
-async def test_a_strange_cursor_is_refused(cursor: str) -> None:
+async def test_an_invalid_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(ServiceError) as refusal:
         await verify_page(cursor, checks=CHECKS)
 
     assert refusal.value.reason is Reason.INVALID_FIELD
-    assert refusal.value.metadata == {"field": "cursor"}
+    assert refusal.value.metadata == {"field": "page_token"}
 
 
 async def test_the_duty_goes_round_page_by_page_and_logs_each_finding_each_time(
@@ -87,7 +87,7 @@ async def test_the_duty_goes_round_page_by_page_and_logs_each_finding_each_time(
         return Verified(
             findings=[WRONG] if cursor is None else [],
             checked_count=1,
-            next_cursor="second" if cursor is None else None,
+            next_page_token="second" if cursor is None else None,
         )
 
     rounds = Rounds(verify)

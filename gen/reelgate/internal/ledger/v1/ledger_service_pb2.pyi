@@ -331,23 +331,21 @@ Global___GetHoldsResponse: _TypeAlias = GetHoldsResponse  # noqa: Y015
 class ListHoldsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    AFTER_HOLD_ID_FIELD_NUMBER: _builtins.int
-    LIMIT_FIELD_NUMBER: _builtins.int
-    after_hold_id: _builtins.str
-    limit: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    page_token: _builtins.str
+    page_size: _builtins.int
     def __init__(
         self,
         *,
-        after_hold_id: _builtins.str | None = ...,
-        limit: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        page_size: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_hold_id", b"_after_hold_id", "after_hold_id", b"after_hold_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_hold_id", b"_after_hold_id", "after_hold_id", b"after_hold_id", "limit", b"limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__after_hold_id: _TypeAlias = _typing.Literal["after_hold_id"]  # noqa: Y015
-    _WhichOneofArgType__after_hold_id: _TypeAlias = _typing.Literal["_after_hold_id", b"_after_hold_id"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_hold_id) -> _WhichOneofReturnType__after_hold_id | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListHoldsRequest: _TypeAlias = ListHoldsRequest  # noqa: Y015
 
@@ -356,16 +354,19 @@ class ListHoldsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HOLDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
     @_builtins.property
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[_hold_pb2.Hold]: ...
     def __init__(
         self,
         *,
         holds: _abc.Iterable[_hold_pb2.Hold] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holds", b"holds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holds", b"holds", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -376,25 +377,23 @@ class ListUnconfirmedHoldsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AGE_SECONDS_MIN_FIELD_NUMBER: _builtins.int
-    AFTER_HOLD_ID_FIELD_NUMBER: _builtins.int
-    LIMIT_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
     age_seconds_min: _builtins.int
-    after_hold_id: _builtins.str
-    limit: _builtins.int
+    page_token: _builtins.str
+    page_size: _builtins.int
     def __init__(
         self,
         *,
         age_seconds_min: _builtins.int = ...,
-        after_hold_id: _builtins.str | None = ...,
-        limit: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        page_size: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_hold_id", b"_after_hold_id", "after_hold_id", b"after_hold_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_hold_id", b"_after_hold_id", "after_hold_id", b"after_hold_id", "age_seconds_min", b"age_seconds_min", "limit", b"limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_seconds_min", b"age_seconds_min", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__after_hold_id: _TypeAlias = _typing.Literal["after_hold_id"]  # noqa: Y015
-    _WhichOneofArgType__after_hold_id: _TypeAlias = _typing.Literal["_after_hold_id", b"_after_hold_id"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_hold_id) -> _WhichOneofReturnType__after_hold_id | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListUnconfirmedHoldsRequest: _TypeAlias = ListUnconfirmedHoldsRequest  # noqa: Y015
 
@@ -403,16 +402,19 @@ class ListUnconfirmedHoldsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HOLDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
     @_builtins.property
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[_hold_pb2.Hold]: ...
     def __init__(
         self,
         *,
         holds: _abc.Iterable[_hold_pb2.Hold] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holds", b"holds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holds", b"holds", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
