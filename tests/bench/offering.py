@@ -16,7 +16,7 @@ from services.common.loop import REST_SECONDS
 from services.common.postgres.migrate import migrate
 from services.devstack import readiness
 from services.devstack.folder import StackFolder
-from services.jobs.steps.hand_over_events import EVENTS_MAX
+from services.jobs.duties.relay_events import EVENTS_MAX
 from services.webhooks.store.deliveries import OWNER_LOCK_CLASS
 from tests.bench.processes import start
 from tests.bench.receiver import Received, first_arrivals

@@ -11,8 +11,8 @@ from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool, open_pool
 from services.jobs.domain.states import Status
+from services.jobs.duties.settle_refunds import REFUNDS_MAX, settle_refunds
 from services.jobs.operations.refund_job import refund_job
-from services.jobs.steps.settle_refunds import REFUNDS_MAX, settle_refunds
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.refunds import Refund, SqlRefunds, WantedRefund
@@ -54,7 +54,7 @@ class Till:
     async def wait(self) -> None:
         """A worker goes on with what was left, once its own time is over."""
         await self.sql("UPDATE refunds SET due_at = now()")
-        await settle_refunds(refunds=self.refunds, ledger=self.ledger)
+        await settle_refunds(refunds=self.refunds, ledger=self.ledger).run_once()
 
     async def sql(self, statement: str) -> list[dict[str, Any]]:
         async with self.pool.connection() as connection:
@@ -109,7 +109,7 @@ async def test_a_refund_that_died_is_made_once_although_nobody_asks_again(till: 
 async def test_a_refund_in_somebodys_hands_is_left_to_them(till: Till) -> None:
     await till.die_after(1)
 
-    assert await settle_refunds(refunds=till.refunds, ledger=till.ledger) == 0
+    assert await settle_refunds(refunds=till.refunds, ledger=till.ledger).run_once() == 0
     assert till.ledger.refunds == {}
 
 

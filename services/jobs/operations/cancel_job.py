@@ -39,7 +39,7 @@ class Canceller:
     work: SqlWork
     withdrawals: SqlWithdrawals
     providers: Providers
-    refund: Callable[[Claim], Awaitable[None]]
+    return_credits: Callable[[Claim], Awaitable[None]]
     """The step from FAILING to the end."""
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     asked: AskedLately = field(default_factory=partial(AskedLately, seconds=ASKED_SECONDS))
@@ -81,7 +81,7 @@ async def _cancelled(job: Job, *, canceller: Canceller) -> bool:
                 claim = await _stopped(job, canceller=canceller)
         if claim is None:
             return False
-        await canceller.refund(claim)
+        await canceller.return_credits(claim)
     except LeaseLostError:
         return False
     return True

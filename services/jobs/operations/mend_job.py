@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from services.common.audit.note import AuditNote
 from services.common.errors import ServiceError
+from services.jobs.credits import UNPAYABLE, recreate_hold, refund_captured, release_or_refund
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.ledger import Hold, JobRecord
 from services.jobs.domain.requests import Owner
 from services.jobs.next_moves import Move, next_move, refunds_unknown_micros
 from services.jobs.ports import Holds, Ledger, Records
-from services.jobs.steps.give_back import give_back, return_captured
-from services.jobs.steps.hold_again import REFUSALS, hold_again
 from services.jobs.store.refunds import Refund
 from services.jobs.store.repairs import SqlRepairs
 
@@ -91,24 +90,24 @@ async def _ask_billing(
 ) -> None:
     ledger = mender.ledger
     if move is Move.RELEASE:
-        await give_back(job_id, ledger=ledger, reason=note.reason)
+        await release_or_refund(job_id, ledger=ledger, reason=note.reason)
     elif move is Move.RETURN:
-        await return_captured(job_id, ledger=ledger, reason=note.reason)
+        await refund_captured(job_id, ledger=ledger, reason=note.reason)
     else:
         assert job is not None, "only a job can be paid for"
         try:
             if move in {Move.HOLD, Move.CHARGE}:
-                await _hold_again(job, ledger=ledger)
+                await _recreate_hold(job, ledger=ledger)
         except ServiceError as error:
-            if move is Move.CHARGE or error.reason not in REFUSALS:
+            if move is Move.CHARGE or error.reason not in UNPAYABLE:
                 raise
             await give_up(job_id, action=action, note=note, mender=mender)
         if move in {Move.CHARGE, Move.CAPTURE}:
             await ledger.capture(job_id, amount_micros=job.charged_micros)
 
 
-async def _hold_again(job: JobRecord, *, ledger: Ledger) -> None:
+async def _recreate_hold(job: JobRecord, *, ledger: Ledger) -> None:
     owner = Owner(account_id=job.account_id, environment=job.environment, contract=job.contract)
-    await hold_again(
+    await recreate_hold(
         job.job_id, owner=owner, key_id=job.key_id, amount_micros=job.reserved_micros, ledger=ledger
     )

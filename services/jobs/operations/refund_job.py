@@ -3,8 +3,8 @@
 from services.common.errors import Reason, ServiceError
 from services.common.money import in_credits
 from services.jobs.operations.get_job import job_not_found
+from services.jobs.operations.settle_refund import settle_refund
 from services.jobs.ports import Ledger
-from services.jobs.steps.settle_refunds import settle_refund
 from services.jobs.store.refunds import Refund, RefundRefusal, SqlRefunds, WantedRefund
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from services.common.errors import Reason, ServiceError
+from services.jobs.credits import UNPAYABLE, recreate_hold
 from services.jobs.domain.claims import Claim, Route
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job
 from services.jobs.ports import Ledger
-from services.jobs.steps.hold_again import REFUSALS, hold_again
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import HOLD_SECONDS, START_DEADLINE_SECONDS
 
@@ -32,7 +32,7 @@ async def begin_attempt(
     try:
         await _confirm(claim.job, ledger=ledger)
     except ServiceError as error:
-        if error.reason not in {*HOLD_GONE, *REFUSALS}:
+        if error.reason not in {*HOLD_GONE, *UNPAYABLE}:
             raise
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=f"hold: {error.reason}")
     return await work.open_attempt(claim, route=choose_route(claim.job), token=new_token())
@@ -48,7 +48,7 @@ async def _confirm(job: Job, *, ledger: Ledger) -> None:
             return
         if error.reason is not Reason.HOLD_NOT_FOUND:
             raise
-        await hold_again(
+        await recreate_hold(
             job.id, owner=job.owner, key_id=job.key_id, amount_micros=job.reserved_micros, ledger=ledger
         )
         await ledger.confirm(job.id, lasts_seconds=HOLD_SECONDS)

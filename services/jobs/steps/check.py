@@ -6,9 +6,9 @@ from dataclasses import replace
 from services.common.clock import Clock
 from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
+from services.jobs.failures import failure_of, unusable_of
 from services.jobs.ports import MayFetch, Media, Providers, RenderEvent
 from services.jobs.provider_lookup import provider_of
-from services.jobs.steps.failures import failure_of, unusable_of
 from services.jobs.steps.keep_result import keep_result
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import CHECK_TIMEOUT_SECONDS, RENDER_DEADLINE_SECONDS, check_seconds

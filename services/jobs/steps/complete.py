@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from services.common.clock import Clock
 from services.common.errors import Reason, ServiceError
+from services.jobs.credits import UNPAYABLE, recreate_hold
 from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job, charge_micros
 from services.jobs.domain.states import Status
 from services.jobs.ports import Ledger, Media, RenderEvent, ResultUnavailableError
 from services.jobs.steps.begin_attempt import HOLD_GONE
-from services.jobs.steps.hold_again import REFUSALS, hold_again
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import retry_seconds
 
@@ -32,7 +32,7 @@ async def complete(
     try:
         amount = await _captured(job, charge_micros(job, job.output.duration_seconds), ledger=ledger)
     except ServiceError as error:
-        if error.reason not in {*HOLD_GONE, *REFUSALS}:
+        if error.reason not in {*HOLD_GONE, *UNPAYABLE}:
             raise
         log.error("job=%s reason=%s its result is there and cannot be charged", job.id, error.reason)  # noqa: TRY400
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=f"hold: {error.reason}")
@@ -64,7 +64,7 @@ async def _captured(job: Job, amount_micros: int, *, ledger: Ledger) -> int:
             return hold.captured_micros
         if error.reason is not Reason.HOLD_NOT_FOUND:
             raise
-        await hold_again(
+        await recreate_hold(
             job.id, owner=job.owner, key_id=job.key_id, amount_micros=job.reserved_micros, ledger=ledger
         )
         await ledger.capture(job.id, amount_micros=amount_micros)

@@ -1,4 +1,4 @@
-"""FAILING: a result that was stored is deleted before its job fails, even if an operator fails it after the charge."""
+"""FAILING: a stored result is deleted before its job fails, also when an operator gives the job up after the charge."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,8 +6,10 @@ from services.jobs.domain.claims import Claim
 from services.jobs.ports import Media
 
 
-async def discard_result(claim: Claim, *, media: Media, refund: Callable[[Claim], Awaitable[None]]) -> None:
-    """Deletes the result, if there is one, and goes on to give the credits back."""
+async def discard_result(
+    claim: Claim, *, media: Media, return_credits: Callable[[Claim], Awaitable[None]]
+) -> None:
+    """Deletes the result, if there is one, and goes on to return the credits."""
     if claim.job.output is not None and claim.attempt is not None:
         await media.discard(claim.job, secret=claim.attempt.token)
-    await refund(claim)
+    await return_credits(claim)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from services.common.clock import Clock
 from services.jobs.domain.claims import Attempt, Claim, LeaseLostError
 from services.jobs.domain.job import Job
+from services.jobs.failures import failure_of, unusable_of
 from services.jobs.ports import Providers, RenderEvent
 from services.jobs.provider_lookup import UnreachableRouteError, provider_of
 from services.jobs.steps.adopt import adopt
-from services.jobs.steps.failures import failure_of, unusable_of
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import (
     BROKEN_WAIT_SECONDS,

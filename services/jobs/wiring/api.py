@@ -46,7 +46,7 @@ from services.jobs.rpc.needs import Needs
 from services.jobs.rpc.usage import UsageServicer
 from services.jobs.rpc.videos import VideoServicer
 from services.jobs.settings import JobsSettings
-from services.jobs.steps.refund import refund
+from services.jobs.steps.return_credits import return_credits
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
@@ -123,7 +123,9 @@ def canceller_of(core: Core, pool: Pool, *, providers: Providers) -> Canceller:
         work=work,
         withdrawals=SqlWithdrawals(pool),
         providers=providers,
-        refund=partial(refund, work=work, ledger=core.ledger, clock=utc_now, render_event=render_event),
+        return_credits=partial(
+            return_credits, work=work, ledger=core.ledger, clock=utc_now, render_event=render_event
+        ),
     )
 
 

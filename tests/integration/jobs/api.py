@@ -61,7 +61,7 @@ from services.jobs.rpc.needs import Needs
 from services.jobs.rpc.usage import UsageServicer
 from services.jobs.rpc.videos import VideoServicer
 from services.jobs.settings import JobsSettings
-from services.jobs.steps.refund import refund
+from services.jobs.steps.return_credits import return_credits
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.stages import SqlStages
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
@@ -218,8 +218,8 @@ async def running_api(
             work=api.work,
             withdrawals=SqlWithdrawals(pool),
             providers={"live": {"ark": provider or api.provider}, "test": {"ark": provider or api.provider}},
-            refund=partial(
-                refund, work=api.work, ledger=api.ledger, clock=api.now, render_event=render_event
+            return_credits=partial(
+                return_credits, work=api.work, ledger=api.ledger, clock=api.now, render_event=render_event
             ),
             pause=api.pause,
         ),

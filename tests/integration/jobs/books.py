@@ -25,7 +25,7 @@ from services.jobs.operations.refund_job import refund_job
 from services.jobs.operations.verify_jobs import verify_jobs
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.complete import complete
-from services.jobs.steps.refund import refund
+from services.jobs.steps.return_credits import return_credits
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.refunds import SqlRefunds, WantedRefund
@@ -114,7 +114,7 @@ class Books:
             case State.STORED:
                 await complete(claim, media=ScriptedMedia(), **ending)
             case State.FAILING:
-                await refund(claim, **ending)
+                await return_credits(claim, **ending)
             case _ if plan.is_to_fail:
                 await self.work.give_up(claim, failure=FailureCode.TIMEOUT, detail="")
             case State.PENDING:

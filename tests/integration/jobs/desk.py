@@ -37,7 +37,7 @@ from services.jobs.operations.mend_job import Mender
 from services.jobs.rpc.access import JOB_ADMIN_SERVICE, OUTBOX_ADMIN_SERVICE
 from services.jobs.rpc.job_admin import JobAdminServicer
 from services.jobs.rpc.outbox_admin import OutboxAdminServicer
-from services.jobs.steps.refund import refund
+from services.jobs.steps.return_credits import return_credits
 from services.jobs.store.queue.controls import SqlControls
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.refunds import SqlRefunds
@@ -143,7 +143,7 @@ class Desk:
 
     async def end(self, claim: Claim) -> None:
         """Takes the last step of a job that fails."""
-        await refund(
+        await return_credits(
             claim,
             work=self.work,
             ledger=self.ledger,

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from services.common.errors import Reason, ServiceError
+from services.common.loop import Duty
 from services.jobs.domain.ledger import CREATION_SECONDS_MAX, ORPHAN_SECONDS
 from services.jobs.domain.states import State
-from services.jobs.steps.return_orphans import Orphans
+from services.jobs.duties.release_orphans import release_orphans
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.verification import SqlRecords
 from tests.conftest import MakeDatabase
@@ -40,16 +41,16 @@ async def age(books: Books, by: timedelta) -> None:
         await connection.execute("UPDATE jobs SET created_at = created_at - %s", (by,))
 
 
-def orphans(books: Books, *, holds_max: int = 2) -> Orphans:
-    return Orphans(
+def orphans(books: Books, *, holds_max: int = 2) -> Duty:
+    return release_orphans(
         holds=books.holds, records=SqlRecords(books.pool), ledger=books.ledger, holds_max=holds_max
     )
 
 
-async def go_round(duty: Orphans) -> int:
+async def go_round(duty: Duty) -> int:
     """Goes through all pages. Returns how many there were."""
     pages = 1
-    while await duty.return_once():
+    while await duty.run_once():
         pages += 1
     return pages
 

@@ -19,7 +19,7 @@ from services.jobs.domain.requests import Caps
 from services.jobs.domain.states import State
 from services.jobs.operations.cancel_job import LOOKS_SECONDS
 from services.jobs.steps.complete import complete
-from services.jobs.steps.refund import refund
+from services.jobs.steps.return_credits import return_credits
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.upstream.provider import (
     Done,
@@ -287,7 +287,11 @@ async def test_a_job_that_failed_by_itself_is_not_called_cancelled(customer: Cus
         await customer.claim(), failure=FailureCode.TIMEOUT, detail="late"
     )
     end = partial(
-        refund, work=customer.api.work, ledger=customer.api.ledger, clock=utc_now, render_event=render_event
+        return_credits,
+        work=customer.api.work,
+        ledger=customer.api.ledger,
+        clock=utc_now,
+        render_event=render_event,
     )
     customer.api.meanwhile = once(partial(end, failing))
 
@@ -319,7 +323,7 @@ async def test_a_worker_goes_on_with_a_cancellation_whose_process_died(
     await withdrawals.withdraw(customer.job_id, failure=FailureCode.CANCELLED, lease_seconds=0)
 
     claim = await customer.claim()
-    await refund(
+    await return_credits(
         claim, work=customer.api.work, ledger=customer.api.ledger, clock=utc_now, render_event=render_event
     )
 
@@ -337,7 +341,7 @@ async def test_credits_that_cannot_be_given_back_now_are_given_back_later(
     customer.api.ledger.outage = None
     await rows(jobs_pool, "UPDATE work SET lease_until = '-infinity' RETURNING 1")
     [claim] = await customer.api.work.claim(limit=1, lease_seconds=HELD_SECONDS)
-    await refund(
+    await return_credits(
         claim, work=customer.api.work, ledger=customer.api.ledger, clock=utc_now, render_event=render_event
     )
 

@@ -21,17 +21,17 @@ from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.requests import Caps
 from services.jobs.domain.states import State
+from services.jobs.duties.walk_jobs import Step, Walker
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
 from services.jobs.steps.recover import recover
-from services.jobs.steps.refund import refund
+from services.jobs.steps.return_credits import return_credits
 from services.jobs.steps.submit import submit
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
-from services.jobs.workers import Step, Walker
 from services.upstream.provider import Done, Order, Pending, RefusalKind, Refused
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia
 from tests.integration.jobs.api import Api, Refusal, running_api
@@ -85,7 +85,7 @@ async def test_in_every_order_of_steps_one_of_them_wins_and_the_money_follows(
         yield
         failing = await work.give_up(seized, failure=FailureCode.CANCELLED, detail="")
         yield
-        await refund(failing, **ending)
+        await return_credits(failing, **ending)
         yield
 
     completion, cancellation = complete_it(), cancel_it()
@@ -111,7 +111,7 @@ async def finish_whatever_is_left(pool: Pool, work: SqlWork, ending: dict[str, A
             case State.STORED:
                 await complete(claim, media=ScriptedMedia(), **ending)
             case _:
-                await refund(claim, **ending)
+                await return_credits(claim, **ending)
 
 
 def assert_settled(job: Job, ledger: MemoryLedger) -> None:
@@ -182,7 +182,7 @@ def walker(work: SqlWork, ledger: MemoryLedger, provider: RacingProvider) -> Wal
         State.SUBMITTING: partial(recover, work=work, providers=providers, **told),
         State.PROCESSING: partial(check, work=work, providers=providers, media=ScriptedMedia(), **told),
         State.STORED: partial(complete, work=work, ledger=ledger, media=ScriptedMedia(), **told),
-        State.FAILING: partial(refund, work=work, ledger=ledger, **told),
+        State.FAILING: partial(return_credits, work=work, ledger=ledger, **told),
     }
     submitting = partial(submit, work=work, providers=providers, callback_url=lambda _: None, **told)
     return Walker(work=work, steps=steps, submit=submitting)

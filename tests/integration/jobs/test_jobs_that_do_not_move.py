@@ -11,9 +11,9 @@ from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job
 from services.jobs.domain.states import State
+from services.jobs.duties.walk_jobs import Step, Walker
 from services.jobs.store.rows import job_from_row
 from services.jobs.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX, STALL_SECONDS_MAX
-from services.jobs.workers import Step, Walker
 from services.upstream.provider import Pending
 from tests.integration.jobs.conftest import a_job, store_jobs
 from tests.integration.jobs.world import World, open_world

@@ -8,7 +8,7 @@ import pytest
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
 from services.jobs.domain.events import OutboxEvent
-from services.jobs.steps.hand_over_events import hand_over_events
+from services.jobs.duties.relay_events import relay_events
 from services.jobs.store.outbox import SqlOutbox
 
 FILL = """
@@ -53,7 +53,7 @@ async def left(pool: Pool) -> list[tuple[str, str | None]]:
 async def test_events_leave_in_the_order_in_which_they_were_written(outbox: SqlOutbox) -> None:
     intake = FussyIntake()
 
-    await hand_over_events(outbox=outbox, intake=intake)
+    await relay_events(outbox=outbox, intake=intake).run_once()
 
     assert intake.taken == ["d", "b", "c", "a"]
 
@@ -64,7 +64,7 @@ async def test_a_refused_event_is_set_aside_with_those_of_its_job_and_no_others(
     intake = FussyIntake(refused={"b"})
 
     for _ in range(2):
-        await hand_over_events(outbox=outbox, intake=intake)
+        await relay_events(outbox=outbox, intake=intake).run_once()
 
     assert intake.taken == ["d", "a"]
     assert await left(jobs_pool) == [("b", "INVALID_FIELD: no"), ("c", None)]
@@ -74,13 +74,13 @@ async def test_what_was_set_aside_is_offered_again_later_and_in_order(
     outbox: SqlOutbox, jobs_pool: Pool
 ) -> None:
     intake = FussyIntake(refused={"b"})
-    await hand_over_events(outbox=outbox, intake=intake)
+    await relay_events(outbox=outbox, intake=intake).run_once()
     intake.refused = set()
     async with jobs_pool.connection() as connection:
         await connection.execute("UPDATE outbox SET due_at = now() WHERE event_id = 'b'")
 
     for _ in range(2):
-        await hand_over_events(outbox=outbox, intake=intake)
+        await relay_events(outbox=outbox, intake=intake).run_once()
 
     assert intake.taken[2:] == ["b", "c"]
     assert await left(jobs_pool) == []
@@ -88,6 +88,8 @@ async def test_what_was_set_aside_is_offered_again_later_and_in_order(
 
 async def test_an_outage_sets_nothing_aside(outbox: SqlOutbox, jobs_pool: Pool) -> None:
     with pytest.raises(ServiceError):
-        await hand_over_events(outbox=outbox, intake=FussyIntake(refused={"b"}, reason=Reason.UNAVAILABLE))
+        await relay_events(
+            outbox=outbox, intake=FussyIntake(refused={"b"}, reason=Reason.UNAVAILABLE)
+        ).run_once()
 
     assert {refusal for _, refusal in await left(jobs_pool)} == {None}

@@ -17,7 +17,7 @@ from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import Caps
 from services.jobs.domain.states import State, Status
-from services.jobs.steps.end_waits import end_waits
+from services.jobs.duties.end_waits import end_waits
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.controls import SqlControls
@@ -314,9 +314,8 @@ async def test_a_job_that_waited_too_long_is_given_up_and_no_other(world: World)
         f"UPDATE work SET state_since = now() - interval '{WAIT_SECONDS_MAX + 1} s' WHERE job_id <> '{a_job(2).id}'"
     )
 
-    counts = [
-        await end_waits(waiting=world.waitings[0], withdrawals=SqlWithdrawals(world.pool)) for _ in range(2)
-    ]
+    duty = end_waits(waiting=world.waitings[0], withdrawals=SqlWithdrawals(world.pool))
+    counts = [await duty.run_once() for _ in range(2)]
 
     assert counts == [1, 0]
     [claim] = await world.claim()

@@ -9,7 +9,7 @@ from reelgate.admin.v1 import outbox_admin_service_pb2
 
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
-from services.jobs.steps.hand_over_events import hand_over_events
+from services.jobs.duties.relay_events import relay_events
 from services.jobs.store.outbox import SqlOutbox
 from tests.integration.jobs.desk import NOTE, Desk, open_desk
 from tests.integration.jobs.test_outbox import FILL, FussyIntake
@@ -28,7 +28,7 @@ async def desk(jobs_pool: Pool) -> AsyncIterator[Desk]:
 
 async def hand_over(desk: Desk, intake: FussyIntake) -> None:
     for _ in range(2):
-        await hand_over_events(outbox=SqlOutbox(desk.pool), intake=intake)
+        await relay_events(outbox=SqlOutbox(desk.pool), intake=intake).run_once()
 
 
 async def listed(desk: Desk, **asked: Any) -> Any:

@@ -2,26 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from services.common.loop import Duty
 from services.common.postgres.database import Pool
 from services.jobs.convert import seedancee2
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job
 from services.jobs.domain.states import Status
-from services.jobs.ports import ResultUnavailableError
-from services.jobs.settings import JobsSettings
-from services.jobs.steps.forget import (
+from services.jobs.duties.forget_content_and_media import (
     ACCOUNTS_MAX,
     JOBS_OF_EACH_MAX,
-    Forgetting,
     forget_content,
     forget_media,
 )
+from services.jobs.ports import ResultUnavailableError
+from services.jobs.settings import JobsSettings
 from services.jobs.store.retention import ACCOUNTS, AGED, Kept, SqlRetention
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.test_api_queries import plans
@@ -71,7 +70,7 @@ def forgetting(
     own: Mapping[str, int] | None = None,
     deleted: list[str] | None = None,
     broken: Sequence[str] = (),
-) -> Forgetting:
+) -> Duty:
     retention = SqlRetention(pool)
 
     async def delete(job: Job) -> None:
@@ -79,16 +78,12 @@ def forgetting(
             raise ResultUnavailableError("store failed")
         (deleted if deleted is not None else []).append(job.id)
 
-    forget = {
-        Kept.CONTENT: partial(forget_content, retention=retention),
-        Kept.MEDIA: partial(forget_media, retention=retention, delete=delete),
-    }
-    return Forgetting(
-        kind,
-        retention=retention,
-        days_of=lambda account_id: (own or {}).get(account_id, days),
-        forget=forget[kind],
-    )
+    def days_of(account_id: str) -> int:
+        return (own or {}).get(account_id, days)
+
+    if kind is Kept.CONTENT:
+        return forget_content(retention, days_of=days_of)
+    return forget_media(retention, days_of=days_of, delete=delete)
 
 
 async def test_what_a_customer_said_is_forgotten_when_it_is_old(world: World) -> None:

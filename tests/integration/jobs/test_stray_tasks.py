@@ -9,7 +9,7 @@ from services.common.audit.note import AuditNote
 from services.common.postgres.database import Pool
 from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
-from services.jobs.steps.stop_stray import stop_stray
+from services.jobs.duties.stop_strays import stop_strays
 from services.jobs.store.queue.controls import SqlControls
 from services.jobs.store.queue.strays import SqlStrays
 from services.jobs.store.repairs import SqlRepairs
@@ -40,7 +40,9 @@ async def a_stray(world: World, outcome: str | None = None, *, reason: str) -> N
 
 async def stop(world: World) -> int:
     await world.sql("UPDATE strays SET due_at = now()")
-    return await stop_stray(strays=SqlStrays(world.pool), providers={"live": {"ark": world.provider}})
+    return await stop_strays(
+        strays=SqlStrays(world.pool), providers={"live": {"ark": world.provider}}
+    ).run_once()
 
 
 async def given_up_by_deadline(world: World) -> None:

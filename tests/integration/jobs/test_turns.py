@@ -11,10 +11,10 @@ from services.jobs.domain.claims import Claim
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.requests import Owner
 from services.jobs.domain.states import State
+from services.jobs.duties.walk_jobs import Walker
 from services.jobs.lanes import ROOM, SHARE, Lane, Lanes
 from services.jobs.store.queue.turns import CLAIM, TURNS_MAX, WINDOW, Turns
 from services.jobs.store.queue.work import SqlWork
-from services.jobs.workers import Walker
 from tests.fakes.upstream import ScriptedMedia
 from tests.integration.jobs.world import DONE, World
 from tests.patience import PATIENCE_SECONDS

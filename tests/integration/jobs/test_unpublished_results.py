@@ -18,9 +18,9 @@ from services.common.postgres.database import Pool
 from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import State
+from services.jobs.duties.sweep_staged import sweep_staged
 from services.jobs.ports import ResultUnavailableError
 from services.jobs.results import MediaKeeper
-from services.jobs.steps.sweep_staged import sweep_staged
 from services.jobs.store.jobs import SqlAnyJobs
 from services.jobs.timing import STAGED_SECONDS
 from services.media.limits import MediaLimits
@@ -63,9 +63,10 @@ class Place:
         return [name for name in self._files() if name.startswith(".staged/")]
 
     async def sweep(self, *, later: timedelta = LATER) -> int:
-        return await sweep_staged(
+        duty = sweep_staged(
             staged=self.keeper, jobs=SqlAnyJobs(self.world.pool), clock=lambda: utc_now() + later
         )
+        return await duty.run_once()
 
     def _files(self) -> list[str]:
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())

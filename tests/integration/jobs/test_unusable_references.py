@@ -19,7 +19,7 @@ from services.jobs.domain.failures import FAILURE_MESSAGE, FailureCode
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import CAPS_DEFAULT, NewJob
 from services.jobs.domain.states import Status
-from services.jobs.steps.failures import unusable_of
+from services.jobs.failures import unusable_of
 from services.jobs.store.admission.creation import creation_values
 from services.jobs.store.rows import job_to_row
 from services.upstream.provider import BadReference, Order, ReferenceFault, RefusalKind, Refused, RefusedError

@@ -11,17 +11,17 @@ from services.jobs.convert.events import render_event
 from services.jobs.domain.claims import Claim, Route
 from services.jobs.domain.job import Job
 from services.jobs.domain.states import State
+from services.jobs.duties.walk_jobs import Walker
 from services.jobs.ports import MayFetch
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
 from services.jobs.steps.discard_result import discard_result
 from services.jobs.steps.recover import recover
-from services.jobs.steps.refund import refund
+from services.jobs.steps.return_credits import return_credits
 from services.jobs.steps.submit import submit
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
-from services.jobs.workers import Walker
 from services.upstream.provider import Done
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia, ScriptedProvider
 from tests.integration.jobs.conftest import store_jobs
@@ -98,7 +98,7 @@ class World:
         await discard_result(
             claim,
             media=self.media,
-            refund=partial(refund, work=self.work, ledger=self.ledger, **TELLING),
+            return_credits=partial(return_credits, work=self.work, ledger=self.ledger, **TELLING),
         )
 
     async def submitted(self) -> None:

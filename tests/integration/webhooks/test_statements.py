@@ -5,7 +5,6 @@ import re
 import statistics
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,11 +12,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from services.common.loop import repeat, running
+from services.common.loop import performing
 from services.common.postgres.database import open_pool
 from services.common.rpc.client import open_channel
 from services.jobs.clients import IntakeClient
-from services.jobs.steps.hand_over_events import hand_over_events
+from services.jobs.duties.relay_events import relay_events
 from services.jobs.store.outbox import SqlOutbox
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import Role, open_webhooks
@@ -31,7 +30,6 @@ STATEMENTS_OF_WEBHOOKS_MAX = 4
 ISOLATED = 9
 TOGETHER = 300
 APART_SECONDS = 0.15
-POLL_SECONDS = 1.0
 UNWATCHED = "-c log_statement=none"
 _STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)")
 _DUTIES = ("pg_locks", "notice_due", "close_disabled", "advance_redelivery", "LISTEN")
@@ -66,8 +64,8 @@ async def _relaying(jobs_url: str, address: str) -> AsyncIterator[asyncio.Event]
         open_pool(jobs_url, name="jobs", connections_max=2) as pool,
         open_channel(address) as channel,
     ):
-        relay = partial(hand_over_events, outbox=SqlOutbox(pool), intake=IntakeClient(channel))
-        async with running(repeat(relay, name="relay", idle_seconds=POLL_SECONDS, wake=bell)):
+        duty = relay_events(outbox=SqlOutbox(pool), intake=IntakeClient(channel), wake=bell)
+        async with performing(duty):
             yield bell
 
 

@@ -1,8 +1,10 @@
-"""What is staged and belongs to no unfinished job: left by a worker that lost its job, or that died."""
+"""Deletes or publishes what a worker that died, or lost its job, left staged."""
 
 from datetime import timedelta
+from functools import partial
 
 from services.common.clock import Clock
+from services.common.loop import Duty
 from services.jobs.domain.job import Job
 from services.jobs.domain.states import Status
 from services.jobs.results import MediaKeeper, StagedObject
@@ -10,13 +12,19 @@ from services.jobs.store.jobs import SqlAnyJobs
 from services.jobs.timing import STAGED_SECONDS
 
 SWEPT_MAX = 1_000
+"""After about this many objects the duty pauses."""
+IDLE_SECONDS = 600.0
 
 
-async def sweep_staged(*, staged: MediaKeeper, jobs: SqlAnyJobs, clock: Clock) -> int:
-    """Deletes what was staged for jobs that failed, and publishes what completed jobs still lack.
+def sweep_staged(*, staged: MediaKeeper, jobs: SqlAnyJobs, clock: Clock) -> Duty:
+    """Returns the duty that deletes what was staged for failed jobs, and publishes what completed jobs still lack.
 
-    Returns how many objects were dealt with, about SWEPT_MAX at the most.
+    What belongs to an unfinished job is left alone.
     """
+    return Duty("staged", partial(_sweep_old, staged, jobs, clock), idle_seconds=IDLE_SECONDS)
+
+
+async def _sweep_old(staged: MediaKeeper, jobs: SqlAnyJobs, clock: Clock) -> int:
     moment = clock() - timedelta(seconds=STAGED_SECONDS)
     swept = await staged.delete_fragments(moment)
     async for batch in staged.staged_before(moment):

@@ -1,9 +1,12 @@
-"""Outbox to webhooks: events leave, and are forgotten only when they have been taken over."""
+"""Hands events over from the outbox to the webhooks service, and deletes those that it accepted."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from services.common.errors import ServiceError
+from services.common.loop import Duty
 from services.jobs.domain.events import OutboxEvent
 from services.jobs.ports import Intake
 from services.jobs.store.outbox import SqlOutbox
@@ -13,15 +16,20 @@ log = logging.getLogger(__name__)
 EVENTS_MAX = 100
 """A body is at most about 20 KiB, so a batch stays well below the 4 MiB of a gRPC message."""
 ASIDE_SECONDS = 3600.0
-"""For so long an event waits that was refused, before it is offered again."""
+"""How long a refused event waits before it is offered again."""
 SERVER_ERROR = 500
+IDLE_SECONDS = 1.0
 
 
-async def hand_over_events(*, outbox: SqlOutbox, intake: Intake) -> int:
-    """Hands the oldest events over. Returns 0 unless there may be more. A crash in between hands them over again.
+def relay_events(*, outbox: SqlOutbox, intake: Intake, wake: asyncio.Event | None = None) -> Duty:
+    """Returns the duty, oldest events first. After a crash in between, the same events are handed over again.
 
-    One that is refused keeps no other: then each is offered by itself, and what is refused is set aside.
+    If a batch is refused, each of its events is offered alone, and those that are refused are set aside.
     """
+    return Duty("relay", partial(_relay, outbox, intake), idle_seconds=IDLE_SECONDS, wake=wake)
+
+
+async def _relay(outbox: SqlOutbox, intake: Intake) -> int:
     events = await outbox.oldest(limit=EVENTS_MAX)
     if events:
         try:

@@ -1,7 +1,9 @@
-"""Tasks that no job waits for are stopped, or watched until they end."""
+"""Stops tasks at providers that no job waits for, or watches them until they end."""
 
 import logging
+from functools import partial
 
+from services.common.loop import Duty
 from services.jobs.ports import Providers
 from services.jobs.provider_lookup import provider_at
 from services.jobs.store.queue.strays import SqlStrays, Stray, StrayEnd
@@ -10,12 +12,18 @@ from services.upstream.provider import Done, Refused, UpstreamError
 
 log = logging.getLogger(__name__)
 
+IDLE_SECONDS = 5.0
 
-async def stop_stray(*, strays: SqlStrays, providers: Providers) -> int:
-    """Asks the provider of the stray task that is due longest to stop it. Returns how many there were, 1 or 0.
 
-    One that still runs, or whose provider does not answer, is due again later. The job of the task is not touched.
+def stop_strays(*, strays: SqlStrays, providers: Providers) -> Duty:
+    """Returns the duty, which takes one stray task at a time.
+
+    A task that still runs, or whose provider does not answer, is due again later. Its job is not touched.
     """
+    return Duty("strays", partial(_stop_due, strays, providers), idle_seconds=IDLE_SECONDS)
+
+
+async def _stop_due(strays: SqlStrays, providers: Providers) -> int:
     stray = await strays.take_due()
     if stray is None:
         return 0
@@ -36,7 +44,7 @@ async def stop_stray(*, strays: SqlStrays, providers: Providers) -> int:
 
 async def _end_of(stray: Stray, providers: Providers) -> StrayEnd | None:
     provider = provider_at(stray.route, stray.environment, providers, attempt_id=stray.attempt_id)
-    # A callback may have named any task, and somebody waits for another's.
+    # A callback may have named any task, also one that another job waits for.
     if not await provider.carries(stray.task_id, stray.attempt_id, timeout_seconds=CHECK_TIMEOUT_SECONDS):
         return StrayEnd.ABSENT
     found = await provider.check(stray.task_id, timeout_seconds=CHECK_TIMEOUT_SECONDS)

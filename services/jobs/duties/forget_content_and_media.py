@@ -1,12 +1,14 @@
-"""Ended jobs of long ago: what customers said in them is forgotten, and their media are deleted.
+"""Deletes old content and old media of ended jobs: what customers wrote, and the files.
 
-What was paid stays: a job's row with its amounts, usage, refunds and what operators did.
+The records of payment stay: a job's row with its amounts, usage, refunds and the audit.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
+from services.common.loop import Duty
 from services.jobs.domain.job import Job
 from services.jobs.ports import ResultUnavailableError
 from services.jobs.store.retention import Kept, SqlRetention
@@ -17,14 +19,32 @@ ACCOUNTS_MAX = 50
 JOBS_OF_EACH_MAX = 10
 """In one batch, so that no account with a long history delays the others."""
 PAGES_MAX = 20
+IDLE_SECONDS = 60.0
 
 DaysOf = Callable[[str], int]
-"""Returns how many days things of an account are kept. 0: forever."""
+"""Returns how many days an account's content, or media, is kept. 0: forever."""
 Forget = Callable[[Sequence[Job]], Awaitable[int]]
 
 
-class Forgetting:
-    """Goes round the accounts, batch by batch, and forgets what is old of each."""
+def forget_content(retention: SqlRetention, *, days_of: DaysOf) -> Duty:
+    """Returns the duty that deletes what customers wrote."""
+    return _duty(Kept.CONTENT, retention, days_of=days_of, forget=partial(_forget_content, retention))
+
+
+def forget_media(
+    retention: SqlRetention, *, days_of: DaysOf, delete: Callable[[Job], Awaitable[None]]
+) -> Duty:
+    """Returns the duty that deletes files."""
+    return _duty(Kept.MEDIA, retention, days_of=days_of, forget=partial(_forget_media, retention, delete))
+
+
+def _duty(kind: Kept, retention: SqlRetention, *, days_of: DaysOf, forget: Forget) -> Duty:
+    forgetting = _Forgetting(kind, retention=retention, days_of=days_of, forget=forget)
+    return Duty(f"forget_{kind.value}", forgetting.run_once, idle_seconds=IDLE_SECONDS)
+
+
+class _Forgetting:
+    """Reads the accounts in batches, in an endless loop, and forgets what is old of each."""
 
     def __init__(self, kind: Kept, *, retention: SqlRetention, days_of: DaysOf, forget: Forget) -> None:
         self._kind = kind
@@ -34,7 +54,7 @@ class Forgetting:
         self._after = ""
 
     async def run_once(self) -> int:
-        """Goes on until something was forgotten, or all accounts were asked. Returns of how many jobs."""
+        """Reads on until something was forgotten, or the accounts are exhausted. Returns the number of jobs."""
         for _ in range(PAGES_MAX):
             accounts = await self._retention.accounts(self._kind, after=self._after, limit=ACCOUNTS_MAX)
             self._after = accounts[-1] if len(accounts) == ACCOUNTS_MAX else ""
@@ -47,23 +67,20 @@ class Forgetting:
         return 0
 
 
-async def forget_content(jobs: Sequence[Job], *, retention: SqlRetention) -> int:
-    """Forgets what customers said in jobs. Should the batch fail, each is tried alone. Returns of how many jobs."""
+async def _forget_content(retention: SqlRetention, jobs: Sequence[Job]) -> int:
     try:
         await retention.delete_content(jobs)
-    except Exception as error:  # noqa: BLE001  whatever one job is about, it must not keep the others
+    except Exception as error:  # noqa: BLE001  one job that fails must not hold up the others
         if len(jobs) == 1:
             log.warning("job=%s content not deleted: %s", jobs[0].id, type(error).__name__)
             return 0
-        return sum([await forget_content([job], retention=retention) for job in jobs])
+        return sum([await _forget_content(retention, [job]) for job in jobs])
     return len(jobs)
 
 
-async def forget_media(
-    jobs: Sequence[Job], *, retention: SqlRetention, delete: Callable[[Job], Awaitable[None]]
+async def _forget_media(
+    retention: SqlRetention, delete: Callable[[Job], Awaitable[None]], jobs: Sequence[Job]
 ) -> int:
-    """Deletes the media of jobs, then notes it: whoever dies in between deletes again. Returns of how many jobs."""
-
     async def is_deleted(job: Job) -> bool:
         try:
             await delete(job)
@@ -72,6 +89,7 @@ async def forget_media(
             return False
         return True
 
+    # Deleted first, recorded second: after a crash in between they are deleted again.
     deleted = await asyncio.gather(*map(is_deleted, jobs))
     gone = [job for job, is_gone in zip(jobs, deleted, strict=True) if is_gone]
     await retention.note_media_deleted(gone)
