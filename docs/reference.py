@@ -24,20 +24,20 @@ KINDS: dict[str, type[Settings]] = {
 }
 SETTINGS_HEAD = """# Settings
 
-Every process reads its settings from the environment, once, at its start. All problems are told together, and a
-name with a known prefix that is not listed here is one. Of every setting, `NAME_FILE` may name a file that holds
-the value instead: use it for secrets.
+Every process reads its settings from the environment, once, at its start. It reports all problems together, unknown
+names with its prefix among them. Instead of a setting `NAME` you can set `NAME_FILE` to a file that contains
+the value: use it for secrets.
 """
 ERRORS_HEAD = """# Errors
 
 Every refusal has a reason for programs. Over gRPC it is a `google.rpc.ErrorInfo` in the domain `reelgate`, in the
-status details; over REST it shows as HTTP status and the envelope
-`{"error": {"code": …, "message": …, "type": …}}`. What the reasons mean stands in
-`protos/reelgate/errors/v1/reason.proto`. The edge adds `not_found` (404: no such endpoint or method),
-`request_too_large` (413) and `invalid_request` for what is not a request at all.
+status details; over REST you see the HTTP status and the envelope
+`{"error": {"code": …, "message": …, "type": …}}`. `protos/reelgate/errors/v1/reason.proto` explains each reason. The edge
+adds `not_found` (404: no such endpoint or method), `request_too_large` (413) and `invalid_request` for requests
+that it cannot read.
 
-New reasons may be added. A caller that does not know one should act on the gRPC status, as our own services do while
-a release is rolled out: they pass the reason, the sentence and the facts on.
+We may add reasons. If your program does not know one, act on the gRPC status. Our own services do the same during
+an upgrade, and pass on the reason, the sentence and the details.
 
 | reason | gRPC status | HTTP | code | type |
 |---|---|---|---|---|

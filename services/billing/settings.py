@@ -12,10 +12,10 @@ class BillingSettings(ServiceSettings):
     internal_address: Address = "127.0.0.1:7101"
     """Where other services are served."""
     jobs_identities: Identities = (JOBS,)
-    """Who may call what only jobs needs: holds and prices."""
+    """Who may call the methods that only jobs needs: holds and prices."""
     webhooks_identities: Identities = (WEBHOOKS,)
-    """Who may, besides jobs, look keys up and lease calls."""
+    """Who else may look up keys and lease calls, in addition to jobs."""
     public_address: Address = "0.0.0.0:7001"
     """Where customers' methods are served."""
     prices_file: Path = Path(__file__).parent / "prices.yaml"
-    """A version of prices, loaded at the first start that sees it."""
+    """A version of prices, loaded at the first start that reads it."""

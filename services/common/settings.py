@@ -50,31 +50,31 @@ class ServiceSettings(Settings):
     database_url: str
     """`postgresql://…`, the service's own database."""
     migration_database_url: str = ""
-    """The same database as the role that owns its tables, for `migrate` alone: the role of `database_url` then cannot
-    change or delete what stands in the ledger and the audit. Empty: both are one role, which can."""
+    """The same database, connected as the owner of its tables, only for `migrate`. The role of `database_url` then
+    cannot change or delete entries of the ledger and the audit. Empty: one role does both, and can."""
     admin_address: Address = "127.0.0.1:7201"
     """Where operators' methods are served."""
     health_address: Address = "127.0.0.1:7301"
     """Where health probes are answered, and nothing else."""
     key_checksum_secrets: KeySecrets
-    """What API keys are signed with, so that forged ones are refused at no cost: the same in every service, at least 32
-    characters. To change it, put the new one in front, separated by a comma, and keep the old one for as long as keys
-    that it signed are in use."""
+    """Secrets that sign API keys, so that refusing a forged key costs almost nothing. The same in every service, at
+    least 32 characters. To change one, put the new one in front, separated by a comma, and keep the old one as long as
+    keys that it signed are in use."""
     tls_folder: Path | None = None
-    """Folder with `tls.crt`, `tls.key` and `ca.crt`: shown to other services and operators, and asked of them. The
-    files are read again when they change. Required, unless what it protects is waived."""
+    """Folder with `tls.crt`, `tls.key` and `ca.crt`: the process shows the certificate to other services and operators,
+    and checks theirs. It reads the files again when they change. Required, unless `plaintext_internal` waives it."""
     plaintext_internal: bool = False
-    """Waives TLS between services and of operators, to try something on one machine: everybody who reaches an internal
-    or admin port is let in then, so those must listen on loopback."""
+    """Waives TLS between services and with operators, to try something on one machine. Every process that reaches an
+    internal or admin port can then call it, so these ports must listen on loopback."""
     operator_identities: Identities = (OPERATORS,)
-    """Who may call operators' methods: comma-separated SPIFFE identities of certificates; `/*` at the end means all
-    below."""
+    """Who may call operators' methods: comma-separated SPIFFE identities of certificates; `/*` at the end
+    stands for any rest."""
     reflection: bool = False
     """Whether gRPC reflection is served."""
     notice_seconds: float = Field(default=0.0, ge=0, le=60)
-    """How long to go on serving after reporting NOT_SERVING, so that balancers notice."""
+    """How long to keep serving after reporting NOT_SERVING, so that balancers notice."""
     connections_max: int = Field(default=20, ge=2, le=200)
-    """Database connections of each role of this process, at most."""
+    """The most database connections for each role of this process."""
 
     @property
     def key_forms(self) -> KeyForms:

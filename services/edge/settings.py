@@ -37,61 +37,60 @@ class EdgeSettings(Settings):
     """How the edge runs. Addresses are `host:port`."""
 
     listen_address: Address = "0.0.0.0:8080"
-    """Where customers and providers are served JSON: over TLS if there is a certificate, as plain HTTP if not."""
+    """Where customers and providers send JSON: over TLS if there is a certificate, otherwise over plain HTTP."""
     tls_certificate_file: OptionalPath = None
     """Certificate chain in PEM. It is read again when a file in its folder is replaced, by renaming a new one over it
-    or by the link that Kubernetes turns. None or empty: what stands in front of the edge speaks TLS."""
+    or by the symbolic link that Kubernetes switches. None or empty: a proxy in front of the edge does TLS."""
     tls_key_file: Annotated[OptionalPath, Field(validate_default=True)] = None
     """Private key of the certificate in PEM, in the same folder."""
     grpc_address: OptionalAddress = None
-    """Where customers are served native gRPC, over TLS: public services only. None or empty: nowhere."""
+    """Where customers call native gRPC, over TLS: public services only. None or empty: nowhere."""
     trusted_hops: Annotated[int, Field(ge=0, le=10)] = 0
-    """How many proxies in front of the edge each add the address they see to `X-Forwarded-For`. A client's address is the
-    one that the first of them adds; with 0 it is the connection's, whatever the header says. More than there
-    are lets clients choose their address. Connections are then the proxies', and not limited by address."""
+    """How many proxies in front of the edge each add the address they see to `X-Forwarded-For`. A client's address is
+    the one that the first of them adds; with 0 it is the connection's, whatever the header says. If the number is too
+    high, clients can choose their address. Connections then belong to the proxies, and are not limited by address."""
     proxy_protocol: bool = False
-    """Whether a balancer says in PROXY protocol, version 1 or 2, whose each connection is. Connections that do not begin
-    with it are closed, so only the balancer may reach the edge then."""
+    """Whether a balancer announces the client of each connection in PROXY protocol, version 1 or 2. The edge closes
+    connections that do not begin with it; only the balancer may reach the edge then."""
     admin_address: Annotated[Address, ON_LOOPBACK] = "127.0.0.1:9901"
     """Envoy's own pages, without any protection: on loopback only."""
     jobs_targets: Targets = ("jobs:7001",)
     """Public ports of jobs, one per process: Envoy balances over endpoints, not over a shared port."""
     billing_targets: Targets = ("billing:7001",)
-    """Public ports of billing, likewise."""
+    """Public ports of billing, one per process."""
     webhooks_targets: Targets = ("webhooks:7001",)
-    """Public ports of webhooks, likewise."""
+    """Public ports of webhooks, one per process."""
     descriptor: Path = DESCRIPTOR
     """The descriptor set of the protos."""
     media_targets: OptionalTargets = ()
-    """Ports of what serves media files, for `media_path`. None or empty: media is served elsewhere."""
+    """Web servers of the media files below `media_path`. None or empty: media is served elsewhere."""
     media_path: Annotated[str, Field(pattern=r"^(/[a-z0-9-]+)+$")] = "/media"
     """Where media is served."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 1
     """Worker threads of Envoy."""
     calls_per_second_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 2_000
-    """What one client address, or one /64 of IPv6, may send, with a key or without; 0 does not limit. Behind a
-    balancer, `trusted_hops` or `proxy_protocol` tells addresses apart."""
+    """Requests that one client address, or one /64 of IPv6, may send, with a key or without; 0 is no limit. Behind a
+    balancer set `trusted_hops` or `proxy_protocol`, so that clients have different addresses."""
     body_kib_per_second_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 512
-    """What one address, or one /64 of IPv6, may send as bodies of JSON, in KiB; 0 does not limit. One body of 256 KiB
-    passes after a pause, whatever the number is. A body that is made to cost as much as it can takes the edge
-    0.1 ms for each KiB."""
+    """JSON bodies that one address, or one /64 of IPv6, may send, in KiB; 0 is no limit. One body of 256 KiB passes
+    after a pause, whatever the number is. A body that is made to be expensive takes the edge 0.1 ms for each KiB."""
     large_body_kib_per_second: Annotated[int, Field(ge=0, le=1_000_000)] = 128
-    """What all addresses together may send of bodies over 64 KiB, in KiB; likewise. Smaller ones are not counted, so
-    nobody's usual requests are refused for them."""
+    """Bodies over 64 KiB that all addresses together may send, in KiB; 0 is no limit. Smaller bodies are not counted,
+    so large ones never cause usual requests to be refused."""
     connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
-    """What may be connected at once; more is refused."""
+    """Connections at once; more are refused."""
     connections_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
-    """What one address, or one /64 of IPv6, may hold of them in each worker thread; more is closed at once. 0 does not
-    limit."""
+    """How many of them one address, or one /64 of IPv6, may hold in each worker thread; more are closed at once. 0 is
+    no limit."""
     idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 15
-    """How long a connection may stay without a request, before the first as between two."""
+    """How long a connection may stay without a request, before the first one and between two."""
     heap_mib: Annotated[int, Field(ge=64, le=1_048_576)] = 1_024
-    """Memory in MiB. From 80 % of it idle connections end sooner, at 95 % requests and at 98 % connections are
+    """Memory in MiB. Above 80 % of it idle connections end sooner, at 95 % requests and at 98 % connections are
     refused."""
     access_log: bool = True
     """Whether every request is written to standard output, as one line of JSON."""
     notice_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
-    """How long a draining edge goes on before it counts requests, so that balancers notice."""
+    """How long a draining edge waits before it counts open requests, so that balancers notice."""
 
     @field_validator("tls_key_file")
     @classmethod

@@ -53,42 +53,42 @@ class JobsSettings(ServiceSettings):
     media_base_url: str
     """Public address of the media store."""
     callback_base_url: str = ""
-    """Public address of the edge, where providers call back. Empty: they are only polled."""
+    """Public address of the edge, where providers call back. Empty: workers only poll them."""
     catalogue_file: Path = Path(__file__).parent / "catalogue.yaml"
     """Models: what they can do, and what providers call them."""
     moderation_file: Path = Path(__file__).parent / "moderation.yaml"
-    """Profiles that prompts are judged by, and their rules."""
+    """Profiles that judge prompts, and their rules."""
     moderation_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$")] = ""
-    """Where profiles that say so have prompts judged besides: OpenAI's `POST /v1/moderations`, or what answers like it.
-    Empty: nowhere."""
+    """Endpoint that also judges prompts, for profiles with `external`: OpenAI's `POST /v1/moderations`, or one that
+    answers like it. Empty: none."""
     moderation_api_key: SecretStr | None = None
-    """The bearer that this endpoint accepts, if it wants one."""
+    """The bearer token that this endpoint accepts, if it needs one."""
     moderation_model: str = ""
-    """The model that this endpoint is asked for. Empty: its own choice."""
+    """The model to request from this endpoint. Empty: its own choice."""
     moderation_timeout_seconds: float = Field(default=2.0, gt=0, le=10)
-    """How long its answer is waited for. What happens then is said by the profile."""
+    """How long to wait for its answer. The profile decides what happens then."""
     ark_base_url: str = "https://ark.ap-southeast.bytepluses.com/api/v3"
-    """ModelArk."""
+    """ModelArk's API."""
     ark_api_key: SecretStr | None = None
-    """What ModelArk accepts. Tasks that it has are still followed while another renders what is new."""
+    """ModelArk's key. Workers keep following tasks that are there while another provider renders new ones."""
     live_provider: Literal["simulator", "ark"]
     """Who renders for the live environment, whose customers pay: `ark`, which needs its key, or `simulator`, for stacks
     without customers."""
     simulator_base_url: str
     """The simulator's API, which renders for the test environment."""
     simulator_api_key: SecretStr
-    """The bearer that the simulator accepts."""
+    """The bearer token that the simulator accepts."""
     media_days: int = Field(default=365, ge=0, le=36_500)
     """How many days after a job's end its media are kept. 0: forever."""
     content_days: int = Field(default=365, ge=0, le=36_500)
-    """How many days after a job's end its prompt, its references' addresses, its metadata and what is known of its attempts
-    are kept. 0: forever."""
+    """How many days after a job's end its prompt, its references' addresses, its metadata and the records of its
+    attempts are kept. 0: forever."""
     kept_days_by_account: KeptDaysByAccount = Field(default_factory=dict)
-    """Other days for some accounts, as JSON: `{"acct_…": {"media_days": 30, "content_days": 0}}`. What is left out is as for
-    all."""
+    """Other days for some accounts, as JSON: `{"acct_…": {"media_days": 30, "content_days": 0}}`. Days that are left
+    out are those of all accounts."""
     result_origins_allowed: Origins = frozenset()
-    """Comma-separated addresses such as `http://files.internal:9000`: hosts with their ports that results may be fetched
-    from although they are not public. Those of the providers' own base addresses always may."""
+    """Comma-separated addresses such as `http://files.internal:9000`: hosts with their ports that results may be
+    fetched from although they are not public. The hosts of the providers' base addresses are always allowed."""
     private_targets_allowed: Networks = ()
     """Comma-separated CIDR blocks that customers' addresses may point to although they are not public."""
 

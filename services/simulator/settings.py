@@ -13,7 +13,7 @@ PREFIX: Final = "SIMULATOR_"
 
 
 class Mode(StrEnum):
-    """What stands behind a finished task."""
+    """How the video of a finished task is made."""
 
     RENDER = "render"
     INSTANT = "instant"
@@ -25,29 +25,29 @@ class SimulatorSettings(Settings):
     host: str = "127.0.0.1"
     """Where it listens."""
     port: int = Field(default=0, ge=0, le=65535)
-    """0 takes a free one."""
+    """Port; 0 takes a free one."""
     api_key: SecretStr = Field(min_length=1)
-    """The bearer that callers must send."""
+    """The bearer token that callers must send."""
     folder: Path | None = None
-    """Tasks and videos; a temporary folder when unset."""
+    """Folder for tasks and videos; a temporary folder by default."""
     public_url: str | None = None
-    """What video addresses start with; its own by default."""
+    """What video addresses start with; its own address by default."""
     mode: Mode = Mode.RENDER
     """`render`, or `instant` to serve a ready clip."""
     latency_seconds: float = Field(default=0, ge=0, le=3600)
     """How long an instant task runs."""
     media_folder: Path | None = None
-    """Result files to serve as well, as the CDN before a bucket does; none when unset."""
+    """Folder of result files to serve as well, like a CDN in front of a bucket; none by default."""
     media_port: int = Field(default=0, ge=0, le=65535)
-    """Where they are served; 0 takes a free one."""
+    """Port for these files; 0 takes a free one."""
     render_workers: int = Field(default=1, ge=1, le=64)
     """Videos rendered at the same time."""
     running_tasks_max: int = Field(default=10, ge=1)
-    """In render mode; further tasks stay queued."""
+    """Tasks that run at once in render mode; further ones stay queued."""
     tasks_max: int = Field(default=5_000, ge=1)
-    """Kept tasks; the oldest finished one makes room."""
+    """Tasks that are kept; a new one replaces the oldest finished one."""
     creates_per_minute_max: int = Field(default=0, ge=0)
-    """More are answered 429; 0 is no limit."""
+    """Creations above this number are answered 429; 0 is no limit."""
     private_targets_allowed: Networks = ()
     """Comma-separated CIDR blocks that reference images may be fetched from, and callbacks sent to, although they are
     not public."""

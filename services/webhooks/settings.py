@@ -41,15 +41,15 @@ class WebhooksSettings(ServiceSettings):
     billing_target: Address
     """Internal port of the billing service."""
     secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)]
-    """Encrypts signing secrets at rest: 32 bytes in URL-safe base64. Several, separated by commas: the first encrypts, all
-    of them decrypt. To replace one, put the new one first, run `reelgate secrets reseal`, and take the old one away a
+    """Encrypts signing secrets at rest: 32 bytes in URL-safe base64. Several, separated by commas: the first encrypts,
+    all of them decrypt. To replace one, put the new one first, run `reelgate secrets reseal`, and remove the old one a
     day later."""
     private_targets_allowed: Networks = ()
     """Comma-separated CIDR blocks that customers' addresses may point to although they are not public."""
 
     kept_days: KeptDays = 30
-    """For how many days an event is kept, with its deliveries and attempts. What is not yet delivered or given up stays, and
-    so do endpoints, secrets and the audit."""
+    """How many days an event is kept, with its deliveries and attempts. Events that are not yet delivered or given up
+    stay, and so do endpoints, secrets and the audit."""
     kept_days_of: Annotated[Mapping[str, KeptDays], BeforeValidator(_parse_kept_days)] = {}
     """Accounts whose events are kept for another number of days: `acct_1=90,acct_2=7`."""
 
