@@ -1,4 +1,4 @@
-"""Ports of the jobs service that are fulfilled by calling somebody else."""
+"""What jobs calls: billing, webhooks, and a moderation endpoint."""
 
 import json
 import logging
@@ -22,6 +22,7 @@ from reelgate.internal.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStu
 from reelgate.internal.prices.v1.price_pb2 import PriceVersion
 from reelgate.internal.prices.v1.price_service_pb2 import ListPricesRequest
 from reelgate.internal.prices.v1.price_service_pb2_grpc import PriceServiceStub
+from typing_extensions import override
 
 from services.common.egress.failures import failure_text
 from services.common.egress.urls import outgoing_url
@@ -31,6 +32,7 @@ from services.jobs.domain.events import OutboxEvent
 from services.jobs.domain.ledger import Hold, HoldState
 from services.jobs.domain.offers import Price, PriceList
 from services.jobs.domain.requests import Owner
+from services.jobs.ports import Funds, Holds, Intake, Ledger, Prices
 
 
 class ModeratorUnavailableError(Exception):
@@ -53,14 +55,14 @@ MODERATION_BYTES_MAX = 256 * 1024
 _MODERATION_CATEGORY = re.compile(r"[a-z0-9][a-z0-9_/ -]{0,63}")
 
 
-class LedgerClient:
-    """The ports Ledger and Funds, at the billing service."""
+class LedgerClient(Ledger, Funds):
+    """The ledger of the billing service."""
 
     def __init__(self, channel: aio.Channel) -> None:
         self._stub = LedgerServiceStub(channel)
 
+    @override
     async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
-        """Sets credits aside. Refuses with CREDITS_INSUFFICIENT or SPEND_LIMIT_EXCEEDED."""
         request = ledger_pb2.CreateHoldRequest(
             hold_id=hold_id,
             account_id=owner.account_id,
@@ -71,57 +73,57 @@ class LedgerClient:
         answer = await self._stub.CreateHold(request, timeout=HOLD_TIMEOUT_SECONDS)
         return _parse_hold(answer.hold)
 
+    @override
     async def available(self, owner: Owner) -> int:
-        """Returns the micro-credits that can be spent."""
         request = ledger_pb2.GetFundsRequest(account_id=owner.account_id, environment=owner.environment)
         funds = await self._stub.GetFunds(request, timeout=LOOK_UP_TIMEOUT_SECONDS)
         return funds.available_micros
 
+    @override
     async def find(self, hold_id: str) -> Hold | None:
-        """Returns a hold as it is."""
         request = ledger_pb2.GetHoldsRequest(hold_ids=[hold_id])
         answer = await self._stub.GetHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
         return next(map(_parse_hold, answer.holds), None)
 
+    @override
     async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
-        """Makes the hold last so long from now, at least. Refuses with HOLD_EXPIRED."""
         request = ledger_pb2.ConfirmHoldRequest(hold_id=hold_id, lasts_seconds=lasts_seconds)
         await self._stub.ConfirmHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
 
+    @override
     async def capture(self, hold_id: str, *, amount_micros: int) -> None:
-        """Takes credits and gives the rest back."""
         request = ledger_pb2.CaptureHoldRequest(hold_id=hold_id, amount_micros=amount_micros)
         await self._stub.CaptureHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
 
+    @override
     async def release(self, hold_id: str) -> None:
-        """Gives all credits back. Refuses with HOLD_EXPIRED, when they went back before."""
         request = ledger_pb2.ReleaseHoldRequest(hold_id=hold_id)
         await self._stub.ReleaseHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
 
+    @override
     async def refund(self, refund_id: str, *, hold_id: str, amount_micros: int, reason: str) -> None:
-        """Gives credits back that were taken. Idempotent by refund id."""
         request = ledger_pb2.RefundHoldRequest(
             refund_id=refund_id, hold_id=hold_id, amount_micros=amount_micros, reason=reason
         )
         await self._stub.RefundHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
 
 
-class HoldClient:
-    """The ports Holds and UnconfirmedHolds, at the billing service."""
+class HoldClient(Holds):
+    """The holds of the billing service."""
 
     def __init__(self, channel: aio.Channel) -> None:
         self._stub = LedgerServiceStub(channel)
 
+    @override
     async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
-        """Returns the holds with these ids that there are; 1,000 at most may be asked for."""
         if not hold_ids:
             return []
         request = ledger_pb2.GetHoldsRequest(hold_ids=hold_ids)
         answer = await self._stub.GetHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
         return [_parse_hold(hold) for hold in answer.holds]
 
+    @override
     async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
-        """Returns the holds with the lowest ids after one, lowest first."""
         request = ledger_pb2.ListHoldsRequest(page_token=after_id, page_size=holds_max)
         answer = await self._stub.ListHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
         return [_parse_hold(hold) for hold in answer.holds]
@@ -158,14 +160,14 @@ _HOLD_STATE = {
 assert set(_HOLD_STATE.values()) == set(HoldState)
 
 
-class IntakeClient:
-    """The port Intake, at the webhooks service."""
+class IntakeClient(Intake):
+    """The intake of the webhooks service."""
 
     def __init__(self, channel: aio.Channel) -> None:
         self._stub = IntakeServiceStub(channel)
 
+    @override
     async def accept(self, events: Sequence[OutboxEvent]) -> None:
-        """Hands events over, durably. Repeating it is harmless."""
         request = AcceptEventsRequest(events=[_render_event(event) for event in events])
         await self._stub.AcceptEvents(request, timeout=INTAKE_TIMEOUT_SECONDS)
 
@@ -212,8 +214,8 @@ def _parse_prices(versions: Iterable[PriceVersion]) -> PriceList:
     return PriceList(prices=prices)
 
 
-class PriceCache:
-    """The port Prices, from memory for PRICES_KNOWN_SECONDS. Asks once for many waiting callers.
+class PriceCache(Prices):
+    """Prices, from memory for PRICES_KNOWN_SECONDS. Asks once for many waiting callers.
 
     While billing does not answer, what it said last goes on holding.
     """
@@ -227,8 +229,8 @@ class PriceCache:
         self._known_until = -math.inf
         self._flights = SingleFlight[None, PriceList]()
 
+    @override
     async def current(self) -> PriceList:
-        """Returns the prices. Refuses with UNAVAILABLE when none are known."""
         if self._known is not None and self._monotonic() < self._known_until:
             return self._known
         return await self._flights.run(None, self._ask)
@@ -248,7 +250,7 @@ class PriceCache:
 
 
 class ModerationClient:
-    """The port Moderator, at an endpoint that speaks like OpenAI's `POST /v1/moderations`. Nothing is tried twice."""
+    """An endpoint that speaks like OpenAI's `POST /v1/moderations`. Nothing is tried twice."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the jobs service needs from the world."""
+"""Interfaces with more than one implementation: the real one, and a double in the tests. Both name the port as base class."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -22,14 +22,14 @@ class Jobs(Protocol):
     """Jobs as customers create and read them. Every read is an index range of bounded length."""
 
     def refuse_if_full(self, owner: Owner) -> None:
-        """Refuses with JOB_LIMIT_REACHED while what `create` refused a moment ago would be refused again."""
+        """Refuses with JOB_LIMIT_REACHED if `create` did so a moment ago."""
 
     async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
-        """Stores a job and makes it due, in one commit, unless there is one with its id.
+        """Stores a job and makes it due, in one commit, unless a job with its id exists.
 
-        A job above the caps waits for a place at a provider instead. Refuses with JOB_LIMIT_REACHED when as many of the
-        account are unfinished as may be, and with UNAVAILABLE a job that was created
-        more than CREATION_SECONDS_MAX ago: its hold may be taken for one that nobody needs.
+        A job above the caps waits for a place at a provider instead. Refuses with JOB_LIMIT_REACHED if the account has
+        as many unfinished jobs as it may have, and with UNAVAILABLE if the job was created more than
+        CREATION_SECONDS_MAX ago: its hold may already have been released as an orphan.
         """
 
     async def get(self, job_id: str, *, owner: Owner) -> Job | None:
@@ -38,60 +38,60 @@ class Jobs(Protocol):
     async def newest(
         self, *, owner: Owner, status: Status | None, before_id: str | None, limit: int, offset: int = 0
     ) -> list[Job]:
-        """Returns the owner's jobs from newest to oldest, those before `before_id` only, without the first `offset`."""
+        """Returns the owner's jobs before `before_id`, newest first, without the first `offset`."""
 
     async def usage(self, *, owner: Owner, start: datetime, end: datetime) -> list[UsageCount]:
         """Returns counts of the owner's jobs created from `start` to `end`, both included, by day and model."""
 
 
 class Stages(Protocol):
-    """Jobs as those who wait for them follow them."""
+    """How far jobs are, for callers that wait for them."""
 
     async def moved(self, known: Mapping[str, int]) -> list[Job]:
-        """Returns those of these jobs that are further than the stage known of each."""
+        """Returns the jobs that are past their known stage."""
 
 
 MayFetch = Callable[[Claim], bool]
-"""Returns whether the result of a claimed job may be fetched now: whether those who fetch had room for it."""
+"""Returns whether the result of a claimed job may be fetched now: whether there was capacity to fetch it."""
 
 RenderEvent = Callable[[Job, Job, datetime], NewEvent | None]
-"""Returns what the customer is told of a change: the job before it, the job after it, and when it was made."""
+"""Returns the event about a change, if it has one. Takes the job before and after the change, and its time."""
 
 
 class Intake(Protocol):
-    """The webhooks service, as events enter it."""
+    """The webhooks service as the receiver of events."""
 
     async def accept(self, events: Sequence[OutboxEvent]) -> None:
-        """Hands events over, durably. Repeating it is harmless."""
+        """Hands events over durably. Repeating it is harmless."""
 
 
 class Ledger(Protocol):
     """The credits of accounts. Idempotent by hold id, which is the job id."""
 
     async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
-        """Sets credits aside, counted to the account and the key, or returns the hold that there is, whatever its state.
+        """Sets credits aside, counted to the account and the key. Returns the existing hold if there is one, in any state.
 
         Refuses with CREDITS_INSUFFICIENT or SPEND_LIMIT_EXCEEDED.
         """
 
     async def find(self, hold_id: str) -> Hold | None:
-        """Returns a hold as it is."""
+        """Returns the hold in its present state."""
 
     async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
-        """Makes the hold last so long from now, at least. Refuses with HOLD_EXPIRED."""
+        """Makes the hold last at least `lasts_seconds` from now. Refuses with HOLD_EXPIRED."""
 
     async def capture(self, hold_id: str, *, amount_micros: int) -> None:
-        """Takes credits and gives the rest back. Refuses with HOLD_EXPIRED, when they went back before."""
+        """Takes credits and gives the rest back. Refuses with HOLD_EXPIRED if all went back before."""
 
     async def release(self, hold_id: str) -> None:
-        """Gives all credits back. Refuses with HOLD_EXPIRED, when they went back before."""
+        """Gives all credits back. Refuses with HOLD_EXPIRED if they went back before."""
 
     async def refund(self, refund_id: str, *, hold_id: str, amount_micros: int, reason: str) -> None:
-        """Gives credits back that were taken. Idempotent by refund id."""
+        """Gives captured credits back. Idempotent by refund id."""
 
 
 class Funds(Protocol):
-    """What accounts have."""
+    """What accounts can spend."""
 
     async def available(self, owner: Owner) -> int:
         """Returns the micro-credits that can be spent."""
@@ -101,7 +101,7 @@ class Prices(Protocol):
     """What jobs cost."""
 
     async def current(self) -> PriceList:
-        """Returns the prices of a few seconds ago at most, or the last that are known while nobody answers.
+        """Returns prices that are at most a few seconds old, or the last known ones during an outage of billing.
 
         Refuses with UNAVAILABLE when none are known.
         """
@@ -111,27 +111,27 @@ class Holds(Protocol):
     """What billing knows about the credits set aside for jobs."""
 
     async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
-        """Returns the holds with these ids that there are."""
+        """Returns the holds with these ids, at most 1,000; unknown ids are left out."""
 
     async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
-        """Returns the holds with the lowest ids after one, lowest first."""
+        """Returns the holds that follow `after_id`, in the order of their ids."""
 
 
 class Records(Protocol):
-    """Jobs and their usage, as they are checked."""
+    """Jobs and their usage, as the verifier reads them."""
 
     async def get(self, job_ids: Sequence[str]) -> list[JobRecord]:
-        """Returns the jobs with these ids that there are."""
+        """Returns the jobs with these ids; unknown ids are left out."""
 
     async def page(self, *, after_id: str, jobs_max: int) -> list[JobRecord]:
-        """Returns the jobs with the lowest ids after one, lowest first, as they all were at one moment."""
+        """Returns the jobs that follow `after_id`, in the order of their ids, from one snapshot."""
 
     async def usage_page(self, part: UsagePart, after: Sequence[Any], *, rows_max: int) -> Page:
-        """Checks the roll-ups that follow a key, as they all were at one moment."""
+        """Checks the roll-ups that follow a key, from one snapshot."""
 
 
 class Media(Protocol):
-    """Where results are kept: staged, where nobody can read them, until their job is sure to complete.
+    """Where results are kept: staged, where nobody can read them, until their job is certain to complete.
 
     `secret` is the token of the attempt that made the result. Methods raise ResultUnavailableError.
     """
@@ -139,7 +139,7 @@ class Media(Protocol):
     async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
         """Fetches, checks and stages a result. Repeating it overwrites the same objects.
 
-        Raises ResultRejectedError, too.
+        Also raises ResultRejectedError.
         """
 
     async def publish(self, job: Job, *, secret: str) -> None:
@@ -150,8 +150,8 @@ class Media(Protocol):
 
 
 class ResultUnavailableError(Exception):
-    """The result could not be fetched or stored now; asking again may help."""
+    """The result could not be fetched or stored now; a retry may help."""
 
 
 class ResultRejectedError(Exception):
-    """What the provider delivered is not the video that was asked for."""
+    """The provider delivered something other than the requested video."""

@@ -1,4 +1,4 @@
-"""The port Media: results are kept where nobody can read them until their job completes."""
+"""Results: kept where nobody can read them until their job completes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import aiohttp
+from typing_extensions import override
 
 from services.jobs.domain.job import Job, Output
 from services.jobs.lanes import ROOM, Lane
-from services.jobs.ports import ResultRejectedError, ResultUnavailableError
+from services.jobs.ports import Media, ResultRejectedError, ResultUnavailableError
 from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnavailableError
 from services.media.keep import discard, keep, publish
 from services.media.limits import MediaLimits
@@ -51,7 +52,7 @@ RESULTS_AT_ONCE_MAX = ROOM[Lane.FETCH]
 STAGED_BATCH = 200
 
 
-class MediaKeeper:
+class MediaKeeper(Media):
     """Results are fetched, checked and put into the store, a few at a time."""
 
     def __init__(
@@ -70,11 +71,8 @@ class MediaKeeper:
         self._executor = executor
         self._room = asyncio.Semaphore(RESULTS_AT_ONCE_MAX)
 
+    @override
     async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
-        """Fetches, checks and stages a result. Repeating it overwrites the same objects.
-
-        Raises ResultUnavailableError or ResultRejectedError.
-        """
         with _told():
             async with self._room:
                 kept = await keep(
@@ -98,8 +96,8 @@ class MediaKeeper:
             duration_seconds=kept.duration_seconds,
         )
 
+    @override
     async def publish(self, job: Job, *, secret: str) -> None:
-        """Makes a staged result public. Repeating it is harmless. Raises ResultUnavailableError."""
         assert job.output is not None
         with _told():
             await publish(
@@ -110,8 +108,8 @@ class MediaKeeper:
                 limits=self._limits,
             )
 
+    @override
     async def discard(self, job: Job, *, secret: str) -> None:
-        """Deletes a result wherever it lies. Repeating it is harmless. Raises ResultUnavailableError."""
         with _told():
             staged = staged_names(job.id, secret=secret)
             await discard(staged, _names(job), store=self._store, limits=self._limits)

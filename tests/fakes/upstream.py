@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from typing_extensions import override
+
 from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.ledger import Hold, HoldState
 from services.jobs.domain.requests import Owner
+from services.jobs.ports import Holds, Ledger, Media
 from services.upstream.provider import Done, Order, Pending, Refused
 
 Answer = Pending | Done | Refused | Exception
@@ -69,7 +72,7 @@ class ScriptedProvider:
 
 
 @dataclass
-class ScriptedMedia:
+class ScriptedMedia(Media):
     """Fulfils Media."""
 
     duration_seconds: float = 5.0
@@ -79,14 +82,17 @@ class ScriptedMedia:
     published: list[str] = field(default_factory=list)
     discarded: list[str] = field(default_factory=list)
 
+    @override
     async def publish(self, job: Job, *, secret: str) -> None:
         if self.publish_error is not None:
             raise self.publish_error
         self.published.append(job.id)
 
+    @override
     async def discard(self, job: Job, *, secret: str) -> None:
         self.discarded.append(job.id)
 
+    @override
     async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
         if self.error is not None:
             raise self.error
@@ -100,7 +106,7 @@ class ScriptedMedia:
 
 
 @dataclass
-class MemoryLedger:
+class MemoryLedger(Ledger, Holds):
     """Fulfils Ledger and Holds with the real one's rules: a hold is resolved once, and repeating a call changes nothing."""
 
     state: dict[str, str] = field(default_factory=dict)
@@ -114,6 +120,7 @@ class MemoryLedger:
     owner: dict[str, Owner] = field(default_factory=dict)
     outage: Exception | None = None
 
+    @override
     async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
         self._reachable()
         self.state.setdefault(hold_id, "provisional")
@@ -123,14 +130,17 @@ class MemoryLedger:
         self.owner.setdefault(hold_id, owner)
         return self._hold(hold_id)
 
+    @override
     async def find(self, hold_id: str) -> Hold | None:
         self._reachable()
         return self._hold(hold_id) if hold_id in self.state else None
 
+    @override
     async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
         self._reachable()
         return [self._hold(hold_id) for hold_id in hold_ids if hold_id in self.state]
 
+    @override
     async def page(self, *, after_id: str, holds_max: int) -> list[Hold]:
         return [self._hold(hold_id) for hold_id in sorted(self.state) if hold_id > after_id][:holds_max]
 
@@ -147,17 +157,21 @@ class MemoryLedger:
             created_at=self.made_at[hold_id],
         )
 
+    @override
     async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
         self._move(hold_id, "confirmed", lambda: None)
         self.lasts_seconds[hold_id] = lasts_seconds
 
+    @override
     async def capture(self, hold_id: str, *, amount_micros: int) -> None:
         assert amount_micros <= self.amount.get(hold_id, amount_micros)
         self._move(hold_id, "captured", lambda: self.captured.setdefault(hold_id, amount_micros))
 
+    @override
     async def release(self, hold_id: str) -> None:
         self._move(hold_id, "released", lambda: None)
 
+    @override
     async def refund(self, refund_id: str, *, hold_id: str, amount_micros: int, reason: str) -> None:
         self._reachable()
         wanted = (hold_id, amount_micros, reason)

@@ -8,13 +8,15 @@ from enum import Enum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, bindparam, func, select
+from typing_extensions import override
 
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.batching import Batcher
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch, fetch_within
 from services.jobs.domain.job import Job, UsageCount
 from services.jobs.domain.requests import CAPS_DEFAULT, Caps, Owner
 from services.jobs.domain.states import Status
+from services.jobs.ports import Jobs
 from services.jobs.store.admission.creation import CREATE, NewJob, creation_values, owners_of
 from services.jobs.store.admission.waiting import AccountEnvironment, SqlWaiting, deciding
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
@@ -81,8 +83,8 @@ def _full(unfinished_max: int) -> ServiceError:
     )
 
 
-class SqlJobs:
-    """The port Jobs, on PostgreSQL."""
+class SqlJobs(Jobs):
+    """Jobs on PostgreSQL. Creations that come together share a commit, and reads share a statement."""
 
     def __init__(self, pool: Pool, *, waiting: SqlWaiting | None = None) -> None:
         self._pool = pool
@@ -93,19 +95,14 @@ class SqlJobs:
         self._reads = Batcher(self._read, items_max=JOBS_PER_BATCH_MAX, name="read_jobs", name_of=str)
         self._full: dict[AccountEnvironment, _Full] = {}
 
+    @override
     def refuse_if_full(self, owner: Owner) -> None:
-        """Refuses with JOB_LIMIT_REACHED while what `create` refused a moment ago would be refused again."""
         full = self._full.get((owner.account_id, owner.environment))
         if full is not None and asyncio.get_running_loop().time() < full.until:
             raise _full(full.unfinished_max)
 
+    @override
     async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
-        """Stores a job and makes it due, in one commit that it may share with others, unless there is one with its id.
-
-        A job above the caps waits for a place at a provider instead. Refuses with JOB_LIMIT_REACHED when as many of the
-        account are unfinished as may be, and with UNAVAILABLE a job that was created more than CREATION_SECONDS_MAX
-        ago: its hold may be taken for one that nobody needs.
-        """
         refusal = await self._creations.submit((job, caps))
         if refusal is Refusal.LATE:
             raise ServiceError(
@@ -115,32 +112,40 @@ class SqlJobs:
             self._note_full(job.owner, caps.unfinished_jobs)
             raise _full(caps.unfinished_jobs)
 
+    @override
     async def get(self, job_id: str, *, owner: Owner) -> Job | None:
-        """Returns the owner's job."""
         found = await self._reads.submit(job_id)
         return found if found is not None and found.owner == owner else None
 
+    @override
     async def newest(
         self, *, owner: Owner, status: Status | None, before_id: str | None, limit: int, offset: int = 0
     ) -> list[Job]:
-        """Returns the owner's jobs from newest to oldest, those before `before_id` only, without the first `offset`."""
-        values: dict[str, Any] = {"most": limit, "skipped": offset}
+        values: dict[str, Any] = {
+            "account_id": owner.account_id,
+            "environment": owner.environment,
+            "most": limit,
+            "skipped": offset,
+        }
         if status is not None:
             values["status"] = status.value
         if before_id is not None:
             values["before_id"] = before_id
         query = NEWEST[status is not None, before_id is not None]
-        return [job_from_row(row) for row in await self._rows(query, owner, **values)]
+        return [job_from_row(row) for row in await fetch(self._pool, query, **values)]
 
+    @override
     async def usage(self, *, owner: Owner, start: datetime, end: datetime) -> list[UsageCount]:
-        """Returns counts of the owner's jobs created from `start` to `end`, both included, by day and model."""
-        bound = USAGE.bind(
-            account_id=owner.account_id, environment=owner.environment, **usage_ranges(start, end)
-        )
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(BY_INDEX_ALONE.sql)
-            cursor = await connection.execute(USAGE.sql, bound)
-            return [UsageCount(**row) for row in await cursor.fetchall()]
+            rows = await fetch_within(
+                connection,
+                USAGE,
+                account_id=owner.account_id,
+                environment=owner.environment,
+                **usage_ranges(start, end),
+            )
+        return [UsageCount(**row) for row in rows]
 
     def _note_full(self, owner: Owner, unfinished_max: int) -> None:
         now = asyncio.get_running_loop().time()
@@ -169,26 +174,17 @@ class SqlJobs:
         return [refusals.get(job.id) for job, _ in batch]
 
     async def _read(self, batch: Sequence[str]) -> Sequence[Job | None]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(GET.sql, GET.bind(ids=list(set(batch))))
-            found = {row["id"]: job_from_row(row) for row in await cursor.fetchall()}
+        rows = await fetch(self._pool, GET, ids=list(set(batch)))
+        found = {row["id"]: job_from_row(row) for row in rows}
         return [found.get(job_id) for job_id in batch]
-
-    async def _rows(self, query: Query, owner: Owner, **values: Any) -> list[dict[str, Any]]:
-        bound = query.bind(account_id=owner.account_id, environment=owner.environment, **values)
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(query.sql, bound)
-            return await cursor.fetchall()
 
 
 class SqlAnyJobs:
-    """The port AnyJobs, on PostgreSQL."""
+    """Jobs by their ids, whoever owns them."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def get(self, job_ids: Sequence[str]) -> list[Job]:
         """Returns the jobs with these ids that there are."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(GET.sql, GET.bind(ids=list(job_ids)))
-            return [job_from_row(row) for row in await cursor.fetchall()]
+        return [job_from_row(row) for row in await fetch(self._pool, GET, ids=list(job_ids))]

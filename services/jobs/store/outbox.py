@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import text
 
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.domain.events import OutboxEvent
 from services.jobs.domain.requests import Owner
 
@@ -37,16 +37,13 @@ _REMOVE = Query(
 
 
 class SqlOutbox:
-    """The port Outbox, on PostgreSQL."""
+    """Events on their way to the webhooks service."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def oldest(self, *, limit: int) -> list[OutboxEvent]:
-        """Returns events that wait, oldest first."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(_OLDEST.sql, _OLDEST.bind(most=limit))
-            rows = await cursor.fetchall()
+        """Returns events that are due, oldest first."""
         return [
             OutboxEvent(
                 event_id=row["event_id"],
@@ -60,7 +57,7 @@ class SqlOutbox:
                 body=bytes(row["body"]),
                 occurred_at=row["occurred_at"],
             )
-            for row in rows
+            for row in await fetch(self._pool, _OLDEST, most=limit)
         ]
 
     async def remove(self, event_ids: Sequence[str]) -> None:

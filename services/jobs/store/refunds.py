@@ -1,13 +1,12 @@
 """What operators give back for completed jobs, in SQL: put on record first, counted when billing has made it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
 from services.common.errors import Reason
-from services.common.postgres.database import Connection, Pool, Query
+from services.common.postgres.database import Pool, Query, fetch, fetch_within
 from services.jobs.domain.states import Status
 from services.jobs.store.lock_order import once_locked
 
@@ -115,7 +114,7 @@ APPLY = Query(
 
 
 class SqlRefunds:
-    """The port Refunds, on PostgreSQL."""
+    """What operators give back for completed jobs. Idempotent by refund id."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -123,20 +122,20 @@ class SqlRefunds:
     async def register(self, wanted: WantedRefund) -> Refund | RefundRefusal:
         """Puts a refund on record with its audit entry, or returns the one that is: from then on it will be made."""
         async with self._pool.connection() as connection, connection.transaction():
-            jobs = await _rows(connection, LOCK_JOB, job_id=wanted.job_id)
-            known = await _rows(connection, _KNOWN, refund_id=wanted.refund_id)
+            jobs = await fetch_within(connection, LOCK_JOB, job_id=wanted.job_id)
+            known = await fetch_within(connection, _KNOWN, refund_id=wanted.refund_id)
             if known:
                 return _repeated(wanted, Refund(**known[0]))
             if not jobs:
                 return RefundRefusal(reason=Reason.JOB_NOT_FOUND)
             if jobs[0]["status"] != Status.COMPLETED:
                 return RefundRefusal(reason=Reason.JOB_NOT_COMPLETED)
-            [spoken_for] = await _rows(connection, _SPOKEN_FOR, job_id=wanted.job_id)
+            [spoken_for] = await fetch_within(connection, _SPOKEN_FOR, job_id=wanted.job_id)
             left_micros = jobs[0]["charged_micros"] - spoken_for["micros"]
             amount_micros = left_micros if wanted.amount_micros is None else wanted.amount_micros
             if not 0 < amount_micros <= left_micros:
                 return RefundRefusal(reason=Reason.REFUND_ABOVE_CHARGE, left_micros=left_micros)
-            registered = await _rows(
+            registered = await fetch_within(
                 connection,
                 _REGISTER,
                 refund_id=wanted.refund_id,
@@ -151,20 +150,14 @@ class SqlRefunds:
 
     async def take_due(self, *, limit: int) -> list[Refund]:
         """Returns refunds that somebody registered a while ago and that are not applied. Nobody else gets them soon."""
-        async with self._pool.connection() as connection:
-            rows = await _rows(connection, _TAKE_DUE, most=limit, own_time_seconds=OWN_TIME_SECONDS)
+        rows = await fetch(self._pool, _TAKE_DUE, most=limit, own_time_seconds=OWN_TIME_SECONDS)
         return [Refund(**row) for row in rows]
 
     async def apply(self, refund_id: str) -> None:
         """Counts a refund to its job and to usage, once."""
-        async with self._pool.connection() as connection:
-            await _rows(connection, APPLY, refund_id=refund_id)
+        await fetch(self._pool, APPLY, refund_id=refund_id)
 
 
 def _repeated(wanted: WantedRefund, known: Refund) -> Refund | RefundRefusal:
     is_same = wanted.job_id == known.job_id and wanted.amount_micros in (None, known.amount_micros)
     return known if is_same else RefundRefusal(reason=Reason.REFUND_MISMATCH)
-
-
-async def _rows(connection: Connection, query: Query, **values: Any) -> list[dict[str, Any]]:
-    return await (await connection.execute(query.sql, query.bind(**values))).fetchall()

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,33 +65,29 @@ _WAITS = Query(text("SELECT FROM outbox WHERE event_id = :event_id AND refusal I
 
 
 class SqlRefusedEvents:
-    """The port RefusedEvents, on PostgreSQL."""
+    """Events that the webhooks service refused, for operators."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def oldest(self, *, after: tuple[datetime, str], limit: int) -> list[RefusedEvent]:
         """Returns refused events, oldest first: those that follow `after`, the moment of an event and its id."""
-        bound = _OLDEST.bind(after_moment=after[0], after_id=after[1], most=limit)
-        async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_OLDEST.sql, bound)).fetchall()
+        rows = await fetch(self._pool, _OLDEST, after_moment=after[0], after_id=after[1], most=limit)
         return [RefusedEvent(**row) for row in rows]
 
     async def count(self) -> int:
         """Returns how many there are, REFUSED_MAX at the most."""
-        async with self._pool.connection() as connection:
-            [row] = await (await connection.execute(_COUNT.sql)).fetchall()
+        [row] = await fetch(self._pool, _COUNT)
         return int(row["events"])
 
     async def retry(self, event_id: str | None, *, note: AuditNote) -> int:
-        """Makes one due, or the oldest RETRIED_MAX that are not. Returns how many were not due."""
-        bound = _RETRY.bind(event_id=event_id, action=RETRY_ACTION, **vars(note))
-        async with self._pool.connection() as connection:
-            [row] = await (await connection.execute(_RETRY.sql, bound)).fetchall()
+        """Makes one event due, or the oldest RETRIED_MAX, each with an audit entry in the same commit.
+
+        Returns how many were not due.
+        """
+        [row] = await fetch(self._pool, _RETRY, event_id=event_id, action=RETRY_ACTION, **vars(note))
         return int(row["events"])
 
     async def waits(self, event_id: str) -> bool:
         """Returns whether an event was refused and is not handed over yet."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(_WAITS.sql, _WAITS.bind(event_id=event_id))
-            return await cursor.fetchone() is not None
+        return bool(await fetch(self._pool, _WAITS, event_id=event_id))

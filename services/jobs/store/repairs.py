@@ -6,7 +6,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.domain.failures import FailureCode
 from services.jobs.store.lock_order import once_locked
 from services.jobs.store.queue.claims import GOT_ON
@@ -116,7 +116,7 @@ _NOTE_REFUND = Query(
 
 
 class SqlRepairs:
-    """The port Repairs, on PostgreSQL."""
+    """Repairs of jobs whose hold is not where it should be. Each change leaves an audit entry."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -149,9 +149,7 @@ class SqlRepairs:
 
     async def refunds_of(self, job_id: str) -> list[Refund]:
         """Returns the refunds that were counted to a job, oldest first."""
-        async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_REFUNDS.sql, _REFUNDS.bind(job_id=job_id))).fetchall()
-        return [Refund(**row) for row in rows]
+        return [Refund(**row) for row in await fetch(self._pool, _REFUNDS, job_id=job_id)]
 
     async def note_refund(self, refund: Refund, *, action: str, note: AuditNote) -> None:
         """Counts a refund to its job that billing has made. Repeating it changes nothing."""

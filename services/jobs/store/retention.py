@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from sqlalchemy import text
 
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import without_content
 from services.jobs.store.rows import JOB_COLUMNS, input_to_json, job_from_row
@@ -89,25 +89,25 @@ _NOTE_MEDIA = Query(
 
 
 class SqlRetention:
-    """The port Retention, on PostgreSQL."""
+    """Ended jobs whose old content and media are forgotten."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def accounts(self, kind: Kept, *, after: str, limit: int) -> list[str]:
         """Returns the first accounts after one of whose ended jobs something is kept."""
-        query = ACCOUNTS[kind]
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(query.sql, query.bind(after=after, most=limit))
-            return [row["account_id"] for row in await cursor.fetchall()]
+        rows = await fetch(self._pool, ACCOUNTS[kind], after=after, most=limit)
+        return [row["account_id"] for row in rows]
 
     async def aged(self, kind: Kept, *, days: Mapping[str, int], each_max: int) -> list[Job]:
-        """Returns, of each account, jobs that ended so many days ago and of which something is kept, oldest first."""
-        query = AGED[kind]
-        bound = query.bind(account_ids=list(days), days=list(days.values()), each_max=each_max)
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(query.sql, bound)
-            return [job_from_row(row) for row in await cursor.fetchall()]
+        """Returns, for each account, jobs that ended more than `days` ago and still have content or media, oldest first.
+
+        Leaves out jobs with an unfinished refund.
+        """
+        rows = await fetch(
+            self._pool, AGED[kind], account_ids=list(days), days=list(days.values()), each_max=each_max
+        )
+        return [job_from_row(row) for row in rows]
 
     async def delete_content(self, jobs: Sequence[Job]) -> None:
         """Forgets, in one commit, what customers said in these jobs, and the attempts at them."""

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import text
+from typing_extensions import override
 
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 from services.common.verification.checks import Page
 from services.common.verification.query import CheckQuery
 from services.jobs.domain.ledger import JobRecord, UsagePart
 from services.jobs.domain.states import State, Status
+from services.jobs.ports import Records
 
 JOBS_RECOUNTED_MAX = 50_000
 """In one page of roll-ups by the hour, if they are right. A page has one roll-up at least."""
@@ -98,28 +100,26 @@ _USAGE = {UsagePart.HOURS: _HOURS, UsagePart.DAYS: _DAYS}
 assert _USAGE.keys() == set(UsagePart)
 
 
-class SqlRecords:
-    """The port Records, on PostgreSQL."""
+class SqlRecords(Records):
+    """Records on PostgreSQL."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    @override
     async def get(self, job_ids: Sequence[str]) -> list[JobRecord]:
-        """Returns the jobs with these ids that there are."""
         return await self._records(_GET, job_ids=list(job_ids)) if job_ids else []
 
+    @override
     async def page(self, *, after_id: str, jobs_max: int) -> list[JobRecord]:
-        """Returns the jobs with the lowest ids after one, lowest first, as they all were at one moment."""
         return await self._records(_PAGE, after_id=after_id, jobs_max=jobs_max)
 
+    @override
     async def usage_page(self, part: UsagePart, after: Sequence[Any], *, rows_max: int) -> Page:
-        """Checks the roll-ups that follow a key, as they all were at one moment."""
         return await _USAGE[part].page(self._pool, after, rows_max=rows_max)
 
     async def _records(self, query: Query, **values: Any) -> list[JobRecord]:
-        async with self._pool.connection() as connection:
-            rows = await (await connection.execute(query.sql, query.bind(**values))).fetchall()
-        return [_record(row) for row in rows]
+        return [_record(row) for row in await fetch(self._pool, query, **values)]
 
 
 def _record(row: dict[str, Any]) -> JobRecord:

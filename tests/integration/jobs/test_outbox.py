@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from typing_extensions import override
 
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
 from services.jobs.domain.events import OutboxEvent
 from services.jobs.duties.relay_events import relay_events
+from services.jobs.ports import Intake
 from services.jobs.store.outbox import SqlOutbox
 
 FILL = """
@@ -21,13 +23,14 @@ FILL = """
 
 
 @dataclass
-class FussyIntake:
+class FussyIntake(Intake):
     """Refuses whole batches because of some events, as validation does."""
 
     refused: set[str] = field(default_factory=set)
     reason: Reason = Reason.INVALID_FIELD
     taken: list[str] = field(default_factory=list)
 
+    @override
     async def accept(self, events: Sequence[OutboxEvent]) -> None:
         ids = [event.event_id for event in events]
         if self.refused & set(ids):

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
+from typing_extensions import override
 
 from services.common.auth.authentication import Caller, Credential
 from services.common.errors import Reason, ServiceError
 from services.jobs.domain.job import Job, stage
 from services.jobs.domain.states import Status
+from services.jobs.ports import Stages
 from services.jobs.watch.job_watch import BATCH_MAX, JobWatch
 from services.jobs.watch.subscription import Subscription, WatchRequest
 from tests.unit.jobs.samples import JOB, a_job
@@ -21,12 +23,13 @@ SECONDS = 60.0
 
 
 @dataclass
-class FakeStages:
+class FakeStages(Stages):
     """Fulfils Stages with the jobs it is given, and notes what it was asked."""
 
     jobs: dict[str, Job] = field(default_factory=dict)
     asked: list[dict[str, int]] = field(default_factory=list)
 
+    @override
     async def moved(self, known: Mapping[str, int]) -> list[Job]:
         self.asked.append(dict(known))
         return [job for job_id, job in self.jobs.items() if job_id in known and stage(job) > known[job_id]]

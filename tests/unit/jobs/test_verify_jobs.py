@@ -5,10 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from typing_extensions import override
+
 from services.common.verification.checks import Page
 from services.jobs.domain.ledger import Hold, HoldState, JobRecord, UsagePart
 from services.jobs.domain.states import State, Status
 from services.jobs.operations.verify_jobs import verify_jobs
+from services.jobs.ports import Records
 
 HOLD = Hold(
     hold_id="vid_1",
@@ -41,17 +44,20 @@ CAPTURED = replace(HOLD, state=HoldState.CAPTURED, captured_micros=50)
 
 
 @dataclass
-class ScriptedRecords:
+class ScriptedRecords(Records):
     """Jobs as they are at each look; the last look lasts."""
 
     looks: list[list[JobRecord]]
 
+    @override
     async def get(self, job_ids: Sequence[str]) -> list[JobRecord]:
         return [job for job in self._look() if job.job_id in job_ids]
 
+    @override
     async def page(self, *, after_id: str, jobs_max: int) -> list[JobRecord]:
         return [job for job in self._look() if job.job_id > after_id][:jobs_max]
 
+    @override
     async def usage_page(self, part: UsagePart, after: Sequence[Any], *, rows_max: int) -> Page:
         return Page(findings=[], checked_count=0, last_key=None)
 

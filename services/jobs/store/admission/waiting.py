@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import text
 
 from services.common.postgres.batching import Batcher, answer_apart, succeeded
-from services.common.postgres.database import Connection, Pool, Query
+from services.common.postgres.database import Connection, Pool, Query, fetch
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +165,10 @@ def _lock_key(owner: AccountEnvironment) -> int:
 
 
 class SqlWaiting:
-    """The port Waiting, on PostgreSQL. Rings when jobs are let in."""
+    """Jobs above the caps of their account or key: each waits for a place at a provider, and no worker gets it.
+
+    `notify` is called when jobs are admitted.
+    """
 
     def __init__(self, pool: Pool, *, notify: Callable[[], None] = lambda: None) -> None:
         self._pool = pool
@@ -174,11 +177,14 @@ class SqlWaiting:
         self._last: AccountEnvironment = ("", "")
 
     async def admit(self) -> int:
-        """Gives free places to the oldest jobs that may have them, of OWNERS_MAX accounts each time."""
+        """Gives free places to the oldest jobs that may have them, for OWNERS_MAX accounts each time.
+
+        Returns how many jobs were admitted.
+        """
         account_id, environment = self._last
-        async with self._pool.connection() as connection:
-            bound = OWNERS.bind(account_id=account_id, environment=environment, most=OWNERS_MAX)
-            rows = await (await connection.execute(OWNERS.sql, bound)).fetchall()
+        rows = await fetch(
+            self._pool, OWNERS, account_id=account_id, environment=environment, most=OWNERS_MAX
+        )
         owners = [(row["account_id"], row["environment"]) for row in rows]
         self._last = owners[-1] if len(owners) == OWNERS_MAX else ("", "")
         if not owners:
@@ -194,9 +200,7 @@ class SqlWaiting:
 
     async def overdue(self, *, wait_seconds_max: float, limit: int) -> list[str]:
         """Returns the ids of jobs that have waited longer than this, the longest first."""
-        bound = OVERDUE.bind(wait_seconds_max=wait_seconds_max, most=limit)
-        async with self._pool.connection() as connection:
-            rows = await (await connection.execute(OVERDUE.sql, bound)).fetchall()
+        rows = await fetch(self._pool, OVERDUE, wait_seconds_max=wait_seconds_max, most=limit)
         return [row["job_id"] for row in rows]
 
     async def _admit(self, owners: Sequence[AccountEnvironment]) -> Sequence[int]:

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import GIVEN_UP_BY_OPERATORS, State, Status
 from services.jobs.store.admission.waiting import IS_WAITING
@@ -93,7 +92,7 @@ _NOTED = """noted AS (
     )"""
 _ORIGINS = ", ".join(f"'{state.value}'" for state in sorted(GIVEN_UP_BY_OPERATORS))
 
-# The lease number goes up, so whoever is at work on the job finds that it is no longer theirs and changes nothing.
+# The lease number goes up, so a worker that has the job finds that it no longer does, and changes nothing.
 _FAIL = Query(
     text(f"""
     WITH known AS (
@@ -136,7 +135,7 @@ _STANDING = Query(
 
 
 class SqlControls:
-    """The port Controls, on PostgreSQL."""
+    """What operators do to unfinished jobs. Every change leaves an audit entry in the same commit."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -150,8 +149,12 @@ class SqlControls:
         after: tuple[datetime, str],
         limit: int,
     ) -> list[UnfinishedJob]:
-        """Returns unfinished jobs that have been in their state for so long, the longest first: those after `after`."""
-        rows = await self._rows(
+        """Returns the unfinished jobs after `after`, at least `age_seconds_min` in their state, the longest first.
+
+        `stalled`: only those that do not move.
+        """
+        rows = await fetch(
+            self._pool,
             _UNFINISHED,
             state=state and state.value,
             age_seconds_min=min(age_seconds_min, _AGE_SECONDS_MAX),
@@ -164,21 +167,24 @@ class SqlControls:
 
     async def stalled_count(self) -> int:
         """Returns how many jobs do not move, STALLED_MAX at the most."""
-        [row] = await self._rows(_COUNT_STALLED)
+        [row] = await fetch(self._pool, _COUNT_STALLED)
         return int(row["jobs"])
 
     async def fail(self, job_id: str, *, failure: FailureCode, note: AuditNote) -> bool:
-        """Moves a job to FAILING, whoever holds it, and makes it due; from where operators may give one up only."""
+        """Moves a job from a state of GIVEN_UP_BY_OPERATORS to FAILING, whichever worker holds it, and makes it due.
+
+        Returns whether the job was moved.
+        """
         changes = {"job_id": job_id, "failure": failure.value, "action": FAIL_ACTION}
-        return bool(await self._rows(_FAIL, **changes, **vars(note)))
+        return bool(await fetch(self._pool, _FAIL, **changes, **vars(note)))
 
     async def recheck(self, job_id: str, *, note: AuditNote) -> bool:
         """Makes an unfinished job due at once. Returns whether there is one."""
-        return bool(await self._rows(_RECHECK, job_id=job_id, action=RECHECK_ACTION, **vars(note)))
+        return bool(await fetch(self._pool, _RECHECK, job_id=job_id, action=RECHECK_ACTION, **vars(note)))
 
     async def standing(self, job_id: str) -> Standing | None:
         """Returns where a job is."""
-        rows = await self._rows(_STANDING, job_id=job_id, fail_action=FAIL_ACTION)
+        rows = await fetch(self._pool, _STANDING, job_id=job_id, fail_action=FAIL_ACTION)
         if not rows:
             return None
         state = rows[0]["state"]
@@ -187,8 +193,3 @@ class SqlControls:
             state=None if state is None else State(state),
             failed_by_operator=rows[0]["failed_by_operator"],
         )
-
-    async def _rows(self, query: Query, **values: Any) -> list[dict[str, Any]]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(query.sql, query.bind(**values))
-            return await cursor.fetchall()

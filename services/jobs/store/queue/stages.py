@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import text
+from typing_extensions import override
 
 from services.common.postgres.batching import answer_apart, succeeded
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.domain.job import Job
+from services.jobs.ports import Stages
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 
 # The stage is what `stage` of the domain says.
@@ -22,22 +24,25 @@ MOVED = Query(
 )
 
 
-class SqlStages:
-    """The port Stages, on PostgreSQL."""
+class SqlStages(Stages):
+    """Stages on PostgreSQL. A job that cannot be read does not fail the others."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    @override
     async def moved(self, known: Mapping[str, int]) -> list[Job]:
-        """Returns those of these jobs that are further than the stage known of each."""
         found = await answer_apart(
             self._moved, list(known.items()), name="moved_jobs", name_of=lambda each: each[0]
         )
         return [job for job in succeeded(found) if job is not None]
 
     async def _moved(self, known: Sequence[tuple[str, int]]) -> Sequence[Job | None]:
-        bound = MOVED.bind(ids=[job_id for job_id, _ in known], stages=[stage for _, stage in known])
-        async with self._pool.connection() as connection:
-            rows = await (await connection.execute(MOVED.sql, bound)).fetchall()
+        rows = await fetch(
+            self._pool,
+            MOVED,
+            ids=[job_id for job_id, _ in known],
+            stages=[stage for _, stage in known],
+        )
         found = {row["id"]: job_from_row(row) for row in rows}
         return [found.get(job_id) for job_id, _ in known]

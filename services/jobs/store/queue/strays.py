@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from sqlalchemy import text
 
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.timing import STRAY_SECONDS_MAX
 
 
@@ -71,17 +71,15 @@ _END = Query(
 
 
 class SqlStrays:
-    """The port Strays, on PostgreSQL."""
+    """Tasks at providers that no job waits for."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def take_due(self) -> Stray | None:
         """Returns the stray task that is due longest. Nobody else gets it within a minute."""
-        async with self._pool.connection() as connection:
-            bound = _TAKE_DUE.bind(seconds_max=STRAY_SECONDS_MAX)
-            row = await (await connection.execute(_TAKE_DUE.sql, bound)).fetchone()
-        return None if row is None else Stray(**row)
+        rows = await fetch(self._pool, _TAKE_DUE, seconds_max=STRAY_SECONDS_MAX)
+        return Stray(**rows[0]) if rows else None
 
     async def end(self, stray: Stray, outcome: StrayEnd) -> None:
         """Notes what became of a stray task. It is not due any more."""

@@ -1,10 +1,8 @@
-"""Unfinished jobs in SQL as they are taken away from whoever has them: the lease number goes up, and so others stop."""
-
-from typing import Any
+"""Taking an unfinished job from the worker that has it, in SQL: the lease number goes up, so that worker stops."""
 
 from sqlalchemy import text
 
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.domain.claims import Attempt, Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import State
@@ -27,7 +25,7 @@ _WITHDRAW = Query(
     """)  # noqa: S608
 )
 
-_SEIZE = Query(
+_STEAL_LEASE = Query(
     text(f"""
     WITH taken AS (
         UPDATE work SET {_TAKE} WHERE job_id = :job_id AND state = 'processing' RETURNING {TAKEN_COLUMNS}
@@ -48,34 +46,29 @@ _STATE = Query(text("SELECT state FROM work WHERE job_id = :job_id"))
 
 
 class SqlWithdrawals:
-    """The port Withdrawals, on PostgreSQL."""
+    """Unfinished jobs that are taken from the worker that has them."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def withdraw(self, job_id: str, *, failure: FailureCode, lease_seconds: float) -> Claim | None:
-        """Moves a job from PENDING to FAILING and takes it, whoever has it. None: it is not PENDING."""
-        values = {"job_id": job_id, "failure": failure.value, "lease_seconds": lease_seconds}
-        return await self._taken(_WITHDRAW, values, failure=failure)
+        """Moves a job from PENDING to FAILING and takes it, whichever worker has it. None: it is not PENDING."""
+        rows = await fetch(
+            self._pool, _WITHDRAW, job_id=job_id, failure=failure.value, lease_seconds=lease_seconds
+        )
+        return claim_from_row({**rows[0], "failure": failure}) if rows else None
 
     async def attempt(self, job_id: str) -> Attempt | None:
         """Returns the attempt of a job in PROCESSING. None: it is not in PROCESSING."""
-        rows = await self._rows(_ATTEMPT, {"job_id": job_id})
+        rows = await fetch(self._pool, _ATTEMPT, job_id=job_id)
         return Attempt(**rows[0]) if rows else None
 
     async def steal_lease(self, job_id: str, *, lease_seconds: float) -> Claim | None:
-        """Takes a job in PROCESSING, whoever has it. None: it is not in PROCESSING."""
-        return await self._taken(_SEIZE, {"job_id": job_id, "lease_seconds": lease_seconds})
+        """Takes a job in PROCESSING, whichever worker has it. None: it is not in PROCESSING."""
+        rows = await fetch(self._pool, _STEAL_LEASE, job_id=job_id, lease_seconds=lease_seconds)
+        return claim_from_row(rows[0]) if rows else None
 
     async def state(self, job_id: str) -> State | None:
         """Returns the state of a job. None: it has ended."""
-        rows = await self._rows(_STATE, {"job_id": job_id})
+        rows = await fetch(self._pool, _STATE, job_id=job_id)
         return State(rows[0]["state"]) if rows else None
-
-    async def _taken(self, query: Query, values: dict[str, Any], **changes: Any) -> Claim | None:
-        rows = await self._rows(query, values)
-        return claim_from_row({**rows[0], **changes}) if rows else None
-
-    async def _rows(self, query: Query, values: dict[str, Any]) -> list[dict[str, Any]]:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(query.sql, query.bind(**values))).fetchall()
