@@ -8,7 +8,7 @@ from services.common.postgres.database import Pool
 from services.jobs.domain.requests import Caps
 from services.jobs.store.admission.creation import CREATE, creation_values
 from services.jobs.store.admission.waiting import ADMIT, OVERDUE, OWNERS, admission_values
-from services.jobs.store.queue.work import FINISH
+from services.jobs.store.queue.moves import FINISH
 from tests.integration.jobs.conftest import OWNER, a_job
 from tests.integration.jobs.test_api_queries import plans
 

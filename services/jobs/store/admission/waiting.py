@@ -22,17 +22,6 @@ OWNERS_MAX = 200
 IS_WAITING = "admitted_at IS NULL AND state = 'pending'"
 """Of a work row. Written as in the indexes of waiting jobs."""
 
-
-def somebody_waits(owner: str) -> str:
-    """Returns the condition that a job waits of the account and environment of a part of the statement."""
-    # As EXISTS it might be answered by reading all who wait, whosever they are.
-    return f"""(
-        SELECT true FROM work AS waiting
-        WHERE {IS_WAITING} AND waiting.account_id = {owner}.account_id AND waiting.environment = {owner}.environment
-        LIMIT 1
-    ) IS NOT NULL"""  # noqa: S608
-
-
 AccountEnvironment = tuple[str, str]
 
 _LOCK = Query(text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key"))
