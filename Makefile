@@ -12,7 +12,7 @@ help: ## List these targets
 
 setup: $(READY) ## Make .venv with everything pinned in requirements.lock
 
-# uv installs in a fraction of pip's time; pip brings it, and does the rest itself where only pip knows the way to an index.
+# uv takes a fraction of pip's time. pip installs uv first, and everything else if only pip is configured to reach an index.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else \
 		"Reelgate runs on Python 3.11 to 3.14, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12 ..." % sys.version_info[:2])'
@@ -37,7 +37,7 @@ test-unit: setup ## Run the tests that need no database and no service, in under
 test: setup ## Run all tests, those of `test-unit` included
 	$(BIN)/pytest -q -n 2 --dist loadscope --no-loadscope-reorder
 
-test-pythons: setup ## Try every other Python here: unit and contract tests, and one video from set-up to MP4
+test-pythons: setup ## Test every other Python on this machine: unit and contract tests, and one video from set-up to MP4
 	$(BIN)/python -m tests.newcomer.pythons
 
 check-newcomer: setup ## Do what the README says in a fresh clone; FRESH=1 downloads everything anew
@@ -64,7 +64,7 @@ source.with_suffix(".wasm").write_bytes(wat2wasm(source.read_text(encoding="utf-
 endef
 export ASSEMBLE
 
-gen: setup ## Generate gen/, deploy/envoy/ and the reference pages anew
+gen: setup ## Generate gen/, deploy/envoy/ and the reference pages again
 	$(BIN)/python -m protos.generate
 	$(BIN)/python -c "$$ASSEMBLE"
 	$(BIN)/python -m services.edge render > deploy/envoy/envoy.yaml
@@ -79,7 +79,7 @@ bench: setup ## Measure speed; writes build/bench.json
 LOCK = $(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
 
-lock: setup ## Pin what pyproject.toml asks for in requirements.lock, and leave the other pins alone
+lock: setup ## Pin what pyproject.toml requires in requirements.lock, and change no other pin
 	$(LOCK)
 
 upgrade: setup ## Pin the newest allowed versions in requirements.lock

@@ -68,7 +68,7 @@ class ServiceSettings(Settings):
     internal or admin port can then call it, so these ports must listen on loopback."""
     operator_identities: Identities = (OPERATORS,)
     """Who may call operators' methods: comma-separated SPIFFE identities of certificates; `/*` at the end
-    stands for any rest."""
+    means everything below."""
     reflection: bool = False
     """Whether gRPC reflection is served."""
     notice_seconds: float = Field(default=0.0, ge=0, le=60)
