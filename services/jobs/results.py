@@ -1,4 +1,4 @@
-"""Results: kept where nobody can read them until their job completes."""
+"""Results, which nobody can read until their job completes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -11,7 +11,6 @@ import aiohttp
 from typing_extensions import override
 
 from services.jobs.domain.job import Job, Output
-from services.jobs.lanes import ROOM, Lane
 from services.jobs.ports import Media, ResultRejectedError, ResultUnavailableError
 from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnavailableError
 from services.media.keep import discard, keep, publish
@@ -42,18 +41,18 @@ def is_right_size(resolution: str, *, width: int, height: int) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class StagedObject:
-    """A part of a result that lies where nobody can read it."""
+    """A file of a result that is not public yet."""
 
     name: str
     job_id: str
 
 
-RESULTS_AT_ONCE_MAX = ROOM[Lane.FETCH]
+DELETES_AT_ONCE_MAX = 64
 STAGED_BATCH = 200
 
 
 class MediaKeeper(Media):
-    """Results are fetched, checked and put into the store, a few at a time."""
+    """Fetches results, checks them and puts them into the store. `Lanes` bounds how many it fetches at once."""
 
     def __init__(
         self,
@@ -69,26 +68,23 @@ class MediaKeeper(Media):
         self._prober = prober
         self._limits = limits
         self._executor = executor
-        self._room = asyncio.Semaphore(RESULTS_AT_ONCE_MAX)
+        self._deletes = asyncio.Semaphore(DELETES_AT_ONCE_MAX)
 
     @override
     async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
-        with _told():
-            async with self._room:
-                kept = await keep(
-                    source_url,
-                    names=_names(job),
-                    staged=staged_names(job.id, secret=secret),
-                    want_last_frame=job.input.return_last_frame,
-                    fits=lambda width, height: is_right_size(
-                        job.input.resolution, width=width, height=height
-                    ),
-                    store=self._store,
-                    session=self._session,
-                    prober=self._prober,
-                    limits=self._limits,
-                    executor=self._executor,
-                )
+        with _errors_mapped():
+            kept = await keep(
+                source_url,
+                names=_names(job),
+                staged=staged_names(job.id, secret=secret),
+                want_last_frame=job.input.return_last_frame,
+                fits=lambda width, height: is_right_size(job.input.resolution, width=width, height=height),
+                store=self._store,
+                session=self._session,
+                prober=self._prober,
+                limits=self._limits,
+                executor=self._executor,
+            )
         return Output(
             video_url=kept.video_url,
             thumbnail_url=kept.thumbnail_url,
@@ -99,7 +95,7 @@ class MediaKeeper(Media):
     @override
     async def publish(self, job: Job, *, secret: str) -> None:
         assert job.output is not None
-        with _told():
+        with _errors_mapped():
             await publish(
                 staged=staged_names(job.id, secret=secret),
                 names=_names(job),
@@ -110,21 +106,21 @@ class MediaKeeper(Media):
 
     @override
     async def discard(self, job: Job, *, secret: str) -> None:
-        with _told():
+        with _errors_mapped():
             staged = staged_names(job.id, secret=secret)
             await discard(staged, _names(job), store=self._store, limits=self._limits)
 
     async def delete(self, job: Job) -> None:
         """Deletes the public media of a job. Repeating it is harmless. Raises ResultUnavailableError."""
-        with _told():
-            async with self._room:
+        with _errors_mapped():
+            async with self._deletes:
                 await discard(_names(job), store=self._store, limits=self._limits)
 
     async def staged_before(self, moment: datetime) -> AsyncIterator[Sequence[StagedObject]]:
-        """Returns, in batches, what has been staged since before a moment. Raises ResultUnavailableError."""
+        """Returns, in batches, the objects that were staged before a moment. Raises ResultUnavailableError."""
         batches = self._store.names_before(moment, folder=STAGED_FOLDER, batch=STAGED_BATCH)
         while True:
-            with _told():
+            with _errors_mapped():
                 names = await anext(batches, None)
             if names is None:
                 return
@@ -135,18 +131,18 @@ class MediaKeeper(Media):
             ]
 
     async def delete_fragments(self, moment: datetime) -> int:
-        """Deletes what was left of staging that was cut off before a moment. Raises ResultUnavailableError."""
-        with _told():
+        """Deletes fragments of uploads that broke off before a moment. Raises ResultUnavailableError."""
+        with _errors_mapped():
             return await self._store.delete_fragments(moment, folder=STAGED_FOLDER)
 
     async def publish_one(self, staged: StagedObject, job: Job) -> None:
-        """Makes one staged object of a job public, or deletes it if the job has one already.
+        """Makes one staged object of a job public, or deletes it if the job already has a public one.
 
         Raises ResultUnavailableError.
         """
         name = public_name(staged.name, names=_names(job))
         timeout_seconds = self._limits.store_timeout_seconds
-        with _told():
+        with _errors_mapped():
             if await self._store.exists(name, timeout_seconds=timeout_seconds):
                 await self._store.delete(staged.name, timeout_seconds=timeout_seconds)
             else:
@@ -154,7 +150,7 @@ class MediaKeeper(Media):
 
     async def discard_one(self, staged: StagedObject) -> None:
         """Deletes one staged object. Raises ResultUnavailableError."""
-        with _told():
+        with _errors_mapped():
             await self._store.delete(staged.name, timeout_seconds=self._limits.store_timeout_seconds)
 
 
@@ -163,7 +159,7 @@ def _names(job: Job) -> MediaNames:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors_mapped() -> Iterator[None]:
     try:
         yield
     except MediaRejectedError as error:

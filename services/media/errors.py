@@ -1,8 +1,8 @@
-"""Why a result could not be kept. No message holds the provider's address; `detail` is for operators only."""
+"""Why a result could not be stored. No message contains the provider's address; `detail` is for operators only."""
 
 
 class MediaError(Exception):
-    """A result could not be kept."""
+    """A result could not be stored."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -14,8 +14,8 @@ class MediaUnavailableError(MediaError):
 
 
 class MediaGoneError(MediaError):
-    """The link does not work and will not: ask the provider for another one."""
+    """The link does not work and never will: ask the provider for a new one."""
 
 
 class MediaRejectedError(MediaError):
-    """What came is not a video that may be kept, and will not become one."""
+    """The file is not a video that may be stored. Trying again will not help."""

@@ -1,10 +1,10 @@
+"""Fetches a provider's result into a temporary file."""
+
 import asyncio
-import hashlib
 import tempfile
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -20,27 +20,18 @@ from services.media.limits import MIB, MediaLimits
 _TRANSIENT_STATUSES = frozenset({408, 425, 429})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fetched:
-    """A file that came whole; it exists only while it is being looked at."""
-
-    path: Path
-    byte_count: int
-    sha256: str
-
-
 @asynccontextmanager
 async def fetched(
     url: str, *, session: aiohttp.ClientSession, limits: MediaLimits, executor: Executor | None = None
-) -> AsyncIterator[Fetched]:
-    """Streams a link into a temporary file, which is gone afterwards. Sends no credential, follows no redirect.
+) -> AsyncIterator[Path]:
+    """Streams a link into a temporary file and deletes it after the block. Sends no credential, follows no redirect.
 
-    `session` is guarded (`open_egress_session`), so that no link leads to a private address or unpacks anything.
+    `session` is guarded (`open_egress_session`), so that a link cannot lead to a private address, and nothing is decompressed.
     Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
     """
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         try:
-            byte_count, sha256 = await _copy(url, file, session=session, limits=limits, executor=executor)
+            await _copy(url, file, session=session, limits=limits, executor=executor)
         except ForbiddenUrlError as error:
             raise MediaRejectedError(f"link {error.why}") from None
         except aiohttp.InvalidURL as error:
@@ -50,7 +41,7 @@ async def fetched(
         except (aiohttp.ClientError, OSError) as error:
             # The cause may quote the signed link, so only its kind is passed on.
             raise MediaUnavailableError(f"fetch failed: {failure_text(error)}") from None
-        yield Fetched(path=Path(file.name), byte_count=byte_count, sha256=sha256)
+        yield Path(file.name)
 
 
 async def _copy(
@@ -60,14 +51,12 @@ async def _copy(
     session: aiohttp.ClientSession,
     limits: MediaLimits,
     executor: Executor | None,
-) -> tuple[int, str]:
+) -> None:
     check_form(link)
     loop = asyncio.get_running_loop()
-    digest = hashlib.sha256()
     byte_count = 0
 
     def append(block: bytes) -> None:
-        digest.update(block)
         file.write(block)
         file.flush()
 
@@ -88,7 +77,6 @@ async def _copy(
             if byte_count > limits.byte_count_max:
                 raise _too_large(limits)
             await loop.run_in_executor(executor, append, block)
-    return byte_count, digest.hexdigest()
 
 
 async def _blocks(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -1,7 +1,7 @@
-"""Serves a folder of media over HTTP, as the CDN before a bucket does. aiohttp moves the bytes, and none stay in memory.
+"""Serves a folder of media over HTTP, like a CDN in front of a bucket. aiohttp streams the bytes.
 
-What a request gets is decided in `selection`: aiohttp answers 416 to units it does not know, takes `bytes=-0` for the
-whole file, cuts the answers to HEAD and reads no entity tag in If-Range.
+`selection` decides what a request gets, because aiohttp answers 416 to unknown units, takes `bytes=-0` for the whole file,
+cuts the answers to HEAD and ignores entity tags in If-Range.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ CONTENT_TYPES: Final = {
     "tiff": "image/tiff",
     "webp": "image/webp",
 }
-"""By ending: results, and the images that a request may refer to. Nothing else is served."""
+"""By extension: results, and the images that a request may refer to. Nothing else is served."""
 KEPT_FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 HEADERS: Final = {**KEPT_FOR_EVER, "X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes"}
 REFUSALS: Final = {
@@ -37,12 +37,12 @@ REFUSALS: Final = {
     412: ("invalid_request", "The file is not the one that the request's conditions name."),
     416: ("invalid_request", "The range is not within the file."),
 }
-# Without dots neither the way up nor a hidden or half-written file can be named.
+# Without dots a name can reach neither a parent folder nor a hidden or half-written file.
 _NAME: Final = re.compile(r"/((?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.([a-z0-9]+))")
 
 
 def file_host(folder: Path) -> web.Application:
-    """Returns what answers GET and HEAD of `/NAME` with the file of that name below `folder`."""
+    """Returns the application that answers GET and HEAD of `/NAME` with the file of that name below `folder`."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
         return await _serve(folder, request)
@@ -75,7 +75,7 @@ async def _serve(folder: Path, request: web.Request) -> web.StreamResponse:
 
 
 class _FileResponse(web.FileResponse):
-    """A file, or one part of it, whatever else the request says."""
+    """A file, or one part of it, whatever the request's own headers say."""
 
     def __init__(self, path: Path, part: Part | None, *, content_type: str) -> None:
         super().__init__(path, headers={**HEADERS, "Content-Type": content_type})
@@ -92,7 +92,7 @@ def _state(path: Path) -> FileState | None:
         return None
     if not stat.S_ISREG(found.st_mode):
         return None
-    # As aiohttp writes them: what it sends must be what it is asked about later.
+    # Same format as aiohttp's, so that the tags it sends match those we compare later.
     etag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
     return FileState(etag=etag, modified=math.ceil(found.st_mtime), size=found.st_size)
 
@@ -106,6 +106,6 @@ def _not_modified(file: FileState) -> web.Response:
 def _refusal(status: int, headers: dict[str, str] | None = None) -> web.Response:
     code, message = REFUSALS[status]
     envelope = {"error": {"code": code, "message": message, "type": "invalid_request_error"}}
-    # The edge knows an envelope by its first bytes.
+    # The edge recognises an envelope by its first bytes.
     text = json.dumps(envelope, separators=(",", ":"))
     return web.Response(status=status, headers=headers, text=text, content_type="application/json")

@@ -1,3 +1,5 @@
+"""Copies results into the store: first staged, then published, or deleted."""
+
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -18,17 +20,12 @@ PICTURE_TYPE = "image/jpeg"
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """A result that lies in our store, the addresses of our own that it will have, and what it turned out to be."""
+    """A staged result: its future public addresses, and its real length."""
 
     video_url: str
     thumbnail_url: str
     last_frame_url: str | None
     duration_seconds: float
-    width: int
-    height: int
-    byte_count: int
-    sha256: str
-    media_type: str
 
 
 async def keep(
@@ -44,39 +41,35 @@ async def keep(
     limits: MediaLimits,
     executor: Executor | None = None,
 ) -> Kept:
-    """Copies a provider's result into the store once it has proved to be a video that fits. May be repeated at any time.
+    """Copies a provider's result into the store if it is a video that fits. May be repeated at any time.
 
-    It lies under its staged names, where nobody can read it, until it is published under the others, whose addresses are
-    returned. `fits` judges width and height. `executor` (the loop's own if None) is where files are written. Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
+    It is stored under its `staged` names, which nobody can guess, until it is published under `names`, whose addresses are
+    returned. `fits` checks width and height. Files are written in `executor`, or in the loop's own if None.
+    Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
     """
     async with fetched(source_url, session=session, limits=limits, executor=executor) as file:
-        probed = await prober.probe(file.path, want_last_frame=want_last_frame)
+        probed = await prober.probe(file, want_last_frame=want_last_frame)
         if not fits(probed.width, probed.height):
-            raise MediaRejectedError(f"{probed.width}x{probed.height} is not what was asked")
+            raise MediaRejectedError(f"{probed.width}x{probed.height} is not the requested size")
         put = partial(store.put, timeout_seconds=limits.store_timeout_seconds)
         await put(staged.poster, probed.poster_jpeg, media_type=PICTURE_TYPE)
         if probed.last_frame_jpeg is not None:
             await put(staged.last_frame, probed.last_frame_jpeg, media_type=PICTURE_TYPE)
-        await put(staged.video, file.path, media_type=VIDEO_TYPE)
+        await put(staged.video, file, media_type=VIDEO_TYPE)
         return Kept(
             video_url=store.url_of(names.video),
             thumbnail_url=store.url_of(names.poster),
             last_frame_url=None if probed.last_frame_jpeg is None else store.url_of(names.last_frame),
             duration_seconds=probed.duration_seconds,
-            width=probed.width,
-            height=probed.height,
-            byte_count=file.byte_count,
-            sha256=file.sha256,
-            media_type=VIDEO_TYPE,
         )
 
 
 async def publish(
     *, staged: MediaNames, names: MediaNames, has_last_frame: bool, store: MediaStore, limits: MediaLimits
 ) -> None:
-    """Makes a kept result public. May be repeated at any time.
+    """Makes a staged result public. May be repeated at any time.
 
-    The video goes last: where it exists, everything exists. Raises MediaUnavailableError or MediaGoneError.
+    The video is moved last: if it exists, all files exist. Raises MediaUnavailableError or MediaGoneError.
     """
     move = partial(store.publish, timeout_seconds=limits.store_timeout_seconds)
     await move(staged.poster, names.poster)
@@ -86,7 +79,7 @@ async def publish(
 
 
 async def discard(*names: MediaNames, store: MediaStore, limits: MediaLimits) -> None:
-    """Deletes what lies under any of these names. May be repeated at any time. Raises MediaUnavailableError."""
+    """Deletes the files with any of these names. May be repeated at any time. Raises MediaUnavailableError."""
     for each in names:
         for name in (each.video, each.last_frame, each.poster):
             await store.delete(name, timeout_seconds=limits.store_timeout_seconds)

@@ -1,3 +1,5 @@
+"""Limits of what one result may cost."""
+
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
@@ -5,7 +7,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class MediaLimits:
-    """The most that one result may cost us. The defaults hold any result that a model of ours can make."""
+    """The most that one result may cost. The defaults allow every result that our models can make."""
 
     byte_count_max: int = 512 * MIB
     connect_timeout_seconds: float = 10.0
@@ -14,10 +16,10 @@ class MediaLimits:
     pixel_count_max: int = 4096 * 2304
     duration_seconds_max: float = 60.0
     sample_count_max: int = 100_000
-    """Over all streams of one file: a minute of 120 frames and 94 audio packets a second is an eighth of it."""
+    """Over all streams of one file: a minute of 120 frames and 94 audio packets a second is an eighth of this."""
     decode_timeout_seconds: float = 60.0
     probe_timeout_seconds: float = 120.0
-    """Of the clock on the wall, for all that is done with a file: more than its CPU time, so that a busy host does no harm."""
+    """Wall-clock time for everything done with one file: longer than its CPU time, so that a busy host does not matter."""
     probe_cpu_seconds_max: int = 60
     probe_memory_max: int = 1024 * MIB
-    """Of addresses. The largest frames with the most references that H.264 allows take half of it."""
+    """Bytes of address space. The largest frames with the most references that H.264 allows take half of it."""

@@ -1,3 +1,5 @@
+"""Looks at one video file: what it is, and pictures of it."""
+
 import io
 import os
 import time
@@ -7,7 +9,7 @@ import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image, JpegImagePlugin  # noqa: F401  loaded now, because later no file can be opened
+from PIL import Image, JpegImagePlugin  # noqa: F401  loaded now, because no file can be opened later
 
 from services.media.errors import MediaRejectedError
 from services.media.limits import MediaLimits
@@ -20,7 +22,7 @@ CODECS = ("h264", "hevc")
 
 
 def probe(file: int, *, want_last_frame: bool, limits: MediaLimits) -> Probed:
-    """Proves that an open file is a complete MP4 whose video can be decoded. Belongs into a process apart (`Prober`).
+    """Proves that an open file is a complete MP4 whose video can be decoded. Call it in a separate process (`Prober`).
 
     Pixel count, duration and number of samples are checked before anything is decoded. Raises MediaRejectedError.
     """
@@ -68,7 +70,7 @@ def _bounded_video(container: InputContainer, *, limits: MediaLimits) -> VideoSt
         raise MediaRejectedError(f"{stream.width}x{stream.height} pixels")
     if not 0 < _duration_seconds(stream) <= limits.duration_seconds_max:
         raise MediaRejectedError(f"{_duration_seconds(stream):.3f} seconds")
-    # One thread: jobs are many, and each takes its own. A stream may grow beyond its header, hence the limit.
+    # One thread, because many jobs are probed at once. A stream may grow beyond its header, hence the limit.
     decoder.thread_type, decoder.thread_count = "NONE", 1
     decoder.options = {"max_pixels": str(limits.pixel_count_max)}
     return stream
@@ -90,8 +92,6 @@ def _looked_at(
     first = _first_frame(container, stream)
     last = _last_frame(container, stream, deadline=deadline) if want_last_frame else None
     return Probed(
-        container="mp4",
-        codec=stream.codec_context.name,
         duration_seconds=_duration_seconds(stream),
         width=first.width,
         height=first.height,
@@ -101,7 +101,7 @@ def _looked_at(
 
 
 def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
-    # Flushing behind the key frame spares the packets that the decoder would want for reordering.
+    # Flushing after the key frame avoids reading the packets that the decoder would want for reordering.
     decoder = stream.codec_context
     frames = decoder.decode(next(container.demux(stream))) or decoder.decode(None)
     if not frames:
@@ -119,7 +119,7 @@ def _last_frame(container: InputContainer, stream: VideoStream, *, deadline: flo
     for packet in container.demux(stream):
         if time.monotonic() > deadline:
             raise MediaRejectedError("decoding takes too long")
-        # Frames that no other one refers to matter only at the very end; skipping them halves the work.
+        # Frames that no other frame refers to matter only at the very end; skipping them halves the work.
         decoder.skip_frame = "NONREF" if packet.pts is not None and packet.pts < near_end else "DEFAULT"
         last = next(reversed(decoder.decode(packet)), last)
     if last is None:

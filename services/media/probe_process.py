@@ -1,8 +1,8 @@
-"""A process apart, in which files of strangers are parsed and decoded. It knows no secret and may do next to nothing.
+"""The separate process that parses and decodes untrusted files. It has no secrets and almost no rights.
 
-It is started anew with an empty environment, gives up the rights of root, and forks once for each file, so that nothing
-of one file is left for the next. Stdin is a socket: questions come with the file and a socket for the answer; how
-the fork ended is told when it has.
+It starts with an empty environment, drops root, and forks once for each file, so that nothing is left over from the file
+before. Stdin is a socket: a question brings the file and a socket for the answer; when the fork has ended, the process
+reports how.
 """
 
 import json
@@ -23,17 +23,17 @@ from services.media.probed import Probed, parse_question, render_answer
 from services.media.warm_up import warm_up
 
 USER_ID = 65_533
-"""Whom root becomes: a number that no user or service of a usual system has."""
+"""The user that root becomes: a number that no user or service normally has."""
 QUESTION_BYTES_MAX = 4_096
 OPEN_FILES_MAX = 32
 READY = b"ready\n"
 
 
 class Look(Protocol):
-    """Looks at files."""
+    """Probes files."""
 
     def __call__(self, file: int, *, want_last_frame: bool, limits: MediaLimits) -> Probed:
-        """Returns what an open file is. Raises MediaRejectedError."""
+        """Returns the measured file. Raises MediaRejectedError."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class _Job:
 
 
 def serve(look: Look = probe) -> None:
-    """Answers questions one after another until the other end of stdin is closed."""
+    """Answers questions, one at a time, until the other end of stdin is closed."""
     control = socket.socket(fileno=0)
     woken = _wake_on_child_ends()
     _confine()
@@ -104,7 +104,7 @@ def _await_end(
         ready, _, _ = select.select([control, woken], [], [], 1.0 if is_killed else max(0.0, left))
         with suppress(BlockingIOError):
             woken.recv(QUESTION_BYTES_MAX)
-        # Nothing is said to us while a file is looked at: who asked is gone, or the time is over.
+        # The client sends nothing while a file is probed: it has gone away, or time is up.
         if control in ready or left <= 0:
             os.kill(child, signal.SIGKILL)
             is_killed = True
@@ -127,7 +127,7 @@ def _confine() -> None:
     ):
         _limit(kind, most)
     if os.geteuid() == 0:
-        # A container may leave us no other user; then the limits are what there is.
+        # A container may allow no other user; then only the limits protect us.
         with suppress(OSError):
             os.setgroups([])
             os.setresgid(USER_ID, USER_ID, USER_ID)
@@ -144,7 +144,7 @@ def _bound(limits: MediaLimits) -> None:
 
 
 def _limit(kind: int, most: int) -> None:
-    # Whoever runs us may have set a stricter one, which cannot be raised.
+    # Our parent may have set a stricter limit, which cannot be raised.
     _, hard = resource.getrlimit(kind)
     least = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(kind, (least, least))

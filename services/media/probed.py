@@ -1,4 +1,4 @@
-"""What is asked of a probing process, and what it answers: plain JSON and bytes, because the answer is not trusted."""
+"""Questions to a probing process and its answers: plain JSON and bytes, because the answers are not trusted."""
 
 import json
 from collections.abc import Mapping
@@ -13,10 +13,8 @@ HEAD_END = b"\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Probed:
-    """What a file really is, and pictures of it. `duration_seconds` is that of the video stream."""
+    """A video file as measured, and pictures of it. `duration_seconds` is that of the video stream."""
 
-    container: str
-    codec: str
     duration_seconds: float
     width: int
     height: int
@@ -25,7 +23,7 @@ class Probed:
 
 
 def render_question(*, want_last_frame: bool, limits: MediaLimits) -> bytes:
-    """Returns what parse_question understands."""
+    """Returns the question as `parse_question` reads it."""
     return json.dumps({"want_last_frame": want_last_frame, "limits": asdict(limits)}).encode()
 
 
@@ -36,7 +34,7 @@ def parse_question(question: bytes) -> tuple[bool, MediaLimits]:
 
 
 def render_answer(answer: Probed | MediaRejectedError) -> bytes:
-    """Returns what parse_answer understands: a line of JSON, then the pictures one after another."""
+    """Returns the answer as `parse_answer` reads it: a line of JSON, then the pictures one after another."""
     if isinstance(answer, MediaRejectedError):
         return json.dumps({"rejected": answer.detail}).encode() + HEAD_END
     last = answer.last_frame_jpeg
@@ -46,7 +44,7 @@ def render_answer(answer: Probed | MediaRejectedError) -> bytes:
 
 
 def parse_answer(answer: bytes) -> Probed:
-    """Returns what a file is. Raises MediaRejectedError: for what the answer says, or because it is none."""
+    """Returns the measured file. Raises MediaRejectedError if the answer says so, or is not an answer."""
     line, _, pictures = answer.partition(HEAD_END)
     try:
         head = json.loads(line)
@@ -60,8 +58,6 @@ def parse_answer(answer: bytes) -> Probed:
 def _probed(head: Mapping[str, Any], pictures: bytes) -> Probed:
     poster_bytes = int(head["poster_bytes"])
     return Probed(
-        container=str(head["container"]),
-        codec=str(head["codec"]),
         duration_seconds=float(head["duration_seconds"]),
         width=int(head["width"]),
         height=int(head["height"]),

@@ -1,4 +1,4 @@
-"""Files are looked at in processes apart: whatever a file does to its decoder, it does there."""
+"""Probes files in separate processes, so that a file can harm nothing but its decoder."""
 
 import asyncio
 import json
@@ -18,17 +18,17 @@ from services.media.probed import Probed, parse_answer, render_question
 
 COMMAND = (sys.executable, "-I", "-m", "services.media.probe_process")
 ANSWER_BYTES_MAX = 64 * MIB
-"""A poster and the largest frame as pictures are a tenth of it."""
+"""A poster and the largest frame together are a tenth of this."""
 LINE_BYTES_MAX = 4_096
 BLOCK_BYTES = 256 * 1024
 START_SECONDS_MAX = 60.0
 STOP_SECONDS = 1.0
 MARGIN_SECONDS = 30.0
-"""So much later than it promised, a process is no longer believed to answer."""
+"""How long after its own deadline a process may still answer."""
 
 
 class Prober:
-    """Says what files are, a few at a time. A file that harms its process is rejected; nothing else suffers."""
+    """Probes files, a few at a time. A file that crashes its process is rejected; nothing else is affected."""
 
     def __init__(self, *, limits: MediaLimits, processes_max: int, command: Sequence[str] = COMMAND) -> None:
         self._limits = limits
@@ -39,7 +39,7 @@ class Prober:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Has its processes ready soon, and ends them with the block."""
+        """Starts its processes in the background, and ends them with the block."""
         starting = [asyncio.create_task(self._start_ahead()) for _ in range(self._processes_max)]
         try:
             yield
@@ -51,7 +51,7 @@ class Prober:
             self._idle.clear()
 
     async def probe(self, path: Path, *, want_last_frame: bool) -> Probed:
-        """Returns what a file is. Raises MediaRejectedError, or MediaUnavailableError when nobody could look."""
+        """Returns the measured file. Raises MediaRejectedError, or MediaUnavailableError if it could not be probed."""
         async with self._room:
             process = self._idle.pop() if self._idle else await _started(self._command)
             is_well = False
@@ -66,7 +66,7 @@ class Prober:
         return _read(*answer)
 
     async def _start_ahead(self) -> None:
-        # Should it fail, the first file finds out, and says so.
+        # If this fails, the first probe fails too and reports it.
         with suppress(MediaUnavailableError):
             async with self._room:
                 self._idle.append(await _started(self._command))
@@ -78,7 +78,7 @@ class _Process:
         self._control = control
 
     async def ready(self) -> None:
-        """Raises MediaUnavailableError when it ends, or takes forever, before it is ready."""
+        """Raises MediaUnavailableError if the process ends, or takes too long, before it is ready."""
         try:
             async with asyncio.timeout(START_SECONDS_MAX):
                 is_ready = bool(await self._receive())
@@ -90,7 +90,7 @@ class _Process:
     async def ask(
         self, path: Path, *, want_last_frame: bool, limits: MediaLimits
     ) -> tuple[bytes, dict[str, Any]]:
-        """Returns what was answered, and how the answering ended. Raises MediaUnavailableError when it is gone."""
+        """Returns the answer and how the fork ended. Raises MediaUnavailableError if the process is gone."""
         try:
             async with asyncio.timeout(limits.probe_timeout_seconds + MARGIN_SECONDS):
                 with self._send(
@@ -105,14 +105,14 @@ class _Process:
         return answer, ending
 
     async def stop(self) -> None:
-        """Ends it: it does so by itself once nobody can ask it any more."""
+        """Ends the process, which exits once its control socket is closed."""
         self._control.close()
         with suppress(subprocess.TimeoutExpired):
             await asyncio.to_thread(self._process.wait, STOP_SECONDS)
         self.kill()
 
     def kill(self) -> None:
-        """Ends it at once, and whatever it is looking at."""
+        """Kills the process and the fork that is probing."""
         self._control.close()
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -161,7 +161,7 @@ async def _read_all(answering: socket.socket) -> bytes:
     while block := await loop.sock_recv(answering, BLOCK_BYTES):
         answer += block
         if len(answer) > ANSWER_BYTES_MAX:
-            raise MediaRejectedError("undecodable: the decoder answers without end")
+            raise MediaRejectedError("undecodable: the decoder's answer is too long")
     return bytes(answer)
 
 

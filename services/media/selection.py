@@ -1,4 +1,4 @@
-"""Which part of a file a request gets: conditions and ranges as RFC 9110 has them in sections 13 and 14."""
+"""Which part of a file a request gets: conditions and ranges of RFC 9110, sections 13 and 14."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _DATE_FORMS = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b 
 
 @dataclass(frozen=True, kw_only=True)
 class FileState:
-    """What a file is now. `etag` stands in quotes and is strong, `modified` is in Unix seconds."""
+    """The current file. `etag` is a strong tag with its quotes, `modified` is in Unix seconds."""
 
     etag: str
     modified: int
@@ -25,14 +25,14 @@ class FileState:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some bytes of a file, the last one included."""
+    """A range of bytes of a file, including the last one."""
 
     first: int
     last: int
 
 
 class Verdict(Enum):
-    """What a request gets when it does not get a part."""
+    """The answer to a request that does not get a part."""
 
     WHOLE = auto()
     NOT_MODIFIED = auto()
@@ -41,10 +41,10 @@ class Verdict(Enum):
 
 
 def select(method: str, fields: Mapping[str, str], file: FileState) -> Part | Verdict:
-    """Returns what of a file a GET or HEAD gets. A field given more than once stands joined by a comma in `fields`.
+    """Returns what a GET or HEAD gets. In `fields`, the values of a repeated field are joined by commas.
 
-    A range of another unit or of a wrong form is as if it were absent. Of several ranges those within the file count:
-    one is sent alone, and for more the whole file is, which section 14.2 allows.
+    A range with another unit, or malformed, is ignored. Ranges outside the file do not count: if one range is left, that
+    part is sent, and if several are left, the whole file, which section 14.2 allows.
     """
     if not _precondition_holds(fields, file):
         return Verdict.PRECONDITION_FAILED
@@ -74,7 +74,7 @@ def _is_same(validator: str | None, file: FileState) -> bool:
         return True
     if validator.startswith(('"', "W/")):
         return validator == file.etag
-    # As good as a tag: a file appears whole under its name and is not written to again.
+    # As good as a tag: a file appears complete under its name and is never written again.
     return _seconds(validator) == file.modified
 
 
@@ -94,7 +94,7 @@ def _seconds(date: str | None) -> float | None:
 def _selected(ranges: str, size: int) -> Part | Verdict:
     unit, _, listed = ranges.partition("=")
     found = [_RANGE.fullmatch(each.strip(" \t")) for each in listed.split(",") if each.strip(" \t")]
-    # No part of an empty file can be named in an answer.
+    # An answer cannot name a part of an empty file.
     if unit.lower() != "bytes" or not found or not size:
         return Verdict.WHOLE
     parts = []

@@ -1,3 +1,5 @@
+"""The media store: a folder or a bucket."""
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -12,14 +14,14 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from services.media.errors import MediaGoneError, MediaUnavailableError
 
-# Parts in flight at once, 5 MiB each: what one upload may hold in memory.
+# Parts in flight at once, 5 MiB each: the memory that one upload may use.
 UPLOAD_PARTS_MAX = 4
 LIST_TIMEOUT_SECONDS = 30.0
 _CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
 
 
 class MediaStore:
-    """Where results lie: a folder, or a bucket of S3, Google or Azure; and the address they are read at."""
+    """Stores results in a folder, or in a bucket of S3, Google or Azure, and knows their public addresses."""
 
     def __init__(self, backend: ObjectStore, *, folder: Path | None, public_base_url: str) -> None:
         self._backend = backend
@@ -34,7 +36,7 @@ class MediaStore:
         """
         scheme = urlsplit(url).scheme
         if scheme in _CLOUD_SCHEMES:
-            # The worker repeats the whole step; a second layer of attempts would only hide an outage.
+            # The worker repeats the whole step; a second layer of retries would only hide an outage.
             backend = from_url(url, retry_config={"max_retries": 0})
             return cls(backend, folder=None, public_base_url=public_base_url)
         if scheme not in {"", "file"}:
@@ -49,11 +51,11 @@ class MediaStore:
         return f"{self._public_base_url}/{name}"
 
     async def put(self, name: str, content: Path | bytes, *, media_type: str, timeout_seconds: float) -> None:
-        """Stores an object whole or not at all, over any earlier one of that name. Files are streamed.
+        """Stores a whole object or nothing, and replaces an earlier one of that name. Files are streamed.
 
         Raises MediaUnavailableError.
         """
-        # A folder keeps no content type: whoever serves it goes by the name's ending.
+        # A folder stores no content type: the file server derives it from the extension.
         attributes = None if self._folder else {"Content-Type": media_type}
         async with _answering(timeout_seconds):
             await obstore.put_async(
@@ -61,7 +63,7 @@ class MediaStore:
             )
 
     async def publish(self, staged: str, name: str, *, timeout_seconds: float) -> None:
-        """Moves an object to where everybody may read it. Harmless when it was moved before.
+        """Moves an object to its public name. Harmless if it was moved before.
 
         Raises MediaGoneError when it is in neither place, and MediaUnavailableError.
         """
@@ -70,7 +72,7 @@ class MediaStore:
                 await obstore.rename_async(self._backend, staged, name)
             except FileNotFoundError:
                 if not await self._has(name):
-                    raise MediaGoneError(f"{name} is not in the store, nor is it staged") from None
+                    raise MediaGoneError(f"{name} is neither in the store nor staged") from None
             if self._folder is not None:
                 await asyncio.to_thread(_make_readable, self._folder, name)
 
@@ -81,7 +83,7 @@ class MediaStore:
                 await obstore.delete_async(self._backend, name)
 
     async def names_before(self, moment: datetime, *, folder: str, batch: int) -> AsyncIterator[list[str]]:
-        """Returns the names of what was put into a folder before a moment. Raises MediaUnavailableError."""
+        """Returns the names of objects that were put into a folder before a moment. Raises MediaUnavailableError."""
         listing = aiter(obstore.list(self._backend, folder, chunk_size=batch))
         while True:
             async with _answering(LIST_TIMEOUT_SECONDS):
@@ -91,9 +93,9 @@ class MediaStore:
             yield [str(item["path"]) for item in found if item["last_modified"] < moment]
 
     async def delete_fragments(self, moment: datetime, *, folder: str) -> int:
-        """Deletes what uploads that were cut off before a moment left in a folder. Returns how many files.
+        """Deletes fragments in a folder of uploads that broke off before a moment. Returns the number of files.
 
-        Of a bucket nothing is deleted: a rule for unfinished uploads does that. Raises MediaUnavailableError.
+        In a bucket it deletes nothing: set a lifecycle rule for unfinished uploads there. Raises MediaUnavailableError.
         """
         if self._folder is None:
             return 0
@@ -101,7 +103,7 @@ class MediaStore:
             return await asyncio.to_thread(_unlink_fragments, self._folder / folder, moment)
 
     async def exists(self, name: str, *, timeout_seconds: float) -> bool:
-        """Returns whether there is an object of that name. Raises MediaUnavailableError."""
+        """Returns whether an object of that name exists. Raises MediaUnavailableError."""
         async with _answering(timeout_seconds):
             return await self._has(name)
 
@@ -133,7 +135,7 @@ def _make_readable(folder: Path, name: str) -> None:
 
 
 def _unlink_fragments(folder: Path, moment: datetime) -> int:
-    # An upload is written beside its place, under its name with a number, until it is whole.
+    # Until it is complete, an upload is written next to its destination, under its name and a number.
     old = [path for path in folder.glob("*#*") if path.stat().st_mtime < moment.timestamp()]
     for path in old:
         path.unlink(missing_ok=True)

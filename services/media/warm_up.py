@@ -1,4 +1,4 @@
-"""What the first file of a process pays for, paid before there is one: imports on demand, tables, pages of libraries."""
+"""Does before the first file what that file would otherwise wait for: lazy imports, tables, pages of libraries."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from services.media.probe import probe
 
 
 def warm_up() -> None:
-    """Makes the smallest video there is and looks at it, so that forks of this process find everything in place."""
+    """Makes the smallest possible video and probes it, so that forks of this process start with everything loaded."""
     clip = _smallest_clip()
     file = os.memfd_create("clip")
     try:

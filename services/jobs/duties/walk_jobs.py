@@ -1,4 +1,4 @@
-"""Which step runs on which job: jobs are claimed in batches and each is walked as far as it goes."""
+"""Walks jobs: claims due jobs in batches and takes each from step to step until it has to wait or ends."""
 
 import asyncio
 import logging
@@ -30,14 +30,14 @@ CLAIM_MAX = 50
 POLL_SECONDS = 1.0
 DRAIN_SECONDS = 3.0
 OUTAGES = (Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
-"""What a service of ours answers, or does not, that is away."""
+"""The reasons of calls to a service of ours that is down."""
 
 Step = Callable[[Claim], Awaitable[Claim | None]]
-"""Moves a claimed job on. Returns the claim when it is still held, None when the job was let go or ended."""
+"""Advances a claimed job. Returns the claim if it is still held, None if the job was released or has ended."""
 
 
 class Walker:
-    """Claims due jobs and walks each through its steps until it is let go."""
+    """Claims due jobs and walks each through its steps until it is released."""
 
     def __init__(
         self, *, work: SqlWork, steps: Mapping[State, Step], submit: Step, lanes: Lanes | None = None
@@ -50,7 +50,7 @@ class Walker:
 
     @asynccontextmanager
     async def running(self, *, wake: asyncio.Event) -> AsyncIterator[None]:
-        """Walks whatever is due until the block ends; then finishes what is under way."""
+        """Walks due jobs until the block ends; then finishes those under way."""
         wakes = {Lane.WALK: wake, Lane.FETCH: asyncio.Event()}
         self._lanes.freed = lambda lane: wakes[lane].set()
         async with asyncio.TaskGroup() as group:
@@ -73,15 +73,15 @@ class Walker:
                 renewing.cancel()
 
     async def claim_once(self, lane: Lane = Lane.WALK) -> int:
-        """Claims as many due jobs as a lane has room for and starts their walks. Returns how many.
+        """Claims as many due jobs as a lane has free slots and starts their walks. Returns how many.
 
-        When there is no room it returns 0; the lane says when there is.
+        Returns 0 if no slot is free; the lane calls `freed` when one is.
         """
-        room = self._lanes.room(lane)
-        if room == 0:
+        free = self._lanes.free(lane)
+        if free == 0:
             return 0
         claims = await self._work.claim(
-            limit=min(CLAIM_MAX, room),
+            limit=min(CLAIM_MAX, free),
             lease_seconds=LEASE_SECONDS,
             fetching=lane is Lane.FETCH,
             busy=self._lanes.busy(lane),
@@ -90,7 +90,7 @@ class Walker:
         for claim in claims:
             if claim.claim_count > CLAIMS_MAX and claim.last_error is None:
                 log.error(
-                    "job=%s state=%s claims=%d its workers died; set aside, should this one",
+                    "job=%s state=%s claims=%d its workers died; set aside if this one dies too",
                     *(claim.job.id, claim.state, claim.claim_count),
                 )
             self._lanes.enter(claim, lane)
@@ -106,7 +106,7 @@ class Walker:
         return 0
 
     async def drain(self) -> None:
-        """Lets running walks finish for DRAIN_SECONDS, then stops them; their leases end by themselves."""
+        """Gives running walks DRAIN_SECONDS to finish, then cancels them; their leases expire."""
         if not self._walks:
             return
         _, running = await asyncio.wait(self._walks, timeout=DRAIN_SECONDS)
@@ -124,7 +124,7 @@ class Walker:
                 claim, step = moved, self._step_of(moved)
         except LeaseLostError:
             log.info("job=%s state=%s lease lost", claim.job.id, claim.state)
-        except Exception as error:  # noqa: BLE001  whatever it was, the job must be let go
+        except Exception as error:  # noqa: BLE001  whatever the error, the job must be released
             await self._stall(claim, step, error)
 
     def _step_of(self, claim: Claim) -> Step:
@@ -137,9 +137,9 @@ class Walker:
         return self._steps[claim.state]
 
     async def _end_stall(self, claim: Claim) -> Claim:
-        """Gives up a job that did not get on for too long."""
-        detail = f"does not move: {claim.last_error or 'its workers died'}"
-        log.error("job=%s state=%s is given up; it %s", claim.job.id, claim.state, detail)
+        """Gives up a job that was stalled for too long."""
+        detail = f"stalled: {claim.last_error or 'its workers died'}"
+        log.error("job=%s state=%s given up; %s", claim.job.id, claim.state, detail)
         return await self._work.give_up(claim, failure=FailureCode.TIMEOUT, detail=detail, may_run=True)
 
     async def _stall(self, claim: Claim, step: Step, error: Exception) -> None:
@@ -148,7 +148,7 @@ class Walker:
         )
         described = f"{_name(step)}: {_described(error)}"
         if is_outage:
-            # An outage of our own never fails a job: it is tried again from its last durable state.
+            # An outage of our own never fails a job: the job is tried again from its last durable state.
             seconds = retry_seconds(claim.check_count)
             log.warning("job=%s state=%s %s", claim.job.id, claim.state, described)
         else:

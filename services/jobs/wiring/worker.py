@@ -27,9 +27,9 @@ from services.jobs.duties.stop_strays import stop_strays
 from services.jobs.duties.sweep_staged import sweep_staged
 from services.jobs.duties.verify_books import verify_books
 from services.jobs.duties.walk_jobs import Step, Walker
-from services.jobs.lanes import Lanes
+from services.jobs.lanes import CAPACITY, Lane, Lanes
 from services.jobs.ports import Intake, Media, Providers
-from services.jobs.results import RESULTS_AT_ONCE_MAX, MediaKeeper
+from services.jobs.results import MediaKeeper
 from services.jobs.routing import provider_policy, providers_of, route_of
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
@@ -65,7 +65,7 @@ async def working(core: Core, pool: Pool) -> AsyncIterator[None]:
         webhooks = await enter(open_channel(settings.webhooks_target, tls=core.tls))
         policy = provider_policy(settings)
         session = await enter(open_egress_session(policy, connections_max=CALLS_MAX))
-        results = await enter(open_egress_session(policy, connections_max=RESULTS_AT_ONCE_MAX))
+        results = await enter(open_egress_session(policy, connections_max=CAPACITY[Lane.FETCH]))
         executor = stack.enter_context(ThreadPoolExecutor(MEDIA_THREADS, thread_name_prefix="media"))
         limits = MediaLimits()
         prober = Prober(limits=limits, processes_max=PROBES_AT_ONCE_MAX)

@@ -12,7 +12,7 @@ from services.jobs.domain.job import Job, Output
 from services.jobs.domain.requests import Owner
 from services.jobs.domain.states import State
 from services.jobs.duties.walk_jobs import Walker
-from services.jobs.lanes import ROOM, SHARE, Lane, Lanes
+from services.jobs.lanes import CAPACITY, SHARE, Lane, Lanes
 from services.jobs.store.queue.turns import CLAIM, TURNS_MAX, WINDOW, Turns
 from services.jobs.store.queue.work import SqlWork
 from tests.fakes.upstream import ScriptedMedia
@@ -151,7 +151,7 @@ def world(jobs_pool: Pool) -> World:
 
 
 async def test_slow_results_of_one_account_hold_no_walk_and_not_all_fetches(world: World) -> None:
-    await due_jobs(world.pool, BUSY, ROOM[Lane.WALK], seconds=600)
+    await due_jobs(world.pool, BUSY, CAPACITY[Lane.WALK], seconds=600)
     await hold_all(world)
     walker = walker_of(world)
 
@@ -167,7 +167,7 @@ async def test_slow_results_of_one_account_hold_no_walk_and_not_all_fetches(worl
     assert [job.owner.account_id for job in media.asked].count(BUSY[0]) == SHARE[Lane.FETCH]
     await until_completed(world, OTHER[0])
     waiting = await world.sql("SELECT count(*) AS jobs FROM work WHERE awaits_fetch")
-    assert waiting == [{"jobs": ROOM[Lane.WALK] - SHARE[Lane.FETCH]}]
+    assert waiting == [{"jobs": CAPACITY[Lane.WALK] - SHARE[Lane.FETCH]}]
     for task in list(walker._walks):
         task.cancel()
     await walker.drain()

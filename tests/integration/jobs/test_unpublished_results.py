@@ -247,7 +247,7 @@ async def test_a_result_that_is_lost_is_said_to_be(place: Place) -> None:
     for name in place.staged():
         (place.folder / name).unlink()
 
-    with pytest.raises(ResultUnavailableError, match="not in the store"):
+    with pytest.raises(ResultUnavailableError, match="neither in the store nor staged"):
         await place.keeper.publish(claim.job, secret="token-1")
 
 

@@ -108,7 +108,7 @@ async def test_a_good_file_is_looked_at_after_a_bad_one(prober: Prober, tmp_path
         ("crash", "undecodable: the decoder ended with -11"),
         ("raise", "undecodable: the decoder ended with 1"),
         ("garble", "undecodable: the decoder gave no answer"),
-        ("flood", "undecodable: the decoder answers without end"),
+        ("flood", "undecodable: the decoder's answer is too long"),
     ],
 )
 async def test_a_file_that_harms_its_decoder_is_rejected(planted: Planted, order: str, detail: str) -> None:
@@ -162,7 +162,7 @@ async def test_a_process_that_was_killed_is_no_fault_of_the_file_and_is_replaced
     with pytest.raises(MediaUnavailableError):
         await prober.probe(clip, want_last_frame=False)
 
-    assert (await prober.probe(clip, want_last_frame=False)).codec == "h264"
+    assert (await prober.probe(clip, want_last_frame=False)).width == 160
 
 
 async def test_nothing_is_left_running(tmp_path: Path) -> None:

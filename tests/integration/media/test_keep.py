@@ -1,4 +1,3 @@
-import hashlib
 import io
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -105,11 +104,6 @@ async def test_kept_video_is_the_one_that_was_served(place: Place) -> None:
         thumbnail_url="https://media.example/video-posters/2026/06/29/vid_1.jpg",
         last_frame_url="https://media.example/video-posters/2026/06/29/vid_1-last.jpg",
         duration_seconds=1.25,
-        width=160,
-        height=96,
-        byte_count=len(place.video),
-        sha256=hashlib.sha256(place.video).hexdigest(),
-        media_type="video/mp4",
     )
     assert (place.folder / STAGED.video).read_bytes() == place.video
 
@@ -143,9 +137,8 @@ async def test_video_larger_than_one_block_arrives_whole(place: Place, tmp_path:
     padding = 3_000_000
     padded = place.video + padding.to_bytes(4, "big") + b"free" + bytes(padding - 8)
 
-    kept = await place.keep(Reply(body=padded))
+    await place.keep(Reply(body=padded))
 
-    assert kept.sha256 == hashlib.sha256(padded).hexdigest()
     assert (place.folder / STAGED.video).read_bytes() == padded
 
 
@@ -272,7 +265,7 @@ async def test_published_video_implies_its_pictures(place: Place) -> None:
 
 
 async def test_what_is_neither_staged_nor_public_cannot_be_published(place: Place) -> None:
-    with pytest.raises(MediaGoneError, match="nor is it staged"):
+    with pytest.raises(MediaGoneError, match="neither in the store nor staged"):
         await place.publish(has_last_frame=False)
 
 
@@ -287,7 +280,7 @@ async def test_discarding_leaves_nothing_wherever_it_lay(place: Place) -> None:
 
 
 async def test_a_video_that_does_not_fit_is_not_stored(place: Place) -> None:
-    with pytest.raises(MediaRejectedError, match="160x96 is not what was asked"):
+    with pytest.raises(MediaRejectedError, match="160x96 is not the requested size"):
         await place.keep(Reply(body=place.video), fits=lambda _width, _height: False)
 
     assert place.stored() == []
@@ -298,8 +291,4 @@ async def test_stored_video_proves_to_be_one(place: Place) -> None:
 
     probed = await place.prober.probe(place.folder / STAGED.video, want_last_frame=False)
 
-    assert (probed.width, probed.height, probed.duration_seconds) == (
-        kept.width,
-        kept.height,
-        kept.duration_seconds,
-    )
+    assert (probed.width, probed.height, probed.duration_seconds) == (160, 96, kept.duration_seconds)
