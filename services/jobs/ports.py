@@ -12,6 +12,7 @@ from services.jobs.domain.ledger import Hold, JobRecord, UsagePart
 from services.jobs.domain.offers import PriceList
 from services.jobs.domain.requests import CAPS_DEFAULT, Caps, Owner
 from services.jobs.domain.states import Status
+from services.jobs.refusals import job_not_found
 from services.upstream.provider import Provider
 
 Providers = Mapping[str, Mapping[str, Provider]]
@@ -32,8 +33,15 @@ class Jobs(Protocol):
         CREATION_SECONDS_MAX ago: its hold may already have been released as an orphan.
         """
 
-    async def get(self, job_id: str, *, owner: Owner) -> Job | None:
-        """Returns the owner's job."""
+    async def find(self, job_id: str, *, owner: Owner) -> Job | None:
+        """Returns the owner's job if there is one."""
+
+    async def get(self, job_id: str, *, owner: Owner) -> Job:
+        """Returns the owner's job. Refuses with JOB_NOT_FOUND, for other owners' jobs too."""
+        found = await self.find(job_id, owner=owner)
+        if found is None:
+            raise job_not_found(job_id)
+        return found
 
     async def newest(
         self, *, owner: Owner, status: Status | None, before_id: str | None, limit: int, offset: int = 0

@@ -35,7 +35,7 @@ class FakeJobs(Jobs):
         self.jobs[job.id] = job
 
     @override
-    async def get(self, job_id: str, *, owner: Owner) -> Job | None:
+    async def find(self, job_id: str, *, owner: Owner) -> Job | None:
         found = self.jobs.get(job_id)
         return found if found is not None and found.owner == owner else None
 

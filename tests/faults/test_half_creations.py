@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 import pytest
 from typing_extensions import override
 
-from services.common.clock import utc_now
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import CAPS_DEFAULT, Caps, NewJob
-from services.jobs.operations.create_job import create_job
-from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
-from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES
+from tests.fakes.jobs import FakeJobs, FakeLedger
+from tests.fakes.operations import job_operations
+from tests.unit.jobs.samples import BUYER, INPUT, OWNER
 
 WANTED = NewJob(model="mini", input=INPUT, callback_url=None, metadata_json=None)
 JOB_ID = "vid_00000000000000000000000000"
@@ -35,16 +34,8 @@ class DyingJobs(FakeJobs):
 async def create(jobs: DyingJobs) -> FakeLedger:
     ledger = FakeLedger(available_micros=dict(RICH))
     with pytest.raises(type(jobs.death)):
-        await create_job(
-            WANTED,
-            buyer=BUYER,
-            catalogue=CATALOGUE,
-            prices=FakePrices(PRICES),
-            moderate=accepts_all,
-            ledger=ledger,
-            jobs=jobs,
-            new_id=lambda _: JOB_ID,
-            clock=utc_now,
+        await job_operations(jobs, ledger=ledger, new_id=lambda *_: JOB_ID).create(
+            WANTED, buyer=BUYER, id_prefix="vid"
         )
     return ledger
 

@@ -21,7 +21,7 @@ from services.jobs.convert.shared import (
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import NewJob
 from services.jobs.domain.states import Status
-from services.jobs.operations.estimate_job import Estimate
+from services.jobs.operations.jobs import Estimate
 
 ID_PREFIX: Final = "vid"
 _OUTSIDE_INPUT = {

@@ -16,7 +16,7 @@ from services.jobs.domain.failures import FAILURE_MESSAGE, REFERENCE_MESSAGE
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import FieldName, JobInput, NewJob
 from services.jobs.normalized_text import is_blank
-from services.jobs.operations.get_job import job_not_found
+from services.jobs.refusals import job_not_found
 
 CheckUrl = Callable[[str], None]
 """Raises ForbiddenUrlError for an address that nobody may be sent to."""

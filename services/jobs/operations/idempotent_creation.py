@@ -18,7 +18,7 @@ async def find_reserved(reserved: ReservedId | None, *, owner: Owner, jobs: Jobs
     """Returns the job that an earlier run of the same request made, as it was when it was accepted."""
     if reserved is None or not reserved.is_repeated:
         return None
-    found = await jobs.get(reserved.id, owner=owner)
+    found = await jobs.find(reserved.id, owner=owner)
     return None if found is None else replace(found, status=Status.PENDING, started_at=None)
 
 

@@ -7,7 +7,7 @@ from services.common.errors import Reason, ServiceError, invalid_field
 from services.common.money import in_credits
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import NewJob
-from services.jobs.operations.moderate_prompt import content_refused
+from services.jobs.refusals import content_refused
 
 NO_CREDITS = "no credits"
 REFUSED_PROMPT = "refused prompt"

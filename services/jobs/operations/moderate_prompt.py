@@ -8,6 +8,7 @@ from services.common.errors import Reason, ServiceError, invalid_field
 from services.jobs.clients import ModerationClient, ModeratorUnavailableError
 from services.jobs.domain.requests import Buyer, NewJob
 from services.jobs.profiles import FailMode, Profile, Profiles, category_of
+from services.jobs.refusals import content_refused
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +52,6 @@ async def _judged(
             log.warning("moderation endpoint: %s", error.detail)
             return None, "accepted_unanswered" if profile.external is FailMode.OPEN else _UNANSWERED
     return category, "accepted" if category is None else "refused"
-
-
-def content_refused(category: str) -> ServiceError:
-    """Returns the refusal of a prompt. It names the category, never the rule."""
-    return ServiceError(
-        Reason.CONTENT_REFUSED,
-        f"The prompt was refused: category {category}. Change it and try again.",
-        category=category,
-    )
 
 
 def _profile(wanted: NewJob, buyer: Buyer, profiles: Profiles) -> Profile:

@@ -1,13 +1,12 @@
 """What a request costs: the one path by which it is accepted and estimated."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from services.common.errors import invalid_field
-from services.jobs.domain.offers import Catalogue, Model, Offer, Price
-from services.jobs.domain.requests import Buyer, NewJob
-from services.jobs.operations.get_model import get_model
-from services.jobs.ports import Prices
+from services.jobs.domain.offers import Model, Offer, Price
+from services.jobs.domain.requests import NewJob
+from services.jobs.operations.models import offer_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +17,13 @@ class Quote:
     total_micros: int
 
 
-async def price_job(
-    wanted: NewJob, *, buyer: Buyer, catalogue: Catalogue, prices: Prices, moment: datetime
-) -> Quote:
-    """Returns what a request costs at a moment.
+def price_job(wanted: NewJob, offers: Sequence[Offer]) -> Quote:
+    """Returns what a request costs by what its buyer can have.
 
     Reference media cost nothing extra (the contract's formula: seconds x rate x outputs, one output).
-    Refuses with MODEL_NOT_FOUND, with UNAVAILABLE, or with INVALID_FIELD what the model cannot do or has no price for.
+    Refuses with MODEL_NOT_FOUND, or with INVALID_FIELD what the model cannot do or has no price for.
     """
-    offer = await get_model(wanted.model, buyer=buyer, catalogue=catalogue, prices=prices, moment=moment)
+    offer = offer_of(wanted.model, offers)
     _refuse_unsupported(offer.model, wanted)
     price = _price(offer, wanted)
     return Quote(price=price, total_micros=price.micros_per_second * wanted.input.duration_seconds)

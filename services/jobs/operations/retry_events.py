@@ -1,7 +1,7 @@
 """Offering refused events again, at once."""
 
 from services.common.audit.note import AuditNote
-from services.common.errors import Reason, ServiceError
+from services.jobs.refusals import event_not_refused
 from services.jobs.store.refused_events import SqlRefusedEvents
 
 
@@ -12,9 +12,5 @@ async def retry_events(event_id: str | None, *, note: AuditNote, events: SqlRefu
     """
     retried_count = await events.retry(event_id, note=note)
     if event_id is not None and not retried_count and not await events.waits(event_id):
-        raise ServiceError(
-            Reason.EVENT_NOT_FOUND,
-            f'There is no refused event "{event_id}": it was handed over, or never refused.',
-            event_id=event_id,
-        )
+        raise event_not_refused(event_id)
     return retried_count

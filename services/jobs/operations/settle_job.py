@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.common.audit.note import AuditNote
-from services.common.errors import Reason, ServiceError
 from services.jobs.domain.ledger import HoldState
 from services.jobs.domain.states import Status
 from services.jobs.next_moves import Place, kept_micros, place_of
-from services.jobs.operations.fail_job import job_ended
-from services.jobs.operations.get_job import job_not_found
 from services.jobs.operations.mend_job import Mender, Pair, align_refunds, give_up, look, mend
+from services.jobs.refusals import job_completed, job_ended, job_not_found, job_without_result
 
 SETTLE_ACTION = "job.settle"
-
 
 LOOK_SECONDS = 0.1
 LOOKS_MAX = 50
@@ -66,14 +63,14 @@ async def settle_job(
             raise job_not_found(job_id)
     elif place in _ENDED:
         if _ENDED[place] is not outcome:
-            raise _ended_otherwise(job_id, outcome)
+            raise job_completed(job_id) if outcome is Outcome.FAILED else job_ended(job_id, Status.FAILED)
     elif outcome is Outcome.FAILED:
         await give_up(job_id, action=SETTLE_ACTION, note=note, mender=mender)
     elif place is Place.STORED:
         await mender.repairs.hurry(job_id, action=SETTLE_ACTION, note=note)
         mender.notify()
     else:
-        raise _no_result(job_id)
+        raise job_without_result(job_id)
     # The credits go back at once, whether a worker is there or not.
     pair = await look(job_id, mender=mender)
     await mend(job_id, pair, action=SETTLE_ACTION, note=note, mender=mender)
@@ -99,15 +96,3 @@ def _settled(before: Pair, after: Pair) -> Settled:
         hold_after=None if after.hold is None else after.hold.state,
         given_back_micros=kept_micros(before.hold) - kept_micros(after.hold),
     )
-
-
-def _ended_otherwise(job_id: str, outcome: Outcome) -> ServiceError:
-    if outcome is Outcome.FAILED:
-        message = f"Job {job_id} is completed, and its customer has the video. Its credits can be refunded."
-        return ServiceError(Reason.JOB_ENDED, message, job_id=job_id)
-    return job_ended(job_id, Status.FAILED)
-
-
-def _no_result(job_id: str) -> ServiceError:
-    message = f"Job {job_id} has no result that could be delivered. It can be settled as failed."
-    return ServiceError(Reason.JOB_NOT_COMPLETED, message, job_id=job_id)

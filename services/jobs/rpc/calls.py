@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 from grpc.aio import ServicerContext
 
-from services.common.auth.authentication import caller
+from services.common.auth.authentication import caller, credential
 from services.common.rpc.interceptors import answer_header, metadata_of
 from services.jobs.domain.requests import Buyer, Caps, Owner
+from services.jobs.ports import Jobs
+from services.jobs.watch.subscription import WatchRequest
 
 ANSWER_SECONDS = 0.5
 """What a call needs to answer in before its deadline."""
@@ -43,6 +46,17 @@ def seconds_to_wait(wanted: float, context: ServicerContext[Any, Any]) -> float:
     """Returns how long a call may wait that asked for `wanted`: it must answer before its own deadline."""
     left: Any = context.time_remaining()
     return wanted if left is None else min(wanted, left - ANSWER_SECONDS)
+
+
+def watch_request(job_id: str, jobs: Jobs) -> WatchRequest:
+    """Returns the caller's wish to follow one of its jobs. Only inside an authenticated method."""
+    found = owner()
+    return WatchRequest(
+        job_id=job_id,
+        account_id=found.account_id,
+        credential=credential(),
+        read=partial(jobs.get, job_id, owner=found),
+    )
 
 
 def last_event_id(context: ServicerContext[Any, Any]) -> str:

@@ -1,103 +1,94 @@
 """Jobs on the wire, for their owners, in the words of the NextAPI contract."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 from grpc.aio import ServicerContext
-from reelgate.nextapi.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
+from reelgate.nextapi.v1 import job_pb2
+from reelgate.nextapi.v1 import job_service_pb2 as pb
+from reelgate.nextapi.v1.job_service_pb2_grpc import JobServiceServicer
 from typing_extensions import override
 
-from services.common.auth.authentication import credential
+from services.common.clock import Clock
 from services.common.idempotency.reservation import reserved_id
 from services.jobs.convert.nextapi import (
     ID_PREFIX,
     job_fields,
     job_status,
     parse_list_jobs,
-    parse_new_job,
     render_created,
     render_job,
 )
 from services.jobs.convert.shared import parse_job_id
-from services.jobs.operations.cancel_job import cancel_job
-from services.jobs.operations.create_job import create_job
-from services.jobs.operations.get_job import get_job
-from services.jobs.operations.list_jobs import list_jobs
-from services.jobs.rpc.calls import buyer, event_stream, last_event_id, owner, seconds_to_wait
-from services.jobs.rpc.needs import Needs
-from services.jobs.watch.event_stream import View
-from services.jobs.watch.subscription import WatchRequest
+from services.jobs.domain.requests import NewJob
+from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.jobs import JobOperations
+from services.jobs.rpc.calls import (
+    buyer,
+    event_stream,
+    last_event_id,
+    owner,
+    seconds_to_wait,
+    watch_request,
+)
+from services.jobs.watch.event_stream import EventStreams, View
 
 Context = ServicerContext[Any, Any]
 
 VIEW = View(contract="nextapi", status=job_status, poll=lambda job, moment: job_fields(job, now=moment))
 
 
-class JobServicer(job_service_pb2_grpc.JobServiceServicer):
+class JobServicer(JobServiceServicer):
     """Jobs, for their owners."""
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
+    def __init__(
+        self,
+        *,
+        jobs: JobOperations,
+        canceller: Canceller,
+        streams: EventStreams,
+        parse: Callable[[pb.CreateJobRequest], NewJob],
+        clock: Clock,
+    ) -> None:
+        self._jobs = jobs
+        self._canceller = canceller
+        self._streams = streams
+        self._parse = parse
+        self._clock = clock
 
     @override
-    async def CreateJob(
-        self, request: job_service_pb2.CreateJobRequest, context: Context
-    ) -> job_service_pb2.CreateJobResponse:
-        needs = self._needs
-        wanted = parse_new_job(request, check_url=needs.check_url, random_seed=needs.random_seed)
-        job = await create_job(
-            wanted,
-            buyer=buyer(),
-            catalogue=needs.catalogue,
-            prices=needs.prices,
-            moderate=needs.moderate,
-            ledger=needs.ledger,
-            jobs=needs.jobs,
-            new_id=partial(needs.new_id, ID_PREFIX),
-            clock=needs.clock,
-            reserved=reserved_id(ID_PREFIX),
+    async def CreateJob(self, request: pb.CreateJobRequest, context: Context) -> pb.CreateJobResponse:
+        wanted = self._parse(request)
+        job = await self._jobs.create(
+            wanted, buyer=buyer(), id_prefix=ID_PREFIX, reserved=reserved_id(ID_PREFIX)
         )
-        needs.notify()
         return render_created(job)
 
     @override
-    async def GetJob(self, request: job_service_pb2.GetJobRequest, context: Context) -> job_pb2.Job:
+    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
+        wanted = watch_request(parse_job_id(request.id, ID_PREFIX), self._jobs.jobs)
         seconds = seconds_to_wait(request.wait, context)
-        job = await self._needs.watch.until_ended(self._wanted(request.id), seconds=seconds)
-        return render_job(job, now=self._needs.clock())
+        job = await self._streams.watch.until_ended(wanted, seconds=seconds)
+        return render_job(job, now=self._clock())
 
     @override
-    async def CancelJob(self, request: job_service_pb2.CancelJobRequest, context: Context) -> job_pb2.Job:
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> job_pb2.Job:
         job_id = parse_job_id(request.id, ID_PREFIX)
-        job = await cancel_job(job_id, owner=owner(), canceller=self._needs.canceller)
-        return render_job(job, now=self._needs.clock())
+        job = await self._canceller.cancel(job_id, owner=owner())
+        return render_job(job, now=self._clock())
 
     @override
-    def WatchJob(self, request: job_service_pb2.WatchJobRequest, context: Context) -> AsyncIterator[HttpBody]:
-        return event_stream(
-            self._needs.streams.open(self._wanted(request.id), VIEW, heard=last_event_id(context))
-        )
-
-    def _wanted(self, sent_id: str) -> WatchRequest:
-        job_id, asker = parse_job_id(sent_id, ID_PREFIX), owner()
-        return WatchRequest(
-            job_id=job_id,
-            account_id=asker.account_id,
-            credential=credential(),
-            read=partial(get_job, job_id, owner=asker, jobs=self._needs.jobs),
-        )
+    def WatchJob(self, request: pb.WatchJobRequest, context: Context) -> AsyncIterator[HttpBody]:
+        wanted = watch_request(parse_job_id(request.id, ID_PREFIX), self._jobs.jobs)
+        return event_stream(self._streams.open(wanted, VIEW, heard=last_event_id(context)))
 
     @override
-    async def ListJobs(
-        self, request: job_service_pb2.ListJobsRequest, context: Context
-    ) -> job_service_pb2.ListJobsResponse:
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         limit, offset = parse_list_jobs(request)
-        page, next_after = await list_jobs(
-            owner=owner(), status=None, before_id=None, limit=limit, offset=offset, jobs=self._needs.jobs
+        page, next_after = await self._jobs.page(
+            owner=owner(), status=None, before_id=None, limit=limit, offset=offset
         )
-        render = partial(render_job, now=self._needs.clock())
-        return job_service_pb2.ListJobsResponse(
-            data=map(render, page), limit=limit, offset=offset, has_more=next_after is not None
-        )
+        data = map(partial(render_job, now=self._clock()), page)
+        return pb.ListJobsResponse(data=data, limit=limit, offset=offset, has_more=next_after is not None)

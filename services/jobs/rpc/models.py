@@ -3,46 +3,29 @@
 from typing import Any
 
 from grpc.aio import ServicerContext
-from reelgate.models.v1 import models_service_pb2, models_service_pb2_grpc
+from reelgate.models.v1 import models_service_pb2 as pb
+from reelgate.models.v1.models_service_pb2_grpc import ModelsServiceServicer
 from typing_extensions import override
 
-from services.common.clock import Clock
 from services.jobs.convert.models import render_model, render_model_detail
-from services.jobs.domain.offers import Catalogue
-from services.jobs.operations.get_model import get_model
-from services.jobs.operations.list_models import list_models
-from services.jobs.ports import Prices
+from services.jobs.operations.models import ModelOperations
 from services.jobs.rpc.calls import buyer
 
 Context = ServicerContext[Any, Any]
 
 
-class ModelsServicer(models_service_pb2_grpc.ModelsServiceServicer):
+class ModelsServicer(ModelsServiceServicer):
     """Models, for those who may use them."""
 
-    def __init__(self, *, catalogue: Catalogue, prices: Prices, clock: Clock) -> None:
-        self._catalogue = catalogue
-        self._prices = prices
-        self._clock = clock
+    def __init__(self, models: ModelOperations) -> None:
+        self._models = models
 
     @override
-    async def ListModels(
-        self, request: models_service_pb2.ListModelsRequest, context: Context
-    ) -> models_service_pb2.ListModelsResponse:
-        offers = await list_models(
-            buyer=buyer(), catalogue=self._catalogue, prices=self._prices, moment=self._clock()
-        )
-        return models_service_pb2.ListModelsResponse(data=map(render_model, offers))
+    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
+        offers = await self._models.all_of(buyer())
+        return pb.ListModelsResponse(data=map(render_model, offers))
 
     @override
-    async def GetModel(
-        self, request: models_service_pb2.GetModelRequest, context: Context
-    ) -> models_service_pb2.GetModelResponse:
-        offer = await get_model(
-            request.id,
-            buyer=buyer(),
-            catalogue=self._catalogue,
-            prices=self._prices,
-            moment=self._clock(),
-        )
-        return models_service_pb2.GetModelResponse(data=render_model_detail(offer))
+    async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
+        offer = await self._models.get(request.id, buyer=buyer())
+        return pb.GetModelResponse(data=render_model_detail(offer))

@@ -1,35 +1,36 @@
 """Jobs on the wire, for their owners, as the videos of the Seedancee2 contract."""
 
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 from grpc.aio import ServicerContext
-from reelgate.video.v1 import video_service_pb2, video_service_pb2_grpc
+from reelgate.video.v1 import video_service_pb2 as pb
+from reelgate.video.v1.video_service_pb2_grpc import VideoServiceServicer
 from typing_extensions import override
 
-from services.common.auth.authentication import credential
 from services.common.idempotency.reservation import reserved_id
 from services.jobs.convert.seedancee2 import (
     ID_PREFIX,
     parse_list_videos,
-    parse_new_video,
     render_created,
     render_estimate,
     render_video,
     video_fields,
 )
 from services.jobs.convert.shared import parse_job_id
-from services.jobs.operations.cancel_job import cancel_job
-from services.jobs.operations.create_job import create_job
-from services.jobs.operations.estimate_job import estimate_job
-from services.jobs.operations.get_job import get_job
-from services.jobs.operations.list_jobs import list_jobs
-from services.jobs.rpc.calls import buyer, event_stream, last_event_id, owner, seconds_to_wait
-from services.jobs.rpc.needs import Needs
-from services.jobs.watch.event_stream import View
-from services.jobs.watch.subscription import WatchRequest
+from services.jobs.domain.requests import NewJob
+from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.jobs import JobOperations
+from services.jobs.rpc.calls import (
+    buyer,
+    event_stream,
+    last_event_id,
+    owner,
+    seconds_to_wait,
+    watch_request,
+)
+from services.jobs.watch.event_stream import EventStreams, View
 
 Context = ServicerContext[Any, Any]
 
@@ -40,88 +41,60 @@ VIEW = View(
 )
 
 
-class VideoServicer(video_service_pb2_grpc.VideoServiceServicer):
-    """Videos, for their owners."""
+class VideoServicer(VideoServiceServicer):
+    """Jobs, for their owners, as videos."""
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
+    def __init__(
+        self,
+        *,
+        jobs: JobOperations,
+        canceller: Canceller,
+        streams: EventStreams,
+        parse: Callable[[pb.CreateVideoRequest | pb.EstimateVideoRequest], NewJob],
+    ) -> None:
+        self._jobs = jobs
+        self._canceller = canceller
+        self._streams = streams
+        self._parse = parse
 
     @override
-    async def CreateVideo(
-        self, request: video_service_pb2.CreateVideoRequest, context: Context
-    ) -> video_service_pb2.CreateVideoResponse:
-        needs = self._needs
-        wanted = parse_new_video(request, check_url=needs.check_url, random_seed=needs.random_seed)
-        job = await create_job(
-            wanted,
-            buyer=buyer(),
-            catalogue=needs.catalogue,
-            prices=needs.prices,
-            moderate=needs.moderate,
-            ledger=needs.ledger,
-            jobs=needs.jobs,
-            new_id=partial(needs.new_id, ID_PREFIX),
-            clock=needs.clock,
-            reserved=reserved_id(ID_PREFIX),
+    async def CreateVideo(self, request: pb.CreateVideoRequest, context: Context) -> pb.CreateVideoResponse:
+        wanted = self._parse(request)
+        job = await self._jobs.create(
+            wanted, buyer=buyer(), id_prefix=ID_PREFIX, reserved=reserved_id(ID_PREFIX)
         )
-        needs.notify()
-        return video_service_pb2.CreateVideoResponse(data=render_created(job))
+        return pb.CreateVideoResponse(data=render_created(job))
 
     @override
-    async def GetVideo(
-        self, request: video_service_pb2.GetVideoRequest, context: Context
-    ) -> video_service_pb2.GetVideoResponse:
+    async def GetVideo(self, request: pb.GetVideoRequest, context: Context) -> pb.GetVideoResponse:
+        wanted = watch_request(parse_job_id(request.id, ID_PREFIX), self._jobs.jobs)
         seconds = seconds_to_wait(request.wait, context)
-        job = await self._needs.watch.until_ended(self._wanted(request.id), seconds=seconds)
-        return video_service_pb2.GetVideoResponse(data=render_video(job))
+        job = await self._streams.watch.until_ended(wanted, seconds=seconds)
+        return pb.GetVideoResponse(data=render_video(job))
 
     @override
-    def WatchVideo(
-        self, request: video_service_pb2.WatchVideoRequest, context: Context
-    ) -> AsyncIterator[HttpBody]:
-        return event_stream(
-            self._needs.streams.open(self._wanted(request.id), VIEW, heard=last_event_id(context))
-        )
-
-    def _wanted(self, sent_id: str) -> WatchRequest:
-        job_id, asker = parse_job_id(sent_id, ID_PREFIX), owner()
-        return WatchRequest(
-            job_id=job_id,
-            account_id=asker.account_id,
-            credential=credential(),
-            read=partial(get_job, job_id, owner=asker, jobs=self._needs.jobs),
-        )
+    def WatchVideo(self, request: pb.WatchVideoRequest, context: Context) -> AsyncIterator[HttpBody]:
+        wanted = watch_request(parse_job_id(request.id, ID_PREFIX), self._jobs.jobs)
+        return event_stream(self._streams.open(wanted, VIEW, heard=last_event_id(context)))
 
     @override
-    async def ListVideos(
-        self, request: video_service_pb2.ListVideosRequest, context: Context
-    ) -> video_service_pb2.ListVideosResponse:
+    async def ListVideos(self, request: pb.ListVideosRequest, context: Context) -> pb.ListVideosResponse:
         status, before_id, limit = parse_list_videos(request)
-        page, next_after = await list_jobs(
-            owner=owner(), status=status, before_id=before_id, limit=limit, jobs=self._needs.jobs
+        page, next_after = await self._jobs.page(
+            owner=owner(), status=status, before_id=before_id, limit=limit
         )
-        return video_service_pb2.ListVideosResponse(data=map(render_video, page), next_after=next_after)
+        return pb.ListVideosResponse(data=map(render_video, page), next_after=next_after)
 
     @override
-    async def CancelVideo(
-        self, request: video_service_pb2.CancelVideoRequest, context: Context
-    ) -> video_service_pb2.CancelVideoResponse:
+    async def CancelVideo(self, request: pb.CancelVideoRequest, context: Context) -> pb.CancelVideoResponse:
         job_id = parse_job_id(request.id, ID_PREFIX)
-        job = await cancel_job(job_id, owner=owner(), canceller=self._needs.canceller)
-        return video_service_pb2.CancelVideoResponse(data=render_video(job))
+        job = await self._canceller.cancel(job_id, owner=owner())
+        return pb.CancelVideoResponse(data=render_video(job))
 
     @override
     async def EstimateVideo(
-        self, request: video_service_pb2.EstimateVideoRequest, context: Context
-    ) -> video_service_pb2.EstimateVideoResponse:
-        needs = self._needs
-        wanted = parse_new_video(request, check_url=needs.check_url, random_seed=needs.random_seed)
-        estimate = await estimate_job(
-            wanted,
-            buyer=buyer(),
-            catalogue=needs.catalogue,
-            prices=needs.prices,
-            funds=needs.funds,
-            clock=needs.clock,
-        )
-        return video_service_pb2.EstimateVideoResponse(data=render_estimate(wanted, estimate))
+        self, request: pb.EstimateVideoRequest, context: Context
+    ) -> pb.EstimateVideoResponse:
+        wanted = self._parse(request)
+        estimate = await self._jobs.estimate(wanted, buyer=buyer())
+        return pb.EstimateVideoResponse(data=render_estimate(wanted, estimate))

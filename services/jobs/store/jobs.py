@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, bindparam, func, select
 from typing_extensions import override
 
-from services.common.errors import Reason, ServiceError
 from services.common.postgres.batching import Batcher
 from services.common.postgres.database import Pool, Query, fetch, fetch_within
 from services.jobs.domain.job import Job, UsageCount
 from services.jobs.domain.requests import CAPS_DEFAULT, Caps, Owner
 from services.jobs.domain.states import Status
 from services.jobs.ports import Jobs
+from services.jobs.refusals import job_late, job_limit_reached
 from services.jobs.store.admission.creation import CREATE, NewJob, creation_values, owners_of
 from services.jobs.store.admission.waiting import AccountEnvironment, SqlWaiting, deciding
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
@@ -26,8 +26,6 @@ from services.jobs.tables import jobs
 JOBS_PER_BATCH_MAX = 100
 FULL_SECONDS = 1.0
 """So long a process refuses what it would have to set credits aside for, only to be refused by the database."""
-FULL_RETRY_SECONDS = 5
-"""Few tasks end sooner."""
 
 
 def _owned_by_caller(table: Any) -> tuple[ColumnElement[bool], ...]:
@@ -74,15 +72,6 @@ class _Full:
     """So long nobody looks again."""
 
 
-def _full(unfinished_max: int) -> ServiceError:
-    return ServiceError(
-        Reason.JOB_LIMIT_REACHED,
-        f"An account may have {unfinished_max} unfinished tasks in an environment, and this one has."
-        f" Try again in {FULL_RETRY_SECONDS} seconds, or when some have ended.",
-        retry_after_seconds=str(FULL_RETRY_SECONDS),
-    )
-
-
 class SqlJobs(Jobs):
     """Jobs on PostgreSQL. Creations that come together share a commit, and reads share a statement."""
 
@@ -99,21 +88,19 @@ class SqlJobs(Jobs):
     def refuse_if_full(self, owner: Owner) -> None:
         full = self._full.get((owner.account_id, owner.environment))
         if full is not None and asyncio.get_running_loop().time() < full.until:
-            raise _full(full.unfinished_max)
+            raise job_limit_reached(full.unfinished_max)
 
     @override
     async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
         refusal = await self._creations.submit((job, caps))
         if refusal is Refusal.LATE:
-            raise ServiceError(
-                Reason.UNAVAILABLE, "The task could not be accepted in time. Please try again."
-            )
+            raise job_late()
         if refusal is Refusal.EXCESS:
             self._note_full(job.owner, caps.unfinished_jobs)
-            raise _full(caps.unfinished_jobs)
+            raise job_limit_reached(caps.unfinished_jobs)
 
     @override
-    async def get(self, job_id: str, *, owner: Owner) -> Job | None:
+    async def find(self, job_id: str, *, owner: Owner) -> Job | None:
         found = await self._reads.submit(job_id)
         return found if found is not None and found.owner == owner else None
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.errors import Reason
 from services.common.postgres.database import Pool, Query, fetch, fetch_within
 from services.jobs.domain.states import Status
+from services.jobs.refusals import job_not_found, refund_above_charge, refund_mismatch, refund_of_unfinished
 from services.jobs.store.lock_order import once_locked
 
 
@@ -30,14 +30,6 @@ class Refund:
     job_id: str
     amount_micros: int
     reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RefundRefusal:
-    """Why nothing is given back, and what still could be."""
-
-    reason: Reason
-    left_micros: int = 0
 
 
 REFUND_ACTION = "job.refund"
@@ -119,22 +111,26 @@ class SqlRefunds:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def register(self, wanted: WantedRefund) -> Refund | RefundRefusal:
-        """Puts a refund on record with its audit entry, or returns the one that is: from then on it will be made."""
+    async def register(self, wanted: WantedRefund) -> Refund:
+        """Puts a refund on record with its audit entry, or returns the one that is: from then on it will be made.
+
+        Refuses with JOB_NOT_FOUND, JOB_NOT_COMPLETED, REFUND_ABOVE_CHARGE or REFUND_MISMATCH; then nothing is.
+        """
+        ids = {"refund_id": wanted.refund_id, "job_id": wanted.job_id}
         async with self._pool.connection() as connection, connection.transaction():
             jobs = await fetch_within(connection, LOCK_JOB, job_id=wanted.job_id)
             known = await fetch_within(connection, _KNOWN, refund_id=wanted.refund_id)
             if known:
                 return _repeated(wanted, Refund(**known[0]))
             if not jobs:
-                return RefundRefusal(reason=Reason.JOB_NOT_FOUND)
+                raise job_not_found(wanted.job_id)
             if jobs[0]["status"] != Status.COMPLETED:
-                return RefundRefusal(reason=Reason.JOB_NOT_COMPLETED)
+                raise refund_of_unfinished(**ids)
             [spoken_for] = await fetch_within(connection, _SPOKEN_FOR, job_id=wanted.job_id)
             left_micros = jobs[0]["charged_micros"] - spoken_for["micros"]
             amount_micros = left_micros if wanted.amount_micros is None else wanted.amount_micros
             if not 0 < amount_micros <= left_micros:
-                return RefundRefusal(reason=Reason.REFUND_ABOVE_CHARGE, left_micros=left_micros)
+                raise refund_above_charge(**ids, left_micros=left_micros)
             registered = await fetch_within(
                 connection,
                 _REGISTER,
@@ -146,7 +142,9 @@ class SqlRefunds:
                 **vars(wanted.note),
             )
             # Nothing registered: the id was taken in this very moment, and for another job, as this one is locked.
-            return Refund(**registered[0]) if registered else RefundRefusal(reason=Reason.REFUND_MISMATCH)
+            if not registered:
+                raise refund_mismatch(**ids)
+            return Refund(**registered[0])
 
     async def take_due(self, *, limit: int) -> list[Refund]:
         """Returns refunds that somebody registered a while ago and that are not applied. Nobody else gets them soon."""
@@ -158,6 +156,7 @@ class SqlRefunds:
         await fetch(self._pool, APPLY, refund_id=refund_id)
 
 
-def _repeated(wanted: WantedRefund, known: Refund) -> Refund | RefundRefusal:
-    is_same = wanted.job_id == known.job_id and wanted.amount_micros in (None, known.amount_micros)
-    return known if is_same else RefundRefusal(reason=Reason.REFUND_MISMATCH)
+def _repeated(wanted: WantedRefund, known: Refund) -> Refund:
+    if wanted.job_id != known.job_id or wanted.amount_micros not in (None, known.amount_micros):
+        raise refund_mismatch(wanted.refund_id, wanted.job_id)
+    return known

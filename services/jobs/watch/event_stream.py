@@ -101,7 +101,7 @@ class EventStreams:
     """Streams of this process."""
 
     def __init__(self, watch: JobWatch, *, clock: Clock, pace: Pace = PACE) -> None:
-        self._watch = watch
+        self.watch = watch
         self._clock = clock
         self._pace = pace
 
@@ -111,7 +111,7 @@ class EventStreams:
         Raises what reading the job raises, and UNAVAILABLE, before the first. What goes wrong later is an event.
         """
         narration = Narration(view, heard=heard)
-        async with self._watch.subscribe(wanted) as subscription:
+        async with self.watch.subscribe(wanted) as subscription:
             yield OPENING + narration.next(subscription.job, self._clock())
             try:
                 async for events in self._rest(subscription, narration):

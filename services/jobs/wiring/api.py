@@ -1,7 +1,8 @@
 """The port that customers call, and what stands behind it."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -12,7 +13,7 @@ from reelgate.usage.v1.usage_service_pb2_grpc import add_UsageServiceServicer_to
 from reelgate.video.v1.video_service_pb2_grpc import add_VideoServiceServicer_to_server
 
 from services.common.auth.authentication import KeyCache
-from services.common.clock import utc_now
+from services.common.clock import Clock, utc_now
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.session import open_egress_session
 from services.common.egress.urls import check_url, origin_of
@@ -27,10 +28,15 @@ from services.jobs.clients import (
     ModerationClient,
 )
 from services.jobs.convert.events import render_event
+from services.jobs.convert.nextapi import parse_new_job
+from services.jobs.convert.seedancee2 import parse_new_video
 from services.jobs.moderation import load_profiles
 from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.jobs import JobOperations
+from services.jobs.operations.models import ModelOperations
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
-from services.jobs.ports import Prices, Providers
+from services.jobs.operations.receive_callback import receive_callback
+from services.jobs.ports import Funds, Ledger, Prices, Providers
 from services.jobs.rpc.access import (
     CALLBACK_SERVICE,
     JOB_SERVICE,
@@ -42,7 +48,6 @@ from services.jobs.rpc.access import (
 from services.jobs.rpc.callbacks import CallbackServicer
 from services.jobs.rpc.jobs import JobServicer
 from services.jobs.rpc.models import ModelsServicer
-from services.jobs.rpc.needs import Needs
 from services.jobs.rpc.usage import UsageServicer
 from services.jobs.rpc.videos import VideoServicer
 from services.jobs.settings import JobsSettings
@@ -51,60 +56,55 @@ from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.watch.event_stream import EventStreams
-from services.jobs.watch.job_watch import SUBSCRIPTIONS_MAX, JobWatch
-from services.jobs.wiring.core import CALLS_MAX, WORK_CHANNEL, Core
+from services.jobs.watch.job_watch import SUBSCRIPTIONS_MAX
+from services.jobs.wiring.core import CALLS_MAX
 from services.upstream.providers.ark.wire import claimed_task_id
 
 SEED_MAX = 2**31 - 1
 
 
 def public_port(
-    core: Core,
+    settings: JobsSettings,
     pool: Pool,
+    *,
     keys: KeyCache,
     limiter: Limiter,
-    prices: Prices,
-    moderate: Moderate,
-    watch: JobWatch,
+    jobs: JobOperations,
     canceller: Canceller,
+    streams: EventStreams,
 ) -> Port:
     """Returns the port that customers call."""
-    settings = core.settings
-    catalogue, _ = load_catalogue(settings.catalogue_file)
-    jobs = SqlJobs(pool)
-    policy = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
-    needs = Needs(
-        catalogue=catalogue,
-        prices=prices,
-        moderate=moderate,
+    check = partial(check_url, policy=UrlPolicy(private_targets_allowed=settings.private_targets_allowed))
+    seed = partial(secrets.randbelow, SEED_MAX + 1)
+    video_servicer = VideoServicer(
         jobs=jobs,
-        ledger=core.ledger,
-        funds=core.ledger,
-        check_url=partial(check_url, policy=policy),
-        random_seed=partial(secrets.randbelow, SEED_MAX + 1),
-        new_id=new_id,
-        notify=partial(core.notifier.notify, WORK_CHANNEL),
-        clock=utc_now,
-        watch=watch,
-        streams=EventStreams(watch, clock=utc_now),
         canceller=canceller,
+        streams=streams,
+        parse=partial(parse_new_video, check_url=check, random_seed=seed),
     )
-    models = ModelsServicer(catalogue=catalogue, prices=prices, clock=utc_now)
-    usage = UsageServicer(jobs=jobs, clock=utc_now)
-    callback = CallbackServicer(
+    job_servicer = JobServicer(
+        jobs=jobs,
+        canceller=canceller,
+        streams=streams,
+        parse=partial(parse_new_job, check_url=check, random_seed=seed),
+        clock=jobs.clock,
+    )
+    receive = partial(
+        receive_callback,
         tokens=settings.callback_tokens,
-        work=SqlWork(pool),
+        work=canceller.work,
         claimed_task_id=claimed_task_id,
-        notify=partial(core.notifier.notify, WORK_CHANNEL),
+        notify=jobs.notify,
     )
+    models, usage = ModelsServicer(jobs.models), UsageServicer(jobs=jobs.jobs, clock=jobs.clock)
     return build_public_port(
         settings.public_address,
         (
-            (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, VideoServicer(needs))),
-            (JOB_SERVICE, partial(add_JobServiceServicer_to_server, JobServicer(needs))),
+            (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, video_servicer)),
+            (JOB_SERVICE, partial(add_JobServiceServicer_to_server, job_servicer)),
             (MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
             (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
-            (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
+            (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, CallbackServicer(receive))),
         ),
         access=PUBLIC_ACCESS,
         keys=keys,
@@ -115,17 +115,49 @@ def public_port(
     )
 
 
-def canceller_of(core: Core, pool: Pool, *, providers: Providers) -> Canceller:
-    """Returns what cancels jobs."""
-    work = core.work(pool, core.waiting(pool))
-    return Canceller(
+def job_operations(
+    settings: JobsSettings,
+    pool: Pool,
+    *,
+    ledger: Ledger,
+    funds: Funds,
+    prices: Prices,
+    moderate: Moderate,
+    notify: Callable[[], None],
+    clock: Clock = utc_now,
+) -> JobOperations:
+    """Returns what owners do with jobs. `notify` wakes the workers."""
+    catalogue, _ = load_catalogue(settings.catalogue_file)
+    return JobOperations(
         jobs=SqlJobs(pool),
+        models=ModelOperations(catalogue=catalogue, prices=prices, clock=clock),
+        moderate=moderate,
+        ledger=ledger,
+        funds=funds,
+        new_id=new_id,
+        notify=notify,
+        clock=clock,
+    )
+
+
+def canceller_of(
+    jobs: JobOperations,
+    pool: Pool,
+    *,
+    work: SqlWork,
+    providers: Providers,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Canceller:
+    """Returns what cancels jobs."""
+    return Canceller(
+        jobs=jobs.jobs,
         work=work,
         withdrawals=SqlWithdrawals(pool),
         providers=providers,
         return_credits=partial(
-            return_credits, work=work, ledger=core.ledger, clock=utc_now, render_event=render_event
+            return_credits, work=work, ledger=jobs.ledger, clock=jobs.clock, render_event=render_event
         ),
+        pause=pause,
     )
 
 

@@ -1,5 +1,6 @@
 """The port that operators call."""
 
+from collections.abc import Callable
 from functools import partial
 
 from reelgate.admin.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
@@ -12,7 +13,10 @@ from services.common.audit.store import SqlAuditLog
 from services.common.postgres.database import Pool
 from services.common.rpc.internal_port import inner_port
 from services.common.rpc.server import Port
+from services.common.tls.files import TlsFolder
 from services.jobs.operations.mend_job import Mender
+from services.jobs.operations.unfinished_jobs import UnfinishedJobOperations
+from services.jobs.ports import Holds, Ledger
 from services.jobs.rpc.access import (
     JOB_ADMIN_SERVICE,
     OUTBOX_ADMIN_SERVICE,
@@ -21,27 +25,33 @@ from services.jobs.rpc.access import (
 from services.jobs.rpc.job_admin import JobAdminServicer
 from services.jobs.rpc.outbox_admin import OutboxAdminServicer
 from services.jobs.rpc.verifier import VerifierServicer
+from services.jobs.settings import JobsSettings
 from services.jobs.store.queue.controls import SqlControls
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.verification import SqlRecords
-from services.jobs.wiring.core import WORK_CHANNEL, Core
 
 
-def admin_port(core: Core, pool: Pool) -> Port:
-    """Returns the port that operators call."""
-    settings = core.settings
+def admin_port(
+    settings: JobsSettings,
+    pool: Pool,
+    *,
+    ledger: Ledger,
+    holds: Holds,
+    notify: Callable[[], None],
+    tls: TlsFolder | None,
+) -> Port:
+    """Returns the port that operators call. `notify` wakes the workers."""
+    records = SqlRecords(pool)
     job_admin = JobAdminServicer(
-        controls=SqlControls(pool),
+        unfinished=UnfinishedJobOperations(controls=SqlControls(pool), notify=notify),
         refunds=SqlRefunds(pool),
-        ledger=core.ledger,
-        mender=_mender(core, pool),
-        notify=partial(core.notifier.notify, WORK_CHANNEL),
+        mender=Mender(records=records, holds=holds, ledger=ledger, repairs=SqlRepairs(pool), notify=notify),
     )
     outbox_admin = OutboxAdminServicer(events=SqlRefusedEvents(pool))
     audit = AuditServicer(SqlAuditLog(pool))
-    verifier = VerifierServicer(records=SqlRecords(pool), holds=core.holds)
+    verifier = VerifierServicer(records=records, holds=holds)
     operators = settings.operator_identities
     return inner_port(
         settings.admin_address,
@@ -55,16 +65,6 @@ def admin_port(core: Core, pool: Pool) -> Port:
             (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit), operators),
             (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier), operators),
         ),
-        tls=core.tls,
+        tls=tls,
         reflection=settings.reflection,
-    )
-
-
-def _mender(core: Core, pool: Pool) -> Mender:
-    return Mender(
-        records=SqlRecords(pool),
-        holds=core.holds,
-        ledger=core.ledger,
-        repairs=SqlRepairs(pool),
-        notify=partial(core.notifier.notify, WORK_CHANNEL),
     )

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import Flag, auto
+from functools import partial
 
 from services.common.auth.authentication import KeyCache
 from services.common.auth.key_client import KeyClient
+from services.common.clock import utc_now
 from services.common.egress.session import open_egress_session
 from services.common.ids import new_id
 from services.common.postgres.notifier import open_notifier
@@ -28,8 +30,9 @@ from services.jobs.clients import (
 from services.jobs.routing import provider_policy, providers_of
 from services.jobs.settings import JobsSettings
 from services.jobs.store.queue.stages import SqlStages
+from services.jobs.watch.event_stream import EventStreams
 from services.jobs.watch.job_watch import JobWatch
-from services.jobs.wiring.api import canceller_of, moderating, public_port
+from services.jobs.wiring.api import canceller_of, job_operations, moderating, public_port
 from services.jobs.wiring.core import CALLS_MAX, MOVED_TOPIC, OUTBOX_CHANNEL, WORK_CHANNEL, Core
 from services.jobs.wiring.internal import admin_port
 from services.jobs.wiring.worker import working
@@ -86,9 +89,44 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
             let_go.append(watch.release)
             moderate = await enter(moderating(settings))
             session = await enter(open_egress_session(provider_policy(settings), connections_max=CALLS_MAX))
-            canceller = canceller_of(core, pool, providers=providers_of(settings, session))
-            public_ports.append(public_port(core, pool, keys, limiter, prices, moderate, watch, canceller))
-        ports = (*public_ports, admin_port(core, pool), health_port(settings.health_address))
+            jobs = job_operations(
+                settings,
+                pool,
+                ledger=core.ledger,
+                funds=core.ledger,
+                prices=prices,
+                moderate=moderate,
+                notify=partial(notifier.notify, WORK_CHANNEL),
+            )
+            canceller = canceller_of(
+                jobs,
+                pool,
+                work=core.work(pool, core.waiting(pool)),
+                providers=providers_of(settings, session),
+            )
+            public_ports.append(
+                public_port(
+                    settings,
+                    pool,
+                    keys=keys,
+                    limiter=limiter,
+                    jobs=jobs,
+                    canceller=canceller,
+                    streams=EventStreams(watch, clock=utc_now),
+                )
+            )
+        ports = (
+            *public_ports,
+            admin_port(
+                settings,
+                pool,
+                ledger=core.ledger,
+                holds=core.holds,
+                notify=partial(notifier.notify, WORK_CHANNEL),
+                tls=tls,
+            ),
+            health_port(settings.health_address),
+        )
         *public, admin_address, health_address = await enter(
             serve(*ports, notice_seconds=settings.notice_seconds, let_go=let_go)
         )

@@ -16,67 +16,42 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from reelgate.callback.v1.callback_service_pb2_grpc import (
     CallbackServiceStub,
-    add_CallbackServiceServicer_to_server,
 )
-from reelgate.models.v1.models_service_pb2_grpc import ModelsServiceStub, add_ModelsServiceServicer_to_server
-from reelgate.nextapi.v1.job_service_pb2_grpc import JobServiceStub, add_JobServiceServicer_to_server
-from reelgate.usage.v1.usage_service_pb2_grpc import UsageServiceStub, add_UsageServiceServicer_to_server
-from reelgate.video.v1.video_service_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
+from reelgate.models.v1.models_service_pb2_grpc import ModelsServiceStub
+from reelgate.nextapi.v1.job_service_pb2_grpc import JobServiceStub
+from reelgate.usage.v1.usage_service_pb2_grpc import UsageServiceStub
+from reelgate.video.v1.video_service_pb2_grpc import VideoServiceStub
 
 from services.common.auth.authentication import (
     Caller,
     KeyCache,
-    authenticated,
 )
 from services.common.auth.key_forms import KEY_PREFIXES, older_checksum
 from services.common.clock import utc_now
-from services.common.egress.policy import UrlPolicy
-from services.common.egress.urls import check_url
-from services.common.ids import new_id
 from services.common.postgres.database import Pool
-from services.common.rpc.blanks import without_blanks
-from services.common.rpc.bounds import bounded
-from services.common.rpc.exactness import exact
-from services.common.rpc.interceptors import errors_mapped, logged
-from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX, Port, serve
-from services.common.rpc.validation import validated
-from services.jobs.callback_tokens import CallbackTokens
-from services.jobs.convert.events import render_event
+from services.common.rate_limit.limiter import Limiter
+from services.common.rpc.server import serve
 from services.jobs.domain.requests import CAPS_DEFAULT, Caps
 from services.jobs.moderation import load_profiles
-from services.jobs.operations.cancel_job import Canceller
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
-from services.jobs.rpc.access import (
-    CALLBACK_SERVICE,
-    JOB_SERVICE,
-    MODELS_SERVICE,
-    PUBLIC_ACCESS,
-    USAGE_SERVICE,
-    VIDEO_SERVICE,
-)
-from services.jobs.rpc.callbacks import CallbackServicer
-from services.jobs.rpc.jobs import JobServicer
-from services.jobs.rpc.models import ModelsServicer
-from services.jobs.rpc.needs import Needs
-from services.jobs.rpc.usage import UsageServicer
-from services.jobs.rpc.videos import VideoServicer
 from services.jobs.settings import JobsSettings
-from services.jobs.steps.return_credits import return_credits
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.stages import SqlStages
-from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.watch.event_stream import PACE, EventStreams, Pace
 from services.jobs.watch.job_watch import JobWatch
+from services.jobs.wiring.api import canceller_of, job_operations, public_port
 from services.upstream.provider import Pending, Provider
 from tests.fakes.jobs import FakeLedger, FakePrices
 from tests.fakes.upstream import ScriptedProvider
+from tests.integration.jobs.conftest import jobs_settings
 from tests.patience import PATIENCE_SECONDS
-from tests.unit.jobs.samples import CATALOGUE, PRICES
+from tests.unit.common.rate_limit.limit_world import Billing
+from tests.unit.jobs.samples import PRICES
 
 PROFILES = load_profiles(JobsSettings.model_fields["moderation_file"].default)
 JUDGED_BY_RULES = partial(moderate_prompt, profiles=PROFILES, moderator=None)
-TOKENS = CallbackTokens(["secret"])
+CALLS_PER_MINUTE = 1_000_000
 RICH_MICROS = 10**12
 
 
@@ -199,60 +174,30 @@ async def running_api(
     async def look_up(digest: bytes) -> Caller | None:
         return callers.get(digest)
 
-    needs = Needs(
-        catalogue=CATALOGUE,
-        prices=api.prices,
-        moderate=moderate,
-        jobs=api.jobs,
+    jobs = job_operations(
+        jobs_settings(),
+        pool,
         ledger=api.ledger,
         funds=api.ledger,
-        check_url=lambda url: check_url(url, UrlPolicy()),
-        random_seed=lambda: 42,
-        new_id=new_id,
+        prices=api.prices,
+        moderate=moderate,
         notify=lambda: api.notified.append(True),
         clock=api.now,
-        watch=watch,
+    )
+    by_route = {"ark": provider or api.provider}
+    providers = {"live": by_route, "test": by_route}
+    limiter = Limiter(Billing(CALLS_PER_MINUTE).lease, holder="tests")
+    port = public_port(
+        jobs_settings(),
+        pool,
+        keys=KeyCache(look_up),
+        limiter=limiter,
+        jobs=jobs,
+        canceller=canceller_of(jobs, pool, work=api.work, providers=providers, pause=api.pause),
         streams=EventStreams(watch, clock=api.now, pace=pace),
-        canceller=Canceller(
-            jobs=api.jobs,
-            work=api.work,
-            withdrawals=SqlWithdrawals(pool),
-            providers={"live": {"ark": provider or api.provider}, "test": {"ark": provider or api.provider}},
-            return_credits=partial(
-                return_credits, work=api.work, ledger=api.ledger, clock=api.now, render_event=render_event
-            ),
-            pause=api.pause,
-        ),
-    )
-    models = ModelsServicer(catalogue=CATALOGUE, prices=api.prices, clock=api.now)
-    usage = UsageServicer(jobs=api.jobs, clock=api.now)
-    callback = CallbackServicer(
-        tokens=TOKENS,
-        work=api.work,
-        claimed_task_id=lambda body: body.decode() or None,
-        notify=lambda: api.notified.append(True),
-    )
-    port = Port(
-        address="127.0.0.1:0",
-        services=[
-            (VIDEO_SERVICE, partial(add_VideoServiceServicer_to_server, VideoServicer(needs))),
-            (JOB_SERVICE, partial(add_JobServiceServicer_to_server, JobServicer(needs))),
-            (MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
-            (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
-            (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callback)),
-        ],
-        middleware=(
-            logged,
-            errors_mapped,
-            authenticated(KeyCache(look_up), PUBLIC_ACCESS),
-            bounded,
-            exact(PUBLIC_ACCESS),
-            without_blanks,
-            validated,
-        ),
-        request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
     )
     async with (
+        limiter.running(),
         serve(port) as [address],
         grpc.aio.insecure_channel(address) as channel,
         watch.running(),

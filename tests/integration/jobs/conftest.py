@@ -1,14 +1,17 @@
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool, open_pool
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import JobInput, Owner
 from services.jobs.domain.states import Status
+from services.jobs.settings import JobsSettings
 from services.jobs.store.rows import job_to_row
-from tests.conftest import MakeDatabase
+from tests.conftest import KEY_SECRET, MakeDatabase
 
 OWNER = Owner(account_id="acct_1", environment="live", contract="seedancee2")
 
@@ -38,6 +41,26 @@ def a_job(number: int = 1, *, callback_url: str | None = "https://customer.examp
         reserved_micros=50_000_000,
         created_at=utc_now(),
     )
+
+
+def jobs_settings(**changes: Any) -> JobsSettings:
+    """Returns settings of a process on loopback, with nobody to call."""
+    settings = {
+        "database_url": "postgresql://nowhere",
+        "admin_address": "127.0.0.1:0",
+        "health_address": "127.0.0.1:0",
+        "public_address": "127.0.0.1:0",
+        "key_checksum_secrets": (SecretStr(KEY_SECRET),),
+        "plaintext_internal": True,
+        "billing_target": "127.0.0.1:1",
+        "webhooks_target": "127.0.0.1:1",
+        "media_store_url": "/nowhere",
+        "media_base_url": "https://media.example",
+        "live_provider": "simulator",
+        "simulator_base_url": "http://127.0.0.1:1",
+        "simulator_api_key": SecretStr("sim"),
+    }
+    return JobsSettings(**{**settings, **changes})
 
 
 @pytest.fixture

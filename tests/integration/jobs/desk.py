@@ -3,50 +3,36 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from reelgate.admin.v1 import audit_service_pb2, job_admin_service_pb2
 from reelgate.admin.v1.audit_pb2 import AuditNote
-from reelgate.admin.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
+from reelgate.admin.v1.audit_service_pb2_grpc import AuditServiceStub
 from reelgate.admin.v1.job_admin_service_pb2_grpc import (
     JobAdminServiceStub,
-    add_JobAdminServiceServicer_to_server,
 )
 from reelgate.admin.v1.outbox_admin_service_pb2_grpc import (
     OutboxAdminServiceStub,
-    add_OutboxAdminServiceServicer_to_server,
 )
 
-from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
-from services.common.audit.store import SqlAuditLog
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
-from services.common.rpc.bounds import bounded
 from services.common.rpc.client import open_channel
-from services.common.rpc.exactness import exact
-from services.common.rpc.interceptors import errors_mapped, logged
-from services.common.rpc.server import Port, serve
-from services.common.rpc.validation import validated
+from services.common.rpc.server import serve
 from services.jobs.convert.events import render_event
 from services.jobs.domain.claims import Claim, Route
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.states import Status
 from services.jobs.operations.mend_job import Mender
-from services.jobs.rpc.access import JOB_ADMIN_SERVICE, OUTBOX_ADMIN_SERVICE
-from services.jobs.rpc.job_admin import JobAdminServicer
-from services.jobs.rpc.outbox_admin import OutboxAdminServicer
 from services.jobs.steps.return_credits import return_credits
-from services.jobs.store.queue.controls import SqlControls
 from services.jobs.store.queue.work import SqlWork
-from services.jobs.store.refunds import SqlRefunds
-from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.rows import job_from_row
 from services.jobs.store.verification import SqlRecords
+from services.jobs.wiring.internal import admin_port
 from tests.fakes.upstream import MemoryLedger
-from tests.integration.jobs.conftest import a_job, store_jobs
+from tests.integration.jobs.conftest import a_job, jobs_settings, store_jobs
 from tests.patience import PATIENCE_SECONDS
 
 NOTE = AuditNote(actor="ops@example", reason="stuck since noon")
@@ -156,23 +142,13 @@ class Desk:
 async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
     """Serves the internal port on a free one."""
     made = Desk(pool=pool, work=SqlWork(pool), ledger=MemoryLedger())
-    job_admin = JobAdminServicer(
-        controls=SqlControls(pool),
-        refunds=SqlRefunds(pool),
+    port = admin_port(
+        jobs_settings(),
+        pool,
         ledger=made.ledger,
-        mender=made.mender(),
+        holds=made.ledger,
         notify=lambda: made.notified.append(True),
-    )
-    outbox = OutboxAdminServicer(events=SqlRefusedEvents(pool))
-    audit = AuditServicer(SqlAuditLog(pool))
-    port = Port(
-        address="127.0.0.1:0",
-        services=[
-            (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin)),
-            (OUTBOX_ADMIN_SERVICE, partial(add_OutboxAdminServiceServicer_to_server, outbox)),
-            (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit)),
-        ],
-        middleware=(logged, errors_mapped, bounded, exact({}), validated),
+        tls=None,
     )
     async with serve(port) as [address], open_channel(address, timeout_seconds=60) as channel:
         made.jobs, made.audit = JobAdminServiceStub(channel), AuditServiceStub(channel)

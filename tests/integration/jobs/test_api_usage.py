@@ -17,7 +17,7 @@ from services.jobs.domain.job import Job, UsageCount
 from services.jobs.domain.states import Status
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.work import SqlWork
-from services.jobs.store.refunds import Refund, SqlRefunds, WantedRefund
+from services.jobs.store.refunds import SqlRefunds, WantedRefund
 from tests.fakes.jobs import FakeJobs
 from tests.integration.jobs.api import Api, Refusal, running_api
 from tests.unit.jobs.samples import OWNER, a_job
@@ -74,7 +74,7 @@ class History:
         """Refunds a completed job, each time anew."""
         refund_id = f"{job_id}-{next(self.numbers)}"
         wanted = WantedRefund(refund_id=refund_id, job_id=job_id, amount_micros=amount_micros, note=NOTE)
-        assert isinstance(await self.refunds.register(wanted), Refund)
+        await self.refunds.register(wanted)
         await self.refunds.apply(refund_id)
         job = self.plain.jobs[job_id]
         self.plain.jobs[job_id] = replace(job, returned_micros=job.returned_micros + amount_micros)
@@ -149,7 +149,7 @@ async def test_every_read_equals_a_plain_recount_of_a_random_history(history: Hi
         assert ordered(counted) == ordered(recounted), (start, end)
         newest = await history.sql.newest(owner=owner, **page)
         assert newest == await history.plain.newest(owner=owner, **page), page
-        assert await history.sql.get(job_id, owner=owner) == await history.plain.get(job_id, owner=owner)
+        assert await history.sql.find(job_id, owner=owner) == await history.plain.find(job_id, owner=owner)
 
 
 async def test_usage_is_shown_as_documented(api: Api, history: History) -> None:

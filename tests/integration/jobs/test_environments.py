@@ -21,7 +21,6 @@ from services.common.postgres.database import Pool
 from services.jobs.domain.claims import Claim, Route
 from services.jobs.ports import Providers
 from services.jobs.provider_lookup import UnreachableRouteError, provider_of
-from services.jobs.settings import JobsSettings
 from services.jobs.steps.check import check
 from services.jobs.steps.recover import recover
 from services.jobs.steps.submit import submit
@@ -31,11 +30,11 @@ from services.simulator.answers import API_PATH
 from services.simulator.scenarios import SCENARIOS
 from services.simulator.server import serve_simulator
 from services.simulator.settings import Mode, SimulatorSettings
-from tests.conftest import KEY_SECRET, MakeDatabase
+from tests.conftest import MakeDatabase
 from tests.fakes.ark_server import ArkServer, Reply
 from tests.fakes.upstream import ScriptedMedia, ScriptedProvider
 from tests.integration.billing.running import Billing, running_billing
-from tests.integration.jobs.conftest import OWNER, a_job, store_jobs
+from tests.integration.jobs.conftest import OWNER, a_job, jobs_settings, store_jobs
 from tests.integration.jobs.world import TELLING
 from tests.patience import PATIENCE_SECONDS
 
@@ -83,22 +82,15 @@ async def plant(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Pl
         )
         billing = await enter(running_billing(make_database("billing")))
         url = make_database("jobs")
-        settings = JobsSettings(
+        settings = jobs_settings(
             database_url=url,
-            admin_address="127.0.0.1:0",
-            health_address="127.0.0.1:0",
-            key_checksum_secrets=(SecretStr(KEY_SECRET),),
-            plaintext_internal=True,
-            public_address="127.0.0.1:0",
             billing_target=billing.running.internal_address,
             webhooks_target=billing.running.internal_address,
             media_store_url=str(tmp_path / "media"),
-            media_base_url="https://media.example",
             ark_base_url=ark.base_url,
             ark_api_key=SecretStr("paid"),
             live_provider="ark",
             simulator_base_url=simulator.url + API_PATH,
-            simulator_api_key=SecretStr("sim"),
         )
         running = await enter(open_jobs(settings))
         channel = await enter(grpc.aio.insecure_channel(str(running.public_address)))

@@ -10,7 +10,6 @@ import pytest
 from reelgate.video.v1.video_service_pb2 import CreateVideoResponse
 from reelgate.video.v1.video_service_pb2_grpc import VideoServiceServicer
 
-from services.common.clock import utc_now
 from services.common.idempotency.reservation import reserved_id
 from services.common.ids import new_id
 from services.common.postgres.database import Pool
@@ -21,15 +20,15 @@ from services.jobs.domain.job import Job
 from services.jobs.domain.ledger import HOLD_REUSE_SECONDS_MAX, Hold
 from services.jobs.domain.offers import PriceList
 from services.jobs.domain.requests import NewJob, Owner
-from services.jobs.operations.create_job import create_job
 from services.jobs.rpc.calls import buyer
 from services.jobs.store.jobs import SqlJobs
 from tests.conftest import MakeDatabase
-from tests.fakes.jobs import FakePrices, accepts_all
+from tests.fakes.jobs import FakePrices
+from tests.fakes.operations import job_operations
 from tests.integration.billing.running import Billing, running_billing
 from tests.integration.common.keyed import Answer, Service, a_caller, post, running_service
 from tests.patience import PATIENCE_SECONDS
-from tests.unit.jobs.samples import CATALOGUE, CREDITS_PER_SECOND, INPUT, PRICES, prices_of
+from tests.unit.jobs.samples import CREDITS_PER_SECOND, INPUT, PRICES, prices_of
 
 MICROS = 1_000_000
 PRICE = 50
@@ -90,17 +89,9 @@ class Servicer(VideoServiceServicer):
         self._prices = prices
 
     async def CreateVideo(self, request: Any, context: Any) -> CreateVideoResponse:  # noqa: N802  of the proto
-        job = await create_job(
-            WANTED,
-            buyer=buyer(),
-            catalogue=CATALOGUE,
-            prices=self._prices,
-            moderate=accepts_all,
-            ledger=self._ledger,
-            jobs=self._jobs,
-            new_id=lambda moment: new_id(ID_PREFIX, moment),
-            clock=utc_now,
-            reserved=reserved_id(ID_PREFIX),
+        operations = job_operations(self._jobs, ledger=self._ledger, prices=self._prices, new_id=new_id)
+        job = await operations.create(
+            WANTED, buyer=buyer(), id_prefix=ID_PREFIX, reserved=reserved_id(ID_PREFIX)
         )
         return CreateVideoResponse(data=render_created(job))
 

@@ -11,6 +11,7 @@ import pytest
 
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
+from services.common.errors import ServiceError
 from services.common.postgres.database import Pool, open_pool
 from services.jobs.domain.claims import Claim, LeaseLostError
 from services.jobs.domain.failures import FailureCode
@@ -166,8 +167,8 @@ async def _claimed(work: SqlWork) -> Claim:
 
 
 async def _run(move: Move, pool: Pool, claim: Claim) -> None:
-    # The other was first, or waived what was to be refunded.
-    with suppress(LeaseLostError, psycopg.errors.CheckViolation):
+    # The other was first, waived what was to be refunded, or left nothing to refund.
+    with suppress(LeaseLostError, psycopg.errors.CheckViolation, ServiceError):
         await move(pool, claim)
 
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -13,25 +12,19 @@ import pytest
 from reelgate.admin.v1.verifier_service_pb2 import VerifyRequest
 from reelgate.admin.v1.verifier_service_pb2_grpc import (
     VerifierServiceStub,
-    add_VerifierServiceServicer_to_server,
 )
 
 from services.common.errors import Reason, ServiceError
 from services.common.ids import new_id
-from services.common.rpc.bounds import bounded
 from services.common.rpc.client import open_channel
-from services.common.rpc.exactness import exact
-from services.common.rpc.interceptors import errors_mapped
-from services.common.rpc.server import Port, serve
-from services.common.rpc.validation import validated
+from services.common.rpc.server import serve
 from services.common.verification.checks import Finding
 from services.jobs.domain.states import State
-from services.jobs.rpc.access import VERIFIER_SERVICE
-from services.jobs.rpc.verifier import VerifierServicer
-from services.jobs.store.verification import SqlRecords
+from services.jobs.wiring.internal import admin_port
 from tests.conftest import MakeDatabase
 from tests.integration.billing.test_verifier import CORRUPTIONS as OF_LEDGER
 from tests.integration.jobs.books import Books, Plan, open_books
+from tests.integration.jobs.conftest import jobs_settings
 from tests.integration.module_database import execute_unguarded, module_database
 
 RUNBOOK = Path(__file__).parents[3] / "docs" / "runbooks" / "ledger-finding.md"
@@ -264,11 +257,8 @@ async def keep_busy(books: Books, account_id: str) -> None:
 
 
 async def test_operators_get_the_first_page_and_are_refused_a_strange_one(books: Books) -> None:
-    servicer = VerifierServicer(records=SqlRecords(books.pool), holds=books.holds)
-    port = Port(
-        address="127.0.0.1:0",
-        services=((VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, servicer)),),
-        middleware=(errors_mapped, bounded, exact({}), validated),
+    port = admin_port(
+        jobs_settings(), books.pool, ledger=books.ledger, holds=books.holds, notify=lambda: None, tls=None
     )
     await books.accept(await books.billing.account(credits_live=1), new_id("vid"))
 

@@ -134,14 +134,8 @@ async def test_another_process_hears_each_word_and_ones_own_echo_is_not_heard(ur
 
 
 async def test_a_wait_is_answered_by_what_another_process_did(url: str, pool: Pool) -> None:
-    jobs = SqlJobs(pool)
-
-    async def read_job() -> Job:
-        found = await jobs.get(JOB.id, owner=OWNER)
-        assert found is not None
-        return found
-
-    wanted = replace(WANTED, job_id=JOB.id, account_id=OWNER.account_id, read=read_job)
+    read = partial(SqlJobs(pool).get, JOB.id, owner=OWNER)
+    wanted = replace(WANTED, job_id=JOB.id, account_id=OWNER.account_id, read=read)
     async with two_processes(url) as (one, other):
         worker = await worker_of(pool, JOB, name_moved=partial(one.publish, TOPIC))
         watch = JobWatch(SqlStages(pool))  # which does not run: it reads nothing but the news

@@ -4,12 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
 from services.jobs.convert import nextapi, seedancee2
 from services.jobs.domain.requests import NewJob
-from services.jobs.operations.create_job import create_job
-from services.jobs.operations.estimate_job import estimate_job
 from services.jobs.operations.magic_prompts import (
     NO_CREDITS,
     NUMBERED,
@@ -18,8 +15,9 @@ from services.jobs.operations.magic_prompts import (
     check_directive,
 )
 from services.simulator.scenarios import SCENARIOS
-from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
-from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES
+from tests.fakes.jobs import FakeJobs, FakeLedger
+from tests.fakes.operations import job_operations
+from tests.unit.jobs.samples import BUYER, INPUT, OWNER
 
 
 def wanted(prompt: str, field_name: object = seedancee2.field_name) -> NewJob:
@@ -110,22 +108,11 @@ async def test_neither_a_creation_nor_an_estimate_goes_on_with_one_that_is_none(
     buyer = replace(BUYER, owner=replace(OWNER, environment="test"))
     sent = wanted("[simulate: nonsense]")
     purse = {(OWNER.account_id, "test"): 10**12}
-    jobs, ledger, prices = FakeJobs(), FakeLedger(available_micros=dict(purse)), FakePrices(PRICES)
+    jobs, ledger = FakeJobs(), FakeLedger(available_micros=dict(purse))
+    operations = job_operations(jobs, ledger=ledger, funds=ledger)
 
-    creation = create_job(
-        sent,
-        buyer=buyer,
-        catalogue=CATALOGUE,
-        prices=prices,
-        moderate=accepts_all,
-        ledger=ledger,
-        jobs=jobs,
-        new_id=lambda _: "vid_1",
-        clock=utc_now,
-    )
-    estimate = estimate_job(
-        sent, buyer=buyer, catalogue=CATALOGUE, prices=prices, funds=ledger, clock=utc_now
-    )
+    creation = operations.create(sent, buyer=buyer, id_prefix="vid")
+    estimate = operations.estimate(sent, buyer=buyer)
 
     for call in (creation, estimate):
         with pytest.raises(ServiceError, match="holds a directive that is not known"):

@@ -1,7 +1,5 @@
 """What each operation leaves behind, and what it refuses."""
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -14,12 +12,10 @@ from services.jobs.domain.job import Job
 from services.jobs.domain.offers import Catalogue
 from services.jobs.domain.requests import NewJob
 from services.jobs.domain.states import Status
-from services.jobs.operations.create_job import create_job
-from services.jobs.operations.get_job import get_job
 from services.jobs.operations.get_usage import get_usage
-from services.jobs.operations.list_jobs import list_jobs
-from tests.fakes.jobs import FakeJobs, FakeLedger, FakePrices, accepts_all
-from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OFFERS, OWNER, PRICES, a_job
+from tests.fakes.jobs import FakeJobs, FakeLedger
+from tests.fakes.operations import job_operations
+from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OFFERS, OWNER, a_job
 
 NOW = datetime(2026, 6, 29, 10, 0, 0, 123_456, tzinfo=UTC)
 WANTED = NewJob(
@@ -39,20 +35,15 @@ class Shop:
     jobs: FakeJobs = field(default_factory=FakeJobs)
     ledger: FakeLedger = field(default_factory=lambda: FakeLedger(available_micros={PURSE: 1_000_000_000}))
     catalogue: Catalogue = CATALOGUE
-    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def create(self, **changes: Any) -> Job:
-        return await create_job(
-            replace(WANTED, **changes),
-            buyer=BUYER,
-            catalogue=self.catalogue,
-            prices=FakePrices(PRICES),
-            moderate=accepts_all,
-            ledger=self.ledger,
-            jobs=self.jobs,
-            new_id=lambda _: f"vid_{next(self.numbers):026d}",
-            clock=lambda: NOW,
+        operations = job_operations(
+            self.jobs, ledger=self.ledger, catalogue=self.catalogue, new_id=self.new_id, clock=lambda: NOW
         )
+        return await operations.create(replace(WANTED, **changes), buyer=BUYER, id_prefix="vid")
+
+    def new_id(self, prefix: str, _moment: datetime) -> str:
+        return f"{prefix}_{len(self.jobs.jobs):026d}"
 
 
 async def test_a_created_job_is_priced_held_and_stored() -> None:
@@ -200,9 +191,9 @@ async def test_other_owners_jobs_are_not_there(owner: Any) -> None:
     jobs = FakeJobs({job.id: job})
 
     with pytest.raises(ServiceError) as refused:
-        await get_job(job.id, owner=owner, jobs=jobs)
+        await jobs.get(job.id, owner=owner)
 
-    assert await get_job(job.id, owner=OWNER, jobs=jobs) == job
+    assert await jobs.get(job.id, owner=OWNER) == job
     assert refused.value.reason is Reason.JOB_NOT_FOUND
     assert refused.value.message == f'There is no task "{job.id}".'
 
@@ -211,10 +202,11 @@ async def test_other_owners_jobs_are_not_there(owner: Any) -> None:
 async def test_pages_end_where_the_jobs_end(count: int, sizes: list[int]) -> None:
     stored = [a_job(id=f"vid_{number:026d}") for number in range(count)]
     jobs = FakeJobs({job.id: job for job in stored})
+    operations = job_operations(jobs, ledger=FakeLedger())
     pages: list[list[Job]] = []
     after: str | None = None
     while not pages or after is not None:
-        page, after = await list_jobs(owner=OWNER, status=None, before_id=after, limit=3, jobs=jobs)
+        page, after = await operations.page(owner=OWNER, status=None, before_id=after, limit=3)
         pages.append(page)
 
     assert [len(page) for page in pages] == sizes

@@ -11,11 +11,10 @@ from services.jobs.clients import PRICES_KNOWN_SECONDS, PriceCache
 from services.jobs.convert import seedancee2
 from services.jobs.domain.offers import PriceList
 from services.jobs.domain.requests import Buyer, NewJob
-from services.jobs.operations.estimate_job import estimate_job
-from services.jobs.operations.get_model import get_model
-from services.jobs.operations.list_models import list_models
+from services.jobs.operations.models import offer_of, offers_at
 from services.jobs.operations.price_job import Quote, price_job
-from tests.fakes.jobs import FakeLedger, FakePrices
+from tests.fakes.jobs import FakeJobs, FakeLedger
+from tests.fakes.operations import job_operations
 from tests.unit.jobs.samples import BUYER, CATALOGUE, INPUT, OWNER, PRICES, a_price, prices_of
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -34,11 +33,11 @@ CHANGING = PriceList(prices={("mini", "720p", "live"): VERSIONS})
 async def quote(
     wanted: NewJob, *, prices: PriceList = PRICES, buyer: Buyer = BUYER, moment: datetime = NOW
 ) -> Quote:
-    return await price_job(wanted, buyer=buyer, catalogue=CATALOGUE, prices=FakePrices(prices), moment=moment)
+    return price_job(wanted, offers_at(moment, buyer=buyer, catalogue=CATALOGUE, prices=prices))
 
 
 async def names(prices: PriceList, *, buyer: Buyer = BUYER) -> list[str]:
-    offers = await list_models(buyer=buyer, catalogue=CATALOGUE, prices=FakePrices(prices), moment=NOW)
+    offers = offers_at(NOW, buyer=buyer, catalogue=CATALOGUE, prices=prices)
     return [offer.model.id for offer in offers]
 
 
@@ -129,7 +128,7 @@ async def test_a_resolution_without_a_price_is_not_on_offer() -> None:
     prices = prices_of({"pro": {"480p": 10, "1080p": 50}}, "live")
 
     refused = await refusal(replace(WANTED, model="pro"), prices=prices)
-    offer = await get_model("pro", buyer=BUYER, catalogue=CATALOGUE, prices=FakePrices(prices), moment=NOW)
+    offer = offer_of("pro", offers_at(NOW, buyer=BUYER, catalogue=CATALOGUE, prices=prices))
 
     assert (
         refused.message == 'Field input.resolution must be one of 480p, 1080p for model pro. It was "720p".'
@@ -160,9 +159,9 @@ async def test_a_model_that_the_key_may_not_use_is_not_there() -> None:
 async def test_an_estimate_says_what_there_is_and_holds_nothing(available_micros: int) -> None:
     ledger = FakeLedger(available_micros={(OWNER.account_id, OWNER.environment): available_micros})
 
-    estimate = await estimate_job(
-        WANTED, buyer=BUYER, catalogue=CATALOGUE, prices=FakePrices(PRICES), funds=ledger, clock=lambda: NOW
-    )
+    operations = job_operations(FakeJobs(), ledger=ledger, funds=ledger, clock=lambda: NOW)
+
+    estimate = await operations.estimate(WANTED, buyer=BUYER)
 
     assert (estimate.total_micros, estimate.available_micros) == (50_000_000, available_micros)
     assert not ledger.amount
