@@ -31,8 +31,7 @@ class FakeJobs(Jobs):
     async def create(self, job: Job, *, caps: Caps = CAPS_DEFAULT) -> None:
         if self.outage is not None:
             raise self.outage
-        assert job.id not in self.jobs
-        self.jobs[job.id] = job
+        self.jobs.setdefault(job.id, job)
 
     @override
     async def find(self, job_id: str, *, owner: Owner) -> Job | None:
@@ -85,6 +84,8 @@ class FakeLedger(MemoryLedger, Funds):
 
     @override
     async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
+        if hold_id in self.state:
+            return await super().hold(hold_id, owner=owner, key_id=key_id, amount_micros=amount_micros)
         purse = (owner.account_id, owner.environment)
         if self.available_micros.get(purse, 0) < amount_micros:
             raise ServiceError(Reason.CREDITS_INSUFFICIENT, "Your credit balance is too low. Please top up.")

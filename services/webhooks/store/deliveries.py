@@ -12,7 +12,7 @@ from psycopg.rows import DictRow
 from sqlalchemy import func, select, text
 
 from services.common.postgres.batching import answer_apart, succeeded
-from services.common.postgres.database import Connection, Pool, Query
+from services.common.postgres.database import Connection, Pool, Query, fetch, fetch_within
 from services.webhooks.domain import (
     ACCOUNT_MAX,
     FAILING_DAYS_MAX,
@@ -145,16 +145,13 @@ class SqlDeliveries:
 
     async def reopen_abandoned(self) -> int:
         """Makes due at once what a dispatcher had leased that is gone. Returns how many there were."""
-        async with self._pool.connection() as connection:
-            bound = _REOPEN.bind(lock_class=OWNER_LOCK_CLASS, most=REOPENED_MAX)
-            [row] = await (await connection.execute(_REOPEN.sql, bound)).fetchall()
+        [row] = await fetch(self._pool, _REOPEN, lock_class=OWNER_LOCK_CLASS, most=REOPENED_MAX)
         return int(row["reopened_count"])
 
     async def _enter(self) -> tuple[Connection, int]:
         connection = await self._pool.getconn()
         try:
-            cursor = await connection.execute(_ENTER.sql, _ENTER.bind(lock_class=OWNER_LOCK_CLASS))
-            [row] = await cursor.fetchall()
+            [row] = await fetch_within(connection, _ENTER, lock_class=OWNER_LOCK_CLASS)
         except BaseException:
             await self._give_back(connection)
             raise

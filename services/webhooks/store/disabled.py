@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, func, select, text, update
 
 from services.common.audit.store import audit
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 from services.webhooks.domain import DisabledEndpoint, Event
 from services.webhooks.store.events import store_events
 from services.webhooks.tables import endpoints
@@ -41,9 +41,7 @@ class SqlDisabledEndpoints:
 
     async def unannounced(self, *, endpoints_max: int) -> list[DisabledEndpoint]:
         """Returns those whose disabling the account has not been told."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(_UNANNOUNCED.sql, _UNANNOUNCED.bind(most=endpoints_max))
-            return [DisabledEndpoint(**row) for row in await cursor.fetchall()]
+        return [DisabledEndpoint(**row) for row in await fetch(self._pool, _UNANNOUNCED, most=endpoints_max)]
 
     async def announce(self, event: Event, *, endpoint_id: str) -> None:
         """Stores the event that tells of an endpoint, unless that is done, in one commit."""
@@ -54,6 +52,5 @@ class SqlDisabledEndpoints:
 
     async def give_up_waiting(self, *, heads_max: int) -> int:
         """Dead-letters what still waits for one. Returns for how many jobs; 0 when nothing is left."""
-        async with self._pool.connection() as connection:
-            [row] = await (await connection.execute(_GIVE_UP.sql, _GIVE_UP.bind(most=heads_max))).fetchall()
+        [row] = await fetch(self._pool, _GIVE_UP, most=heads_max)
         return int(row["closed_count"])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import text
 
-from services.common.postgres.database import Connection, Pool, Query
+from services.common.postgres.database import Connection, Pool, Query, fetch_within
 from services.webhooks.domain import Event
 
 _ACCEPT = Query(
@@ -36,7 +36,9 @@ class SqlEvents:
 
 async def store_events(connection: Connection, events: Sequence[Event]) -> int:
     """Stores events in the connection's transaction, if it is in one. Returns how many were new."""
-    bound = _ACCEPT.bind(
+    [row] = await fetch_within(
+        connection,
+        _ACCEPT,
         event_ids=[event.event_id for event in events],
         job_ids=[event.job_id for event in events],
         account_ids=[event.account_id for event in events],
@@ -48,5 +50,4 @@ async def store_events(connection: Connection, events: Sequence[Event]) -> int:
         bodies=[event.body for event in events],
         occurred=[event.occurred_at for event in events],
     )
-    [row] = await (await connection.execute(_ACCEPT.sql, bound)).fetchall()
     return int(row["stored_count"])

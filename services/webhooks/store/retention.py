@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Pool, Query, fetch
 
 EVENTS_MAX = 500
 _FIRST = (datetime.min.replace(tzinfo=UTC), "")
@@ -30,7 +30,9 @@ class OldEvents:
 
     async def forget(self) -> int:
         """Forgets a batch of at most EVENTS_MAX, in one commit. Returns how many it looked at; 0 at the end."""
-        bound = _FORGET.bind(
+        [row] = await fetch(
+            self._pool,
+            _FORGET,
             after_at=self._place[0],
             after_id=self._place[1],
             kept_min=timedelta(days=min([self._kept_days, *self._kept_days_of.values()])),
@@ -39,7 +41,5 @@ class OldEvents:
             kept=[timedelta(days=days) for days in self._kept_days_of.values()],
             most=EVENTS_MAX,
         )
-        async with self._pool.connection() as connection:
-            [row] = await (await connection.execute(_FORGET.sql, bound)).fetchall()
         self._place = (row["last_at"], row["last_id"]) if row["examined_count"] else _FIRST
         return int(row["examined_count"])

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import text
 
 from services.common.audit.note import AuditNote
-from services.common.postgres.database import Connection, Pool, Query
+from services.common.postgres.database import Connection, Pool, Query, fetch_within
 from services.webhooks.domain import Resealed
 
 _ROTATED = ("sealed_secret", "next_sealed_secret", "previous_sealed_secret")
@@ -74,8 +74,7 @@ class SqlSealedRows:
         async with self._pool.connection() as connection:
             if not after:
                 await connection.execute(_AUDIT.sql, _AUDIT.bind(**vars(note)))
-            bound = _PAGES[name].bind(after=last, most=rows_max)
-            rows = await (await connection.execute(_PAGES[name].sql, bound)).fetchall()
+            rows = await fetch_within(connection, _PAGES[name], after=last, most=rows_max)
             outcomes = [await self._reseal_row(connection, name, row) for row in rows]
         return Resealed(
             examined_count=len(rows),
