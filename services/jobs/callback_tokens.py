@@ -1,4 +1,4 @@
-"""The tokens in the addresses that providers call back at: anybody may call there, so a token proves that it is ours."""
+"""The tokens in callback addresses. Anybody can call these addresses, so a signature proves that we made the token."""
 
 import hmac
 import re
@@ -11,16 +11,16 @@ SIGNATURE_LENGTH = 32
 """In hexadecimal digits."""
 UNSIGNED_AT_ONCE_MAX = 100
 UNSIGNED_PER_SECOND_MAX = 20
-"""Tokens without a signature, which anybody can make up."""
+"""For tokens without a signature, which anybody can make up."""
 
 _PURPOSE = b"callback\0"
-"""So that no signature of an API key, made with the same secret, is one of a token."""
+"""Keeps signatures of API keys, which are made with the same secret, from being valid for tokens."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SIGNED = re.compile(rf"([A-Za-z0-9_-]{{1,128}})\.([0-9a-f]{{{SIGNATURE_LENGTH}}})")
 
 
 class CallbackTokens:
-    """Signs tokens of attempts, and opens what is called back with. The first of the secrets signs, any of them opens."""
+    """Signs tokens of attempts and checks those of callbacks. The first secret signs; all of them are accepted."""
 
     def __init__(self, secrets: Sequence[str], *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._secrets = [secret.encode() for secret in secrets]
@@ -29,13 +29,13 @@ class CallbackTokens:
         )
 
     def sign(self, token: str) -> str:
-        """Returns what stands in the address for the token of an attempt."""
+        """Returns the signed token, as it is written into the address."""
         return f"{token}.{_signature(self._secrets[0], token)}"
 
     def open(self, text: str) -> str | None:
-        """Returns the token in an address, or None if it is not worth a look. Costs a hash for each secret at most.
+        """Returns the token of an attempt, or None if we did not make it. Costs at most one hash for each secret.
 
-        Attempts of releases before tokens were signed go on for days; of their tokens only so many are looked up.
+        Attempts opened before tokens were signed may live for days, so a limited number of unsigned tokens is accepted.
         """
         if _TOKEN.fullmatch(text):
             return text if self._unsigned.take() else None

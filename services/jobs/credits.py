@@ -6,6 +6,8 @@ from services.jobs.ports import Ledger
 
 UNPAYABLE = frozenset({Reason.CREDITS_INSUFFICIENT, Reason.SPEND_LIMIT_EXCEEDED, Reason.ACCOUNT_NOT_FOUND})
 """Why billing refuses to hold the price of a job."""
+HOLD_GONE = frozenset({Reason.HOLD_EXPIRED, Reason.HOLD_RELEASED})
+"""The hold expired, or a request released it that did not learn that its job had been stored."""
 NOTHING_HELD = (Reason.HOLD_EXPIRED, Reason.HOLD_NOT_FOUND)
 REFUND_REASON = "The job failed after its credits had been taken."
 

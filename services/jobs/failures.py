@@ -21,7 +21,7 @@ def failure_of(refused: Refused) -> FailureCode:
 
 
 def unusable_of(refused: Refused, job: Job) -> UnusableReference | None:
-    """Returns what the customer is told of the file that a provider could not use. None: nothing is known of it."""
+    """Returns what the customer is told about the file that a provider could not use. None: nothing is known about it."""
     if refused.kind is not RefusalKind.INPUT_MEDIA:
         return None
     said, fields = refused.reference, job.reference_fields

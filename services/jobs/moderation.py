@@ -1,4 +1,4 @@
-"""The moderation file: rules by category, and the profiles made of them."""
+"""Reads the moderation file: rules by category, and the profiles made of them."""
 
 import re
 import unicodedata
@@ -13,9 +13,9 @@ from services.jobs.normalized_text import words_of
 from services.jobs.profiles import FailMode, Profile, Profiles, Rule
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-"""Of profiles, rules and categories. That of profiles is what the protos ask of a chosen one."""
+"""For the names of profiles, rules and categories. The protos have the same pattern for the profile of a request."""
 PATTERN_CHOICES_MAX = 1000
-"""How many ways a pattern may match from one place. Even a prompt of 10,000 characters then takes moments."""
+"""How many ways a pattern may match from one position, so that a prompt of 10,000 characters is judged quickly."""
 
 _TOKEN = re.compile(
     r"""\\. | \[\^?\]?(?:\\.|[^\]\\])*\]                             # one character, however it is described
@@ -32,12 +32,12 @@ _WORD_CHOICE = re.compile(r"(?<!\\)\((?:\?:)?([a-z0-9 ]+(?:\|[a-z0-9 ]+)*)\)")
 
 
 class ModerationError(Exception):
-    """The moderation file does not fit. The message has one line for each problem: `place: what is wrong`."""
+    """The moderation file is invalid. The message has one line for each problem: `place: what is wrong`."""
 
 
 def _term(text: str) -> str:
     if not words_of(text).strip():
-        raise ValueError("must hold a letter or a digit")
+        raise ValueError("must contain a letter or a digit")
     return text
 
 
@@ -47,7 +47,7 @@ def _pattern(text: str) -> str:
     except re.error as error:
         raise ValueError(f"is not a pattern: {error}") from error
     if any(letter.isupper() for letter in _ESCAPE.sub("", text)):
-        raise ValueError("must be in lower case, as prompts are when they are judged")
+        raise ValueError("must be in lower case, because prompts are judged in lower case")
     choices = _choices(text)
     if choices is None:
         raise ValueError("has no bound: end every repetition, as in {0,20}, and repeat no group")
@@ -101,7 +101,7 @@ class _File(_Part):
 def load_profiles(path: Path) -> Profiles:
     """Reads the profiles. Raises ModerationError."""
     try:
-        # Every value stays text, so that a profile may be called off.
+        # Every value stays text, so that a profile may be named off.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - builds text only
         file = _File.model_validate(content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -136,12 +136,12 @@ def _compiled(described: _Rule) -> Rule:
 
 
 def _is_unspaced(term: str) -> bool:
-    # Scripts whose letters are as wide as they are high put no spaces between words.
+    # Scripts with square letters put no spaces between words.
     return any(unicodedata.east_asian_width(letter) == "W" for letter in term)
 
 
 def _choices(pattern: str) -> int | None:
-    """Returns how many ways a pattern may match from one place, at most, or None where nobody can tell."""
+    """Returns the most ways in which a pattern may match from one position, or None if there is no bound."""
     total, alternatives = 1, [1]
     before = ""
     for words in _WORD_CHOICE.findall(pattern):
@@ -165,7 +165,7 @@ def _choices(pattern: str) -> int | None:
 
 
 def _prefixes_max(words: Sequence[str]) -> int:
-    """Returns how many of the words may match from one place: those that begin with one another."""
+    """Returns how many of the words may match from one position: those that are prefixes of each other."""
     return max(sum(longer.startswith(word) for word in words) for longer in words)
 
 

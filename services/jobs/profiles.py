@@ -1,4 +1,4 @@
-"""Moderation profiles: values, and what they say about a prompt."""
+"""Moderation profiles, and how they judge a prompt."""
 
 import re
 from collections.abc import Mapping
@@ -9,32 +9,32 @@ from itertools import chain
 from services.jobs.normalized_text import Readings, readings_of
 
 SPELLED_LENGTH_MIN = 4
-"""Shorter words are too often a part of what is spelled letter by letter."""
+"""Shorter words appear too often by chance in text that is spelled letter by letter."""
 
 
 class FailMode(StrEnum):
-    """What becomes of a request that the external endpoint does not judge in time."""
+    """What happens to a request if the external endpoint does not judge it in time."""
 
     OPEN = "open"
-    """It is accepted on the word of the rules alone."""
+    """It is accepted if the rules accept it."""
     CLOSED = "closed"
-    """It is refused for the moment."""
+    """It is refused with a temporary error."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What a category consists of. Any one of them is enough."""
+    """What makes a prompt fall under a category. One match is enough."""
 
     category: str
     words: frozenset[str]
     phrases: tuple[str, ...]
-    """Several words, with a space before and after each; without, where a script parts no words."""
+    """Several words, with a space before and after each, or without spaces in scripts that do not use them."""
     patterns: tuple[re.Pattern[str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What prompts are judged by, in the order of the rules."""
+    """The rules that prompts are judged by, in order."""
 
     name: str
     rules: tuple[Rule, ...]
@@ -44,7 +44,7 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Profiles:
-    """The profiles there are, and the one that holds where nobody chose."""
+    """All profiles, and the name of the default."""
 
     by_name: Mapping[str, Profile]
     default: str

@@ -1,4 +1,4 @@
-"""Which providers there are, and which of them render for whom."""
+"""The providers, and which of them renders which job."""
 
 import aiohttp
 
@@ -16,14 +16,14 @@ ARK, SIMULATOR = "ark", "simulator"
 
 
 def provider_policy(settings: JobsSettings) -> UrlPolicy:
-    """Returns where providers may be reached, and where they may say that a result lies."""
+    """Returns which addresses providers may have, and from which results may be fetched."""
     own = frozenset({origin_of(settings.ark_base_url), origin_of(settings.simulator_base_url)})
     return UrlPolicy(origins_trusted=own | settings.result_origins_allowed)
 
 
 def providers_of(settings: JobsSettings, session: aiohttp.ClientSession) -> Providers:
-    """Returns the providers of either environment. What costs money is none of `test`, whatever is configured."""
-    # The simulator draws from the seed; ModelArk documents none for the models we ask it for.
+    """Returns the providers of both environments. `test` never has one that costs money, whatever is configured."""
+    # The simulator uses the seed; ModelArk documents none for the models that we use.
     simulator = ArkProvider(
         session=session,
         base_url=settings.simulator_base_url,
@@ -40,6 +40,6 @@ def providers_of(settings: JobsSettings, session: aiohttp.ClientSession) -> Prov
 
 
 def route_of(live_provider: str, upstream_names: UpstreamNames, job: Job) -> Route:
-    """Returns which provider renders a job: of live ones that of the settings, of all others the simulator."""
+    """Returns which provider renders a job: the configured one for `live`, the simulator for `test`."""
     name = live_provider if job.owner.environment == "live" else SIMULATOR
     return Route(name=name, upstream_model=upstream_names[job.model]["ark"])

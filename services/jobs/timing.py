@@ -1,19 +1,19 @@
-"""How long steps wait, and for how long they go on."""
+"""How long steps wait, and when they give up."""
 
 from services.common.backoff import backoff_seconds
 from services.upstream.provider import TASK_SECONDS_MAX
 
 LEASE_SECONDS = 15.0
-"""A job of a dead worker is taken over after this long."""
+"""Another worker takes over the job of a dead worker after this time."""
 RENEW_SECONDS = 4.0
 assert 3 * RENEW_SECONDS < LEASE_SECONDS, "a lease must outlive two missed renewals"
 
 SUBMIT_TIMEOUT_SECONDS = 20.0
 SETTLE_SECONDS = 30.0
-"""How old an attempt must be before a task that cannot be found surely does not exist."""
-assert SETTLE_SECONDS > SUBMIT_TIMEOUT_SECONDS, "a request still under way must not be taken for lost"
+"""An attempt must be this old before a task that cannot be found is known not to exist."""
+assert SETTLE_SECONDS > SUBMIT_TIMEOUT_SECONDS, "a request in flight must not be taken for lost"
 SUBMIT_START_SECONDS = SETTLE_SECONDS - SUBMIT_TIMEOUT_SECONDS
-"""How long after an attempt was opened its provider may still be asked: whoever stood still longer must not."""
+"""How long after an attempt was opened its provider may be asked. A worker that was paused for longer must not ask."""
 assert SUBMIT_START_SECONDS < LEASE_SECONDS, "only the lease that opened an attempt may ask its provider"
 FIND_TIMEOUT_SECONDS = 30.0
 LOOK_AGAIN_SECONDS = 2.0
@@ -21,37 +21,41 @@ LOOK_AGAIN_SECONDS = 2.0
 CHECK_TIMEOUT_SECONDS = 10.0
 FIRST_CHECK_SECONDS = 8.0
 CHECK_SECONDS_MAX = 60.0
-"""A thousand tasks then cost 17 questions a second, within the 20 that ModelArk allows."""
+"""A thousand tasks then cost 17 calls a second, within the 20 that ModelArk allows."""
 
 START_DEADLINE_SECONDS = 6 * 3600.0
-"""A job that had a place at a provider for so long, and that no provider has taken, fails."""
+"""A job fails if no provider has taken it this long after it got a slot."""
 WAIT_SECONDS_MAX = 72 * 3600.0
-"""A job that has waited so long for a place at a provider, because of the caps of its account and key, fails."""
+"""A job fails if the caps of its account and key kept it waiting this long for a slot."""
 RENDER_DEADLINE_SECONDS = TASK_SECONDS_MAX + 3600.0
-"""A task that is still running then is given up: an hour after the longest a provider keeps one."""
+"""A task that still runs is given up then: an hour after the longest time that a provider keeps one."""
 STRAY_SECONDS_MAX = RENDER_DEADLINE_SECONDS
-"""A task that no job waits for is surely over by then, whether anybody could tell or not."""
-HOLD_SECONDS = int(RENDER_DEADLINE_SECONDS) + 24 * 3600
-"""How long credits stay set aside once an attempt is opened: past its last deadline, and a day for our own outages."""
-assert HOLD_SECONDS > RENDER_DEADLINE_SECONDS > TASK_SECONDS_MAX, "a hold must outlive whatever it pays for"
-assert HOLD_SECONDS > WAIT_SECONDS_MAX + START_DEADLINE_SECONDS, "a hold must outlive the wait for a place"
+"""A task that no job waits for is over by then, even if its provider never answered."""
+CONFIRMED_HOLD_SECONDS = int(RENDER_DEADLINE_SECONDS) + 24 * 3600
+"""How long a hold lasts from when its attempt is opened: past the last deadline, plus a day for our own outages."""
+assert CONFIRMED_HOLD_SECONDS > RENDER_DEADLINE_SECONDS > TASK_SECONDS_MAX, (
+    "a hold must outlive the task it pays for"
+)
+assert CONFIRMED_HOLD_SECONDS > WAIT_SECONDS_MAX + START_DEADLINE_SECONDS, (
+    "a hold must outlive the wait for a slot"
+)
 
 CANCEL_TIMEOUT_SECONDS = 3.0
-"""For what a provider is asked while a customer waits: where the task is, and to stop it."""
+"""For both calls to a provider while a customer waits: look at the task, and stop it."""
 
 STAGED_SECONDS = 3600.0
-"""What has been staged for so long is no longer being staged: longer than fetching, probing and storing may take."""
+"""A file this old is not being staged any more: fetching, probing and storing take less time."""
 
 BROKEN_WAIT_SECONDS = 60.0
 RETRY_FIRST_SECONDS = 0.5
 RETRY_SECONDS_MAX = 30.0
 
 CLAIMS_MAX = 5
-"""So often in a row a job is claimed, within seconds, without getting on. After that it is set aside, each time for longer."""
+"""A job may be claimed this many times in a row, seconds apart, without progress. Then it is set aside, longer each time."""
 ASIDE_SECONDS_FIRST = 60.0
 ASIDE_SECONDS_MAX = 3600.0
 STALL_SECONDS_MAX = 6 * 3600.0
-"""A job that did not get on for so long, through no outage of our own, fails."""
+"""A job fails after this time without progress, outages of our own apart."""
 
 
 def retry_seconds(failures: int) -> float:
@@ -65,7 +69,7 @@ def check_seconds(checks: int) -> float:
 
 
 def aside_seconds(claims: int) -> float:
-    """Returns the wait before a job is claimed again that so many claims in a row did not move."""
+    """Returns the wait before a job is claimed again after this many claims in a row without progress."""
     if claims <= CLAIMS_MAX:
         return retry_seconds(claims - 1)
     return backoff_seconds(claims - CLAIMS_MAX, first=ASIDE_SECONDS_FIRST, most=ASIDE_SECONDS_MAX)

@@ -1,20 +1,20 @@
-"""What the jobs service asks of a provider of video, and the only ways a provider may answer."""
+"""The interface to providers of video: what jobs asks, and the answers that a provider may give."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 TASK_SECONDS_MAX = 72 * 3600
-"""No provider keeps a task longer, queued or running; an adapter whose provider might must end it itself.
+"""No provider keeps a task longer, queued or running. If a provider might, its adapter must end the task.
 
-ModelArk's `execution_expires_after` is at most this, and 48 hours in an order that does not name it. Ours does not:
-its fast model is reported to refuse orders that do.
+ModelArk's `execution_expires_after` is at most this, and 48 hours in an order without it. We leave it out, because the
+fast model is reported to refuse orders that have it.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One render, fully resolved: nothing is left for a provider to choose by default."""
+    """One render, fully resolved: a provider has no defaults left to choose."""
 
     model: str
     """The provider's own name for the model."""
@@ -75,12 +75,12 @@ class ReferenceFault(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class BadReference:
-    """What a provider says about a file of an order that it cannot use."""
+    """What a provider says about a file of an order that it could not use."""
 
     position: int | None = None
-    """Which of the order's references, from 0. None: it does not say."""
+    """Which of the order's references, from 0. None: the provider does not say."""
     is_image: bool = False
-    """Whether it says that it is an image."""
+    """Whether the provider says that the file is an image."""
     fault: ReferenceFault = ReferenceFault.UNKNOWN
 
 
@@ -119,7 +119,7 @@ class BusyError(UpstreamError):
 
 
 class UnreachableError(UpstreamError):
-    """The request surely had no effect (no connection, or an answer that says so): retry."""
+    """The request had no effect (no connection, or an answer that says so): retry."""
 
 
 class UnknownError(UpstreamError):
@@ -145,14 +145,14 @@ class Provider(Protocol):
     async def find(
         self, correlation_id: str, *, model: str, created_after: float, timeout_seconds: float
     ) -> str | None:
-        """Returns the id of the task that carries the correlation id, or None if there surely is none.
+        """Returns the id of the task that carries the correlation id, or None if there is certainly none.
 
         `model` is what the order named; `created_after` (Unix seconds) bounds the search.
         Raises BusyError, UnreachableError or BrokenError.
         """
 
     async def carries(self, task_id: str, correlation_id: str, *, timeout_seconds: float) -> bool:
-        """Returns whether a task, as somebody named it, is the one that carries the correlation id.
+        """Returns whether a task has the correlation id.
 
         Raises BusyError, UnreachableError or BrokenError.
         """
@@ -164,7 +164,7 @@ class Provider(Protocol):
         """
 
     async def cancel(self, task_id: str, *, timeout_seconds: float) -> bool:
-        """Asks for a task to be stopped. True: it surely has ended and no result will come. False: it goes on.
+        """Asks the provider to stop a task. True: the task has ended without a result. False: it runs on.
 
-        Repeating it is harmless. Raises BusyError, UnreachableError or BrokenError; then it may have been stopped.
+        Repeating it is harmless. Raises BusyError, UnreachableError or BrokenError; the task may then have been stopped.
         """

@@ -1,4 +1,4 @@
-"""SUBMITTING to PROCESSING: the provider has acknowledged the task, however that was learnt."""
+"""SUBMITTING to PROCESSING: the provider has acknowledged the task, however we learned of it."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from services.jobs.timing import FIRST_CHECK_SECONDS
 async def adopt(
     claim: Claim, task_id: str, *, work: SqlWork, clock: Clock, render_event: RenderEvent
 ) -> None:
-    """Puts the provider's task on record, tells the customer and lets the job go until its first check."""
+    """Records the provider's task, writes the event and releases the job until its first check."""
     taken = replace(claim.job, status=Status.PROCESSING)
     event = render_event(claim.job, taken, clock())
     await work.adopt_task(claim, task_id=task_id, seconds=FIRST_CHECK_SECONDS, event=event)

@@ -1,18 +1,15 @@
-"""PENDING to SUBMITTING: make the hold last, choose a provider, put the attempt on record."""
+"""PENDING to SUBMITTING: confirm the hold, choose a provider, record the attempt."""
 
 from collections.abc import Callable
 
 from services.common.errors import Reason, ServiceError
-from services.jobs.credits import UNPAYABLE, recreate_hold
+from services.jobs.credits import HOLD_GONE, UNPAYABLE, recreate_hold
 from services.jobs.domain.claims import Claim, Route
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job
 from services.jobs.ports import Ledger
 from services.jobs.store.queue.work import SqlWork
-from services.jobs.timing import HOLD_SECONDS, START_DEADLINE_SECONDS
-
-HOLD_GONE = (Reason.HOLD_EXPIRED, Reason.HOLD_RELEASED)
-"""Nothing was done for too long, or it was given back by a request that did not learn that its job had been stored."""
+from services.jobs.timing import CONFIRMED_HOLD_SECONDS, START_DEADLINE_SECONDS
 
 
 async def begin_attempt(
@@ -23,9 +20,9 @@ async def begin_attempt(
     choose_route: Callable[[Job], Route],
     new_token: Callable[[], str],
 ) -> Claim:
-    """Puts an attempt on record before any provider hears of it.
+    """Records an attempt before any provider is asked.
 
-    Gives the job up when it waited too long, or when its hold is gone.
+    Gives the job up if it waited too long, or if its hold is gone.
     """
     if claim.admitted_seconds > START_DEADLINE_SECONDS:
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail="not started in time")
@@ -39,16 +36,16 @@ async def begin_attempt(
 
 
 async def _confirm(job: Job, *, ledger: Ledger) -> None:
-    """Makes sure that the job is paid for. Refuses as the ledger does."""
+    """Makes the hold last for the whole attempt. Refuses as the ledger does."""
     try:
-        await ledger.confirm(job.id, lasts_seconds=HOLD_SECONDS)
+        await ledger.confirm(job.id, lasts_seconds=CONFIRMED_HOLD_SECONDS)
     except ServiceError as error:
         if error.reason is Reason.HOLD_CAPTURED:
-            # It was taken before this database was restored: the job is rendered again and charged nothing more.
+            # Captured before this database was restored: the job is rendered again and charged nothing more.
             return
         if error.reason is not Reason.HOLD_NOT_FOUND:
             raise
         await recreate_hold(
             job.id, owner=job.owner, key_id=job.key_id, amount_micros=job.reserved_micros, ledger=ledger
         )
-        await ledger.confirm(job.id, lasts_seconds=HOLD_SECONDS)
+        await ledger.confirm(job.id, lasts_seconds=CONFIRMED_HOLD_SECONDS)

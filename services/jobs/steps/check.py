@@ -1,4 +1,4 @@
-"""PROCESSING: ask the provider how the task fares."""
+"""PROCESSING: ask the provider about the task."""
 
 import logging
 from dataclasses import replace
@@ -27,13 +27,11 @@ async def check(
     clock: Clock,
     render_event: RenderEvent,
 ) -> Claim | None:
-    """Goes on to keep the result when there is one; asks again later when there is none yet.
+    """Stores the result if there is one; otherwise asks again later.
 
-    A result for which there is no room now is fetched as soon as there is.
-
-    That the job renders is put on record, and told, when it is first seen.
-
-    No answer is not a failure: the job is given up only when the provider says so, or at the very last deadline.
+    If no fetch slot is free, the result is fetched as soon as one is. When the task is first seen to run, that is recorded
+    and an event is written. A missing answer is not a failure: the job is given up only if the provider says so, or at the
+    last deadline.
     """
     assert claim.attempt is not None
     assert claim.attempt.task_id is not None
@@ -41,7 +39,7 @@ async def check(
         provider = provider_of(claim.attempt, claim.job.owner.environment, providers)
         answer = await provider.check(claim.attempt.task_id, timeout_seconds=CHECK_TIMEOUT_SECONDS)
     except UpstreamError as error:
-        log.warning("attempt=%s unanswered detail=%s", claim.attempt.id, error.detail)
+        log.warning("attempt=%s no answer detail=%s", claim.attempt.id, error.detail)
         answer = None
     if isinstance(answer, Done):
         if not may_fetch(claim):

@@ -1,17 +1,16 @@
-"""STORED to completed: take the credits, make the result public, then tell everybody in one commit."""
+"""STORED to completed: capture the credits, publish the result, then end the job in one commit."""
 
 import logging
 from dataclasses import replace
 
 from services.common.clock import Clock
 from services.common.errors import Reason, ServiceError
-from services.jobs.credits import UNPAYABLE, recreate_hold
+from services.jobs.credits import HOLD_GONE, UNPAYABLE, recreate_hold
 from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job, charge_micros
 from services.jobs.domain.states import Status
 from services.jobs.ports import Ledger, Media, RenderEvent, ResultUnavailableError
-from services.jobs.steps.begin_attempt import HOLD_GONE
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import retry_seconds
 
@@ -21,10 +20,10 @@ log = logging.getLogger(__name__)
 async def complete(
     claim: Claim, *, work: SqlWork, ledger: Ledger, media: Media, clock: Clock, render_event: RenderEvent
 ) -> Claim | None:
-    """Charges what was delivered, gives the rest back, publishes the result and ends the job.
+    """Charges what was delivered, returns the rest, publishes the result and ends the job.
 
-    Once charged the job can only complete, so nothing is public whose job does not. When nothing can be charged any more
-    the job is given up. What was captured before is what it was charged.
+    After the charge the job can only complete, so no result is public without a completed job. If nothing can be charged
+    any more, the job is given up. If an earlier run captured an amount, that amount is the charge.
     """
     job, attempt = claim.job, claim.attempt
     assert job.output is not None
@@ -34,12 +33,12 @@ async def complete(
     except ServiceError as error:
         if error.reason not in {*HOLD_GONE, *UNPAYABLE}:
             raise
-        log.error("job=%s reason=%s its result is there and cannot be charged", job.id, error.reason)  # noqa: TRY400
+        log.error("job=%s reason=%s its result is stored but cannot be charged", job.id, error.reason)  # noqa: TRY400
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=f"hold: {error.reason}")
     try:
         await media.publish(job, secret=attempt.token)
     except ResultUnavailableError as error:
-        log.warning("job=%s charged, its result cannot be published: %s", job.id, error)
+        log.warning("job=%s charged, but its result cannot be published: %s", job.id, error)
         await work.postpone(claim, seconds=retry_seconds(claim.check_count), checked=True)
         return None
     ended = replace(
@@ -54,7 +53,7 @@ async def complete(
 
 
 async def _captured(job: Job, amount_micros: int, *, ledger: Ledger) -> int:
-    """Takes an amount. Returns what is taken: another one if that was taken before. Refuses as the ledger does."""
+    """Captures an amount. Returns what is captured, which is another amount if that was captured before."""
     try:
         await ledger.capture(job.id, amount_micros=amount_micros)
     except ServiceError as error:

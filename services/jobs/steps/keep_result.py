@@ -1,4 +1,4 @@
-"""PROCESSING to STORED: bring the result home."""
+"""PROCESSING to STORED: store the result."""
 
 import logging
 from dataclasses import replace
@@ -17,9 +17,10 @@ log = logging.getLogger(__name__)
 async def keep_result(
     claim: Claim, done: Done, *, work: SqlWork, media: Media, clock: Clock, render_event: RenderEvent
 ) -> Claim | None:
-    """Stores the result, which nobody can read before its job is sure to complete. What cannot be fetched now is fetched later, by a fresh address.
+    """Stages the result, which nobody can read until its job is sure to complete.
 
-    A job that was never seen to render is said to have begun now.
+    If it cannot be fetched now, it is fetched later from a new address. A job that was never seen to run counts as started
+    now.
     """
     assert claim.attempt is not None
     try:

@@ -1,4 +1,4 @@
-"""SUBMITTING, found by another lease than the one that opened the attempt: look first, never submit blindly."""
+"""SUBMITTING, claimed by another lease than the one that opened the attempt: look for the task, never submit blindly."""
 
 import logging
 
@@ -25,12 +25,11 @@ log = logging.getLogger(__name__)
 async def recover(
     claim: Claim, *, work: SqlWork, providers: Providers, clock: Clock, render_event: RenderEvent
 ) -> Claim | None:
-    """Adopts the task that the attempt may have started, as a callback named it or the provider lists it.
+    """Adopts the task that the attempt may have started, if a callback named it or the provider lists it.
 
-    A callback is believed only as far as the provider confirms it: whoever knows its token may name any task.
-
-    Only when the provider surely has no such task does the job go back to PENDING. When nobody can tell until the task
-    would surely be over, the job is given up.
+    The provider must confirm what a callback names, because a caller who knows the token may name any task. The job goes back
+    to PENDING only if the provider is known to have no such task. If that cannot be found out before the task would be over,
+    the job is given up.
     """
     attempt = claim.attempt
     assert attempt is not None
@@ -38,7 +37,7 @@ async def recover(
         provider = provider_of(attempt, claim.job.owner.environment, providers)
         task_id = await _task_of(attempt, provider)
     except UpstreamError as error:
-        log.warning("attempt=%s not looked for detail=%s", attempt.id, error.detail)
+        log.warning("attempt=%s lookup failed detail=%s", attempt.id, error.detail)
         if claim.attempt_age_seconds > RENDER_DEADLINE_SECONDS:
             return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=error.detail, may_run=True)
         await work.postpone(claim, seconds=retry_seconds(claim.check_count), checked=True)

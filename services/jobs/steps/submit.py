@@ -41,7 +41,7 @@ async def submit(
 ) -> Claim | None:
     """Starts the render of an attempt that this lease opened.
 
-    When no usable answer comes the attempt stays as it is, and whoever claims the job next looks for the task.
+    If there is no usable answer, the attempt stays open, and the worker that claims the job next looks for the task.
     """
     attempt = claim.attempt
     assert attempt is not None
@@ -49,9 +49,9 @@ async def submit(
     try:
         provider = provider_of(attempt, claim.job.owner.environment, providers)
         if asyncio.get_running_loop().time() > claim.submit_until:
-            # Whoever has the job by now may find no task, and make another attempt.
+            # The worker that has the job by now may find no task and open another attempt.
             await work.drop_attempt(
-                claim, outcome="late", detail="the worker stood still before it asked", seconds=0
+                claim, outcome="late", detail="the worker was paused before it asked", seconds=0
             )
             return None
         task_id = await provider.submit(
@@ -72,7 +72,7 @@ async def submit(
         seconds = retry_seconds(attempt.number)
         await work.drop_attempt(claim, outcome="unreachable", detail=error.detail, seconds=seconds)
     except BrokenError as error:
-        log.exception("attempt=%s route=%s must be mended by an operator", attempt.id, attempt.route)
+        log.exception("attempt=%s route=%s needs an operator", attempt.id, attempt.route)
         await work.drop_attempt(claim, outcome="broken", detail=error.detail, seconds=BROKEN_WAIT_SECONDS)
     except UnknownError as error:
         log.warning("attempt=%s outcome=unknown detail=%s", attempt.id, error.detail)
@@ -81,12 +81,12 @@ async def submit(
         try:
             await adopt(claim, task_id, work=work, clock=clock, render_event=render_event)
         except LeaseLostError:
-            # Whoever has the job now adopts the task; if the attempt is closed, it is a stray.
+            # The worker that has the job now adopts the task; if the attempt is closed, the task is a stray.
             await work.note_stray(attempt.id, task_id)
             raise
     return None
 
 
 def order_of(job: Job, attempt: Attempt) -> Order:
-    """Returns what the provider is asked for: the resolved input, under the provider's name for the model."""
+    """Returns the order: the resolved input, with the provider's name for the model."""
     return Order(model=attempt.upstream_model, **vars(job.input))

@@ -100,7 +100,7 @@ def test_parts_of_words_do_not_count(prompt: str, tmp_path: Path) -> None:
         (("rules: [cats]", "rules: [dogs]"), "profiles.own.rules: there is no rule dogs"),
         (("closed", "ajar"), r"profiles\.own\.external: .*'open' or 'closed'"),
         (("terms:", "words:"), r"rules\.cats\.words: Extra inputs"),
-        (("Kitten", '"?!"'), r"rules\.cats\.terms\.0: must hold a letter"),
+        (("Kitten", '"?!"'), r"rules\.cats\.terms\.0: must contain a letter"),
         (("category: cats", 'category: "the cats"'), r"rules\.cats\.category: "),
         ((" cat(s)?", " (cat"), r"rules\.cats\.patterns\.0: is not a pattern"),
         ((" cat(s)?", " Cat"), r"rules\.cats\.patterns\.0: must be in lower case"),

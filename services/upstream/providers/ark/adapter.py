@@ -1,3 +1,5 @@
+"""The adapter for ModelArk's HTTP API."""
+
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
@@ -91,14 +93,14 @@ class ArkProvider:
     async def find(
         self, correlation_id: str, *, model: str, created_after: float, timeout_seconds: float
     ) -> str | None:
-        """Returns the id of the task that carries the correlation id, or None if there surely is none.
+        """Returns the id of the task that carries the correlation id, or None if there is certainly none.
 
-        The listing covers seven days and may be read once a second; a search that cannot be finished is an
-        UnreachableError. A task may take a moment to appear, so ask again before believing a first None.
+        The listing covers seven days and may be read once a second; an unfinished search is an
+        UnreachableError. A new task may take a moment to appear, so ask again before you believe a first None.
         """
         oldest = created_after - CREATED_MARGIN_SECONDS
         try:
-            # Searches that took turns page by page would all run out of time together.
+            # If searches took turns page by page, they would all run out of time together.
             async with asyncio.timeout(timeout_seconds), self._list_turn:
                 return await self._search(
                     correlation_id, model=model, oldest=oldest, timeout_seconds=timeout_seconds
@@ -107,7 +109,7 @@ class ArkProvider:
             raise UnreachableError("search not finished in time") from error
 
     async def carries(self, task_id: str, correlation_id: str, *, timeout_seconds: float) -> bool:
-        """Returns whether a task, as somebody named it, is the one that carries the correlation id."""
+        """Returns whether a task has the correlation id."""
         body = await self._read(task_id, timeout_seconds=timeout_seconds)
         try:
             return not isinstance(body, Refused) and wire.parse_correlation_id(body) == correlation_id
@@ -125,10 +127,10 @@ class ArkProvider:
             raise UnreachableError(f"task unreadable: {error}") from error
 
     async def cancel(self, task_id: str, *, timeout_seconds: float) -> bool:
-        """Stops a task that is still queued, which is all that ModelArk offers. Returns whether it surely has ended.
+        """Stops a task that is still queued, which is all that ModelArk offers. Returns whether the task has ended.
 
         DELETE cancels a queued task, refuses a running one, and deletes the result of one that has ended; so the
-        task is read first. Should it run and end in between, its result is gone, and that is an end too.
+        task is read first. If it starts and ends in between, its result is deleted, and it has ended too.
         """
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -146,7 +148,7 @@ class ArkProvider:
         if answer.ok:
             return True
         if answer.status == CONFLICT:
-            # Running, or cancelled by somebody else: the code for the latter is not documented.
+            # Running, or already cancelled: the code for the latter is not documented.
             return isinstance(await self.check(task_id, timeout_seconds=timeout_seconds), Refused)
         code = wire.parse_error(answer.body).code
         if means_unknown_task(answer.status, code):
@@ -213,7 +215,7 @@ class ArkProvider:
         json: dict[str, Any] | None = None,
         query: dict[str, str] | None = None,
     ) -> _Answer:
-        # Connecting has a shorter limit of its own: running into it proves that nothing was sent.
+        # Connecting has a shorter limit of its own: if it is exceeded, nothing was sent.
         timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds / 2)
         )
@@ -233,7 +235,7 @@ class ArkProvider:
 
 
 def _newest_first(tasks: list[wire.ListedTask]) -> bool:
-    # The order of the listing is not documented, so it is believed only as far as it was seen.
+    # The order of the listing is not documented, so it is trusted only if the rows seen so far are in order.
     times = [task.created_at for task in tasks]
     return times[0] > times[-1] and times == sorted(times, reverse=True)
 

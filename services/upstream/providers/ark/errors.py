@@ -1,6 +1,6 @@
-"""What ModelArk's HTTP statuses and error codes mean. Codes count by prefix.
+"""What ModelArk's HTTP statuses and error codes mean. Codes are matched by prefix.
 
-Messages are read for one thing: which file of `content` they quote, and what is said of it. There is no other place.
+Messages are parsed only for which file of `content` was unusable and why, because no other field says so.
 """
 
 import re
@@ -58,7 +58,7 @@ _OUR_FAULT = (
 
 @dataclass(frozen=True, kw_only=True)
 class ArkError:
-    """An error envelope. What it does not say is empty."""
+    """An error envelope. Missing fields are empty."""
 
     code: str = ""
     parameter: str = ""
@@ -66,7 +66,7 @@ class ArkError:
 
 
 def refusal(error: ArkError, *, otherwise: RefusalKind, detail: str) -> Refused:
-    """Returns what an error says of an order, in answers and in failed tasks alike."""
+    """Returns what an error says about an order, in an answer or in a failed task."""
     kind = next((kind for prefixes, kind in _KIND_BY_PREFIX if error.code.startswith(prefixes)), otherwise)
     reference = _bad_reference(error)
     if kind is RefusalKind.PARAMETERS and reference != BadReference():
@@ -93,7 +93,7 @@ def _bad_reference(error: ArkError) -> BadReference:
 def submission_error(status: int, error: ArkError, *, retry_after: str | None) -> UpstreamError:
     """Returns what a non-2xx answer to a submission means; `error` is empty if the body had no error envelope.
 
-    A gateway in between can answer 5xx or 408 although the task was stored, so those are never "nothing started".
+    A gateway can answer 5xx or 408 although the task was stored, so these never mean that nothing was started.
     """
     code = error.code
     detail = f"submission answered {status} {code}".rstrip()
@@ -108,7 +108,7 @@ def submission_error(status: int, error: ArkError, *, retry_after: str | None) -
 
 
 def reading_error(status: int, code: str, *, retry_after: str | None) -> UpstreamError:
-    """Returns what a non-2xx answer to a read means. Reads refuse nothing, so an odd 4xx is our own fault."""
+    """Returns what a non-2xx answer to a read means. A read is never refused, so an unexpected 4xx is our own fault."""
     detail = f"read answered {status} {code}".rstrip()
     if status >= 500 or status == 408:
         return UnreachableError(detail)
@@ -116,7 +116,7 @@ def reading_error(status: int, code: str, *, retry_after: str | None) -> Upstrea
 
 
 def means_unknown_task(status: int, code: str) -> bool:
-    """Whether a read says that the task is gone, and not that our path or model is wrong."""
+    """Returns whether a read says that the task is gone, and not that our path or model is wrong."""
     return status == 404 and bool(code) and not code.startswith(_OUR_FAULT)
 
 

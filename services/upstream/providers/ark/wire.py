@@ -1,4 +1,4 @@
-"""ModelArk's bodies: written from an order, read into the port's answers. Nothing here does I/O."""
+"""ModelArk's bodies: written from an order, parsed into the answers of `provider.py`. No I/O here."""
 
 import json
 import re
@@ -20,7 +20,7 @@ class UnusableBodyError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class ListedTask:
-    """One row of a listing: who it is, whose it is, and when (Unix seconds) it was created."""
+    """One row of a listing. `created_at` is in Unix seconds."""
 
     task_id: str
     correlation_id: str
@@ -58,7 +58,7 @@ def render_order(
 
 
 def without_suffixes(prompt: str) -> str:
-    """Returns the prompt with `--name value` made inert: as a dash it reads the same and overrides nothing."""
+    """Returns the prompt with `--name value` disarmed: a dash reads the same and overrides nothing."""
     return _SUFFIX_DASHES.sub("—", prompt)
 
 
@@ -68,7 +68,7 @@ def parse_created(body: bytes) -> str:
 
 
 def parse_task(body: bytes) -> Pending | Done | Refused:
-    """Returns where a task is. A status this code does not know counts as running; our own deadline ends it.
+    """Returns where a task is. An unknown status counts as running; our own deadline ends it.
 
     Raises UnusableBodyError if the body is not a task.
     """
@@ -93,7 +93,7 @@ def parse_task(body: bytes) -> Pending | Done | Refused:
 
 
 def parse_correlation_id(body: bytes) -> str:
-    """Returns what a task carries, empty if nothing. Raises UnusableBodyError if the body is not a task."""
+    """Returns the correlation id of a task, or an empty string. Raises UnusableBodyError if the body is not a task."""
     return _correlation_id(_object(body))
 
 
@@ -108,7 +108,7 @@ def parse_page(body: bytes) -> Page:
 
 
 def parse_error(body: bytes) -> ArkError:
-    """Returns what an error envelope says; nothing, if the body is something else."""
+    """Returns an error envelope; it is empty if the body is something else."""
     try:
         return _error(_object(body))
     except UnusableBodyError:
