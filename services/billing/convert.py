@@ -133,7 +133,7 @@ def parse_account_rules(rules: account_pb2.AccountRules) -> AccountRules:
 
 
 def parse_key_rules(rules: key_admin_service_pb2.KeyRules) -> KeyRules:
-    """Returns how a key may be used. Profiles have no order, and naming one twice says nothing more."""
+    """Returns how a key may be used. Profiles have no order, and duplicates are dropped."""
     given = {field.name: value for field, value in rules.ListFields()}
     return KeyRules(**{**given, "moderation_profiles": tuple(sorted(set(rules.moderation_profiles)))})
 
@@ -153,7 +153,7 @@ def parse_call_report(report: limit_service_pb2.CallReport) -> CallReport:
 
 
 def parse_statement_range(request: account_service_pb2.GetStatementRequest) -> StatementRange:
-    """Returns which movements to tell, with every default resolved. Refuses with INVALID_FIELD."""
+    """Returns the requested range of movements, with every default resolved. Refuses with INVALID_FIELD."""
     start = parse_moment("start", request.start) if request.HasField("start") else FIRST_MOMENT
     end = parse_moment("end", request.end) if request.HasField("end") else LAST_MOMENT
     if start > end:
@@ -240,7 +240,7 @@ def render_key(key: Key) -> key_admin_service_pb2.Key:
 
 
 def render_caller(caller: Caller) -> key_service_pb2.LookUpKeyResponse:
-    """Returns whom a key belongs to."""
+    """Returns the owner of a key."""
     return key_service_pb2.LookUpKeyResponse(**vars(caller))
 
 
@@ -265,7 +265,7 @@ def render_price_version(version: PriceVersion) -> price_pb2.PriceVersion:
 
 
 def render_verified(verified: Verified) -> verifier_service_pb2.VerifyResponse:
-    """Returns what one page of the ledger had to find, and where the next begins."""
+    """Returns the findings of one page of the ledger, and where the next begins."""
     return verifier_service_pb2.VerifyResponse(
         findings=[verifier_service_pb2.Finding(**vars(found)) for found in verified.findings],
         checked_count=verified.checked_count,

@@ -14,10 +14,10 @@ BALANCE_MICROS_MAX = 10**18
 STANDING_TEST_MICROS = {"seedancee2": 10_000 * MICROS_PER_CREDIT, "nextapi": 35 * MICROS_PER_CREDIT}
 """What a test balance refills itself to when it falls short, by contract: the price of thirteen of the dearest videos.
 
-Of either contract that is 15 seconds of pro at 1080p, 750 credits or 2.625: nobody waits for an operator in test.
+Of either contract that is 15 seconds of pro at 1080p, 750 credits or 2.625: so nobody needs an operator in test.
 """
 TEST_DAY_MICROS = {contract: 10 * micros for contract, micros in STANDING_TEST_MICROS.items()}
-"""What a new account may spend in a UTC day in test, by contract: nobody pays for it, but it is stored all the same."""
+"""What a new account may spend in a UTC day in test, by contract: it is free, but its results take storage."""
 CALLS_PER_MINUTE = {"business": 600, "admin": 300}
 """Of a key by its kind, where its rules name no number."""
 ACCOUNT_JOBS_AT_ONCE = 100
@@ -25,7 +25,7 @@ ACCOUNT_JOBS_AT_ONCE = 100
 
 
 class HoldState(StrEnum):
-    """Where a hold is in its life. It leaves PROVISIONAL or CONFIRMED once, and the rest never."""
+    """Where a hold is in its life. PROVISIONAL and CONFIRMED are left once; all others are final."""
 
     PROVISIONAL = "provisional"
     CONFIRMED = "confirmed"
@@ -178,7 +178,7 @@ class AccountRules:
     jobs_at_once: int | None = None
     """Of its jobs, at providers, in each environment. None: ACCOUNT_JOBS_AT_ONCE."""
     moderation_profile: str = ""
-    """Empty: that of the configuration."""
+    """Empty: the configured default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +244,7 @@ class Key:
     created_at: datetime
     disabled_at: datetime | None
     previous_until: datetime | None
-    """How long the secret before the last rotation goes on working, if it still does."""
+    """Until when the secret before the last rotation works, if it still does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +255,7 @@ class SlotLease:
     turn: int
     """Of the request that was answered with it."""
     accounted_count: int
-    """How many uses that request told of. Until its answer is known they are told again."""
+    """How many uses that request reported. They are reported again until its answer is known."""
     until_us: int
     slots: Moments
 
@@ -274,7 +274,7 @@ class KeyCalls:
 
 @dataclass(frozen=True, kw_only=True)
 class StatementRange:
-    """Which movements of a balance to tell: after a version, within two moments that both count."""
+    """Which movements of a balance to list: after a version, and between two moments, both included."""
 
     account_id: str
     environment: str
@@ -322,7 +322,7 @@ class NewPrices:
 
 @dataclass(frozen=True, kw_only=True)
 class PriceVersion:
-    """Prices that hold from a moment on, until a later version sets the same again. Never altered."""
+    """Prices that apply from a moment on, until a later version sets them again. Never changed."""
 
     version: str
     valid_from: datetime
@@ -330,7 +330,7 @@ class PriceVersion:
 
 
 class PriceRefusal(StrEnum):
-    """Why a version of prices was not kept."""
+    """Why a version of prices was not stored."""
 
     MOMENT_PAST = "moment past"
     MOMENT_TAKEN = "moment taken"

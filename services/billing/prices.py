@@ -19,7 +19,7 @@ RatesByModel = Annotated[dict[Name, Rates], Field(min_length=1, max_length=150)]
 
 
 class PriceFileError(Exception):
-    """The price file does not fit. The message has one line for each problem: `place: what is wrong`."""
+    """The price file is not valid. The message has one line for each problem: `place: what is wrong`."""
 
 
 class _File(BaseModel):
@@ -30,7 +30,7 @@ class _File(BaseModel):
 
 
 def load_prices(path: Path) -> NewPrices:
-    """Returns the version of prices in a file, to hold from the moment it is stored. Raises PriceFileError."""
+    """Returns the version of prices in a file, which applies from the moment it is stored. Raises PriceFileError."""
     try:
         # Every value stays text, so that no price ever becomes a float.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - builds text only

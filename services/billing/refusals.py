@@ -16,10 +16,10 @@ from services.common.money import MICROS_PER_CREDIT, in_credits
 
 _HOLD_CHANGE_SENTENCES = {
     Reason.HOLD_NOT_FOUND: "There is no hold {hold_id}.",
-    Reason.HOLD_MISMATCH: "Hold {hold_id} was captured before with another amount.",
-    Reason.HOLD_CAPTURED: "Hold {hold_id} was captured before.",
-    Reason.HOLD_RELEASED: "Hold {hold_id} was released before.",
-    Reason.HOLD_EXPIRED: "Hold {hold_id} expired; its credits are given back.",
+    Reason.HOLD_MISMATCH: "Hold {hold_id} was already captured with another amount.",
+    Reason.HOLD_CAPTURED: "Hold {hold_id} was already captured.",
+    Reason.HOLD_RELEASED: "Hold {hold_id} was already released.",
+    Reason.HOLD_EXPIRED: "Hold {hold_id} expired; its credits were returned.",
 }
 
 
@@ -65,7 +65,7 @@ def hold_not_created(new: NewHold, refusal: HoldRefusal) -> ServiceError:
         )
     return ServiceError(
         refusal.reason,
-        f"Hold {new.hold_id} was made before for another account, environment or amount.",
+        f"Hold {new.hold_id} was already made for another account, environment or amount.",
         hold_id=new.hold_id,
     )
 
@@ -109,7 +109,7 @@ def balance_not_adjusted(adjustment: Adjustment, refusal: AdjustmentRefusal) -> 
     kind, adjustment_id = adjustment.kind, adjustment.adjustment_id
     return ServiceError(
         refusal.reason,
-        f"{kind.capitalize()} {adjustment_id} was made before for another account, environment or amount.",
+        f"{kind.capitalize()} {adjustment_id} was already made for another account, environment or amount.",
         **{f"{kind}_id": adjustment_id},
     )
 
@@ -149,7 +149,7 @@ def _refund_sentence(refund: Refund, refusal: HoldRefusal) -> str:
     if refusal.reason is Reason.HOLD_NOT_FOUND:
         return f"There is no hold {refund.hold_id}."
     if refusal.reason is Reason.REFUND_MISMATCH:
-        return f"Refund {refund.refund_id} was made before for another hold or amount."
+        return f"Refund {refund.refund_id} was already made for another hold or amount."
     assert refusal.hold is not None
     if refusal.reason is Reason.HOLD_NOT_CAPTURED:
         return f"Hold {refund.hold_id} is {refusal.hold.state}: nothing was captured that could be refunded."

@@ -1,4 +1,4 @@
-"""Time, handed in wherever it matters. What is due, and whose lease it is, only the database clock decides."""
+"""Time, passed in wherever it matters. Only the database clock decides what is due and who holds a lease."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def whole_milliseconds(moment: datetime) -> datetime:
 def parse_moment(field: str, text: str) -> datetime:
     """Returns an ISO 8601 moment in UTC and whole milliseconds.
 
-    Refuses with INVALID_FIELD what is none, has no time zone or is before YEAR_MIN.
+    Refuses with INVALID_FIELD text that is no such moment, has no time zone or is before YEAR_MIN.
     """
     try:
         moment = datetime.fromisoformat(text)

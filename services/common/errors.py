@@ -133,7 +133,7 @@ REFUSAL_BY_GRPC = {
         STATUS_BY_REASON[Reason.IDEMPOTENCY_KEY_IN_USE],
     )
 }
-"""How a refusal shows of which only the gRPC status is known. Other statuses are failures of ours."""
+"""How a refusal shows if only its gRPC status is known. Other statuses are our own failures."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ OUTAGE_MESSAGE = {
     Reason.DEADLINE_EXCEEDED: "The call did not finish in time. Please try again.",
     Reason.INTERNAL: "Unexpected server error.",
 }
-"""What customers are told when something of ours fails, whatever it was."""
+"""What customers read when something fails on our side."""
 
 
 class ServiceError(Exception):
@@ -163,7 +163,7 @@ class ServiceError(Exception):
     """
 
     detail = ""
-    """What else is known about a failure of ours, for operators. It is logged, and never sent."""
+    """More about a failure on our side, for operators. It is logged and never sent."""
 
     def __init__(self, reason: Reason | NewerReason, message: str, **metadata: str) -> None:
         super().__init__(message)

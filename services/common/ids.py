@@ -1,4 +1,4 @@
-"""Names and secrets that nobody else will choose."""
+"""Names and secrets that are unique."""
 
 import secrets
 from datetime import datetime

@@ -15,7 +15,7 @@ from services.common.settings import ServiceSettings, SettingsError, load_settin
 AnyService = TypeVar("AnyService", bound=ServiceSettings)
 
 UNUSABLE = 2
-"""Exit code of a command or an environment that does not fit."""
+"""Exit code for a wrong command or environment."""
 
 Open = Callable[[AnyService], AbstractAsyncContextManager[object]]
 """Opens a process for as long as the block lasts."""

@@ -1,4 +1,4 @@
-"""Settings come from the environment, once, at start. All problems are told together."""
+"""Settings come from the environment, once, at start. All problems are reported together."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -21,7 +21,7 @@ from services.common.tls.identities import OPERATORS, Identities
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, and strangers are refused."""
+    """Base of all settings: immutable, and unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -78,7 +78,7 @@ class ServiceSettings(Settings):
 
     @property
     def key_forms(self) -> KeyForms:
-        """What tells keys of ours from forged ones."""
+        """Distinguishes our keys from forged ones."""
         return KeyForms([secret.get_secret_value() for secret in self.key_checksum_secrets])
 
 
@@ -93,19 +93,19 @@ def is_loopback(address: str) -> bool:
 
 def _on_loopback(address: str) -> str:
     if not is_loopback(address):
-        raise ValueError("must be on loopback, because whoever reaches it is obeyed")
+        raise ValueError("must be on loopback, because anyone who reaches it has full control")
     return address
 
 
 ON_LOOPBACK = AfterValidator(_on_loopback)
-"""Refuses an address that others than this machine reach."""
+"""Refuses an address that other machines can reach."""
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 class SettingsError(Exception):
-    """The environment does not fit. The message has one line for each problem: `NAME: what is wrong`."""
+    """The environment is not valid. The message has one line for each problem: `NAME: what is wrong`."""
 
 
 def load_settings(kind: type[AnySettings], *, prefix: str, environment: Mapping[str, str]) -> AnySettings:

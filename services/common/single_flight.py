@@ -1,4 +1,4 @@
-"""Many callers, one question: while it is being asked, everybody who asks the same waits for one answer."""
+"""Many callers, one question: while it is being asked, all who ask the same wait for one answer."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

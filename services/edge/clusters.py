@@ -58,7 +58,7 @@ def _health_check() -> Config:
 
 
 def _outlier_detection() -> Config:
-    # Only a process that cannot be reached is put aside: what it answers may be another one's fault.
+    # Only an unreachable process is ejected: an error it answers may be the fault of another.
     return {
         "split_external_local_origin_errors": True,
         "consecutive_local_origin_failure": 5,

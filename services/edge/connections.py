@@ -1,4 +1,4 @@
-"""How many connections one address may hold, and how many all of them."""
+"""How many connections one address may hold, and how many all addresses together."""
 
 import base64
 from pathlib import Path
@@ -28,7 +28,7 @@ def limit_per_address(most: int) -> Config:
                 "code": {"local": code},
             },
             "configuration": limit,
-            # Should it ever fail, the edge goes on without it: the limit of all connections stands.
+            # If it ever fails, the edge continues without it: the limit on all connections still applies.
             "failure_policy": "FAIL_OPEN",
         },
     )

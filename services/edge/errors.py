@@ -95,7 +95,7 @@ def envelope_filter() -> Config:
     refusals = [
         _matches(status_class, exact="4xx"),
         _matches(status_class, exact="5xx"),
-        # Who asks in gRPC is refused by Envoy in gRPC, with status 200.
+        # Envoy refuses gRPC callers in gRPC, with status 200.
         _matches(content_type, prefix="application/grpc"),
     ]
     matcher = {"predicate": {"or_matcher": {"predicate": refusals}}, "on_match": {"action": execute}}

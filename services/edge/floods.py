@@ -1,4 +1,4 @@
-"""What one address may send, and what all together may send of what is expensive. What a key may do is for the services to say."""
+"""Limits what one address may send, and how much expensive work all together may send. The services limit keys."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ MEASURED: Final = "measured"
 LARGE_BODY_BYTES: Final = 64 * KIB
 """A long prompt, full metadata and links are less."""
 ADDRESSES_MAX: Final = 10_000
-"""Which are counted at once. Who comes back after more than that begins anew."""
+"""How many addresses are counted at once. An address that is dropped starts again from zero."""
 ADDRESS: Final = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}
 LENGTH_OF_BODY: Final = {"format": "%REQUEST_HEADER(content-length)%"}
 NO_LIMIT: Final = 0xFFFFFFFF

@@ -88,7 +88,7 @@ def _json_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
 
 def _early_mutation() -> Config:
     said = {"append": header(CONTENT_TYPE, "%REQUEST_HEADER(content-type)%")}
-    # Native gRPC would pass the transcoder by.
+    # Native gRPC would bypass the transcoder.
     as_json = {"append": header("content-type", "application/json")}
     protocol = {"append": header(PROTOCOL_HEADER, "%PROTOCOL%")}
     return named(
@@ -117,7 +117,7 @@ def _limits(idle_seconds: int) -> Config:
             "default_host_for_http_10": "edge",
             # Clients offer other protocols unasked. Whatever they offer, the request itself is answered.
             "ignore_http_11_upgrade": [{"safe_regex": {"regex": ".*"}}],
-            # As HTTP/2 does: a method that nothing has is not found.
+            # As in HTTP/2: an unknown method is not found.
             "allow_custom_methods": True,
         },
         "http2_protocol_options": {

@@ -1,4 +1,4 @@
-"""What Envoy cannot read as a request, or will not: what a customer is told to change."""
+"""Requests that Envoy cannot or will not read, and what the customer is told to change."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from services.edge.extension import Config, named
 Malformed = tuple[str, int, str, str]
 """What Envoy calls it, and the status, the code and the message it is refused with."""
 NO_ENDPOINT: Final = "There is no such endpoint. Check the method and the path."
-PATH_ALONE: Final = "Ask for the path alone, such as /v1/models, without a scheme and a host."
+PATH_ALONE: Final = "Request only the path, such as /v1/models, without a scheme and a host."
 BAD_PATH: Final = (
     "The path must begin with / and hold printable ASCII without #. Percent-encode everything else."
 )
@@ -16,7 +16,7 @@ UNREAD: Final[tuple[Malformed, ...]] = (
         "http1.invalid_transfer_encoding",
         415,
         "invalid_request",
-        "Send JSON, uncompressed. Of transfer codings only chunked is understood.",
+        "Send JSON, uncompressed. The only transfer coding accepted is chunked.",
     ),
     ("http1.https_url_on_plaintext_connection", 400, "invalid_request", PATH_ALONE),
     ("http1.invalid_scheme", 400, "invalid_request", PATH_ALONE),
@@ -25,7 +25,7 @@ UNREAD: Final[tuple[Malformed, ...]] = (
         "http.invalid_authority",
         400,
         "invalid_request",
-        "The Host header must be a host, and a port if need be.",
+        "The Host header must be a host, optionally with a port.",
     ),
     (
         "http1.content_length_and_chunked_not_allowed",

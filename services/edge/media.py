@@ -11,7 +11,7 @@ MEDIA: Final = "media"
 NAME: Final = "[A-Za-z0-9_-]+"
 """Without dots neither the way up nor a hidden or half-written file can be named."""
 DOWNLOADS_MAX: Final = 512
-"""At once, however slowly they are read; more is refused. Each is a connection to who serves them."""
+"""Downloads at once, however slowly they are read; more are refused. Each is a connection to the media server."""
 UNUSED_SECONDS: Final = 30
 """When a connection without a request ends: before the other side ends it."""
 

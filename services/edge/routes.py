@@ -16,7 +16,7 @@ NEVER_PROCESSED: Final = "connect-failure,refused-stream,reset-before-request"
 """Failures after which no service has seen the request."""
 READ_SECONDS: Final = 9
 WRITE_SECONDS: Final = 14
-"""What a service has to answer in. The edge itself waits one second more."""
+"""How long a service may take to answer. The edge itself waits one second longer."""
 WAIT: Final = "wait"
 WAIT_SECONDS: Final = 65
 """The same, where the query asks it to wait, for 60 s at the most."""
@@ -120,7 +120,7 @@ def _reply(name: str, match: Config, status: int, text: str) -> Config:
         "name": name,
         "match": match,
         "direct_response": {"status": status, "body": {"inline_string": text}},
-        # What is answered whatever its body says does not wait for the body.
+        # A route that ignores the body does not wait for it.
         "typed_per_filter_config": {name: switched(on=False) for name in (MEASURED, TRANSCODER)},
     }
 

@@ -38,7 +38,7 @@ def strict_filters(descriptor: Descriptor) -> list[Config]:
         "extensions.filters.http.lua.v3.Lua",
         default_source_code={"inline_string": source(descriptor)},
     )
-    # Lua alone keeps no more than a connection buffers.
+    # Lua alone buffers no more than a connection does.
     return [{**each, "disabled": True} for each in (whole_body(), lua)]
 
 

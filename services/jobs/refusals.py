@@ -113,7 +113,7 @@ def refund_of_unfinished(refund_id: str, job_id: str) -> ServiceError:
 
 def refund_mismatch(refund_id: str, job_id: str) -> ServiceError:
     """Returns the refusal of a refund id that stands for something else."""
-    message = f"Refund {refund_id} was made before for another job or amount."
+    message = f"Refund {refund_id} was already made for another job or amount."
     return ServiceError(Reason.REFUND_MISMATCH, message, refund_id=refund_id, job_id=job_id)
 
 

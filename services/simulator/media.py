@@ -18,7 +18,7 @@ FILE_TYPE_BYTES: Final = 32
 
 
 class MediaHost:
-    """Serves rendered files to whoever has a signed address, as the provider's storage does."""
+    """Serves rendered files to callers with a signed address, as the provider's storage does."""
 
     def __init__(
         self, folder: Path, *, tasks: Tasks, links: Links, counts: Counter[str], clock: Callable[[], float]
@@ -56,7 +56,7 @@ class MediaHost:
     def _admit(self, request: web.Request) -> Task:
         """Counts the download. Raises 404 or 403 as the storage would."""
         self._counts["media"] += 1
-        # Nobody is refused for it, but a caller's key must never come here: tests read this count.
+        # A key is not refused here, but callers must never send one: tests read this count.
         self._counts["media_with_authorization"] += "Authorization" in request.headers
         task = self._tasks.get(request.match_info["id"])
         if task is None or task.status is not Status.SUCCEEDED:

@@ -100,7 +100,7 @@ async def _serving(app: web.Application, listener: socket.socket) -> AsyncIterat
 
 @asynccontextmanager
 async def _serving_media(settings: SimulatorSettings) -> AsyncIterator[None]:
-    # On a port of its own: who may fetch media reaches nothing of the provider.
+    # On its own port, so that media clients cannot reach the provider API.
     if settings.media_folder is None:
         yield
         return

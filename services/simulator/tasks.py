@@ -29,7 +29,7 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows."""
+        """Whether it is final."""
         return self not in {Status.QUEUED, Status.RUNNING}
 
 
@@ -84,7 +84,7 @@ class Tasks:
         self._database.execute("CREATE TABLE IF NOT EXISTS tasks (id TEXT PRIMARY KEY, record TEXT NOT NULL)")
 
     def close(self) -> None:
-        """Lets go of the database."""
+        """Closes the database."""
         self._database.close()
 
     def load(self) -> list[Task]:

@@ -1,4 +1,4 @@
-"""How much one dispatcher has in hand of each receiver and each account, so that nobody takes up all of it."""
+"""How many deliveries one dispatcher has in hand for each receiver and account, so that none takes all capacity."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ QUICK_MIN = 16
 """A receiver that took this many in a row, each quickly, is trusted with more at a time."""
 QUICK_RECEIVER_MAX = 64
 REMEMBERED_MAX = 1_000
-"""Receivers that are remembered; the one that was heard of longest ago is forgotten first."""
+"""Receivers that are remembered; the least recently used one is forgotten first."""
 
 
 class Capacity:
-    """Counts what is in hand, and how receivers fare. Never delays: it only says where there is no room.
+    """Counts what is in hand, and how receivers perform. Never delays anything: it only says where capacity is used up.
 
     A delivery takes room from its claim until its record is committed: attempts that ended and wait to be recorded
     hold places of the dispatcher as well.
@@ -65,7 +65,7 @@ class Capacity:
         return any(each.receiver_id in self._full or each.account_id in self._full for each in recorded)
 
     def learn(self, verdict: Verdict) -> None:
-        """Remembers how a receiver fared. It holds at the next claim, though nothing is recorded yet."""
+        """Remembers how a receiver performed. The next claim uses it, although nothing is recorded yet."""
         receiver_id = verdict.attempt.delivery.receiver_id
         streak = self._streaks.pop(receiver_id, 0)
         if verdict.outcome is Outcome.DELIVERED:

@@ -90,7 +90,7 @@ async def open_receivers(
 
 
 def retry_after_seconds(text: str, *, now: datetime) -> int:
-    """Returns the wait that a Retry-After header asks for: RFC 9110, section 10.2.3. 0 for what is none."""
+    """Returns the wait that a Retry-After header asks for: RFC 9110, section 10.2.3. 0 for an invalid one."""
     try:
         if text.isascii() and text.isdecimal():
             return int(text)

@@ -78,7 +78,7 @@ def parse_events(messages: Iterable[EventMessage]) -> list[Event]:
 
 
 def render_disabled_event(endpoint: DisabledEndpoint) -> Event:
-    """Returns the event that tells of a disabled endpoint: the same one however often it is rendered."""
+    """Returns the event that reports a disabled endpoint: always the same one."""
     event_id = f"evt_{endpoint.endpoint_id.removeprefix('whe_')}-{endpoint.disabled_count}"
     body = {
         "id": event_id,
@@ -115,7 +115,7 @@ def parse_endpoint(
     request: webhooks_service_pb2.CreateWebhookEndpointRequest
     | webhooks_service_pb2.UpdateWebhookEndpointRequest,
 ) -> EndpointChange:
-    """Returns what an endpoint is to be, as far as it was said."""
+    """Returns the requested change of an endpoint."""
     return EndpointChange(
         url=request.url or None,
         events=tuple(request.events) or None,

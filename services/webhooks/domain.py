@@ -10,16 +10,16 @@ from enum import StrEnum
 SECRET_PREFIX = "whsec_"  # noqa: S105  the public part of every secret
 SECRET_BYTES = 32
 CALLBACK_TARGET = "callback"
-"""Target of the address that came with a job. Other targets have ids of their own."""
+"""Target id of the callback address of a job. Other targets have their own ids."""
 
 RETRY_SECONDS = (60, 300, 1_800, 7_200, 43_200)
 """The wait after each failed attempt. After one more there is none."""
 ATTEMPTS_MAX = len(RETRY_SECONDS) + 1
 RETRY_AFTER_SECONDS_MAX = 12 * 3_600
-"""A receiver may ask to be left alone for as long as the longest wait that is published."""
+"""A receiver may ask for a pause of at most the longest wait in the schedule."""
 GONE_STATUS = 410
 FAILING_DAYS_MAX = 5
-"""An endpoint that nothing got through to for longer is disabled by its next failure."""
+"""An endpoint that has failed for longer than this is disabled by its next failure."""
 RECEIVER_MAX = 16
 """What one dispatcher attempts at the same time at one host, for one account."""
 ACCOUNT_MAX = 64
@@ -55,7 +55,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class DisabledEndpoint:
-    """An endpoint that was disabled, by its own answer or for failing, which its account is to be told."""
+    """An endpoint that was disabled, by its own answer or for failing. Its account has not been told yet."""
 
     endpoint_id: str
     account_id: str
@@ -117,7 +117,7 @@ class Answer:
     excerpt: bytes
     """The first EXCERPT_BYTES_MAX of its body."""
     retry_after_seconds: int = 0
-    """For how long it asks to be left alone."""
+    """How long a pause it asks for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """To be tried again, as an attempt that counts."""
     DEAD_LETTERED = "dead_lettered"
-    """Given up, kept, and out of the way of the job's next event."""
+    """Given up but kept. The job's next event may be delivered."""
     POSTPONED = "postponed"
     """To be tried again; the attempt does not count."""
 
@@ -184,8 +184,8 @@ class Recorded:
     """What recording a batch of verdicts did."""
 
     stale: Sequence[Verdict]
-    """Those that changed nothing: somebody else has or had the delivery since, or they cannot be recorded, which is
-    logged. What was delivered is then delivered again when its lease ends."""
+    """Verdicts that changed nothing: another dispatcher has taken the delivery since, or they cannot be recorded,
+    which is logged. What was delivered is then delivered again when its lease ends."""
     due_count: int
     """How many next events of the same jobs became due."""
     disabled_count: int
@@ -275,7 +275,7 @@ JOB_EVENTS: Mapping[str, tuple[str, ...]] = {
 }
 """What an endpoint takes unless it says otherwise, by contract. ENDPOINT_DISABLED may be asked for besides."""
 OVERLAP_HOURS = 24
-"""How long a secret goes on signing beside the one that replaced it."""
+"""How long a replaced secret still signs beside the new one."""
 REDELIVERY_DAYS_MAX = 30
 
 
@@ -303,7 +303,7 @@ class Signing:
 
 @dataclass(frozen=True, kw_only=True)
 class Resealed:
-    """What sealing a batch of rows anew did."""
+    """The result of encrypting a batch of rows again."""
 
     examined_count: int
     resealed_count: int
@@ -386,7 +386,7 @@ class ListedDelivery:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryFilter:
-    """Which deliveries to list. None: whatever."""
+    """Which deliveries to list. None: any."""
 
     endpoint_id: str | None
     job_id: str | None

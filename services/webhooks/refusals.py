@@ -45,7 +45,7 @@ def delivery_not_found() -> ServiceError:
 
 def delivery_pending() -> ServiceError:
     """Returns the refusal to repeat a delivery that has not ended."""
-    return ServiceError(Reason.DELIVERY_PENDING, "This webhook delivery is on its way already.")
+    return ServiceError(Reason.DELIVERY_PENDING, "This webhook delivery is already under way.")
 
 
 def redelivery_not_found(redelivery_id: str) -> ServiceError:

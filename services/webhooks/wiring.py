@@ -76,7 +76,7 @@ class Role(Flag):
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """Where a running process answers, as `host:port`. Without the API that is its health only."""
+    """Where a running process answers, as `host:port`. Without the API, only its health port."""
 
     health_address: str
     internal_address: str | None
@@ -194,7 +194,7 @@ def public_port(
 
 def _notify(notifier: Notifier, role: Role) -> Callable[[], None]:
     if Role.DISPATCHER in role:
-        # The dispatcher beside takes it at once. Waking all others, and hearing the echo, would cost two statements.
+        # The dispatcher in this process takes it at once. Notifying the others would cost two statements.
         return notifier.event(CHANNEL).set
     return partial(notifier.notify, CHANNEL)
 

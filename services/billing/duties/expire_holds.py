@@ -1,4 +1,4 @@
-"""Returns the credits of holds that nobody resolved in time."""
+"""Returns the credits of holds that were not resolved in time."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What an operator may ask of accounts, where the store alone does not answer it."""
+"""What operators do with accounts, where a rule is needed beside the store."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -19,7 +19,7 @@ from services.common.rate_limit.protocol import (
 )
 
 LEASE_US = 5 * US_PER_SECOND
-"""Processes renew their leases every second; the rest is for those that are kept from it."""
+"""Processes renew their leases every second; the rest allows for delays."""
 
 
 async def lease_calls(
@@ -27,7 +27,7 @@ async def lease_calls(
 ) -> Leased:
     """Takes in what a process did with its leases, and leases it slots anew.
 
-    Never are more slots leased or used in any 60 seconds than a key may make calls. Repeating it changes nothing.
+    In any 60 seconds, no more slots are leased or used than the key may make calls. Repeating it changes nothing.
     """
     return await limits.change(
         [report.key_id for report in reports],
@@ -58,7 +58,7 @@ def lease_slots(
         limit=calls.calls_per_minute,
         now_us=now_us,
     )
-    # What will only be free in a moment is for whoever needs it; of what is free now, everybody may have a share.
+    # Slots that are free soon go to processes that need them; free slots are shared among all.
     share = (free_count + count_of(kept)) // (2 * (len(others) + 1))
     target = max(report.wanted_count, share if report.takes_share else 0)
     granted, spare = split_moments(pool, max(target - count_of(kept), 0))
@@ -82,7 +82,7 @@ def lease_slots(
 
 def _settled(cooling: Counter[int], own: SlotLease, report: CallReport) -> Moments:
     """Takes a lease back: what was used cools, what was returned is as free as it was. Returns what is kept."""
-    # Uses told in a request whose answer got lost are told again, and counted already.
+    # Uses from a request whose answer was lost are reported again, and already counted.
     told = own.accounted_count if report.answered_turn != own.turn else 0
     _, used = split_moments(report.used, told)
     used_count = min(count_of(used), count_of(own.slots))
@@ -114,7 +114,7 @@ def _pool(cooling: Counter[int], *, in_use_count: int, limit: int, now_us: int) 
     cooling_now = moments_of((moment, count) for moment, count in cooling.items() if moment > now_us)
     total = count_of(cooling_now) + in_use_count
     free_count = max(0, limit - total)
-    # After a limit was lowered, slots above it are free for nobody when they have cooled.
+    # After a limit was lowered, slots above it are not leased again.
     _, within_limit = split_moments(cooling_now, max(0, total - limit))
     near = [(moment, count) for moment, count in within_limit if moment <= now_us + HORIZON_US]
     return free_count, moments_of([*([(0, free_count)] if free_count else []), *near])

@@ -1,4 +1,4 @@
-"""Versions of prices: set once, kept for good."""
+"""Versions of prices: set once, never changed."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,18 +11,18 @@ from services.common.errors import invalid_field
 
 PRICES_LISTED_MAX = 10_000
 REPLACED_PRICES_LISTED_FOR = timedelta(minutes=1)
-"""A reader whose clock is behind, or that is at work on a request, may still need a price that was just replaced."""
+"""A reader with a slow clock, or in the middle of a request, may still need a price that was just replaced."""
 
 
 async def list_prices(*, prices: SqlPrices) -> list[PriceVersion]:
-    """Returns the versions that hold or will hold, oldest first: their newest PRICES_LISTED_MAX prices."""
+    """Returns the present and future versions, oldest first, with their newest PRICES_LISTED_MAX prices."""
     return await prices.listed(replaced_for=REPLACED_PRICES_LISTED_FOR, prices_max=PRICES_LISTED_MAX)
 
 
 async def set_prices(new: NewPrices, *, prices: SqlPrices) -> PriceVersion:
-    """Keeps a version of prices for good. Repeating it changes nothing.
+    """Stores a version of prices, which never changes. Repeating it changes nothing.
 
-    Refuses with PRICE_MISMATCH, or with INVALID_FIELD what sets a price twice or from a past moment on.
+    Refuses with PRICE_MISMATCH, or with INVALID_FIELD if a price is set twice or from a past moment on.
     """
     _refuse_twice(new.prices)
     answer = await prices.add(new)
@@ -31,11 +31,12 @@ async def set_prices(new: NewPrices, *, prices: SqlPrices) -> PriceVersion:
         raise invalid_field("valid_from", "must not be in the past", rfc3339(new.valid_from))
     if answer is PriceRefusal.MOMENT_TAKEN:
         raise price_mismatch(
-            new.version, "Another version sets one of these prices from the same moment on: name a later one."
+            new.version,
+            "Another version sets one of these prices from the same moment on: choose a later moment.",
         )
     if set(answer.prices) != set(new.prices) or new.valid_from not in (None, answer.valid_from):
         raise price_mismatch(
-            new.version, f"Version {new.version} was set before to something else: name a new version."
+            new.version, f"Version {new.version} was already set to other prices: choose a new version name."
         )
     return answer
 
@@ -46,6 +47,6 @@ def _refuse_twice(prices: Sequence[Price]) -> None:
         what = (price.model, price.resolution, price.environment)
         if what in seen:
             raise invalid_field(
-                f"prices[{index}]", "sets a price that stands before it in the list", " ".join(what)
+                f"prices[{index}]", "repeats a price from earlier in the list", " ".join(what)
             )
         seen.add(what)

@@ -61,7 +61,7 @@ class SqlCallLimits:
         *,
         decide: Decide,
     ) -> Leased:
-        """Changes the slots of keys, which nobody else can meanwhile, and returns the leases that were given.
+        """Changes the slots of keys under their locks, and returns the new leases.
 
         `decide` gets those of one key and the moment, in microseconds, and returns what they become.
         """

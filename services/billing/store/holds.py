@@ -133,7 +133,7 @@ class SqlHolds:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._overdue_after = _FROM_THE_FIRST
-        """Up to where overdue holds were gone through: those that cannot be changed are not in the way of the rest."""
+        """How far overdue holds were processed, so that those that cannot be changed do not block the rest."""
         self._creations = Batcher(
             self._create, items_max=HOLDS_PER_BATCH_MAX, name="create_holds", name_of=attrgetter("hold_id")
         )
@@ -163,9 +163,9 @@ class SqlHolds:
         return answer
 
     async def expire(self, *, holds_max: int) -> int:
-        """Gives back what overdue holds set aside, each time of the next ones. Returns how many there were.
+        """Returns the credits of the next batch of overdue holds. Returns how many there were.
 
-        One that cannot be given back is logged, and keeps no other from it.
+        A hold that cannot be expired is logged and does not block others.
         """
         after_moment, after_id = self._overdue_after
         rows = await fetch(

@@ -1,8 +1,9 @@
-"""Who locks what first: one order for every statement of this database, so that two may wait but never in a circle.
+"""The lock order: the same for every statement of this database, so that none can deadlock.
 
-Whoever moves credits first locks every balance concerned, and then takes holds: the functions of the migrations do. What
+A function that moves credits first locks every balance concerned, and then the holds. What
 counts against limits is changed only under the lock of its balance. Rows of one table are locked in the order of their
-primary key. New rows are in nobody's way where nobody else can have their id; a hold's can be wished for twice.
+primary key. New rows block nothing if no other transaction can choose their id; the same hold id can be requested
+twice.
 """
 
 LOCK_ORDER = (

@@ -70,9 +70,9 @@ class SqlPrices:
         return kept[0] if kept else PriceRefusal.MOMENT_PAST
 
     async def listed(self, *, replaced_for: timedelta, prices_max: int) -> list[PriceVersion]:
-        """Returns the versions, oldest first, of which anything holds, will hold, or was replaced so short ago.
+        """Returns the versions, oldest first, that have a present, future or recently replaced price.
 
-        Of all their prices the newest `prices_max`.
+        It returns at most the newest `prices_max` of their prices.
         """
         rows = await fetch(self._pool, _LISTED, replaced_for=replaced_for, prices_max=prices_max)
         return _versions(rows)[::-1]

@@ -1,8 +1,8 @@
 """The ledger as it is checked, in PostgreSQL.
 
 What holds for each step from one balance to the next holds for their sum: no page adds up the history of a balance.
-What belongs to a row of a page is looked up for that row (`OFFSET 0` sees to it), whatever the planner believes to
-be cheaper: it knows too little of tables that grow while it is asked.
+Rows that belong to a row of a page are looked up for that row (`OFFSET 0` makes sure), whatever plan looks cheaper:
+the planner knows too little about tables that grow meanwhile.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Who changes something and why, and the entry that remains of it."""
+"""Who changes something and why, and the entry that records it."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -20,13 +20,13 @@ from services.common.single_flight import SingleFlight
 CACHE_SECONDS = 4.0
 CACHE_ENTRIES_MAX = 20_000
 OUTAGE_SECONDS_MAX = 300.0
-"""So long business keys go on working while billing does not answer."""
+"""How long business keys keep working while billing does not answer."""
 OUTAGE_RETRY_SECONDS = 1.0
 REFUSALS_MAX = 20_000
-"""Remembered apart from the keys that work, which no number of refusals displaces."""
+"""Refused keys have a cache of their own, so they never displace keys that work."""
 STRANGERS_AT_ONCE_MAX = 1_000
 STRANGERS_PER_SECOND_MAX = 200
-"""Look-ups that find nobody, of keys that anybody could have made up. Those that find somebody do not count."""
+"""Limits look-ups of keys that anyone could have made up. Only look-ups that find no key count."""
 ENVIRONMENT_HEADER = "x-nextapi-environment"
 
 OPEN_TO_ALL = frozenset[str]()
@@ -35,7 +35,7 @@ OPEN_TO_ALL = frozenset[str]()
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whom a valid key belongs to."""
+    """The owner of a valid key, and what the key allows."""
 
     key_id: str
     account_id: str
@@ -52,9 +52,9 @@ class Caller:
     key_jobs_at_once: int = 100
     """Of the key, at providers."""
     moderation_profile: str = ""
-    """What holds unless a request chooses another. Empty: that of the configuration."""
+    """Used unless a request chooses another. Empty: the configured default."""
     moderation_profiles: tuple[str, ...] = ()
-    """What a request may choose besides."""
+    """Other profiles that a request may choose."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Credential:
     find: Callable[[str], Awaitable[Caller | None]] = field(repr=False, compare=False)
 
     async def works(self) -> bool:
-        """Returns whether the key still works, which it does too while that cannot be found out."""
+        """Returns whether the key still works. True as well while billing cannot be asked."""
         try:
             return await self.find(self.key) is not None
         except ServiceError:
@@ -73,7 +73,7 @@ class Credential:
 
 
 LookUp = Callable[[bytes], Awaitable[Caller | None]]
-"""Asks billing whose key has this SHA-256. None: nobody's, or it no longer works."""
+"""Asks billing for the owner of the key with this SHA-256. None: the key is unknown or no longer works."""
 
 _OUTAGE = frozenset({Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED})
 _caller: ContextVar[Caller] = ContextVar("caller")
@@ -86,12 +86,12 @@ def caller() -> Caller:
 
 
 def credential() -> Credential:
-    """Returns what the call being served was let in with. Only inside an authenticated method."""
+    """Returns the credential of the call being served. Only inside an authenticated method."""
     return _credential.get()
 
 
 def key_refused() -> ServiceError:
-    """Returns the refusal of a key that does not work, or no longer."""
+    """Returns the refusal of a key that does not work."""
     return ServiceError(Reason.KEY_INVALID, "API key is missing, invalid, or disabled.")
 
 
@@ -104,7 +104,7 @@ class _Known:
     fresh_until: float
 
     def outlasts(self, now: float) -> bool:
-        """Returns whether it holds while billing does not answer."""
+        """Returns whether the answer may be used while billing does not answer."""
         return self.caller.kind == "business" and now < self.told_at + OUTAGE_SECONDS_MAX
 
 
@@ -112,10 +112,10 @@ class KeyCache:
     """Answers look-ups from memory for CACHE_SECONDS, refusals too, and asks once for many waiting callers.
 
     A key that is disabled therefore stops working in every process within 5 seconds. While billing does not
-    answer, business keys that are known go on working for OUTAGE_SECONDS_MAX.
+    answer, known business keys keep working for OUTAGE_SECONDS_MAX.
 
-    Whoever makes keys up costs a hash each: without the secret they have the older form, and of those that are not
-    known so many are looked up as an Allowance lets. Keys of the signed form never wait for it.
+    A made-up key costs one hash. Without the secret it can only have the older form, and an Allowance limits the
+    look-ups of unknown keys of that form. Keys of the signed form never wait for it.
     """
 
     def __init__(
@@ -130,14 +130,14 @@ class KeyCache:
         self._monotonic = monotonic
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._refused: OrderedDict[bytes, float] = OrderedDict()
-        """Until when they are."""
+        """When each refusal expires."""
         self._flights = SingleFlight[bytes, Caller | None]()
         self._strangers = Allowance(
             most=STRANGERS_AT_ONCE_MAX, per_second=STRANGERS_PER_SECOND_MAX, monotonic=monotonic
         )
 
     async def find(self, key: str) -> Caller | None:
-        """Returns whom the key belongs to. Raises what the look-up raises; failures are not remembered.
+        """Returns the owner of the key. Raises what the look-up raises; failures are not remembered.
 
         Refuses a key of the older form with UNAVAILABLE while too many of them are unknown.
         """
@@ -249,7 +249,7 @@ def _refuse_other_environment(found: Caller, metadata: Mapping[str, str]) -> Non
 def presented_key(metadata: Mapping[str, str]) -> str:
     """Returns the key a call carries: `Authorization: Bearer …` wins over `x-api-key`. Empty if there is none.
 
-    A header that is empty is absent.
+    An empty header counts as absent.
     """
     authorization = metadata.get("authorization", "").split(maxsplit=1)
     if not authorization:

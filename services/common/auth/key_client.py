@@ -1,4 +1,4 @@
-"""Whom an API key belongs to, asked at the billing service."""
+"""Asks the billing service for the owner of an API key."""
 
 from grpc import aio
 from reelgate.internal.keys.v1.key_service_pb2 import LookUpKeyRequest
@@ -17,7 +17,7 @@ class KeyClient:
         self._stub = KeyServiceStub(channel)
 
     async def look_up(self, key_sha256: bytes) -> Caller | None:
-        """Returns whom the key belongs to, or None when it does not work."""
+        """Returns the owner of the key, or None when it does not work."""
         try:
             found = await self._stub.LookUpKey(
                 LookUpKeyRequest(key_sha256=key_sha256), timeout=LOOK_UP_TIMEOUT_SECONDS

@@ -1,4 +1,4 @@
-"""The forms of API keys: what a key tells of itself, without asking anybody."""
+"""The forms of API keys: what a key says about itself, without a look-up."""
 
 import hmac
 import zlib
@@ -19,7 +19,7 @@ OLDER_CHECKSUM_LENGTH = 8
 
 
 def contract_of(key: str) -> str | None:
-    """Returns the contract that a key names by its prefix, whether it works or not. None: it is no key of ours."""
+    """Returns the contract that a key names by its prefix, whether it works or not. None: it is not one of our keys."""
     return next(
         (contract for (contract, _), prefix in KEY_PREFIXES.items() if key.startswith(prefix)),
         None,
@@ -30,15 +30,15 @@ class KeyForm(Enum):
     """What stands behind the random part of a key."""
 
     SIGNED = "signed"
-    """A truncated HMAC with a secret of ours: nobody else makes such a key."""
+    """A truncated HMAC with our secret: only we can make such a key."""
     OLDER = "older"
-    """A CRC-32, which keys had before: it finds mistypes, but anybody can make one."""
+    """A CRC-32, used before keys were signed: it catches typing errors, but anyone can compute it."""
 
 
 class KeyForms:
-    """Tells forms apart, and completes new keys.
+    """Tells the forms apart, and completes new keys.
 
-    The first of the secrets signs, and any of them is accepted. Without one only the older form is.
+    The first secret signs, and any of them is accepted. Without secrets only the older form is accepted.
     """
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
@@ -63,7 +63,7 @@ class KeyForms:
 
 
 def older_checksum(body: str) -> str:
-    """Returns what a key of the older form ends with: the CRC-32 of all before, in 8 hexadecimal digits."""
+    """Returns what a key of the older form ends with: the CRC-32 of everything before it, in 8 hexadecimal digits."""
     return f"{zlib.crc32(body.encode()):08x}"
 
 

@@ -15,7 +15,7 @@ _BODILESS = frozenset({_SWITCHING_PROTOCOLS, 204, 304})
 
 
 class AnswerError(Exception):
-    """No answer, or none that is over as it should be."""
+    """No answer, or an answer that did not end properly."""
 
 
 class NoHttpError(AnswerError):
@@ -27,15 +27,18 @@ class UnansweredError(AnswerError):
 
 
 class CutShortError(AnswerError):
-    """The connection was closed amid the answer."""
+    """The connection was closed in the middle of the answer."""
 
 
 class TooLongError(AnswerError):
-    """The answer is longer than anybody wants to read."""
+    """The answer is longer than we are willing to read."""
 
 
 class AnswerReader:
-    """Reads an HTTP/1 answer to a POST. As soon as its status line came, `status` stands, whatever comes of the rest."""
+    """Reads an HTTP/1 answer to a POST.
+
+    Once the status line has arrived, `status` stays, whatever happens to the rest.
+    """
 
     def __init__(self, *, excerpt_bytes_max: int, body_bytes_max: int) -> None:
         self.status: int | None = None

@@ -8,7 +8,7 @@ BUFFERED_BYTES_MAX = 64 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """A connection to a server that is asked one thing at a time; `received` holds what came and was not yet read."""
+    """A connection that carries one request at a time; `received` holds bytes that came and were not yet read."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -44,10 +44,10 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it is open and nothing has come that nobody asked for, up to this moment."""
+        """Whether it is open and the server has sent nothing unasked so far."""
         if self._is_over or self.received or self._transport.is_closing():
             return False
-        # The end of a connection may have come and wait to be told by the event loop.
+        # The connection may have ended although the event loop has not reported it yet.
         waiting = select.poll()
         waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not waiting.poll(0)

@@ -1,4 +1,4 @@
-"""What a request that failed is told as: sentences that customers read. They name no class and no address."""
+"""How a failed request is described: sentences that customers read. They name no class and no address."""
 
 import errno
 import socket
@@ -23,26 +23,26 @@ _BY_CLASS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (aiohttp.ClientConnectorDNSError, "the host name does not resolve"),
     (socket.gaierror, "the host name does not resolve"),
     (ssl.SSLCertVerificationError, "the certificate is not trusted"),
-    (ssl.SSLError, "no secure connection could be agreed on"),
-    (aiohttp.ClientSSLError, "no secure connection could be agreed on"),
+    (ssl.SSLError, "no secure connection could be negotiated"),
+    (aiohttp.ClientSSLError, "no secure connection could be negotiated"),
     (aiohttp.ServerFingerprintMismatch, "the certificate is not trusted"),
     (UnansweredError, CLOSED),
     (aiohttp.ServerDisconnectedError, CLOSED),
     (CutShortError, CUT_SHORT),
-    (EncodedBodyError, "the answer is compressed, which was not asked for"),
+    (EncodedBodyError, "the answer is compressed, although compression was not requested"),
     (aiohttp.ClientPayloadError, CUT_SHORT),
     (TooLongError, "the answer is too long"),
     (NoHttpError, NO_HTTP),
     (aiohttp.ClientResponseError, NO_HTTP),
     (aiohttp.InvalidURL, "the address is malformed"),
 )
-"""The first that fits counts."""
+"""The first match wins."""
 
 _BY_CERTIFICATE_FAULT: Final = {
     10: "the certificate has expired",
-    18: "the certificate is signed by itself",
+    18: "the certificate is self-signed",
     19: "the certificate is signed by an authority that is not trusted",
-    20: "the certificate is signed by an authority that is not known, or its chain is not whole",
+    20: "the certificate is signed by an authority that is not known, or its chain is incomplete",
     62: "the certificate is not valid for this host",
     64: "the certificate is not valid for this address",
 }
@@ -56,11 +56,11 @@ _BY_ERRNO: Final = {
     errno.ETIMEDOUT: "the host does not respond",
     errno.EHOSTUNREACH: "no route to the host",
     errno.ENETUNREACH: "no route to the host's network",
-    errno.EADDRNOTAVAIL: "there is no way from here to this address",
+    errno.EADDRNOTAVAIL: "there is no route to this address",
     **dict.fromkeys(
-        (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM), "there was no room here for a connection"
+        (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM), "no connection was available on our side"
     ),
-    errno.ENETDOWN: "the network was down here",
+    errno.ENETDOWN: "the network was down on our side",
 }
 
 

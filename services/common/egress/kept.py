@@ -12,7 +12,7 @@ Place = tuple[str, str, int]
 
 
 class KeptConnections:
-    """Connections without a request, each kept for a moment: the next request to its place need not wait for one."""
+    """Connections without a request, each kept for a moment, for the next request to the same origin."""
 
     def __init__(self, *, connections_max: int) -> None:
         self._room = connections_max

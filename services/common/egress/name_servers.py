@@ -1,7 +1,7 @@
 """Looks up host names, in /etc/hosts and at the name servers of /etc/resolv.conf.
 
-All look-ups share one thread, however many names are slow, and one that is given up takes up nobody's place. A failure
-is put down to the name when another name was answered meanwhile, and else to the name servers, which are ours.
+All look-ups share one thread, however many names are slow, and an abandoned look-up blocks no other. A failure is
+blamed on the name if another name was answered meanwhile, otherwise on our name servers.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _NO_SUCH_NAME = frozenset(
 
 
 class NameServers:
-    """Fulfils LookUp of `egress`. To be closed at the end."""
+    """Implements LookUp. Close it at the end."""
 
     def __init__(
         self, servers: Sequence[str] | None = None, *, timeout_seconds: float = TIMEOUT_SECONDS

@@ -42,7 +42,7 @@ class Answered:
 
 @dataclass(frozen=True, kw_only=True)
 class Poster:
-    """Posts to checked addresses over connections that are kept for a moment. Redirects are answers like others."""
+    """Posts to checked addresses over connections that are kept for a moment. Redirects are ordinary answers."""
 
     resolver: CheckedResolver
     open_socket: OpenSocket
@@ -123,7 +123,7 @@ async def open_poster(
 ) -> AsyncIterator[Poster]:
     """Opens a client that has `connections_max` requests under way at most, and as many unused connections.
 
-    Of a body it reads `body_bytes_max` and returns `excerpt_bytes_max`.
+    It reads up to `body_bytes_max` of a body and returns up to `excerpt_bytes_max`.
     """
     async with AsyncExitStack() as stack:
         resolver, open_socket = await stack.enter_async_context(open_checked_sockets(policy, look_up))

@@ -14,7 +14,7 @@ REQUEST_TIMEOUT_SECONDS = 15.0
 
 
 class EncodedBodyError(aiohttp.ClientPayloadError):
-    """An answer that is compressed, although nobody asked for that. It was not read."""
+    """A compressed answer to a request that did not ask for one. It was not read."""
 
 
 @asynccontextmanager

@@ -14,9 +14,9 @@ from services.common.egress.name_servers import NameServers
 from services.common.egress.policy import Address, UrlPolicy, check_address, check_host, parse_address
 
 DNS_TIMEOUT_SECONDS = 6.0
-"""Longer than NameServers take to say whose fault it is."""
+"""Longer than NameServers need to decide whose fault a failure is."""
 TRUSTED_SECONDS = 60.0
-"""For so long a socket that the name of a trusted origin led to may be opened: more than any connect takes."""
+"""How long an address that a trusted name resolved to may be connected to: longer than any connect takes."""
 
 LookUp = Callable[[str, int], Awaitable[list[str]]]
 """Returns the addresses of a host name, at least one. Raises socket.gaierror; EAI_AGAIN when the fault may be ours."""
@@ -25,7 +25,7 @@ OpenSocket = Callable[[tuple[int, int, int, str, tuple[Any, ...]]], socket.socke
 
 
 class TrustedTargets:
-    """Tells which sockets belong to trusted origins: those written as addresses, and those that names just led to."""
+    """Knows which addresses belong to trusted origins: literal ones, and those that their names just resolved to."""
 
     def __init__(self, policy: UrlPolicy) -> None:
         self._origins = policy.origins_trusted
@@ -36,7 +36,7 @@ class TrustedTargets:
         return (host, port) in self._origins
 
     def note(self, addresses: list[Address], port: int) -> None:
-        """Takes these for a trusted origin's for TRUSTED_SECONDS."""
+        """Treats these addresses as a trusted origin's for TRUSTED_SECONDS."""
         now = time.monotonic()
         self._until = {target: until for target, until in self._until.items() if until > now}
         self._until.update({(address, port): now + TRUSTED_SECONDS for address in addresses})
@@ -48,7 +48,7 @@ class TrustedTargets:
 
 
 class CheckedResolver(AbstractResolver):
-    """Refuses a name that `check_url` refuses, or any of whose addresses is forbidden; of trusted origins nothing."""
+    """Refuses a name that `check_url` refuses or that has a forbidden address. Trusted origins are never refused."""
 
     def __init__(self, policy: UrlPolicy, look_up: LookUp, trusted: TrustedTargets) -> None:
         self._policy = policy
@@ -116,7 +116,7 @@ async def open_checked_sockets(
 
 
 def checked_socket_factory(policy: UrlPolicy, trusted: TrustedTargets) -> OpenSocket:
-    """Returns what opens a socket for a target, and raises ForbiddenUrlError instead of connecting where nobody may."""
+    """Returns what opens a socket for a target, or raises ForbiddenUrlError where connections are forbidden."""
 
     # Literal hosts never reach a resolver, but every connection takes its socket from here.
     def open_socket(target: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:

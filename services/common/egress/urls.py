@@ -1,7 +1,7 @@
 """The only place that makes an outgoing URL, so that every address is requested byte for byte as it was given.
 
-URL libraries rewrite what looks equal to them: `%2F`, `%7E`, dot segments, an empty query. Whoever signs addresses
-does not find them equal.
+URL libraries rewrite what looks equal to them: `%2F`, `%7E`, dot segments, an empty query. To a server that signs its
+addresses they are different.
 """
 
 import re

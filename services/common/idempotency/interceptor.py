@@ -1,4 +1,4 @@
-"""Requests that may be sent again: one with an idempotency key is run once, and answered the same for KEPT_HOURS."""
+"""Requests that may be sent again: with an idempotency key they run once, and get one answer for KEPT_HOURS."""
 
 import asyncio
 import logging
@@ -34,15 +34,15 @@ log = logging.getLogger(__name__)
 HEADER = "idempotency-key"
 KEY_LENGTH_MAX = 255
 RUN_SECONDS = 15.0
-"""More than the edge waits for a write, so that it is always the edge that gives up."""
+"""Longer than the edge waits for a write, so the edge always gives up first."""
 assert LEASE_SECONDS > RUN_SECONDS, "a request must not be taken over while it runs"
 WAIT_SECONDS = 10.0
-"""How long a duplicate waits for the first of its kind in this process."""
+"""How long a duplicate waits for the first request in this process."""
 RETRY_SECONDS = 1
 NOT_KEPT = frozenset({402, 429})
 """HTTP statuses after which the same request may be run again: it did nothing, and the next time may succeed.
 
-So it is with any refusal that says when to repeat the request.
+The same applies to any refusal that says when to repeat the request.
 """
 SERVER_ERROR = 500
 
@@ -151,7 +151,7 @@ def _given(outcome: _Outcome) -> bytes:
         answer_header("idempotent-replayed", "true")
     if isinstance(outcome.answer, bytes):
         return outcome.answer
-    # Another of the same: an error that is raised collects where it has been.
+    # A copy, because a raised error collects its traceback.
     error = outcome.answer
     raise ServiceError(error.reason, error.message, **error.metadata)
 
@@ -207,12 +207,12 @@ class _Once:
             self._later(self._keys.end(Ending(lock=lock)))
             raise
         except Exception:
-            # It may have happened all the same: its key is kept, and so is what was reserved for it.
+            # It may have succeeded anyway, so its key and its reservation are kept.
             with suppress(Exception):
                 await self._keys.end(Ending(lock=lock))
             raise
         is_kept = ending.answer is not None
-        # Whoever hangs up now leaves a finished request.
+        # A caller that hangs up now still leaves a finished request.
         if not await asyncio.shield(self._later(self._keys.end(ending))) and is_kept:
             raise _in_use()
         return _Outcome(answer=answer, is_replay=False), _Outcome(answer=answer, is_replay=is_kept)

@@ -1,4 +1,4 @@
-"""What a request with an idempotency key is given before it runs, so that running it again goes on where it died."""
+"""What a request with an idempotency key is given before it runs, so that a second run continues the first."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass

@@ -190,7 +190,7 @@ class SqlIdempotencyKeys:
         )
 
     async def reserve(self, request: KeyedRequest, *, ulid: str) -> Lock | Found:
-        """Locks a key for a request that is to run, `ulid` being reserved for it unless another was before."""
+        """Locks a key for a request that will run. Reserves `ulid` for it, unless another is already reserved."""
         locked, kept = await self._reservations.submit((request, ulid))
         return _lock(request, locked) if locked is not None else self._found(request, kept)
 
@@ -207,7 +207,7 @@ class SqlIdempotencyKeys:
         self, batch: Sequence[tuple[KeyedRequest, str]]
     ) -> list[tuple[DictRow | None, DictRow | None]]:
         """Returns for each request the row that it locked, or else the one that it found."""
-        # Of requests with the same key only one can be inserted; the others find it.
+        # Only one of several requests with the same key can be inserted; the others find it.
         wanted = {(request.key_id, request.key): (request, ulid) for request, ulid in reversed(batch)}
         ours = [request for request, _ in wanted.values()]
         bound = _RESERVE.bind(

@@ -1,6 +1,6 @@
-"""Group commit: calls that arrive while a batch runs make up the next one. Nobody waits for a clock.
+"""Group commit: calls that arrive while a batch runs make up the next one. No call waits for a timer.
 
-What fails alone fails alone: a batch that does not go through is run again in parts, until whatever breaks it is left.
+A failing item fails alone: a batch that fails is run again in parts, until only the items that break it are left.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ async def answer_apart(
     name: str,
     name_of: Callable[[Item], str],
 ) -> list[Answer | Exception]:
-    """Returns for each item its answer, or what it fails with when it is run alone. That one is logged by its name.
+    """Returns for each item its answer, or the error it fails with when run alone. Such an item is logged by name.
 
     `run` answers items in order, all or none of them. If it fails the items are run again by halves, so one that
-    breaks a batch costs few runs. An outage breaks every batch, and is what all of its items are answered with.
+    breaks a batch costs few runs. An outage breaks every batch, and becomes the answer to all of its items.
     """
     try:
         return list(await run(items))

@@ -47,7 +47,7 @@ an error of the system."""
 
 
 def is_outage(error: Exception) -> bool:
-    """Returns whether the database failed, and not what it was asked to do: asking again at once will not help."""
+    """Returns whether the database itself failed, rather than the statement. Repeating it at once will not help."""
     if not isinstance(error, psycopg.OperationalError):
         return False
     return error.sqlstate is None or error.sqlstate.startswith(_OUTAGES)

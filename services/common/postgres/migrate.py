@@ -13,10 +13,10 @@ LOCK_NUMBER = 7_266_428
 
 
 def migrate(database_url: str, *, service: str, runtime_role: str | None = None) -> None:
-    """Runs what is missing of `services/<service>/migrations`.
+    """Runs the missing migrations of `services/<service>/migrations`.
 
-    `runtime_role` is whom the service's processes connect as, if that is somebody else: it may use what there is by then.
-    Raises RoleError.
+    `runtime_role` is the role that the service's processes connect as, if that is another one: it is granted what
+    they need. Raises RoleError.
 
     Waits for another runner of the same database. Each migration is one transaction; a failed one changes nothing.
     """

@@ -18,17 +18,17 @@ PAYLOAD_BYTES_MAX = 7_999
 """PostgreSQL's own limit."""
 WORD_BYTES_MAX = 200
 WORDS_MAX = 20_000
-"""Of one topic, waiting to be told. What comes beyond is told to this process only."""
+"""Words of one topic that wait to be published. Further words reach this process only."""
 
 Subscriber = Callable[[Collection[str]], None]
 """Takes words as they arrive, in no order, some of them twice. Never blocks, never fails."""
 
 
 class Notifier:
-    """Bells by channel name, and topics to pass words on: to this process at once and, debounced, to every other.
+    """Events by channel name, and topics for words: both reach this process at once and, debounced, all others.
 
-    NOTIFY takes a global lock at commit, so it never runs inside a business transaction: one task of this
-    process sends what has gathered within DEBOUNCE_SECONDS, on a connection of its own.
+    NOTIFY takes a global lock at commit, so it never runs inside a business transaction: one task of this process
+    sends what has collected within DEBOUNCE_SECONDS, on its own connection.
     """
 
     def __init__(self, channels: Iterable[str], *, topics: Iterable[str] = ()) -> None:
@@ -41,21 +41,21 @@ class Notifier:
         self._sender_pid = 0
 
     def event(self, channel: str) -> asyncio.Event:
-        """Returns the event that is set when the channel rings. The waiter clears it."""
+        """Returns the event that is set when the channel is notified. The waiter clears it."""
         return self._events[channel]
 
     def notify(self, channel: str) -> None:
-        """Wakes whoever waits for the channel, here and in other processes. Never blocks, never fails."""
+        """Wakes everything that waits for the channel, here and in other processes. Never blocks, never fails."""
         self._events[channel].set()
         self._due.add(channel)
         self._notifying.set()
 
     def subscribe(self, topic: str, subscriber: Subscriber) -> None:
-        """Lets `subscriber` have every word of a topic, from this process and from others."""
+        """Sends `subscriber` every word of a topic, from this process and from others."""
         self._subscribers[topic].append(subscriber)
 
     def publish(self, topic: str, word: str) -> None:
-        """Passes a word without spaces on to whoever hears the topic, here and in other processes. Never blocks."""
+        """Publishes a word without spaces to all subscribers, here and in other processes. Never blocks."""
         assert len(word.encode()) <= WORD_BYTES_MAX, word
         self._pass_on(topic, (word,))
         if len(self._words[topic]) < WORDS_MAX:
@@ -63,7 +63,7 @@ class Notifier:
             self._notifying.set()
 
     async def send(self, connection: AsyncConnection) -> None:
-        """Tells other processes what rang and was told here, until cancelled."""
+        """Sends to other processes what was notified and published here, until cancelled."""
         self._sender_pid = connection.info.backend_pid
         while True:
             await self._notifying.wait()
@@ -73,7 +73,7 @@ class Notifier:
                 await connection.execute("SELECT pg_notify(%s, %s)", (channel, payload))
 
     async def receive(self, connection: AsyncConnection) -> None:
-        """Rings and tells here what rang and was told in other processes, until cancelled."""
+        """Notifies and publishes here what other processes sent, until cancelled."""
         for channel in (*self._events, *self._subscribers):
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         async for notice in connection.notifies():

@@ -11,7 +11,7 @@ HISTORY_OF_MIGRATIONS = "alembic_version"
 
 
 class RoleError(Exception):
-    """The role cannot be kept from what it must not do. The message says what to change."""
+    """The role cannot be restricted. The message says what to change."""
 
 
 _ROLE = text("""
@@ -64,7 +64,7 @@ def _checked(connection: Connection, role: str) -> str:
     if found is None:
         raise RoleError(f"There is no role {role}. Create it: CREATE ROLE … LOGIN PASSWORD '…'.")
     if found.is_super or found.is_owners_member:
-        raise RoleError(f"Role {role} may do all that the owner of the tables may. Use one that may not.")
+        raise RoleError(f"Role {role} has all rights of the tables' owner. Use a role that does not.")
     if found.owns:
         raise RoleError(
             f"Role {role} owns tables, and so may change them. Give them away as a superuser, once: "

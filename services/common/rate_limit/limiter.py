@@ -24,18 +24,18 @@ from services.common.rpc.interceptors import Handler, Middleware, answer_header
 log = logging.getLogger(__name__)
 
 ASK_EVERY_SECONDS = 1.0
-"""Of one key, at most so often."""
+"""How often one key is asked for, at most."""
 GATHER_SECONDS = 0.02
 """Keys that are due within it are asked for together."""
 REQUESTS_AT_ONCE_MAX = 8
 SOON_SECONDS = 1.0
-"""A call waits for a slot that is free so soon."""
+"""A call waits for a slot that will be free within this time."""
 WAITERS_MAX = 16
 """Of one key, for slots that are not known to be free."""
 WAIT_SECONDS_MAX = 4.0
 GIVE_BACK_SECONDS_MAX = 1.0
 OUTAGE_RETRY_SECONDS = 1
-"""Whole seconds after which a call that nobody could decide about may be repeated."""
+"""Whole seconds after which a call may be repeated if it could not be decided."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class _Key:
         self.held = HeldCalls(calls_per_minute=calls_per_minute)
         self.waiters: deque[asyncio.Future[Decision]] = deque()
         self.opened: deque[float] = deque()
-        """When calls were let through although billing did not answer."""
+        """When calls were admitted although billing did not answer."""
         self.asked_at = -math.inf
         self.is_due = False
         self.is_asking = False
@@ -120,14 +120,14 @@ class Limiter:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Leases slots for as long as the block lasts, then gives back what is left."""
+        """Leases slots while the block runs, then returns the unused ones."""
         async with running(self._keep_leasing()):
             yield
         try:
             async with asyncio.timeout(GIVE_BACK_SECONDS_MAX):
                 await self._give_back()
         except Exception as error:  # noqa: BLE001  what is not given back counts as used
-            log.info("slots were not given back: %r", error)
+            log.info("slots were not returned: %r", error)
 
     async def admit(self, who: Caller, *, may_fail_open: bool) -> Decision:
         """Uses a slot of the caller's key, waiting for one that is free soon. Decides at once if there is none.
@@ -193,7 +193,7 @@ class Limiter:
             key.timer = None
         if key.waiters and usable_at is not None:
             loop = asyncio.get_running_loop()
-            # A timer may ring a little early.
+            # A timer may fire a little early.
             key.timer = loop.call_later(max(usable_at - now, 0.001), self._serve, key)
 
     def _ask_soon(self, key: _Key, now: float) -> None:
@@ -211,7 +211,7 @@ class Limiter:
             while True:
                 self._wake.clear()
                 await self._until_due()
-                # Whoever is just being read joins the request.
+                # Calls that are just being read join the request.
                 await asyncio.sleep(0)
                 while keys := self._pop_due():
                     await self._requests.acquire()
@@ -253,7 +253,7 @@ class Limiter:
         try:
             leased = await self._lease(self._holder, turn, reports)
         except Exception as error:  # noqa: BLE001  whatever it is, it says nothing about the callers
-            log.warning("keys=%d were not leased: %r", len(keys), error)
+            log.warning("no slots leased for keys=%d: %r", len(keys), error)
             self._failed(keys)
             return
         received = self._monotonic()
@@ -296,7 +296,7 @@ def _answer(waiter: asyncio.Future[Decision], decision: Decision) -> None:
 
 
 def limited(limiter: Limiter, access: Mapping[str, frozenset[str]]) -> Middleware:
-    """Returns the middleware that lets calls through as often as their keys may make them, and tells how they stand.
+    """Returns the middleware that admits calls within the limits of their keys, and reports the limits in headers.
 
     It stands inside `authenticated`, and `access` is the same. Refuses with RATE_LIMITED, or with UNAVAILABLE when
     billing does not answer; then polls by business keys are let through.

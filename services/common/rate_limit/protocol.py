@@ -8,9 +8,9 @@ from typing import Protocol
 US_PER_SECOND = 1_000_000
 WINDOW_SECONDS = 60
 WINDOW_US = WINDOW_SECONDS * US_PER_SECOND
-"""A slot is used at most once in so long a time."""
+"""A slot is used at most once in any window of this length."""
 HORIZON_US = US_PER_SECOND
-"""So long before they are free slots are leased, so that they can be used the moment they are."""
+"""Slots are leased this long before they are free, so that they can be used the moment they are."""
 MOMENTS_MAX = 1_000
 """In one list. Of a key with more calls than that, those of an eighth of a second are counted together."""
 GRID_US = US_PER_SECOND // 8

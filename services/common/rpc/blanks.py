@@ -1,4 +1,4 @@
-"""Empty texts in requests: form builders and templates send one where they mean nothing."""
+"""Empty texts in requests: form builders and templates send one where they mean no value."""
 
 from collections.abc import Iterable
 from functools import cache

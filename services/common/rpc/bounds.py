@@ -13,20 +13,20 @@ from services.common.errors import Reason, ServiceError, invalid_field
 from services.common.rpc.interceptors import Handler, Unreadable
 
 OBJECT_JSON_BYTES_MAX = 16 * 1024
-"""Of a free-form object (a `Struct`), as JSON. Whoever turns one into JSON checks it to the byte."""
+"""Of a free-form object (a `Struct`), as JSON. Code that turns one into JSON checks it to the byte."""
 OBJECT_VALUES_MAX = 2_000
 """Members and list items at all levels."""
 OBJECT_BYTES_MAX = OBJECT_JSON_BYTES_MAX + 16 * OBJECT_VALUES_MAX
 """Of the same as a message, which spends up to 16 bytes more than JSON on a value."""
 OBJECT_LEVELS_MAX = 5
 UNKNOWN_BYTES_MAX = 256
-"""So much that is unknown is still read, to name it."""
+"""Unknown fields up to this size are still read, to name them."""
 
 
 def bounded(_method: str, inside: Handler) -> Handler:
     """Refuses a request that cannot be read, or that would cost more to check than any that is accepted.
 
-    Stands after the middleware that tells who calls, and before all that read the request.
+    Runs after the middleware that identifies the caller, and before any that reads the request.
     """
 
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
@@ -76,7 +76,7 @@ def _container_in(value: Value) -> Struct | ListValue | None:
 
 
 def _refuse_padded(request: Message) -> None:
-    """Refuses more unknown fields than it is worth to name."""
+    """Refuses more unknown fields than are worth naming."""
     known = type(request)()
     known.CopyFrom(request)
     known.DiscardUnknownFields()

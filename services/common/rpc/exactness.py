@@ -1,7 +1,7 @@
 """Nothing that was sent is dropped or guessed: what the edge could not take from a JSON body as it stands is refused.
 
-The edge reads a body once and says in a header what is wrong with it; it sends an empty body on. Who calls without the
-edge sends fields instead that nobody knows. Both are refused in the same words.
+The edge reads a body once and says in a header what is wrong with it; it sends an empty body on. A caller that
+bypasses the edge can send unknown fields instead. Both are refused in the same words.
 """
 
 import json
@@ -114,7 +114,7 @@ def _parsed(header: str) -> Fault:
         if said.get("rule") not in _RULES:
             raise ValueError(header)
         names = [field.name for field in fields(Fault)]
-        # Half a character that was cut off can be shown to nobody.
+        # Half a character that was cut off cannot be shown.
         texts = {name: said[name].encode("utf-8", "replace").decode() for name in names if name in said}
     except (ValueError, RecursionError):
         message = f"Header {HEADER} is not for callers: leave it out."

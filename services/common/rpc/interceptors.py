@@ -115,7 +115,7 @@ def _streamed(opened: Handler) -> Callable[[Any, ServicerContext[Any, Any]], Asy
 
 
 def _written(answer: Message | bytes) -> bytes:
-    # Else a map comes in another order each time, and in another process.
+    # Otherwise the order of a map changes each time and from process to process.
     return answer if isinstance(answer, bytes) else answer.SerializeToString(deterministic=True)
 
 

@@ -1,4 +1,4 @@
-"""Ports that no customer reaches: other services call there, and operators. Who is not on a list is refused."""
+"""Ports that no customer reaches, for other services and operators. A caller that is on no list is refused."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ from services.common.tls.peers import admitted
 def inner_tls(settings: ServiceSettings, *addresses: str) -> TlsFolder | None:
     """Returns what protects the inner ports at `addresses`, and the channels to other services.
 
-    None: that was waived, which holds on loopback only. Raises SettingsError, whose names have no prefix.
+    None: TLS was waived, which is allowed on loopback only. Raises SettingsError, whose names have no prefix.
     """
     if settings.plaintext_internal:
         _check_waived(settings, addresses)
@@ -40,7 +40,7 @@ def inner_port(
     tls: TlsFolder | None,
     reflection: bool,
 ) -> Port:
-    """Returns a port whose services each let in the identities beside it. Without TLS it lets everybody in."""
+    """Returns a port on which each service admits the identities listed with it. Without TLS it admits everyone."""
     return Port(
         address=address,
         services=[(name, add) for name, add, _ in services],
@@ -54,11 +54,11 @@ def inner_port(
 
 def _check_waived(settings: ServiceSettings, addresses: Sequence[str]) -> None:
     if settings.tls_folder is not None:
-        raise SettingsError("PLAINTEXT_INTERNAL: does not go together with TLS_FOLDER; give one of them")
+        raise SettingsError("PLAINTEXT_INTERNAL: cannot be combined with TLS_FOLDER; set one of them")
     for address in addresses:
         if not is_loopback(address):
             raise SettingsError(
-                f"PLAINTEXT_INTERNAL: holds on loopback only, and {address} is not there; give TLS_FOLDER instead"
+                f"PLAINTEXT_INTERNAL: works on loopback only, and {address} is not on loopback; set TLS_FOLDER instead"
             )
 
 

@@ -1,4 +1,4 @@
-"""What was meant by the name of a field that there is not: read from the descriptors of the requests."""
+"""What an unknown field name may have meant, according to the descriptors of the requests."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence

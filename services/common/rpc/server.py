@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 PUBLIC_REQUEST_BYTES_MAX = 512 * 1024
 UNREAD_BYTES_MAX = 4 * PUBLIC_REQUEST_BYTES_MAX
-"""What a public port receives, though it reads less: 256 KiB of JSON may become so much, and be refused in words."""
+"""What a public port receives, though it reads less: 256 KiB of JSON may become this much, and is then refused with a
+message."""
 METADATA_BYTES_MAX = 32 * 1024
 CONCURRENT_CALLS_MAX = 2_000
 DRAIN_SECONDS = 5.0
@@ -36,7 +37,7 @@ _SERVER_OPTIONS = (
 )
 
 _TLS_OPTIONS = (
-    # A certificate is looked at when a connection is made: so long it may outlive what it was made with.
+    # A certificate is checked when a connection is made. A connection may outlive its certificate by this long.
     ("grpc.max_connection_age_ms", 300_000),
     ("grpc.max_connection_age_grace_ms", 70_000),
 )

@@ -1,4 +1,4 @@
-"""A channel that goes on when its certificate is renewed.
+"""A channel that keeps working when its certificate is renewed.
 
 gRPC reads a client's files once, when a channel is made. So a new channel is made when they change; calls go there
 from then on, and the one before is closed when its calls have ended.
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 10.0
 CALLS_END_SECONDS = 60.0
-"""So long calls on a channel that was replaced may go on."""
+"""How long calls on a replaced channel may continue."""
 MakeChannel = Callable[[TlsFiles], grpc.aio.Channel]
 
 
@@ -55,7 +55,7 @@ class RenewedChannel:
         await self._channel.channel_ready()
 
     async def renew(self) -> int:
-        """Goes over to a new channel if the files have changed, and closes the one before. Returns how many that were."""
+        """Switches to a new channel if the files have changed, and closes the old one. Returns how many changed."""
         files = self._folder.read()
         if files == self._files:
             return 0

@@ -39,10 +39,10 @@ class TlsFolder:
         self._files: TlsFiles | None = None
 
     def read(self) -> TlsFiles:
-        """Returns what the files hold now; while that is of no use, what they held before.
+        """Returns what the files hold now, or what they held before while that is unusable.
 
-        Half of a change is of no use: a key that does not belong to the certificate. Raises TlsError when the files
-        were never of use.
+        Half a change is unusable: a key that does not belong to the certificate. Raises TlsError if the files were
+        never usable.
         """
         try:
             stamp = self._stamped()
@@ -51,7 +51,7 @@ class TlsFolder:
         except TlsError:
             if self._files is None:
                 raise
-            log.exception("the certificate cannot be renewed; the one before stays")
+            log.exception("the certificate cannot be renewed; the previous one stays in use")
         return self._files
 
     def _stamped(self) -> Stamp:
@@ -72,7 +72,7 @@ def _read(folder: Path) -> TlsFiles:
     try:
         key = load_pem_private_key(files.key, password=None)
     except (ValueError, TypeError) as error:
-        raise TlsError(f"{folder / KEY} holds no private key in PEM that is open to us: {error}") from error
+        raise TlsError(f"{folder / KEY} holds no unencrypted private key in PEM: {error}") from error
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
         raise TlsError(f"{folder / KEY} does not belong to the certificate in {folder / CERTIFICATE}.")

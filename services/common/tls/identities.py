@@ -20,7 +20,7 @@ def parse_identities(listed: str | tuple[str, ...]) -> tuple[str, ...]:
         trust_domain, _, path = identity.removeprefix(_SCHEME).removesuffix(_ALL_BELOW).partition("/")
         if not identity.startswith(_SCHEME) or not trust_domain or "*" in trust_domain + path:
             raise ValueError(
-                f"{identity} is no identity: write {_SCHEME}TRUST/PATH, or {_SCHEME}TRUST/PATH/*"
+                f"{identity} is not an identity: write {_SCHEME}TRUST/PATH, or {_SCHEME}TRUST/PATH/*"
             )
     return identities
 

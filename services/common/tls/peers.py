@@ -25,7 +25,7 @@ def admitted(access: Mapping[str, tuple[str, ...]]) -> Middleware:
             if not any(covers(entry, identity) for entry in listed):
                 await context.abort(
                     grpc.StatusCode.PERMISSION_DENIED,
-                    f"{identity or 'A certificate without one SPIFFE identity'} may not call {service}.",
+                    f"{identity or 'A certificate without exactly one SPIFFE identity'} may not call {service}.",
                 )
             _peer.set(identity)
             return await inside(request, context)

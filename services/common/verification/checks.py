@@ -19,7 +19,7 @@ PAUSE_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something in the books that does not agree."""
+    """Rows that do not agree with each other."""
 
     rule: str
     row: str
@@ -107,7 +107,7 @@ class Rounds:
         self._cursor: str | None = None
 
     async def run_once(self) -> int:
-        """Checks the next page. Returns 0, so that a pause follows however much there is to check."""
+        """Checks the next page. Returns 0, so that a pause always follows."""
         verified = await self._verify(self._cursor)
         for found in verified.findings:
             log.error('ledger finding rule=%s row="%s" %s', found.rule, found.row, found.detail)

@@ -11,7 +11,7 @@ IDLE_SECONDS = 1.0
 
 
 def advance_redeliveries(redeliveries: SqlRedeliveries, *, notify: Callable[[], None]) -> Duty:
-    """Returns the duty. Whatever it makes due, the dispatcher is notified of."""
+    """Returns the duty. It notifies the dispatcher of what it makes due."""
     return Duty("redeliver", partial(_advance, redeliveries, notify), idle_seconds=IDLE_SECONDS)
 
 

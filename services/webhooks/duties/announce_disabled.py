@@ -12,9 +12,9 @@ HEADS_MAX = 1_000
 async def announce_disabled(
     *, endpoints: SqlDisabledEndpoints, render_event: Callable[[DisabledEndpoint], Event]
 ) -> int:
-    """Tells accounts which of their endpoints were disabled, and gives up what still waited for such.
+    """Tells accounts which endpoints were disabled, and gives up deliveries that still waited for one.
 
-    Returns how much was done, 0 when nothing is left. May be repeated at any point.
+    Returns how much was done, 0 when nothing is left. Safe to repeat at any point.
     """
     disabled = await endpoints.unannounced(endpoints_max=ENDPOINTS_MAX)
     for endpoint in disabled:

@@ -26,7 +26,7 @@ Try = Callable[[Delivery], Awaitable[Attempt]]
 
 
 class Dispatcher:
-    """Delivers what is due. Slow receivers hold up nobody else: claiming goes on while attempts run."""
+    """Delivers what is due. Slow receivers do not delay others: claiming continues while attempts run."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Dispatcher:
         return len(batch)
 
     async def reopen_abandoned(self) -> int:
-        """Makes due what a dispatcher left behind that is gone. Returns how many deliveries that were."""
+        """Makes due what a stopped dispatcher left behind. Returns the number of deliveries."""
         count = await self._deliveries.reopen_abandoned()
         if count:
             log.warning("reopened=%d", count)

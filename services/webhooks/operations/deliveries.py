@@ -1,4 +1,4 @@
-"""What the owner of deliveries may ask for, where the store alone does not answer it."""
+"""What customers do with deliveries, where a rule is needed beside the store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the owner of endpoints may ask for, where the store alone does not answer it."""
+"""What customers do with endpoints, where a rule is needed beside the store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from services.webhooks.store.endpoints import SqlEndpoints
 from services.webhooks.store.history import SqlHistory
 
 CheckUrl = Callable[[str], None]
-"""Raises ForbiddenUrlError for an address that nobody may be sent to."""
+"""Raises ForbiddenUrlError for an address that must not be called."""
 
 RenderTest = Callable[[str, str, datetime], bytes]
 """Returns the body of a test event of a contract, from its id and moment."""

@@ -93,7 +93,7 @@ class SqlDeliveries:
         self._claims: tuple[Connection, int] | None = None
 
     async def claim(self, *, deliveries_max: int, rooms: FreeCapacity) -> Claimed:
-        """Leases deliveries that are due and that nobody has, where there is room for them: accounts take turns."""
+        """Leases due deliveries that no dispatcher has, within the given capacity: accounts take turns."""
         if self._claims is None:
             self._claims = await self._enter()
         connection, owner = self._claims
@@ -109,7 +109,7 @@ class SqlDeliveries:
         return Claimed(deliveries=[Delivery(**row) for row in rows if row["job_id"]], is_cut=any(cuts))
 
     async def leave(self) -> None:
-        """Tells the others that nobody works on what is still leased here."""
+        """Lets other dispatchers take what is still leased here."""
         if self._claims is not None:
             connection, _ = self._claims
             self._claims = None
@@ -137,7 +137,7 @@ class SqlDeliveries:
         )
 
     async def _record(self, verdicts: Sequence[Verdict]) -> Sequence[DictRow | None]:
-        """Returns what was recorded of each, or None where somebody else has or had the delivery since."""
+        """Returns what was recorded for each, or None if another dispatcher has taken the delivery since."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_RECORD.sql, _record_parameters(verdicts))
             rows = {row["lease_no"]: row for row in await cursor.fetchall()}

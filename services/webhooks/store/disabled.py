@@ -34,7 +34,7 @@ _GIVE_UP = Query(text("SELECT close_disabled(:most) AS closed_count"))
 
 
 class SqlDisabledEndpoints:
-    """The endpoints that get nothing any more."""
+    """Endpoints that receive nothing any more."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -28,7 +28,7 @@ class SqlEvents:
     async def accept(self, events: Sequence[Event]) -> int:
         """Stores events with their deliveries, in one commit. Returns how many were new.
 
-        Those that are stored already stay as they are; those that nobody listens to are not stored.
+        Those that are stored already stay as they are; events without any target are not stored.
         """
         async with self._pool.connection() as connection:
             return await store_events(connection, events)

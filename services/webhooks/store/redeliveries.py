@@ -1,4 +1,4 @@
-"""Tasks that deliver many again, in PostgreSQL: each batch is one statement, so a task that is cut off goes on."""
+"""Tasks that deliver many again, in PostgreSQL: each batch is one statement, so an interrupted task continues."""
 
 from datetime import datetime
 
@@ -70,6 +70,6 @@ class SqlRedeliveries:
         return Redelivery(**rows[0])
 
     async def advance(self, *, deliveries_max: int) -> int:
-        """Works off a batch of the oldest running task. Returns how many deliveries it looked at."""
+        """Processes a batch of the oldest running task. Returns how many deliveries it looked at."""
         [row] = await fetch(self._pool, _ADVANCE, most=deliveries_max)
         return int(row["examined"])

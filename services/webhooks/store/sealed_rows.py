@@ -68,7 +68,10 @@ class SqlSealedRows:
         self._all = MultiFernet(keys)
 
     async def reseal(self, *, after: str, rows_max: int, note: AuditNote) -> Resealed:
-        """Encrypts a batch with the newest key, where it is not yet. What changes meanwhile is left: it is new."""
+        """Encrypts a batch with the newest key, where it is not yet.
+
+        Rows that change meanwhile are skipped: they already use the newest key.
+        """
         name, _, last = after.partition(":")
         name = name if name in _PARTS else next(iter(_PARTS))
         async with self._pool.connection() as connection:

@@ -158,7 +158,9 @@ async def test_a_file_with_other_prices_under_a_known_name_stops_the_start(
         await _start_and_stop(shop.billing.database_url, prices_file=file)
 
     assert refused.value.reason is Reason.PRICE_MISMATCH
-    assert refused.value.message == "Version 2026-11 was set before to something else: name a new version."
+    assert (
+        refused.value.message == "Version 2026-11 was already set to other prices: choose a new version name."
+    )
     assert await shop.audited() == [FROM_FILE]
 
 
@@ -219,7 +221,7 @@ async def test_a_version_is_never_altered(shop: Shop, difference: str) -> None:
     refused = await shop.refusal("sale", *other, valid_from=moment)
 
     assert refused.reason is Reason.PRICE_MISMATCH
-    assert refused.message == "Version sale was set before to something else: name a new version."
+    assert refused.message == "Version sale was already set to other prices: choose a new version name."
     assert await shop.listed() == before
     assert len(await shop.audited()) == 2
 
@@ -252,7 +254,7 @@ WRONG: list[tuple[list[price_pb2.Price], str | None, str]] = [
     (
         [a_price(), a_price(environment="test"), a_price(13)],
         None,
-        'Field prices[2] sets a price that stands before it in the list. It was "mini 720p live".',
+        'Field prices[2] repeats a price from earlier in the list. It was "mini 720p live".',
     ),
     ([], None, "Field prices must contain at least 1 item"),
     ([a_price(0)], None, "Field prices[0].micros_per_second must be greater than or equal to 1"),

@@ -163,7 +163,7 @@ async def test_what_is_on_its_way_is_not_sent_twice(api: Api, intake: Client) ->
     refusal = await _refusal(api.call("RedeliverWebhook", {"id": "vid_1.1.callback"}, key=key))
 
     assert refusal.http_status == 409
-    assert "on its way" in refusal.message
+    assert "under way" in refusal.message
 
 
 async def test_nothing_is_sent_again_to_a_disabled_endpoint(api: Api, intake: Client) -> None:

@@ -77,7 +77,7 @@ async def test_a_trusted_receiver_is_answered_to(tmp_path: Path) -> None:
     [
         ("other.example", 1, True, "the certificate is not valid for this host"),
         (HOST, -1, True, "the certificate has expired"),
-        (HOST, 1, False, "the certificate is signed by itself"),
+        (HOST, 1, False, "the certificate is self-signed"),
     ],
 )
 async def test_a_certificate_that_is_not_accepted(
@@ -102,4 +102,4 @@ async def test_a_receiver_that_speaks_no_tls() -> None:
         port = server.sockets[0].getsockname()[1]
         result = await receivers.post(f"https://127.0.0.1:{port}/", headers={}, body=b"{}")
 
-    assert result == NoAnswer(error="no secure connection could be agreed on", is_ours=False)
+    assert result == NoAnswer(error="no secure connection could be negotiated", is_ours=False)

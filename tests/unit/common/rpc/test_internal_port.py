@@ -42,14 +42,14 @@ def test_on_loopback_certificates_may_be_waived() -> None:
 
 @pytest.mark.parametrize("address", ["0.0.0.0:7201", "10.0.0.7:7201", "billing:7201"])
 def test_elsewhere_certificates_cannot_be_waived(address: str) -> None:
-    with pytest.raises(SettingsError, match=r"^PLAINTEXT_INTERNAL: holds on loopback only") as caught:
+    with pytest.raises(SettingsError, match=r"^PLAINTEXT_INTERNAL: works on loopback only") as caught:
         inner_tls(_settings(plaintext_internal=True), "127.0.0.1:0", address)
 
     assert address in str(caught.value)
 
 
 def test_certificates_are_either_given_or_waived(folder: Path) -> None:
-    with pytest.raises(SettingsError, match="give one of them"):
+    with pytest.raises(SettingsError, match="set one of them"):
         inner_tls(_settings(plaintext_internal=True, tls_folder=folder), *LOOPBACK)
 
 
@@ -114,5 +114,5 @@ def test_identities_are_separated_by_commas() -> None:
 
 @pytest.mark.parametrize("text", ["jobs", "spiffe://", "spiffe://*", "spiffe:///jobs", "spiffe://a/*/b", "*"])
 def test_what_would_let_in_more_than_it_says_is_no_identity(text: str) -> None:
-    with pytest.raises(ValueError, match="is no identity"):
+    with pytest.raises(ValueError, match="is not an identity"):
         parse_identities(text)
