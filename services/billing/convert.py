@@ -10,6 +10,7 @@ from reelgate.admin.v1 import (
     statement_pb2,
     verifier_service_pb2,
 )
+from reelgate.admin.v1.key_admin_service_pb2 import KeyKind
 from reelgate.billing.v1 import balance_pb2
 from reelgate.internal.keys.v1 import key_service_pb2
 from reelgate.internal.ledger.v1 import hold_pb2, ledger_service_pb2
@@ -44,6 +45,7 @@ from services.common.errors import invalid_field
 from services.common.money import MICROS_PER_CREDIT
 from services.common.paging import number_in, page_size
 from services.common.rate_limit.protocol import CallReport, Leased, Moments, moments_of
+from services.common.rpc.enums import environment_of, environment_value, text_of, value_of
 from services.common.verification.checks import Verified
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -86,7 +88,7 @@ def parse_grant(request: account_service_pb2.GrantCreditsRequest) -> Adjustment:
         kind=AdjustmentKind.GRANT,
         adjustment_id=request.grant_id,
         account_id=request.account_id,
-        environment=request.environment,
+        environment=environment_of(request.environment),
         amount_micros=request.amount_micros,
         note=parse_note(request.audit),
     )
@@ -98,7 +100,7 @@ def parse_correction(request: account_service_pb2.CorrectBalanceRequest) -> Adju
         kind=AdjustmentKind.CORRECTION,
         adjustment_id=request.correction_id,
         account_id=request.account_id,
-        environment=request.environment,
+        environment=environment_of(request.environment),
         amount_micros=request.amount_micros,
         note=parse_note(request.audit),
     )
@@ -135,6 +137,8 @@ def parse_account_rules(rules: account_pb2.AccountRules) -> AccountRules:
 def parse_key_rules(rules: key_admin_service_pb2.KeyRules) -> KeyRules:
     """Returns how a key may be used. Profiles have no order, and duplicates are dropped."""
     given = {field.name: value for field, value in rules.ListFields()}
+    if rules.kind:
+        given["kind"] = text_of(KeyKind.DESCRIPTOR, rules.kind)
     return KeyRules(**{**given, "moderation_profiles": tuple(sorted(set(rules.moderation_profiles)))})
 
 
@@ -160,7 +164,7 @@ def parse_statement_range(request: account_service_pb2.GetStatementRequest) -> S
         raise invalid_field("start", f"must not be after the end of the range, {rfc3339(end)}", request.start)
     return StatementRange(
         account_id=request.account_id,
-        environment=request.environment,
+        environment=environment_of(request.environment),
         start=start,
         end=end,
         after_version=number_in(request.page_token) or 0,
@@ -220,7 +224,13 @@ def render_spending(spending: Spending) -> account_pb2.Spending:
 
 def render_statement_line(line: StatementLine) -> statement_pb2.StatementLine:
     """Returns a movement of a balance."""
-    return statement_pb2.StatementLine(**{**vars(line), "occurred_at": rfc3339(line.occurred_at)})
+    return statement_pb2.StatementLine(
+        **{
+            **vars(line),
+            "occurred_at": rfc3339(line.occurred_at),
+            "kind": value_of(statement_pb2.MovementKind.DESCRIPTOR, line.kind),
+        }
+    )
 
 
 def render_key(key: Key) -> key_admin_service_pb2.Key:
@@ -228,14 +238,16 @@ def render_key(key: Key) -> key_admin_service_pb2.Key:
     return key_admin_service_pb2.Key(
         key_id=key.key_id,
         account_id=key.account_id,
-        environment=key.environment,
+        environment=environment_value(key.environment),
         hint=key.hint,
         models=key.models,
         spending=render_spending(key.spending),
         created_at=rfc3339(key.created_at),
         disabled_at=_moment(key.disabled_at),
         previous_until=_moment(key.previous_until),
-        rules=key_admin_service_pb2.KeyRules(**vars(key.rules)),
+        rules=key_admin_service_pb2.KeyRules(
+            **{**vars(key.rules), "kind": value_of(KeyKind.DESCRIPTOR, key.rules.kind)}
+        ),
     )
 
 
@@ -275,7 +287,7 @@ def render_verified(verified: Verified) -> verifier_service_pb2.VerifyResponse:
 
 def _funds(funds: Funds) -> account_pb2.AccountFunds:
     return account_pb2.AccountFunds(
-        environment=funds.environment,
+        environment=environment_value(funds.environment),
         available_micros=funds.balance.available_micros,
         held_micros=funds.balance.held_micros,
         spending=render_spending(funds.spending),

@@ -51,13 +51,21 @@ def print_columns(cells: Sequence[str], *, widths: Sequence[int]) -> None:
 
 
 def fields_of(message: "Message") -> dict[str, Any]:
-    """Returns the fields of a message by name, int64 as a number. An optional value that is absent is None."""
+    """Returns the fields of a message by name, int64 as a number, enums as text. What is absent is None."""
     return {
         field.name: None
         if field.message_type is None and field.has_presence and not message.HasField(field.name)
-        else getattr(message, field.name)
+        else _value(field, getattr(message, field.name))
         for field in message.DESCRIPTOR.fields
     }
+
+
+def _value(field: Any, value: Any) -> Any:
+    if field.enum_type is None:
+        return value
+    from services.common.rpc.enums import text_of
+
+    return text_of(field.enum_type, value) or None
 
 
 def _json(value: object, *, indent: int | None = None) -> str:

@@ -12,6 +12,7 @@ from reelgate.webhooks.v1 import webhook_delivery_pb2, webhook_endpoint_pb2, web
 from services.common.clock import parse_moment, rfc3339
 from services.common.egress.urls import URL_LENGTH_MAX
 from services.common.errors import ServiceError, invalid_field
+from services.common.rpc.enums import environment_value
 from services.webhooks.domain import (
     CALLBACK_TARGET,
     ENDPOINT_DISABLED,
@@ -180,7 +181,7 @@ def render_signing(signing: Signing) -> signing_secret_service_pb2.Signing:
     """Returns how an account's callbacks are signed, as operators see it."""
     return signing_secret_service_pb2.Signing(
         account_id=signing.account_id,
-        environment=signing.environment,
+        environment=environment_value(signing.environment),
         signing=signing.is_signing,
         rotating=signing.is_rotating,
         previous_until=_moment(signing.previous_until),

@@ -13,6 +13,7 @@ from statistics import median
 import psycopg
 from reelgate.admin.v1 import account_service_pb2_grpc, audit_pb2, key_admin_service_pb2_grpc
 from reelgate.admin.v1.account_service_pb2 import CreateAccountRequest, GrantCreditsRequest
+from reelgate.admin.v1.environment_pb2 import Environment
 from reelgate.admin.v1.key_admin_service_pb2 import CreateKeyRequest
 from reelgate.internal.ledger.v1.ledger_service_pb2 import CreateHoldRequest
 
@@ -116,13 +117,13 @@ async def _payers(address: str, tls: TlsFolder) -> list[Payer]:
                 GrantCreditsRequest(
                     grant_id=account_id,
                     account_id=account_id,
-                    environment="live",
+                    environment=Environment.ENVIRONMENT_LIVE,
                     amount_micros=10**15,
                     audit=NOTE,
                 )
             )
             key = await keys.CreateKey(
-                CreateKeyRequest(account_id=account_id, environment="live", audit=NOTE)
+                CreateKeyRequest(account_id=account_id, environment=Environment.ENVIRONMENT_LIVE, audit=NOTE)
             )
             payers.append((account_id, key.key.key_id))
         return payers

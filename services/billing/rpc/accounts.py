@@ -22,6 +22,7 @@ from services.billing.store.accounts import SqlAccounts
 from services.billing.store.statements import SqlStatements
 from services.common.audit.servicer import parse_note
 from services.common.paging import cut, page_size
+from services.common.rpc.enums import environment_of
 
 Context = ServicerContext[Any, Any]
 
@@ -83,7 +84,7 @@ class AccountServicer(account_service_pb2_grpc.AccountServiceServicer):
     ) -> account_service_pb2.SetAccountLimitsResponse:
         spending = await self._accounts.set_limits(
             request.account_id,
-            environment=request.environment,
+            environment=environment_of(request.environment),
             limits=parse_limits(request.limits),
             note=parse_note(request.audit),
         )

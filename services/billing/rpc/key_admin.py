@@ -13,6 +13,7 @@ from services.billing.store.keys import SqlKeys
 from services.common.audit.servicer import parse_note
 from services.common.auth.key_forms import KeyForms
 from services.common.paging import cut, page_size
+from services.common.rpc.enums import environment_of
 
 Context = ServicerContext[Any, Any]
 
@@ -31,7 +32,7 @@ class KeyAdminServicer(key_admin_service_pb2_grpc.KeyAdminServiceServicer):
     ) -> key_admin_service_pb2.CreateKeyResponse:
         secret, key = await create_key(
             account_id=request.account_id,
-            environment=request.environment,
+            environment=environment_of(request.environment),
             note=parse_note(request.audit),
             accounts=self._accounts,
             keys=self._keys,

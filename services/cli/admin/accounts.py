@@ -14,6 +14,7 @@ from services.cli.admin.channel import call
 from services.cli.admin.keys import create_key, set_key_rules
 from services.cli.admin.secrets import ensure_signing_secret
 from services.cli.admin.target import AdminTarget
+from services.common.rpc.enums import environment_of, environment_value
 
 ENVIRONMENTS = ("live", "test")
 
@@ -98,9 +99,11 @@ async def change_account_limits(
 ) -> Spending:
     """Replaces the limits of an account with what `change` makes of them."""
     account = await get_account(account_id, billing=billing)
-    before = next(funds.spending.limits for funds in account.funds if funds.environment == environment)
+    before = next(
+        funds.spending.limits for funds in account.funds if environment_of(funds.environment) == environment
+    )
     request = pb.SetAccountLimitsRequest(
-        account_id=account_id, environment=environment, limits=change(before), audit=note
+        account_id=account_id, environment=environment_value(environment), limits=change(before), audit=note
     )
     return (
         await call(billing, lambda channel: AccountServiceStub(channel).SetAccountLimits, request)

@@ -10,6 +10,7 @@ from reelgate.admin.v1.statement_pb2 import StatementLine
 from services.cli.admin.channel import call, open_admin_channel
 from services.cli.admin.target import AdminTarget
 from services.common.ids import new_id
+from services.common.rpc.enums import environment_value
 
 STATEMENT_PAGE_LINES = 1_000
 
@@ -21,7 +22,7 @@ async def grant_credits(
     request = pb.GrantCreditsRequest(
         grant_id=new_id("grant"),
         account_id=account_id,
-        environment=environment,
+        environment=environment_value(environment),
         amount_micros=amount_micros,
         audit=note,
     )
@@ -36,7 +37,7 @@ async def correct_balance(
     request = pb.CorrectBalanceRequest(
         correction_id=new_id("corr"),
         account_id=account_id,
-        environment=environment,
+        environment=environment_value(environment),
         amount_micros=amount_micros,
         audit=note,
     )
@@ -49,7 +50,11 @@ async def statement(
 ) -> AsyncIterator[StatementLine]:
     """Yields what moved a balance, oldest first, fetched page by page."""
     request = pb.GetStatementRequest(
-        account_id=account_id, environment=environment, start=start, end=end, page_size=STATEMENT_PAGE_LINES
+        account_id=account_id,
+        environment=environment_value(environment),
+        start=start,
+        end=end,
+        page_size=STATEMENT_PAGE_LINES,
     )
     async with open_admin_channel(billing) as channel:
         accounts, more = AccountServiceStub(channel), True

@@ -9,6 +9,7 @@ from reelgate.admin.v1.job_admin_service_pb2_grpc import JobAdminServiceStub
 from services.cli.admin.channel import call
 from services.cli.admin.target import AdminTarget
 from services.common.ids import new_id
+from services.common.rpc.enums import value_of
 
 
 async def list_unfinished_jobs(
@@ -16,7 +17,10 @@ async def list_unfinished_jobs(
 ) -> Sequence[pb.UnfinishedJob]:
     """Returns jobs that have not ended, those longest in their state first."""
     request = pb.ListUnfinishedJobsRequest(
-        state=state, age_seconds_min=age_seconds_min, stalled=stalled, page_size=jobs_max
+        state=value_of(pb.JobState.DESCRIPTOR, state or "unspecified"),
+        age_seconds_min=age_seconds_min,
+        stalled=stalled,
+        page_size=jobs_max,
     )
     return (await call(jobs, lambda channel: JobAdminServiceStub(channel).ListUnfinishedJobs, request)).jobs
 
@@ -37,7 +41,9 @@ async def settle_job(
     job_id: str, *, outcome: str, note: AuditNote, jobs: AdminTarget
 ) -> pb.SettleJobResponse:
     """Ends a job in any state and settles its hold accordingly. Returns what that changed."""
-    request = pb.SettleJobRequest(job_id=job_id, outcome=outcome, audit=note)
+    request = pb.SettleJobRequest(
+        job_id=job_id, outcome=value_of(pb.JobOutcome.DESCRIPTOR, outcome), audit=note
+    )
     return await call(jobs, lambda channel: JobAdminServiceStub(channel).SettleJob, request)
 
 

@@ -9,13 +9,16 @@ from reelgate.admin.v1.key_admin_service_pb2_grpc import KeyAdminServiceStub
 
 from services.cli.admin.channel import call
 from services.cli.admin.target import AdminTarget
+from services.common.rpc.enums import environment_value
 
 
 async def create_key(
     account_id: str, *, environment: str, note: AuditNote, billing: AdminTarget
 ) -> pb.CreateKeyResponse:
     """Issues a key."""
-    request = pb.CreateKeyRequest(account_id=account_id, environment=environment, audit=note)
+    request = pb.CreateKeyRequest(
+        account_id=account_id, environment=environment_value(environment), audit=note
+    )
     return await call(billing, lambda channel: KeyAdminServiceStub(channel).CreateKey, request)
 
 

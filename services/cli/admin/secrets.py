@@ -6,11 +6,12 @@ from reelgate.admin.v1.signing_secret_service_pb2_grpc import SigningSecretServi
 
 from services.cli.admin.channel import call, open_admin_channel
 from services.cli.admin.target import AdminTarget
+from services.common.rpc.enums import environment_value
 
 
 async def ensure_signing_secret(account_id: str, *, environment: str, webhooks: AdminTarget) -> str:
     """Creates the secret of an account and returns it; returns an empty string if there was one."""
-    request = pb.EnsureSigningSecretRequest(account_id=account_id, environment=environment)
+    request = pb.EnsureSigningSecretRequest(account_id=account_id, environment=environment_value(environment))
     ensured = await call(
         webhooks, lambda channel: SigningSecretServiceStub(channel).EnsureSigningSecret, request
     )
@@ -19,7 +20,7 @@ async def ensure_signing_secret(account_id: str, *, environment: str, webhooks: 
 
 async def get_signing(account_id: str, *, environment: str, webhooks: AdminTarget) -> pb.Signing:
     """Returns how webhooks of an account are signed."""
-    request = pb.GetSigningRequest(account_id=account_id, environment=environment)
+    request = pb.GetSigningRequest(account_id=account_id, environment=environment_value(environment))
     got = await call(webhooks, lambda channel: SigningSecretServiceStub(channel).GetSigning, request)
     return got.signing
 
@@ -28,7 +29,9 @@ async def rotate_signing_secret(
     account_id: str, *, environment: str, note: AuditNote, webhooks: AdminTarget
 ) -> pb.RotateSigningSecretResponse:
     """Creates a new secret, which then needs to be confirmed."""
-    request = pb.RotateSigningSecretRequest(account_id=account_id, environment=environment, audit=note)
+    request = pb.RotateSigningSecretRequest(
+        account_id=account_id, environment=environment_value(environment), audit=note
+    )
     return await call(
         webhooks, lambda channel: SigningSecretServiceStub(channel).RotateSigningSecret, request
     )
@@ -38,7 +41,9 @@ async def confirm_signing_secret(
     account_id: str, *, environment: str, note: AuditNote, webhooks: AdminTarget
 ) -> pb.Signing:
     """Lets the new secret sign first."""
-    request = pb.ConfirmSigningSecretRequest(account_id=account_id, environment=environment, audit=note)
+    request = pb.ConfirmSigningSecretRequest(
+        account_id=account_id, environment=environment_value(environment), audit=note
+    )
     confirmed = await call(
         webhooks, lambda channel: SigningSecretServiceStub(channel).ConfirmSigningSecret, request
     )
@@ -50,7 +55,7 @@ async def set_signing(
 ) -> pb.Signing:
     """Sets whether callbacks are signed, where the contract leaves that open."""
     request = pb.SetSigningRequest(
-        account_id=account_id, environment=environment, signing=is_signing, audit=note
+        account_id=account_id, environment=environment_value(environment), signing=is_signing, audit=note
     )
     switched = await call(webhooks, lambda channel: SigningSecretServiceStub(channel).SetSigning, request)
     return switched.signing

@@ -35,7 +35,7 @@ from services.cli.options import (
     micros,
     note,
 )
-from services.cli.printing import print_json, print_pairs, print_table
+from services.cli.printing import fields_of, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
     from reelgate.admin.v1.account_pb2 import Account, SpendLimits
@@ -244,7 +244,7 @@ def _print_account(account: "Account", *, as_json: bool) -> None:
     typer.echo()
     rows = [
         (
-            funds.environment,
+            fields_of(funds)["environment"],
             show_credits(funds.available_micros),
             show_credits(funds.held_micros),
             *spending_cells(funds.spending),

@@ -18,7 +18,7 @@ from services.cli.options import (
     command_group,
     note,
 )
-from services.cli.printing import print_json, print_table
+from services.cli.printing import fields_of, print_json, print_table
 
 app = command_group("List and retry events that the webhooks service refused.")
 HEADINGS = ("event", "job", "type", "occurred", "due", "environment", "account", "refusal")
@@ -43,7 +43,7 @@ def list_events(
             event.type,
             event.occurred_at,
             event.due_at,
-            event.environment,
+            fields_of(event)["environment"],
             event.account_id,
             event.refusal,
         )

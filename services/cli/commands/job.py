@@ -78,11 +78,11 @@ def list_jobs(
     rows = [
         (
             job.job_id,
-            job.state,
+            fields_of(job)["state"],
             show_duration(job.age_seconds),
             str(job.check_count),
             job.due_at or "when there is room",
-            job.environment,
+            fields_of(job)["environment"],
             job.model,
             job.route,
             job.task_id,

@@ -203,12 +203,13 @@ def rule_key(
     as_json: AsJson = False,
 ) -> None:
     """Set how a key may be used; it applies everywhere within 5 seconds. Rules that you do not name return to their defaults."""
-    from reelgate.admin.v1.key_admin_service_pb2 import KeyRules
+    from reelgate.admin.v1.key_admin_service_pb2 import KeyKind, KeyRules
 
     from services.cli.admin import keys
+    from services.common.rpc.enums import value_of
 
     rules = KeyRules(
-        kind=kind.value,
+        kind=value_of(KeyKind.DESCRIPTOR, kind.value),
         calls_per_minute=calls_per_minute,
         jobs_at_once=jobs_at_once,
         moderation_profiles=moderation_profiles,
@@ -237,7 +238,7 @@ def _print_keys(keys: "Sequence[Key]") -> None:
     rows = [
         (
             key.key_id,
-            key.environment,
+            fields_of(key)["environment"],
             key.hint,
             key.created_at,
             key.disabled_at,

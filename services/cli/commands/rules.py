@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.printing import fields_of
+
 if TYPE_CHECKING:
     from reelgate.admin.v1.account_pb2 import AccountRules
     from reelgate.admin.v1.key_admin_service_pb2 import KeyRules
@@ -30,7 +32,7 @@ def account_cells(rules: "AccountRules") -> tuple[str, ...]:
 def key_cells(rules: "KeyRules") -> tuple[str, ...]:
     """Returns the cells of a row under KEY_HEADINGS."""
     return (
-        rules.kind or DEFAULT,
+        fields_of(rules)["kind"] or DEFAULT,
         str(rules.calls_per_minute or DEFAULT),
         str(rules.jobs_at_once or DEFAULT),
         ", ".join(rules.moderation_profiles) or "none",

@@ -149,7 +149,7 @@ def _print(signing: "Signing", *, new_secret: str | None = None, as_json: bool) 
         return
     row = (
         signing.account_id,
-        signing.environment,
+        fields_of(signing)["environment"],
         "on" if signing.signing else "off",
         "yes" if signing.rotating else "",
         signing.previous_until,

@@ -107,7 +107,7 @@ async def _print_csv(lines: Lines) -> None:
 def _cells(line: "StatementLine") -> tuple[str, ...]:
     return (
         line.occurred_at,
-        line.kind,
+        fields_of(line)["kind"],
         show_change(line.to_available_micros),
         show_change(line.to_held_micros),
         show_credits(line.available_micros),

@@ -24,7 +24,7 @@ def validated(_method: str, inside: Handler) -> Handler:
         _refuse_nul(request, "")
         violations = _VALIDATOR.collect_violations(request, fail_fast=True)
         if violations:
-            raise _refusal(violations[0])
+            raise _refusal(violations[0], request)
         return await inside(request, context)
 
     return call
@@ -42,22 +42,32 @@ def _refuse_nul(message: Message, path: str) -> None:
                 _refuse_nul(each, name)
 
 
-def _refusal(violation: protovalidate.Violation) -> ServiceError:
+def _refusal(violation: protovalidate.Violation, request: Message) -> ServiceError:
     proto = violation.proto
-    field = _path(proto.field.elements if proto.field else ())
+    elements = proto.field.elements if proto.field else ()
+    field = _path(elements)
     value = violation.field_value
     if proto.rule_id == "required":
         return invalid_field(field, "is required")
     if proto.rule_id == "string.min_len" and value == "":
         return invalid_field(field, _EMPTY_ITEM if field.endswith("]") else _EMPTY)
-    if proto.rule_id == "string.in":
-        return invalid_field(field, f"must be one of {', '.join(violation.rule_value)}", value)
+    if proto.rule_id == "string.in" or proto.rule_id.startswith("enum."):
+        allowed = violation.rule_value if proto.rule_id == "string.in" else _values(request, elements)
+        return invalid_field(field, f"must be one of {', '.join(allowed)}", value)
     if proto.rule_id == "repeated.unique":
         index = next(index for index, item in enumerate(value) if item in value[:index])
         return invalid_field(f"{field}[{index}]", "must not be given twice", value[index])
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return invalid_field(field, f"{proto.message}; it had {len(value)}")
     return invalid_field(field, str(proto.message), value)
+
+
+def _values(request: Message, elements: Iterable[Any]) -> list[str]:
+    message: Any = request.DESCRIPTOR
+    for element in elements:
+        field = message.fields_by_name[element.field_name]
+        message = field.message_type
+    return [value.name for value in field.enum_type.values if value.number != 0]
 
 
 def _path(elements: Iterable[Any]) -> str:

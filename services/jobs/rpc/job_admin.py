@@ -10,6 +10,7 @@ from typing_extensions import override
 from services.common.audit.servicer import parse_note
 from services.common.clock import rfc3339, utc_now
 from services.common.paging import cut, moment_in, moment_token, page_size
+from services.common.rpc.enums import environment_value, text_of, value_of
 from services.jobs.domain.states import State
 from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.reconcile import reconcile
@@ -36,7 +37,7 @@ class JobAdminServicer(JobAdminServiceServicer):
     ) -> pb.ListUnfinishedJobsResponse:
         controls, size = self._unfinished.controls, page_size(request.page_size)
         found = await controls.unfinished(
-            state=State(request.state) if request.HasField("state") else None,
+            state=State(text_of(pb.JobState.DESCRIPTOR, request.state)) if request.state else None,
             age_seconds_min=request.age_seconds_min,
             stalled=request.stalled,
             after=moment_in(request.page_token),
@@ -72,7 +73,7 @@ class JobAdminServicer(JobAdminServiceServicer):
 
     @override
     async def SettleJob(self, request: pb.SettleJobRequest, context: Context) -> pb.SettleJobResponse:
-        outcome, note = Outcome(request.outcome), parse_note(request.audit)
+        outcome, note = Outcome(text_of(pb.JobOutcome.DESCRIPTOR, request.outcome)), parse_note(request.audit)
         settled = await settle_job(request.job_id, outcome=outcome, note=note, mender=self._mender)
         return pb.SettleJobResponse(**vars(settled))
 
@@ -97,4 +98,8 @@ class JobAdminServicer(JobAdminServiceServicer):
 def _render_unfinished(job: UnfinishedJob) -> pb.UnfinishedJob:
     shown = {name: value for name, value in vars(job).items() if name != "state_since"}
     moments = {"created_at": rfc3339(job.created_at), "due_at": job.due_at and rfc3339(job.due_at)}
-    return pb.UnfinishedJob(**{**shown, **moments, "state": job.state.value})
+    enums = {
+        "environment": environment_value(job.environment),
+        "state": value_of(pb.JobState.DESCRIPTOR, job.state),
+    }
+    return pb.UnfinishedJob(**{**shown, **moments, **enums})

@@ -9,6 +9,7 @@ from typing_extensions import override
 from services.common.audit.servicer import parse_note
 from services.common.clock import rfc3339
 from services.common.paging import cut, moment_in, moment_token, page_size
+from services.common.rpc.enums import environment_value
 from services.jobs.operations.retry_events import retry_events
 from services.jobs.store.refused_events import RefusedEvent, SqlRefusedEvents
 
@@ -46,4 +47,6 @@ class OutboxAdminServicer(outbox_admin_service_pb2_grpc.OutboxAdminServiceServic
 
 def _render_refused(event: RefusedEvent) -> outbox_admin_service_pb2.RefusedEvent:
     moments = {"occurred_at": rfc3339(event.occurred_at), "due_at": rfc3339(event.due_at)}
-    return outbox_admin_service_pb2.RefusedEvent(**{**vars(event), **moments})
+    return outbox_admin_service_pb2.RefusedEvent(
+        **{**vars(event), **moments, "environment": environment_value(event.environment)}
+    )

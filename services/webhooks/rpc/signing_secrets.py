@@ -9,6 +9,7 @@ from reelgate.admin.v1.signing_secret_service_pb2_grpc import SigningSecretServi
 from typing_extensions import override
 
 from services.common.audit.servicer import parse_note
+from services.common.rpc.enums import environment_of
 from services.webhooks.convert import render_signing
 from services.webhooks.domain import new_secret
 from services.webhooks.store.sealed_rows import SqlSealedRows
@@ -34,13 +35,13 @@ class SigningSecretServicer(SigningSecretServiceServicer):
     ) -> pb.EnsureSigningSecretResponse:
         secret = new_secret(self._random_bytes)
         is_new = await self._secrets.ensure(
-            request.account_id, environment=request.environment, candidate=secret
+            request.account_id, environment=environment_of(request.environment), candidate=secret
         )
         return pb.EnsureSigningSecretResponse(secret=secret if is_new else "")
 
     @override
     async def GetSigning(self, request: pb.GetSigningRequest, context: Context) -> pb.GetSigningResponse:
-        signing = await self._secrets.get(request.account_id, environment=request.environment)
+        signing = await self._secrets.get(request.account_id, environment=environment_of(request.environment))
         return pb.GetSigningResponse(signing=render_signing(signing))
 
     @override
@@ -50,7 +51,7 @@ class SigningSecretServicer(SigningSecretServiceServicer):
         secret = new_secret(self._random_bytes)
         signing = await self._secrets.rotate(
             request.account_id,
-            environment=request.environment,
+            environment=environment_of(request.environment),
             secret=secret,
             note=parse_note(request.audit),
         )
@@ -61,7 +62,9 @@ class SigningSecretServicer(SigningSecretServiceServicer):
         self, request: pb.ConfirmSigningSecretRequest, context: Context
     ) -> pb.ConfirmSigningSecretResponse:
         signing = await self._secrets.confirm(
-            request.account_id, environment=request.environment, note=parse_note(request.audit)
+            request.account_id,
+            environment=environment_of(request.environment),
+            note=parse_note(request.audit),
         )
         return pb.ConfirmSigningSecretResponse(signing=render_signing(signing))
 
@@ -69,7 +72,7 @@ class SigningSecretServicer(SigningSecretServiceServicer):
     async def SetSigning(self, request: pb.SetSigningRequest, context: Context) -> pb.SetSigningResponse:
         signing = await self._secrets.switch(
             request.account_id,
-            environment=request.environment,
+            environment=environment_of(request.environment),
             is_signing=request.signing,
             note=parse_note(request.audit),
         )

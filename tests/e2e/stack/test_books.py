@@ -65,7 +65,11 @@ class Accounts(account_service_pb2_grpc.AccountServiceServicer):
     ) -> account_service_pb2.GetStatementResponse:
         version = int(request.page_token or 0) + 1
         return account_service_pb2.GetStatementResponse(
-            lines=[statement_pb2.StatementLine(version=version, kind="grant", reference=request.start)],
+            lines=[
+                statement_pb2.StatementLine(
+                    version=version, kind=statement_pb2.MOVEMENT_KIND_GRANT, reference=request.start
+                )
+            ],
             next_page_token="" if version == self._lines_count else str(version),
         )
 

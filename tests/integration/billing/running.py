@@ -28,6 +28,7 @@ from services.billing.store.holds import SqlHolds
 from services.billing.wiring import Running, open_billing
 from services.common.postgres.database import open_pool
 from services.common.rpc.client import open_channel
+from services.common.rpc.enums import environment_value
 from tests.conftest import KEY_SECRET
 from tests.patience import PATIENCE_SECONDS
 
@@ -78,7 +79,7 @@ class Billing:
             account_service_pb2.GrantCreditsRequest(
                 grant_id=grant_id or f"grant-{account_id}",
                 account_id=account_id,
-                environment=environment,
+                environment=environment_value(environment),
                 amount_micros=micros,
                 audit=NOTE,
             )
@@ -92,7 +93,7 @@ class Billing:
             account_service_pb2.CorrectBalanceRequest(
                 correction_id=correction_id,
                 account_id=account_id,
-                environment=environment,
+                environment=environment_value(environment),
                 amount_micros=micros,
                 audit=NOTE,
             )
@@ -103,7 +104,9 @@ class Billing:
         self, account_id: str, environment: str = "live"
     ) -> key_admin_service_pb2.CreateKeyResponse:
         return await self.key_admin.CreateKey(
-            key_admin_service_pb2.CreateKeyRequest(account_id=account_id, environment=environment, audit=NOTE)
+            key_admin_service_pb2.CreateKeyRequest(
+                account_id=account_id, environment=environment_value(environment), audit=NOTE
+            )
         )
 
     async def look_up(self, secret: str) -> key_service_pb2.LookUpKeyResponse:

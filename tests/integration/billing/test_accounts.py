@@ -7,6 +7,7 @@ from reelgate.admin.v1 import account_pb2, account_service_pb2
 
 from services.billing.domain import TEST_DAY_MICROS
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.enums import environment_value
 from tests.integration.billing.running import CREDIT, NOTE, Billing
 
 
@@ -46,7 +47,7 @@ async def test_an_account_is_shown_with_what_it_has_in_each_environment(billing:
         created_at=f"{row['created_at']:%Y-%m-%dT%H:%M:%S}.{row['created_at'].microsecond // 1000:03}Z",
         funds=[
             account_pb2.AccountFunds(
-                environment="live",
+                environment=environment_value("live"),
                 available_micros=7 * CREDIT,
                 held_micros=3 * CREDIT,
                 spending=account_pb2.Spending(
@@ -54,7 +55,7 @@ async def test_an_account_is_shown_with_what_it_has_in_each_environment(billing:
                 ),
             ),
             account_pb2.AccountFunds(
-                environment="test",
+                environment=environment_value("test"),
                 available_micros=7,
                 spending=account_pb2.Spending(
                     limits=account_pb2.SpendLimits(per_day_micros=TEST_DAY_MICROS["nextapi"])

@@ -14,6 +14,7 @@ from reelgate.admin.v1 import (
 )
 
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.enums import environment_value
 from tests.integration.billing.running import Billing
 
 Change = Callable[[Billing, str, str], Awaitable[Any]]
@@ -39,7 +40,7 @@ CHANGES: dict[str, tuple[Change, dict[str, Any]]] = {
     "account.set_limits": (
         lambda billing, account, _: billing.accounts.SetAccountLimits(
             account_service_pb2.SetAccountLimitsRequest(
-                account_id=account, limits=BOUND, environment="live", audit=WHO
+                account_id=account, limits=BOUND, environment=environment_value("live"), audit=WHO
             )
         ),
         {"environment": "live", "before": UNLIMITED, "after": LIMITS},
@@ -58,7 +59,11 @@ CHANGES: dict[str, tuple[Change, dict[str, Any]]] = {
     "credits.grant": (
         lambda billing, account, _: billing.accounts.GrantCredits(
             account_service_pb2.GrantCreditsRequest(
-                grant_id="g1", account_id=account, amount_micros=10**15 - 1, environment="live", audit=WHO
+                grant_id="g1",
+                account_id=account,
+                amount_micros=10**15 - 1,
+                environment=environment_value("live"),
+                audit=WHO,
             )
         ),
         {"id": "g1", "environment": "live", "amount_micros": 10**15 - 1},
@@ -66,7 +71,11 @@ CHANGES: dict[str, tuple[Change, dict[str, Any]]] = {
     "credits.correction": (
         lambda billing, account, _: billing.accounts.CorrectBalance(
             account_service_pb2.CorrectBalanceRequest(
-                correction_id="c1", account_id=account, amount_micros=-1, environment="live", audit=WHO
+                correction_id="c1",
+                account_id=account,
+                amount_micros=-1,
+                environment=environment_value("live"),
+                audit=WHO,
             )
         ),
         {"id": "c1", "environment": "live", "amount_micros": -1},
@@ -87,7 +96,9 @@ CHANGES: dict[str, tuple[Change, dict[str, Any]]] = {
         lambda billing, _, key: billing.key_admin.SetKeyRules(
             key_admin_service_pb2.SetKeyRulesRequest(
                 key_id=key,
-                rules=key_admin_service_pb2.KeyRules(kind="admin", moderation_profiles=["strict"]),
+                rules=key_admin_service_pb2.KeyRules(
+                    kind=key_admin_service_pb2.KEY_KIND_ADMIN, moderation_profiles=["strict"]
+                ),
                 audit=WHO,
             )
         ),

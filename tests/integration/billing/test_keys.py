@@ -17,6 +17,7 @@ from services.common.auth.authentication import (
 from services.common.auth.key_forms import KEY_PREFIXES, KeyForm, KeyForms
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import open_pool
+from services.common.rpc.enums import environment_of
 from tests.conftest import KEY_SECRET
 from tests.integration.billing.running import NOTE, Billing
 from tests.patience import PATIENCE_SECONDS
@@ -83,7 +84,7 @@ async def test_a_new_key_has_the_form_of_its_contract_and_is_found_by_its_hash(
     assert KeyForms([KEY_SECRET]).form_of(created.secret) is KeyForm.SIGNED
     assert created.secret.startswith(KEY_PREFIXES[contract, environment])
     assert created.key.hint == f"{KEY_PREFIXES[contract, environment]}…{created.secret[-4:]}"
-    assert created.key.environment == environment
+    assert environment_of(created.key.environment) == environment
     assert not created.key.HasField("disabled_at")
     assert await billing.look_up(created.secret) == key_service_pb2.LookUpKeyResponse(
         key_id=created.key.key_id,

@@ -10,6 +10,7 @@ import pytest
 from reelgate.admin.v1 import account_pb2, account_service_pb2, key_admin_service_pb2
 
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.enums import environment_of, environment_value
 from tests.integration.billing.running import CREDIT, NOTE, Billing
 from tests.patience import PATIENCE_SECONDS
 
@@ -21,7 +22,7 @@ async def _set_account(
     billing: Billing, account_id: str, limits: account_pb2.SpendLimits, environment: str = "live"
 ) -> account_pb2.Spending:
     request = account_service_pb2.SetAccountLimitsRequest(
-        account_id=account_id, environment=environment, limits=limits, audit=NOTE
+        account_id=account_id, environment=environment_value(environment), limits=limits, audit=NOTE
     )
     return (await billing.accounts.SetAccountLimits(request)).spending
 
@@ -33,7 +34,7 @@ async def _set_key(billing: Billing, key_id: str, limits: account_pb2.SpendLimit
 
 async def _of_account(billing: Billing, account_id: str) -> dict[str, account_pb2.Spending]:
     answer = await billing.accounts.GetAccount(account_service_pb2.GetAccountRequest(account_id=account_id))
-    return {funds.environment: funds.spending for funds in answer.account.funds}
+    return {environment_of(funds.environment): funds.spending for funds in answer.account.funds}
 
 
 async def _of_keys(billing: Billing, account_id: str) -> dict[str, account_pb2.Spending]:

@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 from reelgate.admin.v1 import account_service_pb2
+from reelgate.admin.v1.statement_pb2 import MovementKind
 from reelgate.internal.ledger.v1 import hold_pb2
 
 from services.billing.domain import STANDING_TEST_MICROS
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.enums import environment_value, text_of
 from tests.conftest import MakeDatabase
 from tests.integration.billing.books import broken_rules
 from tests.integration.billing.running import CREDIT, Billing, running_billing
@@ -26,10 +28,16 @@ async def _balance(billing: Billing, account_id: str) -> tuple[int, int]:
 
 async def _lines(billing: Billing, account_id: str) -> list[tuple[str, str, int, int]]:
     statement = await billing.accounts.GetStatement(
-        account_service_pb2.GetStatementRequest(account_id=account_id, environment="test")
+        account_service_pb2.GetStatementRequest(account_id=account_id, environment=environment_value("test"))
     )
     return [
-        (line.kind, line.reference, line.to_available_micros, line.to_held_micros) for line in statement.lines
+        (
+            text_of(MovementKind.DESCRIPTOR, line.kind),
+            line.reference,
+            line.to_available_micros,
+            line.to_held_micros,
+        )
+        for line in statement.lines
     ]
 
 

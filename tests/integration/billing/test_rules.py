@@ -7,6 +7,7 @@ from reelgate.admin.v1 import account_pb2, account_service_pb2, key_admin_servic
 from reelgate.internal.keys.v1 import key_service_pb2
 
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.enums import value_of
 from tests.integration.billing.running import NOTE, Billing
 
 STRICT = account_pb2.AccountRules(jobs_at_once=7, moderation_profile="strict")
@@ -36,9 +37,11 @@ async def test_what_no_rule_names_has_the_default_of_the_kind(
 ) -> None:
     created = await billing.new_key(await billing.account())
 
-    ruled = await _rule_key(billing, created.key.key_id, key_admin_service_pb2.KeyRules(kind=kind))
+    rules = key_admin_service_pb2.KeyRules(kind=value_of(key_admin_service_pb2.KeyKind.DESCRIPTOR, kind))
 
-    assert ruled.rules == key_admin_service_pb2.KeyRules(kind=kind)
+    ruled = await _rule_key(billing, created.key.key_id, rules)
+
+    assert ruled.rules == rules
     assert _counts(await billing.look_up(created.secret)) == (kind, calls_per_minute, 100, 100)
 
 
@@ -46,7 +49,10 @@ async def test_a_key_has_its_own_rules_and_those_of_its_account(billing: Billing
     account = await billing.account()
     own, plain = [await billing.new_key(account) for _ in range(2)]
     rules = key_admin_service_pb2.KeyRules(
-        kind="business", calls_per_minute=5, jobs_at_once=3, moderation_profiles=["house", "off"]
+        kind=key_admin_service_pb2.KEY_KIND_BUSINESS,
+        calls_per_minute=5,
+        jobs_at_once=3,
+        moderation_profiles=["house", "off"],
     )
 
     of_account = await _rule_account(billing, account, STRICT)
@@ -63,7 +69,9 @@ async def test_rules_are_shown_where_the_account_and_the_key_are(billing: Billin
     account = await billing.account()
     created = await billing.new_key(account)
     await _rule_account(billing, account, STRICT)
-    ruled = await _rule_key(billing, created.key.key_id, key_admin_service_pb2.KeyRules(kind="admin"))
+    ruled = await _rule_key(
+        billing, created.key.key_id, key_admin_service_pb2.KeyRules(kind=key_admin_service_pb2.KEY_KIND_ADMIN)
+    )
 
     got = await billing.accounts.GetAccount(account_service_pb2.GetAccountRequest(account_id=account))
     listed = await billing.key_admin.ListKeys(key_admin_service_pb2.ListKeysRequest(account_id=account))
@@ -94,7 +102,9 @@ async def test_setting_the_same_rules_again_changes_nothing(billing: Billing) ->
     await _rule_account(billing, account, STRICT)
     before = await billing.everything()
 
-    other_order = key_admin_service_pb2.KeyRules(kind="business", moderation_profiles=["b", "a"])
+    other_order = key_admin_service_pb2.KeyRules(
+        kind=key_admin_service_pb2.KEY_KIND_BUSINESS, moderation_profiles=["b", "a"]
+    )
     await asyncio.gather(*(_rule_key(billing, key, other_order) for _ in range(5)))
     await asyncio.gather(*(_rule_account(billing, account, STRICT) for _ in range(5)))
 
@@ -107,7 +117,9 @@ async def test_rules_of_nobody_are_refused_and_nothing_is_written(billing: Billi
     before = await billing.everything()
 
     with pytest.raises(ServiceError) as of_key:
-        await _rule_key(billing, account, key_admin_service_pb2.KeyRules(kind="admin"))
+        await _rule_key(
+            billing, account, key_admin_service_pb2.KeyRules(kind=key_admin_service_pb2.KEY_KIND_ADMIN)
+        )
     with pytest.raises(ServiceError) as of_account:
         await _rule_account(billing, key, STRICT)
 

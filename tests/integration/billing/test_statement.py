@@ -10,6 +10,7 @@ from reelgate.admin.v1 import account_service_pb2, statement_pb2
 from services.billing.store.statements import _LINES
 from services.common.clock import rfc3339
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.enums import environment_value, text_of
 from tests.integration.billing.running import CREDIT, Billing
 
 DAY_1 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,8 +32,14 @@ EVERY_KIND = [
 
 async def _page(billing: Billing, account_id: str, **wanted: Any) -> account_service_pb2.GetStatementResponse:
     return await billing.accounts.GetStatement(
-        account_service_pb2.GetStatementRequest(account_id=account_id, **{"environment": "live", **wanted})
+        account_service_pb2.GetStatementRequest(
+            account_id=account_id, **{"environment": environment_value("live"), **wanted}
+        )
     )
+
+
+def _kind(line: statement_pb2.StatementLine) -> str:
+    return text_of(statement_pb2.MovementKind.DESCRIPTOR, line.kind)
 
 
 async def _every_kind(billing: Billing) -> str:
@@ -58,7 +65,7 @@ async def test_every_movement_is_told_with_the_balance_after_it(billing: Billing
     lines = (await _page(billing, account)).lines
 
     told = [
-        (line.kind, line.reference, line.to_available_micros // CREDIT, line.to_held_micros // CREDIT)
+        (_kind(line), line.reference, line.to_available_micros // CREDIT, line.to_held_micros // CREDIT)
         for line in lines
     ]
     assert told == EVERY_KIND
@@ -68,7 +75,7 @@ async def test_every_movement_is_told_with_the_balance_after_it(billing: Billing
         assert after.held_micros == before.held_micros + after.to_held_micros
         assert after.occurred_at >= before.occurred_at
     assert (lines[-1].available_micros, lines[-1].held_micros) == await billing.balance(account)
-    assert {line.kind: line.reason for line in lines if line.reason} == {
+    assert {_kind(line): line.reason for line in lines if line.reason} == {
         "grant": "welcome",
         "correction": "welcome",
         "refund": "goodwill",
@@ -96,7 +103,7 @@ async def test_the_environments_of_an_account_have_statements_of_their_own(billi
     await billing.grant(account, 5, grant_id="test", environment="test")
     await billing.grant(await billing.account(), 6, grant_id="other")
 
-    [line] = (await _page(billing, account, environment="test")).lines
+    [line] = (await _page(billing, account, environment=environment_value("test"))).lines
 
     assert (line.version, line.reference, line.available_micros) == (1, "test", 5)
 
@@ -217,7 +224,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"end": "1969-12-31T23:59:59Z"}, "Field end must not be before the year 1970"),
     ({"start": "9999-12-31T23:59:59-10:00"}, "Field start must be an ISO 8601"),
     ({"start": _day(2), "end": _day(1)}, "Field start must not be after the end of the range"),
-    ({"environment": "prod"}, "Field environment must be one of live, test"),
+    ({"environment": 9}, "Field environment must be one of ENVIRONMENT_LIVE, ENVIRONMENT_TEST"),
     ({"page_size": -1}, "Field page_size"),
     ({"page_token": "-1"}, "Field page_token must be the next_page_token of an earlier answer"),
     ({"page_token": str(2**63)}, "Field page_token"),

@@ -5,6 +5,7 @@ from reelgate.admin.v1 import account_pb2, account_service_pb2
 
 from services.billing.domain import STANDING_TEST_MICROS, TEST_DAY_MICROS
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.enums import environment_value
 from tests.integration.billing.running import NOTE, Billing
 
 
@@ -17,7 +18,7 @@ async def _limit(billing: Billing, account: str, per_day_micros: int | None) -> 
     await billing.accounts.SetAccountLimits(
         account_service_pb2.SetAccountLimitsRequest(
             account_id=account,
-            environment="test",
+            environment=environment_value("test"),
             limits=account_pb2.SpendLimits(per_day_micros=per_day_micros),
             audit=NOTE,
         )

@@ -23,6 +23,7 @@ from reelgate.internal.ledger.v1 import ledger_service_pb2, ledger_service_pb2_g
 
 from services.common.auth.key_forms import KEY_PREFIXES, older_checksum
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.enums import environment_value
 from tests.conftest import MakeDatabase
 from tests.integration.billing.running import CREDIT, NOTE, Billing, running_billing
 
@@ -214,24 +215,24 @@ BAD_CHANGES: list[tuple[Message, str]] = [
         "audit.reason",
     ),
     (
-        account_service_pb2.SetAccountLimitsRequest(account_id="acct_1", environment="live", audit=NOTE),
+        account_service_pb2.SetAccountLimitsRequest(
+            account_id="acct_1", environment=environment_value("live"), audit=NOTE
+        ),
         "limits",
     ),
     (
-        account_service_pb2.SetAccountLimitsRequest(
-            account_id="acct_1", environment="prod", limits=LIMITS, audit=NOTE
-        ),
+        account_service_pb2.SetAccountLimitsRequest(account_id="acct_1", limits=LIMITS, audit=NOTE),
         "environment",
     ),
     (
         account_service_pb2.SetAccountLimitsRequest(
-            account_id="acct_1", environment="live", limits=BELOW, audit=NOTE
+            account_id="acct_1", environment=environment_value("live"), limits=BELOW, audit=NOTE
         ),
         "limits.per_day_micros",
     ),
     (
         account_service_pb2.SetAccountLimitsRequest(
-            account_id="acct_1", environment="live", limits=ABOVE, audit=NOTE
+            account_id="acct_1", environment=environment_value("live"), limits=ABOVE, audit=NOTE
         ),
         "limits.per_month_micros",
     ),

@@ -11,6 +11,7 @@ from reelgate.admin.v1.audit_pb2 import AuditNote
 
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
+from services.common.rpc.enums import environment_of, text_of
 from services.jobs.domain.claims import LeaseLostError
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import Status
@@ -33,15 +34,21 @@ async def test_unfinished_jobs_are_listed_longest_in_their_state_first(desk: Des
 
     listed = await desk.unfinished()
     stuck = await desk.unfinished(age_seconds_min=99 * 3600)
-    waiting = await desk.unfinished(state="pending")
+    waiting = await desk.unfinished(state=job_admin_service_pb2.JOB_STATE_PENDING)
 
-    assert [(job.job_id, job.state) for job in listed] == [
+    assert [
+        (job.job_id, text_of(job_admin_service_pb2.JobState.DESCRIPTOR, job.state)) for job in listed
+    ] == [
         (a_job(1).id, "processing"),
         (a_job(2).id, "pending"),
         (a_job(4).id, "stored"),
     ]
     assert (listed[0].route, listed[0].task_id, listed[0].age_seconds // 3600) == ("ark", "cgt-1", 99)
-    assert (listed[0].account_id, listed[0].environment, listed[0].model) == ("acct_1", "live", "mini")
+    assert (listed[0].account_id, environment_of(listed[0].environment), listed[0].model) == (
+        "acct_1",
+        "live",
+        "mini",
+    )
     assert not listed[1].HasField("route")
     assert not listed[1].HasField("task_id")
     assert [job.job_id for job in stuck] == [a_job(1).id]

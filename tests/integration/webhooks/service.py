@@ -14,6 +14,7 @@ from reelgate.internal.intake.v1.intake_service_pb2 import AcceptEventsRequest
 from reelgate.internal.intake.v1.intake_service_pb2_grpc import IntakeServiceStub
 
 from services.common.rpc.client import open_channel
+from services.common.rpc.enums import environment_value
 from services.common.tls.files import TlsFolder
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import Role, open_webhooks
@@ -36,7 +37,7 @@ class Client:
     async def ensure_secret(self, account_id: str, environment: str = "live") -> str:
         """Returns the secret if it is new, else nothing."""
         response = await self.secrets.EnsureSigningSecret(
-            EnsureSigningSecretRequest(account_id=account_id, environment=environment),
+            EnsureSigningSecretRequest(account_id=account_id, environment=environment_value(environment)),
             timeout=PATIENCE_SECONDS,
         )
         return str(response.secret)

@@ -11,6 +11,7 @@ from reelgate.admin.v1 import key_admin_service_pb2
 from reelgate.webhooks.v1 import webhooks_service_pb2
 from reelgate.webhooks.v1.webhooks_service_pb2_grpc import WebhooksServiceStub
 
+from services.common.rpc.enums import value_of
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import open_webhooks
 from tests.conftest import MakeDatabase
@@ -52,7 +53,9 @@ async def _secret(billing: Billing, kind: str) -> str:
     await billing.key_admin.SetKeyRules(
         key_admin_service_pb2.SetKeyRulesRequest(
             key_id=created.key.key_id,
-            rules=key_admin_service_pb2.KeyRules(kind=kind, calls_per_minute=LIMIT),
+            rules=key_admin_service_pb2.KeyRules(
+                kind=value_of(key_admin_service_pb2.KeyKind.DESCRIPTOR, kind), calls_per_minute=LIMIT
+            ),
             audit=NOTE,
         )
     )

@@ -12,6 +12,7 @@ from standardwebhooks import WebhookVerificationError
 from services.common.audit.note import AuditNote as Note
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import open_pool
+from services.common.rpc.enums import environment_value
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.sealed_rows import SqlSealedRows
 from services.webhooks.wiring import Role
@@ -26,7 +27,9 @@ NOTE = Note(actor="ops", reason="a new key")
 
 
 async def _call(client: Client, method: str, *, environment: str = "live", **fields: Any) -> Any:
-    request = getattr(pb, f"{method}Request")(account_id="acct_1", environment=environment, **fields)
+    request = getattr(pb, f"{method}Request")(
+        account_id="acct_1", environment=environment_value(environment), **fields
+    )
     return await getattr(client.secrets, method)(request, timeout=PATIENCE_SECONDS)
 
 

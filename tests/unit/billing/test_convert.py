@@ -26,6 +26,7 @@ from services.billing.domain import (
     SpendLimits,
     StatementRange,
 )
+from services.common.rpc.enums import environment_value
 
 CREATED_AT = datetime(2026, 6, 29, 10, 0, 0, 1999, UTC)
 SPENDING = Spending(limits=SpendLimits(per_day_micros=0), day_micros=1, month_micros=2)
@@ -86,14 +87,18 @@ def test_a_moment_of_a_key_is_shown_under_its_name(moment: str) -> None:
 
 
 def test_rules_of_a_key_are_shown_as_they_were_set_and_profiles_in_one_order() -> None:
-    given = key_admin_service_pb2.KeyRules(kind="admin", jobs_at_once=3, moderation_profiles=["b", "a", "b"])
+    given = key_admin_service_pb2.KeyRules(
+        kind=key_admin_service_pb2.KEY_KIND_ADMIN, jobs_at_once=3, moderation_profiles=["b", "a", "b"]
+    )
 
     parsed = parse_key_rules(given)
     shown = render_key(_key()).rules
 
     assert parsed == KeyRules(kind="admin", jobs_at_once=3, moderation_profiles=("a", "b"))
     assert parse_key_rules(key_admin_service_pb2.KeyRules()) == KeyRules(kind="business")
-    assert shown == key_admin_service_pb2.KeyRules(kind="business", calls_per_minute=7)
+    assert shown == key_admin_service_pb2.KeyRules(
+        kind=key_admin_service_pb2.KEY_KIND_BUSINESS, calls_per_minute=7
+    )
 
 
 def test_rules_of_an_account_that_have_the_default_are_absent() -> None:
@@ -116,7 +121,7 @@ def test_a_limit_of_nothing_is_shown_and_one_that_is_not_set_is_absent() -> None
 
 def test_a_statement_is_by_default_of_everything() -> None:
     wanted = parse_statement_range(
-        account_service_pb2.GetStatementRequest(account_id="acct_1", environment="live")
+        account_service_pb2.GetStatementRequest(account_id="acct_1", environment=environment_value("live"))
     )
 
     assert wanted == StatementRange(

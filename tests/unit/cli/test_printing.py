@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from reelgate.admin.v1.account_pb2 import SpendLimits
-from reelgate.admin.v1.statement_pb2 import StatementLine
+from reelgate.admin.v1.statement_pb2 import MovementKind, StatementLine
 
 from services.cli.commands.statement import PRINTED, Format
 from services.cli.printing import print_json, print_json_array, print_pairs, print_table
@@ -11,7 +11,7 @@ from services.cli.printing import print_json, print_json_array, print_pairs, pri
 LINE = StatementLine(
     version=7,
     occurred_at="2026-06-01T10:00:00.000Z",
-    kind="capture",
+    kind=MovementKind.MOVEMENT_KIND_CAPTURE,
     reference="vid_1",
     to_available_micros=-1_234_500_000,
     to_held_micros=0,

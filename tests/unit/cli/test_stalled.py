@@ -1,8 +1,9 @@
 import asyncio
 from typing import Any
 
+from reelgate.admin.v1.environment_pb2 import Environment
+from reelgate.admin.v1.job_admin_service_pb2 import JobState, UnfinishedJob
 from reelgate.admin.v1.job_admin_service_pb2 import ListUnfinishedJobsResponse as Stalled
-from reelgate.admin.v1.job_admin_service_pb2 import UnfinishedJob
 
 from services.cli.customer import Customer
 from services.cli.stalled import CHECK_SECONDS, stalled_line, watch_stalled
@@ -14,9 +15,9 @@ def stalled(count: int, *, last_error: str | None = "check: TypeError: x") -> St
     longest = UnfinishedJob(
         job_id="vid_1",
         account_id="acct_1",
-        environment="live",
+        environment=Environment.ENVIRONMENT_LIVE,
         model="mini",
-        state="processing",
+        state=JobState.JOB_STATE_PROCESSING,
         age_seconds=60,
         created_at="now",
         due_at="now",

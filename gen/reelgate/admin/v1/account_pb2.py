@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from reelgate.admin.v1 import environment_pb2 as reelgate_dot_admin_dot_v1_dot_environment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1freelgate/admin/v1/account.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\"\x9e\x02\n\x07\x41\x63\x63ount\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n\x08\x63ontract\x18\x03 \x01(\tR\x08\x63ontract\x12\x1d\n\ncreated_at\x18\x04 \x01(\tR\tcreatedAt\x12&\n\x0csuspended_at\x18\x05 \x01(\tH\x00R\x0bsuspendedAt\x88\x01\x01\x12\x35\n\x05\x66unds\x18\x06 \x03(\x0b\x32\x1f.reelgate.admin.v1.AccountFundsR\x05\x66unds\x12\x35\n\x05rules\x18\x07 \x01(\x0b\x32\x1f.reelgate.admin.v1.AccountRulesR\x05rulesB\x0f\n\r_suspended_at\"\xb5\x01\n\x0c\x41\x63\x63ountFunds\x12 \n\x0b\x65nvironment\x18\x01 \x01(\tR\x0b\x65nvironment\x12)\n\x10\x61vailable_micros\x18\x02 \x01(\x03R\x0f\x61vailableMicros\x12\x1f\n\x0bheld_micros\x18\x03 \x01(\x03R\nheldMicros\x12\x37\n\x08spending\x18\x04 \x01(\x0b\x32\x1b.reelgate.admin.v1.SpendingR\x08spending\"\x85\x02\n\x0bSpendLimits\x12;\n\x0eper_job_micros\x18\x01 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x00R\x0cperJobMicros\x88\x01\x01\x12<\n\x0eper_day_micros\x18\x02 \x01(\x03\x42\x11\xbaH\x0e\"\x0c\x18\x80\x80\x90\xbb\xba\xd6\xad\xf0\r(\x00H\x01R\x0cperDayMicros\x88\x01\x01\x12@\n\x10per_month_micros\x18\x03 \x01(\x03\x42\x11\xbaH\x0e\"\x0c\x18\x80\x80\x90\xbb\xba\xd6\xad\xf0\r(\x00H\x02R\x0eperMonthMicros\x88\x01\x01\x42\x11\n\x0f_per_job_microsB\x11\n\x0f_per_day_microsB\x13\n\x11_per_month_micros\"\x84\x01\n\x08Spending\x12\x36\n\x06limits\x18\x01 \x01(\x0b\x32\x1e.reelgate.admin.v1.SpendLimitsR\x06limits\x12\x1d\n\nday_micros\x18\x02 \x01(\x03R\tdayMicros\x12!\n\x0cmonth_micros\x18\x03 \x01(\x03R\x0bmonthMicros\"\xa9\x01\n\x0c\x41\x63\x63ountRules\x12\x32\n\x0cjobs_at_once\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01H\x00R\njobsAtOnce\x88\x01\x01\x12=\n\x12moderation_profile\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x01R\x11moderationProfile\x88\x01\x01\x42\x0f\n\r_jobs_at_onceB\x15\n\x13_moderation_profileb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1freelgate/admin/v1/account.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#reelgate/admin/v1/environment.proto\"\x9e\x02\n\x07\x41\x63\x63ount\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n\x08\x63ontract\x18\x03 \x01(\tR\x08\x63ontract\x12\x1d\n\ncreated_at\x18\x04 \x01(\tR\tcreatedAt\x12&\n\x0csuspended_at\x18\x05 \x01(\tH\x00R\x0bsuspendedAt\x88\x01\x01\x12\x35\n\x05\x66unds\x18\x06 \x03(\x0b\x32\x1f.reelgate.admin.v1.AccountFundsR\x05\x66unds\x12\x35\n\x05rules\x18\x07 \x01(\x0b\x32\x1f.reelgate.admin.v1.AccountRulesR\x05rulesB\x0f\n\r_suspended_at\"\xdb\x01\n\x0c\x41\x63\x63ountFunds\x12@\n\x0b\x65nvironment\x18\x05 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentR\x0b\x65nvironment\x12)\n\x10\x61vailable_micros\x18\x02 \x01(\x03R\x0f\x61vailableMicros\x12\x1f\n\x0bheld_micros\x18\x03 \x01(\x03R\nheldMicros\x12\x37\n\x08spending\x18\x04 \x01(\x0b\x32\x1b.reelgate.admin.v1.SpendingR\x08spendingJ\x04\x08\x01\x10\x02\"\x85\x02\n\x0bSpendLimits\x12;\n\x0eper_job_micros\x18\x01 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x00R\x0cperJobMicros\x88\x01\x01\x12<\n\x0eper_day_micros\x18\x02 \x01(\x03\x42\x11\xbaH\x0e\"\x0c\x18\x80\x80\x90\xbb\xba\xd6\xad\xf0\r(\x00H\x01R\x0cperDayMicros\x88\x01\x01\x12@\n\x10per_month_micros\x18\x03 \x01(\x03\x42\x11\xbaH\x0e\"\x0c\x18\x80\x80\x90\xbb\xba\xd6\xad\xf0\r(\x00H\x02R\x0eperMonthMicros\x88\x01\x01\x42\x11\n\x0f_per_job_microsB\x11\n\x0f_per_day_microsB\x13\n\x11_per_month_micros\"\x84\x01\n\x08Spending\x12\x36\n\x06limits\x18\x01 \x01(\x0b\x32\x1e.reelgate.admin.v1.SpendLimitsR\x06limits\x12\x1d\n\nday_micros\x18\x02 \x01(\x03R\tdayMicros\x12!\n\x0cmonth_micros\x18\x03 \x01(\x03R\x0bmonthMicros\"\xa9\x01\n\x0c\x41\x63\x63ountRules\x12\x32\n\x0cjobs_at_once\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01H\x00R\njobsAtOnce\x88\x01\x01\x12=\n\x12moderation_profile\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x01R\x11moderationProfile\x88\x01\x01\x42\x0f\n\r_jobs_at_onceB\x15\n\x13_moderation_profileb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,14 +43,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCOUNTRULES'].fields_by_name['jobs_at_once']._serialized_options = b'\272H\010\032\006\030\240\215\006(\001'
   _globals['_ACCOUNTRULES'].fields_by_name['moderation_profile']._loaded_options = None
   _globals['_ACCOUNTRULES'].fields_by_name['moderation_profile']._serialized_options = b'\272H\006r\004\020\001\030@'
-  _globals['_ACCOUNT']._serialized_start=84
-  _globals['_ACCOUNT']._serialized_end=370
-  _globals['_ACCOUNTFUNDS']._serialized_start=373
-  _globals['_ACCOUNTFUNDS']._serialized_end=554
-  _globals['_SPENDLIMITS']._serialized_start=557
-  _globals['_SPENDLIMITS']._serialized_end=818
-  _globals['_SPENDING']._serialized_start=821
-  _globals['_SPENDING']._serialized_end=953
-  _globals['_ACCOUNTRULES']._serialized_start=956
-  _globals['_ACCOUNTRULES']._serialized_end=1125
+  _globals['_ACCOUNT']._serialized_start=121
+  _globals['_ACCOUNT']._serialized_end=407
+  _globals['_ACCOUNTFUNDS']._serialized_start=410
+  _globals['_ACCOUNTFUNDS']._serialized_end=629
+  _globals['_SPENDLIMITS']._serialized_start=632
+  _globals['_SPENDLIMITS']._serialized_end=893
+  _globals['_SPENDING']._serialized_start=896
+  _globals['_SPENDING']._serialized_end=1028
+  _globals['_ACCOUNTRULES']._serialized_start=1031
+  _globals['_ACCOUNTRULES']._serialized_end=1200
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from reelgate.admin.v1 import environment_pb2 as _environment_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -67,7 +68,7 @@ class AccountFunds(_message.Message):
     AVAILABLE_MICROS_FIELD_NUMBER: _builtins.int
     HELD_MICROS_FIELD_NUMBER: _builtins.int
     SPENDING_FIELD_NUMBER: _builtins.int
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     available_micros: _builtins.int
     held_micros: _builtins.int
     @_builtins.property
@@ -75,7 +76,7 @@ class AccountFunds(_message.Message):
     def __init__(
         self,
         *,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         available_micros: _builtins.int = ...,
         held_micros: _builtins.int = ...,
         spending: Global___Spending | None = ...,

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from reelgate.admin.v1 import account_pb2 as reelgate_dot_admin_dot_v1_dot_account__pb2
 from reelgate.admin.v1 import audit_pb2 as reelgate_dot_admin_dot_v1_dot_audit__pb2
+from reelgate.admin.v1 import environment_pb2 as reelgate_dot_admin_dot_v1_dot_environment__pb2
 from reelgate.admin.v1 import statement_pb2 as reelgate_dot_admin_dot_v1_dot_statement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'reelgate/admin/v1/account_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1freelgate/admin/v1/account.proto\x1a\x1dreelgate/admin/v1/audit.proto\x1a!reelgate/admin/v1/statement.proto\"\xaa\x01\n\x14\x43reateAccountRequest\x12\x1e\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01R\x04name\x12\x36\n\x08\x63ontract\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15R\nseedancee2R\x07nextapiR\x08\x63ontract\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"6\n\x15\x43reateAccountResponse\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\"=\n\x11GetAccountRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\"J\n\x12GetAccountResponse\x12\x34\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.AccountR\x07\x61\x63\x63ount\"d\n\x13ListAccountsRequest\x12\'\n\npage_token\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\"v\n\x14ListAccountsResponse\x12\x36\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1a.reelgate.admin.v1.AccountR\x08\x61\x63\x63ounts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"}\n\x15SuspendAccountRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"N\n\x16SuspendAccountResponse\x12\x34\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.AccountR\x07\x61\x63\x63ount\"|\n\x14ResumeAccountRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"M\n\x15ResumeAccountResponse\x12\x34\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.AccountR\x07\x61\x63\x63ount\"\xf4\x01\n\x17SetAccountLimitsRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12>\n\x06limits\x18\x03 \x01(\x0b\x32\x1e.reelgate.admin.v1.SpendLimitsB\x06\xbaH\x03\xc8\x01\x01R\x06limits\x12:\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"S\n\x18SetAccountLimitsResponse\x12\x37\n\x08spending\x18\x01 \x01(\x0b\x32\x1b.reelgate.admin.v1.SpendingR\x08spending\"\xbd\x01\n\x16SetAccountRulesRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12=\n\x05rules\x18\x02 \x01(\x0b\x32\x1f.reelgate.admin.v1.AccountRulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"P\n\x17SetAccountRulesResponse\x12\x35\n\x05rules\x18\x01 \x01(\x0b\x32\x1f.reelgate.admin.v1.AccountRulesR\x05rules\"\x9b\x02\n\x13GrantCreditsRequest\x12$\n\x08grant_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x07grantId\x12(\n\naccount_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x03 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12\x35\n\ramount_micros\x18\x04 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x01R\x0c\x61mountMicros\x12:\n\x05\x61udit\x18\x06 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditJ\x04\x08\x05\x10\x06R\x06reason\"A\n\x14GrantCreditsResponse\x12)\n\x10\x61vailable_micros\x18\x01 \x01(\x03R\x0f\x61vailableMicros\"\xa4\x02\n\x15\x43orrectBalanceRequest\x12.\n\rcorrection_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0c\x63orrectionId\x12(\n\naccount_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x03 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12@\n\ramount_micros\x18\x04 \x01(\x03\x42\x1b\xbaH\x18\"\x16\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x80\x80\xe6\xd9\x95\xd0\x9c\xfe\xff\x01\x38\x00R\x0c\x61mountMicros\x12:\n\x05\x61udit\x18\x05 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"C\n\x16\x43orrectBalanceResponse\x12)\n\x10\x61vailable_micros\x18\x01 \x01(\x03R\x0f\x61vailableMicros\"\xae\x02\n\x13GetStatementRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12\"\n\x05start\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@H\x00R\x05start\x88\x01\x01\x12\x1e\n\x03\x65nd\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01R\x03\x65nd\x88\x01\x01\x12$\n\tpage_size\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageTokenB\x08\n\x06_startB\x06\n\x04_endJ\x04\x08\x05\x10\x06R\rafter_version\"\x90\x01\n\x14GetStatementResponse\x12\x36\n\x05lines\x18\x01 \x03(\x0b\x32 .reelgate.admin.v1.StatementLineR\x05lines\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageTokenJ\x04\x08\x02\x10\x03R\x12next_after_version2\xa8\x08\n\x0e\x41\x63\x63ountService\x12\x62\n\rCreateAccount\x12\'.reelgate.admin.v1.CreateAccountRequest\x1a(.reelgate.admin.v1.CreateAccountResponse\x12^\n\nGetAccount\x12$.reelgate.admin.v1.GetAccountRequest\x1a%.reelgate.admin.v1.GetAccountResponse\"\x03\x90\x02\x01\x12\x64\n\x0cListAccounts\x12&.reelgate.admin.v1.ListAccountsRequest\x1a\'.reelgate.admin.v1.ListAccountsResponse\"\x03\x90\x02\x01\x12j\n\x0eSuspendAccount\x12(.reelgate.admin.v1.SuspendAccountRequest\x1a).reelgate.admin.v1.SuspendAccountResponse\"\x03\x90\x02\x02\x12g\n\rResumeAccount\x12\'.reelgate.admin.v1.ResumeAccountRequest\x1a(.reelgate.admin.v1.ResumeAccountResponse\"\x03\x90\x02\x02\x12p\n\x10SetAccountLimits\x12*.reelgate.admin.v1.SetAccountLimitsRequest\x1a+.reelgate.admin.v1.SetAccountLimitsResponse\"\x03\x90\x02\x02\x12m\n\x0fSetAccountRules\x12).reelgate.admin.v1.SetAccountRulesRequest\x1a*.reelgate.admin.v1.SetAccountRulesResponse\"\x03\x90\x02\x02\x12\x64\n\x0cGrantCredits\x12&.reelgate.admin.v1.GrantCreditsRequest\x1a\'.reelgate.admin.v1.GrantCreditsResponse\"\x03\x90\x02\x02\x12j\n\x0e\x43orrectBalance\x12(.reelgate.admin.v1.CorrectBalanceRequest\x1a).reelgate.admin.v1.CorrectBalanceResponse\"\x03\x90\x02\x02\x12\x64\n\x0cGetStatement\x12&.reelgate.admin.v1.GetStatementRequest\x1a\'.reelgate.admin.v1.GetStatementResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'reelgate/admin/v1/account_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1freelgate/admin/v1/account.proto\x1a\x1dreelgate/admin/v1/audit.proto\x1a#reelgate/admin/v1/environment.proto\x1a!reelgate/admin/v1/statement.proto\"\xaa\x01\n\x14\x43reateAccountRequest\x12\x1e\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01R\x04name\x12\x36\n\x08\x63ontract\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15R\nseedancee2R\x07nextapiR\x08\x63ontract\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"6\n\x15\x43reateAccountResponse\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\"=\n\x11GetAccountRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\"J\n\x12GetAccountResponse\x12\x34\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.AccountR\x07\x61\x63\x63ount\"d\n\x13ListAccountsRequest\x12\'\n\npage_token\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\"v\n\x14ListAccountsResponse\x12\x36\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1a.reelgate.admin.v1.AccountR\x08\x61\x63\x63ounts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"}\n\x15SuspendAccountRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"N\n\x16SuspendAccountResponse\x12\x34\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.AccountR\x07\x61\x63\x63ount\"|\n\x14ResumeAccountRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"M\n\x15ResumeAccountResponse\x12\x34\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.AccountR\x07\x61\x63\x63ount\"\x93\x02\n\x17SetAccountLimitsRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12L\n\x0b\x65nvironment\x18\x05 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x65nvironment\x12>\n\x06limits\x18\x03 \x01(\x0b\x32\x1e.reelgate.admin.v1.SpendLimitsB\x06\xbaH\x03\xc8\x01\x01R\x06limits\x12:\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditJ\x04\x08\x02\x10\x03\"S\n\x18SetAccountLimitsResponse\x12\x37\n\x08spending\x18\x01 \x01(\x0b\x32\x1b.reelgate.admin.v1.SpendingR\x08spending\"\xbd\x01\n\x16SetAccountRulesRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12=\n\x05rules\x18\x02 \x01(\x0b\x32\x1f.reelgate.admin.v1.AccountRulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"P\n\x17SetAccountRulesResponse\x12\x35\n\x05rules\x18\x01 \x01(\x0b\x32\x1f.reelgate.admin.v1.AccountRulesR\x05rules\"\xba\x02\n\x13GrantCreditsRequest\x12$\n\x08grant_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x07grantId\x12(\n\naccount_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12L\n\x0b\x65nvironment\x18\x07 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x65nvironment\x12\x35\n\ramount_micros\x18\x04 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x01R\x0c\x61mountMicros\x12:\n\x05\x61udit\x18\x06 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditJ\x04\x08\x03\x10\x04J\x04\x08\x05\x10\x06R\x06reason\"A\n\x14GrantCreditsResponse\x12)\n\x10\x61vailable_micros\x18\x01 \x01(\x03R\x0f\x61vailableMicros\"\xc3\x02\n\x15\x43orrectBalanceRequest\x12.\n\rcorrection_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x0c\x63orrectionId\x12(\n\naccount_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12L\n\x0b\x65nvironment\x18\x06 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x65nvironment\x12@\n\ramount_micros\x18\x04 \x01(\x03\x42\x1b\xbaH\x18\"\x16\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x80\x80\xe6\xd9\x95\xd0\x9c\xfe\xff\x01\x38\x00R\x0c\x61mountMicros\x12:\n\x05\x61udit\x18\x05 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditJ\x04\x08\x03\x10\x04\"C\n\x16\x43orrectBalanceResponse\x12)\n\x10\x61vailable_micros\x18\x01 \x01(\x03R\x0f\x61vailableMicros\"\xcd\x02\n\x13GetStatementRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12L\n\x0b\x65nvironment\x18\x08 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x65nvironment\x12\"\n\x05start\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@H\x00R\x05start\x88\x01\x01\x12\x1e\n\x03\x65nd\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01R\x03\x65nd\x88\x01\x01\x12$\n\tpage_size\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageTokenB\x08\n\x06_startB\x06\n\x04_endJ\x04\x08\x02\x10\x03J\x04\x08\x05\x10\x06R\rafter_version\"\x90\x01\n\x14GetStatementResponse\x12\x36\n\x05lines\x18\x01 \x03(\x0b\x32 .reelgate.admin.v1.StatementLineR\x05lines\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageTokenJ\x04\x08\x02\x10\x03R\x12next_after_version2\xa8\x08\n\x0e\x41\x63\x63ountService\x12\x62\n\rCreateAccount\x12\'.reelgate.admin.v1.CreateAccountRequest\x1a(.reelgate.admin.v1.CreateAccountResponse\x12^\n\nGetAccount\x12$.reelgate.admin.v1.GetAccountRequest\x1a%.reelgate.admin.v1.GetAccountResponse\"\x03\x90\x02\x01\x12\x64\n\x0cListAccounts\x12&.reelgate.admin.v1.ListAccountsRequest\x1a\'.reelgate.admin.v1.ListAccountsResponse\"\x03\x90\x02\x01\x12j\n\x0eSuspendAccount\x12(.reelgate.admin.v1.SuspendAccountRequest\x1a).reelgate.admin.v1.SuspendAccountResponse\"\x03\x90\x02\x02\x12g\n\rResumeAccount\x12\'.reelgate.admin.v1.ResumeAccountRequest\x1a(.reelgate.admin.v1.ResumeAccountResponse\"\x03\x90\x02\x02\x12p\n\x10SetAccountLimits\x12*.reelgate.admin.v1.SetAccountLimitsRequest\x1a+.reelgate.admin.v1.SetAccountLimitsResponse\"\x03\x90\x02\x02\x12m\n\x0fSetAccountRules\x12).reelgate.admin.v1.SetAccountRulesRequest\x1a*.reelgate.admin.v1.SetAccountRulesResponse\"\x03\x90\x02\x02\x12\x64\n\x0cGrantCredits\x12&.reelgate.admin.v1.GrantCreditsRequest\x1a\'.reelgate.admin.v1.GrantCreditsResponse\"\x03\x90\x02\x02\x12j\n\x0e\x43orrectBalance\x12(.reelgate.admin.v1.CorrectBalanceRequest\x1a).reelgate.admin.v1.CorrectBalanceResponse\"\x03\x90\x02\x02\x12\x64\n\x0cGetStatement\x12&.reelgate.admin.v1.GetStatementRequest\x1a\'.reelgate.admin.v1.GetStatementResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,7 +59,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETACCOUNTLIMITSREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_SETACCOUNTLIMITSREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_SETACCOUNTLIMITSREQUEST'].fields_by_name['environment']._loaded_options = None
-  _globals['_SETACCOUNTLIMITSREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_SETACCOUNTLIMITSREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_SETACCOUNTLIMITSREQUEST'].fields_by_name['limits']._loaded_options = None
   _globals['_SETACCOUNTLIMITSREQUEST'].fields_by_name['limits']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SETACCOUNTLIMITSREQUEST'].fields_by_name['audit']._loaded_options = None
@@ -74,7 +75,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GRANTCREDITSREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_GRANTCREDITSREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_GRANTCREDITSREQUEST'].fields_by_name['environment']._loaded_options = None
-  _globals['_GRANTCREDITSREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_GRANTCREDITSREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_GRANTCREDITSREQUEST'].fields_by_name['amount_micros']._loaded_options = None
   _globals['_GRANTCREDITSREQUEST'].fields_by_name['amount_micros']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\001'
   _globals['_GRANTCREDITSREQUEST'].fields_by_name['audit']._loaded_options = None
@@ -84,7 +85,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CORRECTBALANCEREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_CORRECTBALANCEREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_CORRECTBALANCEREQUEST'].fields_by_name['environment']._loaded_options = None
-  _globals['_CORRECTBALANCEREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_CORRECTBALANCEREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_CORRECTBALANCEREQUEST'].fields_by_name['amount_micros']._loaded_options = None
   _globals['_CORRECTBALANCEREQUEST'].fields_by_name['amount_micros']._serialized_options = b'\272H\030\"\026\030\200\200\232\246\352\257\343\001(\200\200\346\331\225\320\234\376\377\0018\000'
   _globals['_CORRECTBALANCEREQUEST'].fields_by_name['audit']._loaded_options = None
@@ -92,7 +93,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATEMENTREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_GETSTATEMENTREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_GETSTATEMENTREQUEST'].fields_by_name['environment']._loaded_options = None
-  _globals['_GETSTATEMENTREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_GETSTATEMENTREQUEST'].fields_by_name['start']._loaded_options = None
   _globals['_GETSTATEMENTREQUEST'].fields_by_name['start']._serialized_options = b'\272H\004r\002\030@'
   _globals['_GETSTATEMENTREQUEST'].fields_by_name['end']._loaded_options = None
@@ -119,46 +120,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCOUNTSERVICE'].methods_by_name['CorrectBalance']._serialized_options = b'\220\002\002'
   _globals['_ACCOUNTSERVICE'].methods_by_name['GetStatement']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['GetStatement']._serialized_options = b'\220\002\001'
-  _globals['_CREATEACCOUNTREQUEST']._serialized_start=191
-  _globals['_CREATEACCOUNTREQUEST']._serialized_end=361
-  _globals['_CREATEACCOUNTRESPONSE']._serialized_start=363
-  _globals['_CREATEACCOUNTRESPONSE']._serialized_end=417
-  _globals['_GETACCOUNTREQUEST']._serialized_start=419
-  _globals['_GETACCOUNTREQUEST']._serialized_end=480
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=482
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=556
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=558
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=658
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=660
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=778
-  _globals['_SUSPENDACCOUNTREQUEST']._serialized_start=780
-  _globals['_SUSPENDACCOUNTREQUEST']._serialized_end=905
-  _globals['_SUSPENDACCOUNTRESPONSE']._serialized_start=907
-  _globals['_SUSPENDACCOUNTRESPONSE']._serialized_end=985
-  _globals['_RESUMEACCOUNTREQUEST']._serialized_start=987
-  _globals['_RESUMEACCOUNTREQUEST']._serialized_end=1111
-  _globals['_RESUMEACCOUNTRESPONSE']._serialized_start=1113
-  _globals['_RESUMEACCOUNTRESPONSE']._serialized_end=1190
-  _globals['_SETACCOUNTLIMITSREQUEST']._serialized_start=1193
-  _globals['_SETACCOUNTLIMITSREQUEST']._serialized_end=1437
-  _globals['_SETACCOUNTLIMITSRESPONSE']._serialized_start=1439
-  _globals['_SETACCOUNTLIMITSRESPONSE']._serialized_end=1522
-  _globals['_SETACCOUNTRULESREQUEST']._serialized_start=1525
-  _globals['_SETACCOUNTRULESREQUEST']._serialized_end=1714
-  _globals['_SETACCOUNTRULESRESPONSE']._serialized_start=1716
-  _globals['_SETACCOUNTRULESRESPONSE']._serialized_end=1796
-  _globals['_GRANTCREDITSREQUEST']._serialized_start=1799
-  _globals['_GRANTCREDITSREQUEST']._serialized_end=2082
-  _globals['_GRANTCREDITSRESPONSE']._serialized_start=2084
-  _globals['_GRANTCREDITSRESPONSE']._serialized_end=2149
-  _globals['_CORRECTBALANCEREQUEST']._serialized_start=2152
-  _globals['_CORRECTBALANCEREQUEST']._serialized_end=2444
-  _globals['_CORRECTBALANCERESPONSE']._serialized_start=2446
-  _globals['_CORRECTBALANCERESPONSE']._serialized_end=2513
-  _globals['_GETSTATEMENTREQUEST']._serialized_start=2516
-  _globals['_GETSTATEMENTREQUEST']._serialized_end=2818
-  _globals['_GETSTATEMENTRESPONSE']._serialized_start=2821
-  _globals['_GETSTATEMENTRESPONSE']._serialized_end=2965
-  _globals['_ACCOUNTSERVICE']._serialized_start=2968
-  _globals['_ACCOUNTSERVICE']._serialized_end=4032
+  _globals['_CREATEACCOUNTREQUEST']._serialized_start=228
+  _globals['_CREATEACCOUNTREQUEST']._serialized_end=398
+  _globals['_CREATEACCOUNTRESPONSE']._serialized_start=400
+  _globals['_CREATEACCOUNTRESPONSE']._serialized_end=454
+  _globals['_GETACCOUNTREQUEST']._serialized_start=456
+  _globals['_GETACCOUNTREQUEST']._serialized_end=517
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=519
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=593
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=595
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=695
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=697
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=815
+  _globals['_SUSPENDACCOUNTREQUEST']._serialized_start=817
+  _globals['_SUSPENDACCOUNTREQUEST']._serialized_end=942
+  _globals['_SUSPENDACCOUNTRESPONSE']._serialized_start=944
+  _globals['_SUSPENDACCOUNTRESPONSE']._serialized_end=1022
+  _globals['_RESUMEACCOUNTREQUEST']._serialized_start=1024
+  _globals['_RESUMEACCOUNTREQUEST']._serialized_end=1148
+  _globals['_RESUMEACCOUNTRESPONSE']._serialized_start=1150
+  _globals['_RESUMEACCOUNTRESPONSE']._serialized_end=1227
+  _globals['_SETACCOUNTLIMITSREQUEST']._serialized_start=1230
+  _globals['_SETACCOUNTLIMITSREQUEST']._serialized_end=1505
+  _globals['_SETACCOUNTLIMITSRESPONSE']._serialized_start=1507
+  _globals['_SETACCOUNTLIMITSRESPONSE']._serialized_end=1590
+  _globals['_SETACCOUNTRULESREQUEST']._serialized_start=1593
+  _globals['_SETACCOUNTRULESREQUEST']._serialized_end=1782
+  _globals['_SETACCOUNTRULESRESPONSE']._serialized_start=1784
+  _globals['_SETACCOUNTRULESRESPONSE']._serialized_end=1864
+  _globals['_GRANTCREDITSREQUEST']._serialized_start=1867
+  _globals['_GRANTCREDITSREQUEST']._serialized_end=2181
+  _globals['_GRANTCREDITSRESPONSE']._serialized_start=2183
+  _globals['_GRANTCREDITSRESPONSE']._serialized_end=2248
+  _globals['_CORRECTBALANCEREQUEST']._serialized_start=2251
+  _globals['_CORRECTBALANCEREQUEST']._serialized_end=2574
+  _globals['_CORRECTBALANCERESPONSE']._serialized_start=2576
+  _globals['_CORRECTBALANCERESPONSE']._serialized_end=2643
+  _globals['_GETSTATEMENTREQUEST']._serialized_start=2646
+  _globals['_GETSTATEMENTREQUEST']._serialized_end=2979
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=2982
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=3126
+  _globals['_ACCOUNTSERVICE']._serialized_start=3129
+  _globals['_ACCOUNTSERVICE']._serialized_end=4193
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from reelgate.admin.v1 import account_pb2 as _account_pb2
 from reelgate.admin.v1 import audit_pb2 as _audit_pb2
+from reelgate.admin.v1 import environment_pb2 as _environment_pb2
 from reelgate.admin.v1 import statement_pb2 as _statement_pb2
 import builtins as _builtins
 import sys
@@ -245,7 +246,7 @@ class SetAccountLimitsRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     AUDIT_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     @_builtins.property
     def limits(self) -> _account_pb2.SpendLimits: ...
     @_builtins.property
@@ -254,7 +255,7 @@ class SetAccountLimitsRequest(_message.Message):
         self,
         *,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         limits: _account_pb2.SpendLimits | None = ...,
         audit: _audit_pb2.AuditNote | None = ...,
     ) -> None: ...
@@ -344,7 +345,7 @@ class GrantCreditsRequest(_message.Message):
     AUDIT_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     amount_micros: _builtins.int
     @_builtins.property
     def audit(self) -> _audit_pb2.AuditNote: ...
@@ -353,7 +354,7 @@ class GrantCreditsRequest(_message.Message):
         *,
         grant_id: _builtins.str = ...,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         amount_micros: _builtins.int = ...,
         audit: _audit_pb2.AuditNote | None = ...,
     ) -> None: ...
@@ -395,7 +396,7 @@ class CorrectBalanceRequest(_message.Message):
     AUDIT_FIELD_NUMBER: _builtins.int
     correction_id: _builtins.str
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     amount_micros: _builtins.int
     @_builtins.property
     def audit(self) -> _audit_pb2.AuditNote: ...
@@ -404,7 +405,7 @@ class CorrectBalanceRequest(_message.Message):
         *,
         correction_id: _builtins.str = ...,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         amount_micros: _builtins.int = ...,
         audit: _audit_pb2.AuditNote | None = ...,
     ) -> None: ...
@@ -446,7 +447,7 @@ class GetStatementRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     start: _builtins.str
     end: _builtins.str
     page_size: _builtins.int
@@ -455,7 +456,7 @@ class GetStatementRequest(_message.Message):
         self,
         *,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         start: _builtins.str | None = ...,
         end: _builtins.str | None = ...,
         page_size: _builtins.int = ...,

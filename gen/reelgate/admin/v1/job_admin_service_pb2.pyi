@@ -7,7 +7,9 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from reelgate.admin.v1 import audit_pb2 as _audit_pb2
+from reelgate.admin.v1 import environment_pb2 as _environment_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +20,46 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _JobState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    JOB_STATE_UNSPECIFIED: _JobState.ValueType  # 0
+    JOB_STATE_PENDING: _JobState.ValueType  # 1
+    JOB_STATE_SUBMITTING: _JobState.ValueType  # 2
+    JOB_STATE_PROCESSING: _JobState.ValueType  # 3
+    JOB_STATE_STORED: _JobState.ValueType  # 4
+    JOB_STATE_FAILING: _JobState.ValueType  # 5
+
+class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper): ...
+
+JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
+JOB_STATE_PENDING: JobState.ValueType  # 1
+JOB_STATE_SUBMITTING: JobState.ValueType  # 2
+JOB_STATE_PROCESSING: JobState.ValueType  # 3
+JOB_STATE_STORED: JobState.ValueType  # 4
+JOB_STATE_FAILING: JobState.ValueType  # 5
+Global___JobState: _TypeAlias = JobState  # noqa: Y015
+
+class _JobOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _JobOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    JOB_OUTCOME_UNSPECIFIED: _JobOutcome.ValueType  # 0
+    JOB_OUTCOME_COMPLETED: _JobOutcome.ValueType  # 1
+    JOB_OUTCOME_FAILED: _JobOutcome.ValueType  # 2
+
+class JobOutcome(_JobOutcome, metaclass=_JobOutcomeEnumTypeWrapper): ...
+
+JOB_OUTCOME_UNSPECIFIED: JobOutcome.ValueType  # 0
+JOB_OUTCOME_COMPLETED: JobOutcome.ValueType  # 1
+JOB_OUTCOME_FAILED: JobOutcome.ValueType  # 2
+Global___JobOutcome: _TypeAlias = JobOutcome  # noqa: Y015
 
 @_typing.final
 class UnfinishedJob(_message.Message):
@@ -39,9 +81,9 @@ class UnfinishedJob(_message.Message):
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     model: _builtins.str
-    state: _builtins.str
+    state: Global___JobState.ValueType
     age_seconds: _builtins.int
     created_at: _builtins.str
     due_at: _builtins.str
@@ -56,9 +98,9 @@ class UnfinishedJob(_message.Message):
         *,
         job_id: _builtins.str = ...,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         model: _builtins.str = ...,
-        state: _builtins.str = ...,
+        state: Global___JobState.ValueType = ...,
         age_seconds: _builtins.int = ...,
         created_at: _builtins.str = ...,
         due_at: _builtins.str = ...,
@@ -101,7 +143,7 @@ class ListUnfinishedJobsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     STALLED_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    state: _builtins.str
+    state: Global___JobState.ValueType
     age_seconds_min: _builtins.int
     page_size: _builtins.int
     stalled: _builtins.bool
@@ -109,24 +151,19 @@ class ListUnfinishedJobsRequest(_message.Message):
     def __init__(
         self,
         *,
-        state: _builtins.str | None = ...,
+        state: Global___JobState.ValueType = ...,
         age_seconds_min: _builtins.int | None = ...,
         page_size: _builtins.int = ...,
         stalled: _builtins.bool = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "_state", b"_state", "age_seconds_min", b"age_seconds_min", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "age_seconds_min", b"age_seconds_min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "_state", b"_state", "age_seconds_min", b"age_seconds_min", "page_size", b"page_size", "page_token", b"page_token", "stalled", b"stalled", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min", "age_seconds_min", b"age_seconds_min", "page_size", b"page_size", "page_token", b"page_token", "stalled", b"stalled", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__age_seconds_min: _TypeAlias = _typing.Literal["age_seconds_min"]  # noqa: Y015
     _WhichOneofArgType__age_seconds_min: _TypeAlias = _typing.Literal["_age_seconds_min", b"_age_seconds_min"]  # noqa: Y015
-    _WhichOneofReturnType__state: _TypeAlias = _typing.Literal["state"]  # noqa: Y015
-    _WhichOneofArgType__state: _TypeAlias = _typing.Literal["_state", b"_state"]  # noqa: Y015
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__age_seconds_min) -> _WhichOneofReturnType__age_seconds_min | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__state) -> _WhichOneofReturnType__state | None: ...
 
 Global___ListUnfinishedJobsRequest: _TypeAlias = ListUnfinishedJobsRequest  # noqa: Y015
 
@@ -290,14 +327,14 @@ class SettleJobRequest(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     AUDIT_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    outcome: _builtins.str
+    outcome: Global___JobOutcome.ValueType
     @_builtins.property
     def audit(self) -> _audit_pb2.AuditNote: ...
     def __init__(
         self,
         *,
         job_id: _builtins.str = ...,
-        outcome: _builtins.str = ...,
+        outcome: Global___JobOutcome.ValueType = ...,
         audit: _audit_pb2.AuditNote | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015

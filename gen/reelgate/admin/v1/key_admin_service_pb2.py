@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from reelgate.admin.v1 import account_pb2 as reelgate_dot_admin_dot_v1_dot_account__pb2
 from reelgate.admin.v1 import audit_pb2 as reelgate_dot_admin_dot_v1_dot_audit__pb2
+from reelgate.admin.v1 import environment_pb2 as reelgate_dot_admin_dot_v1_dot_environment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reelgate/admin/v1/key_admin_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1freelgate/admin/v1/account.proto\x1a\x1dreelgate/admin/v1/audit.proto\"\x89\x03\n\x03Key\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12 \n\x0b\x65nvironment\x18\x02 \x01(\tR\x0b\x65nvironment\x12\x12\n\x04hint\x18\x03 \x01(\tR\x04hint\x12\x1d\n\ncreated_at\x18\x04 \x01(\tR\tcreatedAt\x12$\n\x0b\x64isabled_at\x18\x05 \x01(\tH\x00R\ndisabledAt\x88\x01\x01\x12\x1d\n\naccount_id\x18\x06 \x01(\tR\taccountId\x12\x16\n\x06models\x18\x07 \x03(\tR\x06models\x12\x37\n\x08spending\x18\x08 \x01(\x0b\x32\x1b.reelgate.admin.v1.SpendingR\x08spending\x12*\n\x0eprevious_until\x18\t \x01(\tH\x01R\rpreviousUntil\x88\x01\x01\x12\x31\n\x05rules\x18\n \x01(\x0b\x32\x1b.reelgate.admin.v1.KeyRulesR\x05rulesB\x0e\n\x0c_disabled_atB\x11\n\x0f_previous_until\"\xad\x01\n\x10\x43reateKeyRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"U\n\x11\x43reateKeyResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\x12(\n\x03key\x18\x02 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\x8a\x01\n\x0fListKeysRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"f\n\x10ListKeysResponse\x12*\n\x04keys\x18\x01 \x03(\x0b\x32\x16.reelgate.admin.v1.KeyR\x04keys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"q\n\x11\x44isableKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\">\n\x12\x44isableKeyResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\xa7\x01\n\x10RotateKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12\x35\n\x0foverlap_seconds\x18\x02 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\x9a\x9e\x01(\x00R\x0eoverlapSeconds\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"U\n\x11RotateKeyResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\x12(\n\x03key\x18\x02 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\xb3\x01\n\x13SetKeyLimitsRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12>\n\x06limits\x18\x02 \x01(\x0b\x32\x1e.reelgate.admin.v1.SpendLimitsB\x06\xbaH\x03\xc8\x01\x01R\x06limits\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"@\n\x14SetKeyLimitsResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\x9f\x01\n\x13SetKeyModelsRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12*\n\x06models\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x64\x18\x01\"\x06r\x04\x10\x01\x18@R\x06models\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"@\n\x14SetKeyModelsResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\xad\x01\n\x12SetKeyRulesRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12\x39\n\x05rules\x18\x02 \x01(\x0b\x32\x1b.reelgate.admin.v1.KeyRulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"?\n\x13SetKeyRulesResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\x9d\x02\n\x08KeyRules\x12/\n\x04kind\x18\x01 \x01(\tB\x16\xbaH\x13r\x11R\x08\x62usinessR\x05\x61\x64minH\x00R\x04kind\x88\x01\x01\x12:\n\x10\x63\x61lls_per_minute\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01H\x01R\x0e\x63\x61llsPerMinute\x88\x01\x01\x12\x32\n\x0cjobs_at_once\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01H\x02R\njobsAtOnce\x88\x01\x01\x12\x41\n\x13moderation_profiles\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \"\x06r\x04\x10\x01\x18@R\x12moderationProfilesB\x07\n\x05_kindB\x13\n\x11_calls_per_minuteB\x0f\n\r_jobs_at_once2\xaa\x05\n\x0fKeyAdminService\x12V\n\tCreateKey\x12#.reelgate.admin.v1.CreateKeyRequest\x1a$.reelgate.admin.v1.CreateKeyResponse\x12X\n\x08ListKeys\x12\".reelgate.admin.v1.ListKeysRequest\x1a#.reelgate.admin.v1.ListKeysResponse\"\x03\x90\x02\x01\x12^\n\nDisableKey\x12$.reelgate.admin.v1.DisableKeyRequest\x1a%.reelgate.admin.v1.DisableKeyResponse\"\x03\x90\x02\x02\x12V\n\tRotateKey\x12#.reelgate.admin.v1.RotateKeyRequest\x1a$.reelgate.admin.v1.RotateKeyResponse\x12\x64\n\x0cSetKeyLimits\x12&.reelgate.admin.v1.SetKeyLimitsRequest\x1a\'.reelgate.admin.v1.SetKeyLimitsResponse\"\x03\x90\x02\x02\x12\x61\n\x0bSetKeyRules\x12%.reelgate.admin.v1.SetKeyRulesRequest\x1a&.reelgate.admin.v1.SetKeyRulesResponse\"\x03\x90\x02\x02\x12\x64\n\x0cSetKeyModels\x12&.reelgate.admin.v1.SetKeyModelsRequest\x1a\'.reelgate.admin.v1.SetKeyModelsResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reelgate/admin/v1/key_admin_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1freelgate/admin/v1/account.proto\x1a\x1dreelgate/admin/v1/audit.proto\x1a#reelgate/admin/v1/environment.proto\"\xaf\x03\n\x03Key\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12@\n\x0b\x65nvironment\x18\x0b \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentR\x0b\x65nvironment\x12\x12\n\x04hint\x18\x03 \x01(\tR\x04hint\x12\x1d\n\ncreated_at\x18\x04 \x01(\tR\tcreatedAt\x12$\n\x0b\x64isabled_at\x18\x05 \x01(\tH\x00R\ndisabledAt\x88\x01\x01\x12\x1d\n\naccount_id\x18\x06 \x01(\tR\taccountId\x12\x16\n\x06models\x18\x07 \x03(\tR\x06models\x12\x37\n\x08spending\x18\x08 \x01(\x0b\x32\x1b.reelgate.admin.v1.SpendingR\x08spending\x12*\n\x0eprevious_until\x18\t \x01(\tH\x01R\rpreviousUntil\x88\x01\x01\x12\x31\n\x05rules\x18\n \x01(\x0b\x32\x1b.reelgate.admin.v1.KeyRulesR\x05rulesB\x0e\n\x0c_disabled_atB\x11\n\x0f_previous_untilJ\x04\x08\x02\x10\x03\"\xcc\x01\n\x10\x43reateKeyRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12L\n\x0b\x65nvironment\x18\x04 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x65nvironment\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditJ\x04\x08\x02\x10\x03\"U\n\x11\x43reateKeyResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\x12(\n\x03key\x18\x02 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\x8a\x01\n\x0fListKeysRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"f\n\x10ListKeysResponse\x12*\n\x04keys\x18\x01 \x03(\x0b\x32\x16.reelgate.admin.v1.KeyR\x04keys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"q\n\x11\x44isableKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\">\n\x12\x44isableKeyResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\xa7\x01\n\x10RotateKeyRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12\x35\n\x0foverlap_seconds\x18\x02 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\x9a\x9e\x01(\x00R\x0eoverlapSeconds\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"U\n\x11RotateKeyResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\x12(\n\x03key\x18\x02 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\xb3\x01\n\x13SetKeyLimitsRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12>\n\x06limits\x18\x02 \x01(\x0b\x32\x1e.reelgate.admin.v1.SpendLimitsB\x06\xbaH\x03\xc8\x01\x01R\x06limits\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"@\n\x14SetKeyLimitsResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\x9f\x01\n\x13SetKeyModelsRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12*\n\x06models\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x64\x18\x01\"\x06r\x04\x10\x01\x18@R\x06models\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"@\n\x14SetKeyModelsResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\xad\x01\n\x12SetKeyRulesRequest\x12 \n\x06key_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05keyId\x12\x39\n\x05rules\x18\x02 \x01(\x0b\x32\x1b.reelgate.admin.v1.KeyRulesB\x06\xbaH\x03\xc8\x01\x01R\x05rules\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"?\n\x13SetKeyRulesResponse\x12(\n\x03key\x18\x01 \x01(\x0b\x32\x16.reelgate.admin.v1.KeyR\x03key\"\xa3\x02\n\x08KeyRules\x12\x38\n\x04kind\x18\x05 \x01(\x0e\x32\x1a.reelgate.admin.v1.KeyKindB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x12:\n\x10\x63\x61lls_per_minute\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01H\x00R\x0e\x63\x61llsPerMinute\x88\x01\x01\x12\x32\n\x0cjobs_at_once\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x01H\x01R\njobsAtOnce\x88\x01\x01\x12\x41\n\x13moderation_profiles\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \"\x06r\x04\x10\x01\x18@R\x12moderationProfilesB\x13\n\x11_calls_per_minuteB\x0f\n\r_jobs_at_onceJ\x04\x08\x01\x10\x02*N\n\x07KeyKind\x12\x18\n\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11KEY_KIND_BUSINESS\x10\x01\x12\x12\n\x0eKEY_KIND_ADMIN\x10\x02\x32\xaa\x05\n\x0fKeyAdminService\x12V\n\tCreateKey\x12#.reelgate.admin.v1.CreateKeyRequest\x1a$.reelgate.admin.v1.CreateKeyResponse\x12X\n\x08ListKeys\x12\".reelgate.admin.v1.ListKeysRequest\x1a#.reelgate.admin.v1.ListKeysResponse\"\x03\x90\x02\x01\x12^\n\nDisableKey\x12$.reelgate.admin.v1.DisableKeyRequest\x1a%.reelgate.admin.v1.DisableKeyResponse\"\x03\x90\x02\x02\x12V\n\tRotateKey\x12#.reelgate.admin.v1.RotateKeyRequest\x1a$.reelgate.admin.v1.RotateKeyResponse\x12\x64\n\x0cSetKeyLimits\x12&.reelgate.admin.v1.SetKeyLimitsRequest\x1a\'.reelgate.admin.v1.SetKeyLimitsResponse\"\x03\x90\x02\x02\x12\x61\n\x0bSetKeyRules\x12%.reelgate.admin.v1.SetKeyRulesRequest\x1a&.reelgate.admin.v1.SetKeyRulesResponse\"\x03\x90\x02\x02\x12\x64\n\x0cSetKeyModels\x12&.reelgate.admin.v1.SetKeyModelsRequest\x1a\'.reelgate.admin.v1.SetKeyModelsResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEKEYREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_CREATEKEYREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_CREATEKEYREQUEST'].fields_by_name['environment']._loaded_options = None
-  _globals['_CREATEKEYREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_CREATEKEYREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_CREATEKEYREQUEST'].fields_by_name['audit']._loaded_options = None
   _globals['_CREATEKEYREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
   _globals['_LISTKEYSREQUEST'].fields_by_name['account_id']._loaded_options = None
@@ -75,7 +76,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETKEYRULESREQUEST'].fields_by_name['audit']._loaded_options = None
   _globals['_SETKEYRULESREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
   _globals['_KEYRULES'].fields_by_name['kind']._loaded_options = None
-  _globals['_KEYRULES'].fields_by_name['kind']._serialized_options = b'\272H\023r\021R\010businessR\005admin'
+  _globals['_KEYRULES'].fields_by_name['kind']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_KEYRULES'].fields_by_name['calls_per_minute']._loaded_options = None
   _globals['_KEYRULES'].fields_by_name['calls_per_minute']._serialized_options = b'\272H\010\032\006\030\240\215\006(\001'
   _globals['_KEYRULES'].fields_by_name['jobs_at_once']._loaded_options = None
@@ -92,38 +93,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYADMINSERVICE'].methods_by_name['SetKeyRules']._serialized_options = b'\220\002\002'
   _globals['_KEYADMINSERVICE'].methods_by_name['SetKeyModels']._loaded_options = None
   _globals['_KEYADMINSERVICE'].methods_by_name['SetKeyModels']._serialized_options = b'\220\002\002'
-  _globals['_KEY']._serialized_start=158
-  _globals['_KEY']._serialized_end=551
-  _globals['_CREATEKEYREQUEST']._serialized_start=554
-  _globals['_CREATEKEYREQUEST']._serialized_end=727
-  _globals['_CREATEKEYRESPONSE']._serialized_start=729
-  _globals['_CREATEKEYRESPONSE']._serialized_end=814
-  _globals['_LISTKEYSREQUEST']._serialized_start=817
-  _globals['_LISTKEYSREQUEST']._serialized_end=955
-  _globals['_LISTKEYSRESPONSE']._serialized_start=957
-  _globals['_LISTKEYSRESPONSE']._serialized_end=1059
-  _globals['_DISABLEKEYREQUEST']._serialized_start=1061
-  _globals['_DISABLEKEYREQUEST']._serialized_end=1174
-  _globals['_DISABLEKEYRESPONSE']._serialized_start=1176
-  _globals['_DISABLEKEYRESPONSE']._serialized_end=1238
-  _globals['_ROTATEKEYREQUEST']._serialized_start=1241
-  _globals['_ROTATEKEYREQUEST']._serialized_end=1408
-  _globals['_ROTATEKEYRESPONSE']._serialized_start=1410
-  _globals['_ROTATEKEYRESPONSE']._serialized_end=1495
-  _globals['_SETKEYLIMITSREQUEST']._serialized_start=1498
-  _globals['_SETKEYLIMITSREQUEST']._serialized_end=1677
-  _globals['_SETKEYLIMITSRESPONSE']._serialized_start=1679
-  _globals['_SETKEYLIMITSRESPONSE']._serialized_end=1743
-  _globals['_SETKEYMODELSREQUEST']._serialized_start=1746
-  _globals['_SETKEYMODELSREQUEST']._serialized_end=1905
-  _globals['_SETKEYMODELSRESPONSE']._serialized_start=1907
-  _globals['_SETKEYMODELSRESPONSE']._serialized_end=1971
-  _globals['_SETKEYRULESREQUEST']._serialized_start=1974
-  _globals['_SETKEYRULESREQUEST']._serialized_end=2147
-  _globals['_SETKEYRULESRESPONSE']._serialized_start=2149
-  _globals['_SETKEYRULESRESPONSE']._serialized_end=2212
-  _globals['_KEYRULES']._serialized_start=2215
-  _globals['_KEYRULES']._serialized_end=2500
-  _globals['_KEYADMINSERVICE']._serialized_start=2503
-  _globals['_KEYADMINSERVICE']._serialized_end=3185
+  _globals['_KEYKIND']._serialized_start=2614
+  _globals['_KEYKIND']._serialized_end=2692
+  _globals['_KEY']._serialized_start=195
+  _globals['_KEY']._serialized_end=626
+  _globals['_CREATEKEYREQUEST']._serialized_start=629
+  _globals['_CREATEKEYREQUEST']._serialized_end=833
+  _globals['_CREATEKEYRESPONSE']._serialized_start=835
+  _globals['_CREATEKEYRESPONSE']._serialized_end=920
+  _globals['_LISTKEYSREQUEST']._serialized_start=923
+  _globals['_LISTKEYSREQUEST']._serialized_end=1061
+  _globals['_LISTKEYSRESPONSE']._serialized_start=1063
+  _globals['_LISTKEYSRESPONSE']._serialized_end=1165
+  _globals['_DISABLEKEYREQUEST']._serialized_start=1167
+  _globals['_DISABLEKEYREQUEST']._serialized_end=1280
+  _globals['_DISABLEKEYRESPONSE']._serialized_start=1282
+  _globals['_DISABLEKEYRESPONSE']._serialized_end=1344
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1347
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1514
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1516
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1601
+  _globals['_SETKEYLIMITSREQUEST']._serialized_start=1604
+  _globals['_SETKEYLIMITSREQUEST']._serialized_end=1783
+  _globals['_SETKEYLIMITSRESPONSE']._serialized_start=1785
+  _globals['_SETKEYLIMITSRESPONSE']._serialized_end=1849
+  _globals['_SETKEYMODELSREQUEST']._serialized_start=1852
+  _globals['_SETKEYMODELSREQUEST']._serialized_end=2011
+  _globals['_SETKEYMODELSRESPONSE']._serialized_start=2013
+  _globals['_SETKEYMODELSRESPONSE']._serialized_end=2077
+  _globals['_SETKEYRULESREQUEST']._serialized_start=2080
+  _globals['_SETKEYRULESREQUEST']._serialized_end=2253
+  _globals['_SETKEYRULESRESPONSE']._serialized_start=2255
+  _globals['_SETKEYRULESRESPONSE']._serialized_end=2318
+  _globals['_KEYRULES']._serialized_start=2321
+  _globals['_KEYRULES']._serialized_end=2612
+  _globals['_KEYADMINSERVICE']._serialized_start=2695
+  _globals['_KEYADMINSERVICE']._serialized_end=3377
 # @@protoc_insertion_point(module_scope)

@@ -7,8 +7,10 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from reelgate.admin.v1 import account_pb2 as _account_pb2
 from reelgate.admin.v1 import audit_pb2 as _audit_pb2
+from reelgate.admin.v1 import environment_pb2 as _environment_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +21,23 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _KeyKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEY_KIND_UNSPECIFIED: _KeyKind.ValueType  # 0
+    KEY_KIND_BUSINESS: _KeyKind.ValueType  # 1
+    KEY_KIND_ADMIN: _KeyKind.ValueType  # 2
+
+class KeyKind(_KeyKind, metaclass=_KeyKindEnumTypeWrapper): ...
+
+KEY_KIND_UNSPECIFIED: KeyKind.ValueType  # 0
+KEY_KIND_BUSINESS: KeyKind.ValueType  # 1
+KEY_KIND_ADMIN: KeyKind.ValueType  # 2
+Global___KeyKind: _TypeAlias = KeyKind  # noqa: Y015
 
 @_typing.final
 class Key(_message.Message):
@@ -35,7 +54,7 @@ class Key(_message.Message):
     PREVIOUS_UNTIL_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     hint: _builtins.str
     created_at: _builtins.str
     disabled_at: _builtins.str
@@ -51,7 +70,7 @@ class Key(_message.Message):
         self,
         *,
         key_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         hint: _builtins.str = ...,
         created_at: _builtins.str = ...,
         disabled_at: _builtins.str | None = ...,
@@ -84,14 +103,14 @@ class CreateKeyRequest(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     AUDIT_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     @_builtins.property
     def audit(self) -> _audit_pb2.AuditNote: ...
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         audit: _audit_pb2.AuditNote | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
@@ -414,7 +433,7 @@ class KeyRules(_message.Message):
     CALLS_PER_MINUTE_FIELD_NUMBER: _builtins.int
     JOBS_AT_ONCE_FIELD_NUMBER: _builtins.int
     MODERATION_PROFILES_FIELD_NUMBER: _builtins.int
-    kind: _builtins.str
+    kind: Global___KeyKind.ValueType
     calls_per_minute: _builtins.int
     jobs_at_once: _builtins.int
     @_builtins.property
@@ -422,26 +441,22 @@ class KeyRules(_message.Message):
     def __init__(
         self,
         *,
-        kind: _builtins.str | None = ...,
+        kind: Global___KeyKind.ValueType = ...,
         calls_per_minute: _builtins.int | None = ...,
         jobs_at_once: _builtins.int | None = ...,
         moderation_profiles: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_calls_per_minute", b"_calls_per_minute", "_jobs_at_once", b"_jobs_at_once", "_kind", b"_kind", "calls_per_minute", b"calls_per_minute", "jobs_at_once", b"jobs_at_once", "kind", b"kind"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_calls_per_minute", b"_calls_per_minute", "_jobs_at_once", b"_jobs_at_once", "calls_per_minute", b"calls_per_minute", "jobs_at_once", b"jobs_at_once"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calls_per_minute", b"_calls_per_minute", "_jobs_at_once", b"_jobs_at_once", "_kind", b"_kind", "calls_per_minute", b"calls_per_minute", "jobs_at_once", b"jobs_at_once", "kind", b"kind", "moderation_profiles", b"moderation_profiles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calls_per_minute", b"_calls_per_minute", "_jobs_at_once", b"_jobs_at_once", "calls_per_minute", b"calls_per_minute", "jobs_at_once", b"jobs_at_once", "kind", b"kind", "moderation_profiles", b"moderation_profiles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calls_per_minute: _TypeAlias = _typing.Literal["calls_per_minute"]  # noqa: Y015
     _WhichOneofArgType__calls_per_minute: _TypeAlias = _typing.Literal["_calls_per_minute", b"_calls_per_minute"]  # noqa: Y015
     _WhichOneofReturnType__jobs_at_once: _TypeAlias = _typing.Literal["jobs_at_once"]  # noqa: Y015
     _WhichOneofArgType__jobs_at_once: _TypeAlias = _typing.Literal["_jobs_at_once", b"_jobs_at_once"]  # noqa: Y015
-    _WhichOneofReturnType__kind: _TypeAlias = _typing.Literal["kind"]  # noqa: Y015
-    _WhichOneofArgType__kind: _TypeAlias = _typing.Literal["_kind", b"_kind"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__calls_per_minute) -> _WhichOneofReturnType__calls_per_minute | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__jobs_at_once) -> _WhichOneofReturnType__jobs_at_once | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__kind) -> _WhichOneofReturnType__kind | None: ...
 
 Global___KeyRules: _TypeAlias = KeyRules  # noqa: Y015

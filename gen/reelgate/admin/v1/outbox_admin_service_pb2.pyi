@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from reelgate.admin.v1 import audit_pb2 as _audit_pb2
+from reelgate.admin.v1 import environment_pb2 as _environment_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -34,7 +35,7 @@ class RefusedEvent(_message.Message):
     event_id: _builtins.str
     job_id: _builtins.str
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     type: _builtins.str
     occurred_at: _builtins.str
     due_at: _builtins.str
@@ -45,7 +46,7 @@ class RefusedEvent(_message.Message):
         event_id: _builtins.str = ...,
         job_id: _builtins.str = ...,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         type: _builtins.str = ...,
         occurred_at: _builtins.str = ...,
         due_at: _builtins.str = ...,

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from reelgate.admin.v1 import audit_pb2 as reelgate_dot_admin_dot_v1_dot_audit__pb2
+from reelgate.admin.v1 import environment_pb2 as reelgate_dot_admin_dot_v1_dot_environment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.reelgate/admin/v1/signing_secret_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dreelgate/admin/v1/audit.proto\"\xbf\x01\n\x07Signing\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12 \n\x0b\x65nvironment\x18\x02 \x01(\tR\x0b\x65nvironment\x12\x18\n\x07signing\x18\x03 \x01(\x08R\x07signing\x12\x1a\n\x08rotating\x18\x04 \x01(\x08R\x08rotating\x12*\n\x0eprevious_until\x18\x05 \x01(\tH\x00R\rpreviousUntil\x88\x01\x01\x42\x11\n\x0f_previous_until\"{\n\x1a\x45nsureSigningSecretRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\"5\n\x1b\x45nsureSigningSecretResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\"r\n\x11GetSigningRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\"J\n\x12GetSigningResponse\x12\x34\n\x07signing\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.SigningR\x07signing\"\xb7\x01\n\x1aRotateSigningSecretRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"k\n\x1bRotateSigningSecretResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\x12\x34\n\x07signing\x18\x02 \x01(\x0b\x32\x1a.reelgate.admin.v1.SigningR\x07signing\"\xb8\x01\n\x1b\x43onfirmSigningSecretRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"T\n\x1c\x43onfirmSigningSecretResponse\x12\x34\n\x07signing\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.SigningR\x07signing\"\xc8\x01\n\x11SetSigningRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12\x18\n\x07signing\x18\x03 \x01(\x08R\x07signing\x12:\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"J\n\x12SetSigningResponse\x12\x34\n\x07signing\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.SigningR\x07signing\"{\n\x14ResealSecretsRequest\x12\'\n\npage_token\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\xb8\x01\n\x15ResealSecretsResponse\x12%\n\x0e\x65xamined_count\x18\x01 \x01(\x05R\rexaminedCount\x12%\n\x0eresealed_count\x18\x02 \x01(\x05R\rresealedCount\x12)\n\x10unreadable_count\x18\x03 \x01(\x05R\x0funreadableCount\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken2\xae\x05\n\x14SigningSecretService\x12y\n\x13\x45nsureSigningSecret\x12-.reelgate.admin.v1.EnsureSigningSecretRequest\x1a..reelgate.admin.v1.EnsureSigningSecretResponse\"\x03\x90\x02\x02\x12^\n\nGetSigning\x12$.reelgate.admin.v1.GetSigningRequest\x1a%.reelgate.admin.v1.GetSigningResponse\"\x03\x90\x02\x01\x12t\n\x13RotateSigningSecret\x12-.reelgate.admin.v1.RotateSigningSecretRequest\x1a..reelgate.admin.v1.RotateSigningSecretResponse\x12|\n\x14\x43onfirmSigningSecret\x12..reelgate.admin.v1.ConfirmSigningSecretRequest\x1a/.reelgate.admin.v1.ConfirmSigningSecretResponse\"\x03\x90\x02\x02\x12^\n\nSetSigning\x12$.reelgate.admin.v1.SetSigningRequest\x1a%.reelgate.admin.v1.SetSigningResponse\"\x03\x90\x02\x02\x12g\n\rResealSecrets\x12\'.reelgate.admin.v1.ResealSecretsRequest\x1a(.reelgate.admin.v1.ResealSecretsResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.reelgate/admin/v1/signing_secret_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dreelgate/admin/v1/audit.proto\x1a#reelgate/admin/v1/environment.proto\"\xe5\x01\n\x07Signing\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12@\n\x0b\x65nvironment\x18\x06 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentR\x0b\x65nvironment\x12\x18\n\x07signing\x18\x03 \x01(\x08R\x07signing\x12\x1a\n\x08rotating\x18\x04 \x01(\x08R\x08rotating\x12*\n\x0eprevious_until\x18\x05 \x01(\tH\x00R\rpreviousUntil\x88\x01\x01\x42\x11\n\x0f_previous_untilJ\x04\x08\x02\x10\x03\"\x9a\x01\n\x1a\x45nsureSigningSecretRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12L\n\x0b\x65nvironment\x18\x03 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x65nvironmentJ\x04\x08\x02\x10\x03\"5\n\x1b\x45nsureSigningSecretResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\"\x91\x01\n\x11GetSigningRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12L\n\x0b\x65nvironment\x18\x03 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x65nvironmentJ\x04\x08\x02\x10\x03\"J\n\x12GetSigningResponse\x12\x34\n\x07signing\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.SigningR\x07signing\"\xd6\x01\n\x1aRotateSigningSecretRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12L\n\x0b\x65nvironment\x18\x04 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x65nvironment\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditJ\x04\x08\x02\x10\x03\"k\n\x1bRotateSigningSecretResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\x12\x34\n\x07signing\x18\x02 \x01(\x0b\x32\x1a.reelgate.admin.v1.SigningR\x07signing\"\xd7\x01\n\x1b\x43onfirmSigningSecretRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12L\n\x0b\x65nvironment\x18\x04 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x65nvironment\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditJ\x04\x08\x02\x10\x03\"T\n\x1c\x43onfirmSigningSecretResponse\x12\x34\n\x07signing\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.SigningR\x07signing\"\xe7\x01\n\x11SetSigningRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12L\n\x0b\x65nvironment\x18\x05 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x65nvironment\x12\x18\n\x07signing\x18\x03 \x01(\x08R\x07signing\x12:\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditJ\x04\x08\x02\x10\x03\"J\n\x12SetSigningResponse\x12\x34\n\x07signing\x18\x01 \x01(\x0b\x32\x1a.reelgate.admin.v1.SigningR\x07signing\"{\n\x14ResealSecretsRequest\x12\'\n\npage_token\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\xb8\x01\n\x15ResealSecretsResponse\x12%\n\x0e\x65xamined_count\x18\x01 \x01(\x05R\rexaminedCount\x12%\n\x0eresealed_count\x18\x02 \x01(\x05R\rresealedCount\x12)\n\x10unreadable_count\x18\x03 \x01(\x05R\x0funreadableCount\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken2\xae\x05\n\x14SigningSecretService\x12y\n\x13\x45nsureSigningSecret\x12-.reelgate.admin.v1.EnsureSigningSecretRequest\x1a..reelgate.admin.v1.EnsureSigningSecretResponse\"\x03\x90\x02\x02\x12^\n\nGetSigning\x12$.reelgate.admin.v1.GetSigningRequest\x1a%.reelgate.admin.v1.GetSigningResponse\"\x03\x90\x02\x01\x12t\n\x13RotateSigningSecret\x12-.reelgate.admin.v1.RotateSigningSecretRequest\x1a..reelgate.admin.v1.RotateSigningSecretResponse\x12|\n\x14\x43onfirmSigningSecret\x12..reelgate.admin.v1.ConfirmSigningSecretRequest\x1a/.reelgate.admin.v1.ConfirmSigningSecretResponse\"\x03\x90\x02\x02\x12^\n\nSetSigning\x12$.reelgate.admin.v1.SetSigningRequest\x1a%.reelgate.admin.v1.SetSigningResponse\"\x03\x90\x02\x02\x12g\n\rResealSecrets\x12\'.reelgate.admin.v1.ResealSecretsRequest\x1a(.reelgate.admin.v1.ResealSecretsResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,27 +37,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENSURESIGNINGSECRETREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_ENSURESIGNINGSECRETREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_ENSURESIGNINGSECRETREQUEST'].fields_by_name['environment']._loaded_options = None
-  _globals['_ENSURESIGNINGSECRETREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_ENSURESIGNINGSECRETREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_GETSIGNINGREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_GETSIGNINGREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_GETSIGNINGREQUEST'].fields_by_name['environment']._loaded_options = None
-  _globals['_GETSIGNINGREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_GETSIGNINGREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_ROTATESIGNINGSECRETREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_ROTATESIGNINGSECRETREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_ROTATESIGNINGSECRETREQUEST'].fields_by_name['environment']._loaded_options = None
-  _globals['_ROTATESIGNINGSECRETREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_ROTATESIGNINGSECRETREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_ROTATESIGNINGSECRETREQUEST'].fields_by_name['audit']._loaded_options = None
   _globals['_ROTATESIGNINGSECRETREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
   _globals['_CONFIRMSIGNINGSECRETREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_CONFIRMSIGNINGSECRETREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_CONFIRMSIGNINGSECRETREQUEST'].fields_by_name['environment']._loaded_options = None
-  _globals['_CONFIRMSIGNINGSECRETREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_CONFIRMSIGNINGSECRETREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_CONFIRMSIGNINGSECRETREQUEST'].fields_by_name['audit']._loaded_options = None
   _globals['_CONFIRMSIGNINGSECRETREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SETSIGNINGREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_SETSIGNINGREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_SETSIGNINGREQUEST'].fields_by_name['environment']._loaded_options = None
-  _globals['_SETSIGNINGREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\016r\014R\004liveR\004test'
+  _globals['_SETSIGNINGREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_SETSIGNINGREQUEST'].fields_by_name['audit']._loaded_options = None
   _globals['_SETSIGNINGREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
   _globals['_RESEALSECRETSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -73,32 +74,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNINGSECRETSERVICE'].methods_by_name['SetSigning']._serialized_options = b'\220\002\002'
   _globals['_SIGNINGSECRETSERVICE'].methods_by_name['ResealSecrets']._loaded_options = None
   _globals['_SIGNINGSECRETSERVICE'].methods_by_name['ResealSecrets']._serialized_options = b'\220\002\002'
-  _globals['_SIGNING']._serialized_start=130
-  _globals['_SIGNING']._serialized_end=321
-  _globals['_ENSURESIGNINGSECRETREQUEST']._serialized_start=323
-  _globals['_ENSURESIGNINGSECRETREQUEST']._serialized_end=446
-  _globals['_ENSURESIGNINGSECRETRESPONSE']._serialized_start=448
-  _globals['_ENSURESIGNINGSECRETRESPONSE']._serialized_end=501
-  _globals['_GETSIGNINGREQUEST']._serialized_start=503
-  _globals['_GETSIGNINGREQUEST']._serialized_end=617
-  _globals['_GETSIGNINGRESPONSE']._serialized_start=619
-  _globals['_GETSIGNINGRESPONSE']._serialized_end=693
-  _globals['_ROTATESIGNINGSECRETREQUEST']._serialized_start=696
-  _globals['_ROTATESIGNINGSECRETREQUEST']._serialized_end=879
-  _globals['_ROTATESIGNINGSECRETRESPONSE']._serialized_start=881
-  _globals['_ROTATESIGNINGSECRETRESPONSE']._serialized_end=988
-  _globals['_CONFIRMSIGNINGSECRETREQUEST']._serialized_start=991
-  _globals['_CONFIRMSIGNINGSECRETREQUEST']._serialized_end=1175
-  _globals['_CONFIRMSIGNINGSECRETRESPONSE']._serialized_start=1177
-  _globals['_CONFIRMSIGNINGSECRETRESPONSE']._serialized_end=1261
-  _globals['_SETSIGNINGREQUEST']._serialized_start=1264
-  _globals['_SETSIGNINGREQUEST']._serialized_end=1464
-  _globals['_SETSIGNINGRESPONSE']._serialized_start=1466
-  _globals['_SETSIGNINGRESPONSE']._serialized_end=1540
-  _globals['_RESEALSECRETSREQUEST']._serialized_start=1542
-  _globals['_RESEALSECRETSREQUEST']._serialized_end=1665
-  _globals['_RESEALSECRETSRESPONSE']._serialized_start=1668
-  _globals['_RESEALSECRETSRESPONSE']._serialized_end=1852
-  _globals['_SIGNINGSECRETSERVICE']._serialized_start=1855
-  _globals['_SIGNINGSECRETSERVICE']._serialized_end=2541
+  _globals['_SIGNING']._serialized_start=167
+  _globals['_SIGNING']._serialized_end=396
+  _globals['_ENSURESIGNINGSECRETREQUEST']._serialized_start=399
+  _globals['_ENSURESIGNINGSECRETREQUEST']._serialized_end=553
+  _globals['_ENSURESIGNINGSECRETRESPONSE']._serialized_start=555
+  _globals['_ENSURESIGNINGSECRETRESPONSE']._serialized_end=608
+  _globals['_GETSIGNINGREQUEST']._serialized_start=611
+  _globals['_GETSIGNINGREQUEST']._serialized_end=756
+  _globals['_GETSIGNINGRESPONSE']._serialized_start=758
+  _globals['_GETSIGNINGRESPONSE']._serialized_end=832
+  _globals['_ROTATESIGNINGSECRETREQUEST']._serialized_start=835
+  _globals['_ROTATESIGNINGSECRETREQUEST']._serialized_end=1049
+  _globals['_ROTATESIGNINGSECRETRESPONSE']._serialized_start=1051
+  _globals['_ROTATESIGNINGSECRETRESPONSE']._serialized_end=1158
+  _globals['_CONFIRMSIGNINGSECRETREQUEST']._serialized_start=1161
+  _globals['_CONFIRMSIGNINGSECRETREQUEST']._serialized_end=1376
+  _globals['_CONFIRMSIGNINGSECRETRESPONSE']._serialized_start=1378
+  _globals['_CONFIRMSIGNINGSECRETRESPONSE']._serialized_end=1462
+  _globals['_SETSIGNINGREQUEST']._serialized_start=1465
+  _globals['_SETSIGNINGREQUEST']._serialized_end=1696
+  _globals['_SETSIGNINGRESPONSE']._serialized_start=1698
+  _globals['_SETSIGNINGRESPONSE']._serialized_end=1772
+  _globals['_RESEALSECRETSREQUEST']._serialized_start=1774
+  _globals['_RESEALSECRETSREQUEST']._serialized_end=1897
+  _globals['_RESEALSECRETSRESPONSE']._serialized_start=1900
+  _globals['_RESEALSECRETSRESPONSE']._serialized_end=2084
+  _globals['_SIGNINGSECRETSERVICE']._serialized_start=2087
+  _globals['_SIGNINGSECRETSERVICE']._serialized_end=2773
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from reelgate.admin.v1 import audit_pb2 as _audit_pb2
+from reelgate.admin.v1 import environment_pb2 as _environment_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -27,7 +28,7 @@ class Signing(_message.Message):
     ROTATING_FIELD_NUMBER: _builtins.int
     PREVIOUS_UNTIL_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     signing: _builtins.bool
     rotating: _builtins.bool
     previous_until: _builtins.str
@@ -35,7 +36,7 @@ class Signing(_message.Message):
         self,
         *,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         signing: _builtins.bool = ...,
         rotating: _builtins.bool = ...,
         previous_until: _builtins.str | None = ...,
@@ -57,12 +58,12 @@ class EnsureSigningSecretRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -98,12 +99,12 @@ class GetSigningRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -141,14 +142,14 @@ class RotateSigningSecretRequest(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     AUDIT_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     @_builtins.property
     def audit(self) -> _audit_pb2.AuditNote: ...
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         audit: _audit_pb2.AuditNote | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
@@ -190,14 +191,14 @@ class ConfirmSigningSecretRequest(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     AUDIT_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     @_builtins.property
     def audit(self) -> _audit_pb2.AuditNote: ...
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         audit: _audit_pb2.AuditNote | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
@@ -237,7 +238,7 @@ class SetSigningRequest(_message.Message):
     SIGNING_FIELD_NUMBER: _builtins.int
     AUDIT_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    environment: _builtins.str
+    environment: _environment_pb2.Environment.ValueType
     signing: _builtins.bool
     @_builtins.property
     def audit(self) -> _audit_pb2.AuditNote: ...
@@ -245,7 +246,7 @@ class SetSigningRequest(_message.Message):
         self,
         *,
         account_id: _builtins.str = ...,
-        environment: _builtins.str = ...,
+        environment: _environment_pb2.Environment.ValueType = ...,
         signing: _builtins.bool = ...,
         audit: _audit_pb2.AuditNote | None = ...,
     ) -> None: ...

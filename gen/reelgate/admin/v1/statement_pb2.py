@@ -24,13 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!reelgate/admin/v1/statement.proto\x12\x11reelgate.admin.v1\"\xb6\x02\n\rStatementLine\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12\x1f\n\x0boccurred_at\x18\x02 \x01(\tR\noccurredAt\x12\x12\n\x04kind\x18\x03 \x01(\tR\x04kind\x12\x1c\n\treference\x18\x04 \x01(\tR\treference\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reason\x12.\n\x13to_available_micros\x18\x06 \x01(\x03R\x11toAvailableMicros\x12$\n\x0eto_held_micros\x18\x07 \x01(\x03R\x0ctoHeldMicros\x12)\n\x10\x61vailable_micros\x18\x08 \x01(\x03R\x0f\x61vailableMicros\x12\x1f\n\x0bheld_micros\x18\t \x01(\x03R\nheldMicrosb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!reelgate/admin/v1/statement.proto\x12\x11reelgate.admin.v1\"\xdd\x02\n\rStatementLine\x12\x18\n\x07version\x18\x01 \x01(\x03R\x07version\x12\x1f\n\x0boccurred_at\x18\x02 \x01(\tR\noccurredAt\x12\x33\n\x04kind\x18\n \x01(\x0e\x32\x1f.reelgate.admin.v1.MovementKindR\x04kind\x12\x1c\n\treference\x18\x04 \x01(\tR\treference\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reason\x12.\n\x13to_available_micros\x18\x06 \x01(\x03R\x11toAvailableMicros\x12$\n\x0eto_held_micros\x18\x07 \x01(\x03R\x0ctoHeldMicros\x12)\n\x10\x61vailable_micros\x18\x08 \x01(\x03R\x0f\x61vailableMicros\x12\x1f\n\x0bheld_micros\x18\t \x01(\x03R\nheldMicrosJ\x04\x08\x03\x10\x04*\xe6\x01\n\x0cMovementKind\x12\x1d\n\x19MOVEMENT_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13MOVEMENT_KIND_GRANT\x10\x01\x12\x1c\n\x18MOVEMENT_KIND_CORRECTION\x10\x02\x12\x16\n\x12MOVEMENT_KIND_HOLD\x10\x03\x12\x19\n\x15MOVEMENT_KIND_CAPTURE\x10\x04\x12\x19\n\x15MOVEMENT_KIND_RELEASE\x10\x05\x12\x18\n\x14MOVEMENT_KIND_EXPIRE\x10\x06\x12\x18\n\x14MOVEMENT_KIND_REFUND\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reelgate.admin.v1.statement_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_MOVEMENTKIND']._serialized_start=409
+  _globals['_MOVEMENTKIND']._serialized_end=639
   _globals['_STATEMENTLINE']._serialized_start=57
-  _globals['_STATEMENTLINE']._serialized_end=367
+  _globals['_STATEMENTLINE']._serialized_end=406
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -15,6 +16,33 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _MovementKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MovementKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MovementKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MOVEMENT_KIND_UNSPECIFIED: _MovementKind.ValueType  # 0
+    MOVEMENT_KIND_GRANT: _MovementKind.ValueType  # 1
+    MOVEMENT_KIND_CORRECTION: _MovementKind.ValueType  # 2
+    MOVEMENT_KIND_HOLD: _MovementKind.ValueType  # 3
+    MOVEMENT_KIND_CAPTURE: _MovementKind.ValueType  # 4
+    MOVEMENT_KIND_RELEASE: _MovementKind.ValueType  # 5
+    MOVEMENT_KIND_EXPIRE: _MovementKind.ValueType  # 6
+    MOVEMENT_KIND_REFUND: _MovementKind.ValueType  # 7
+
+class MovementKind(_MovementKind, metaclass=_MovementKindEnumTypeWrapper): ...
+
+MOVEMENT_KIND_UNSPECIFIED: MovementKind.ValueType  # 0
+MOVEMENT_KIND_GRANT: MovementKind.ValueType  # 1
+MOVEMENT_KIND_CORRECTION: MovementKind.ValueType  # 2
+MOVEMENT_KIND_HOLD: MovementKind.ValueType  # 3
+MOVEMENT_KIND_CAPTURE: MovementKind.ValueType  # 4
+MOVEMENT_KIND_RELEASE: MovementKind.ValueType  # 5
+MOVEMENT_KIND_EXPIRE: MovementKind.ValueType  # 6
+MOVEMENT_KIND_REFUND: MovementKind.ValueType  # 7
+Global___MovementKind: _TypeAlias = MovementKind  # noqa: Y015
 
 @_typing.final
 class StatementLine(_message.Message):
@@ -31,7 +59,7 @@ class StatementLine(_message.Message):
     HELD_MICROS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     occurred_at: _builtins.str
-    kind: _builtins.str
+    kind: Global___MovementKind.ValueType
     reference: _builtins.str
     reason: _builtins.str
     to_available_micros: _builtins.int
@@ -43,7 +71,7 @@ class StatementLine(_message.Message):
         *,
         version: _builtins.int = ...,
         occurred_at: _builtins.str = ...,
-        kind: _builtins.str = ...,
+        kind: Global___MovementKind.ValueType = ...,
         reference: _builtins.str = ...,
         reason: _builtins.str = ...,
         to_available_micros: _builtins.int = ...,

@@ -2,6 +2,9 @@ from typing import Any, cast
 
 import pytest
 from google.protobuf.message import Message
+from reelgate.admin.v1.audit_pb2 import AuditNote
+from reelgate.admin.v1.key_admin_service_pb2 import KeyRules, SetKeyRulesRequest
+from reelgate.admin.v1.signing_secret_service_pb2 import GetSigningRequest
 from reelgate.internal.ledger.v1 import ledger_service_pb2
 from reelgate.video.v1 import video_pb2, video_service_pb2
 from reelgate.webhooks.v1 import webhooks_service_pb2
@@ -84,3 +87,22 @@ async def test_an_item_that_is_given_twice_is_named_by_its_place() -> None:
 
     assert refused.message == 'Field events[2] must not be given twice. It was "video.completed".'
     assert refused.metadata == {"field": "events[2]"}
+
+
+@pytest.mark.parametrize("environment", [0, 9])
+async def test_the_refusal_of_an_enum_names_its_values(environment: Any) -> None:
+    refused = await _refusal(GetSigningRequest(account_id="acct_1", environment=environment))
+
+    allowed = "ENVIRONMENT_LIVE, ENVIRONMENT_TEST"
+    assert refused.message == f"Field environment must be one of {allowed}. It was {environment}."
+
+
+async def test_the_refusal_of_an_enum_inside_a_message_names_its_values() -> None:
+    kind: Any = 9
+    request = SetKeyRulesRequest(
+        key_id="key_1", rules=KeyRules(kind=kind), audit=AuditNote(actor="ops", reason="why")
+    )
+
+    refused = await _refusal(request)
+
+    assert refused.message == "Field rules.kind must be one of KEY_KIND_BUSINESS, KEY_KIND_ADMIN. It was 9."
