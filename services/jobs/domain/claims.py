@@ -43,7 +43,7 @@ class Claim:
     attempt_age_seconds: float
     """Since the attempt was opened; 0 without one."""
     submit_until: float = 0
-    """Until then whoever opened the attempt may ask its provider, by the clock of its event loop."""
+    """Until then the worker that opened the attempt may ask its provider, by the clock of its event loop."""
     claim_count: int = 1
     """Claims since the job last got on, with this one."""
     stalled_seconds: float = 0
@@ -61,4 +61,4 @@ class Route:
 
 
 class LeaseLostError(Exception):
-    """Another worker has taken the job over. Nothing was changed; whoever gets this stops."""
+    """Another worker has taken the job over. Nothing was changed, and the worker that gets this stops."""

@@ -1,4 +1,4 @@
-"""What customers are told of a job's changes."""
+"""Events: what customers are told about changes of a job."""
 
 from dataclasses import dataclass
 from datetime import datetime

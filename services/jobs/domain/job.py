@@ -35,9 +35,9 @@ class Job:
     reserved_micros: int
     created_at: datetime
     key_id: str = ""
-    """By which it was created. Empty for jobs of before."""
+    """The key that created it. Empty for jobs created before migration 0003."""
     moderation_profile: str = ""
-    """What the request was judged by. Empty for jobs of before."""
+    """The profile that its prompt was judged by. Empty for jobs created before migration 0003."""
     started_at: datetime | None = None
     """When it was first seen to render."""
     ended_at: datetime | None = None
@@ -49,7 +49,7 @@ class Job:
     output: Output | None = None
     failure: FailureCode | None = None
     reference_fields: tuple[str, ...] = ()
-    """As in NewJob. Empty for jobs of before."""
+    """As in NewJob. Empty for jobs created before migration 0011."""
     unusable: UnusableReference | None = None
     """For INPUT_MEDIA_ERROR, if it is known."""
 

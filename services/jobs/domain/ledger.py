@@ -7,11 +7,11 @@ from enum import StrEnum
 from services.jobs.domain.states import State, Status
 
 CREATION_SECONDS_MAX = 300
-"""A job is stored so soon after its creation began, or not at all."""
+"""A job is stored within this time after its creation began, or not at all."""
 HOLD_REUSE_SECONDS_MAX = 360
-"""A creation that is repeated goes on with a hold that is not older."""
+"""A repeated creation reuses a hold that is not older than this."""
 ORPHAN_SECONDS = 900
-"""A hold of that age without a job belongs to nobody, and is given back."""
+"""A hold of this age without a job is an orphan and is released."""
 assert CREATION_SECONDS_MAX < HOLD_REUSE_SECONDS_MAX, (
     "a hold is replaced only when its job can no longer come"
 )

@@ -42,7 +42,7 @@ FieldName = Callable[[str], str]
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """A request as parsed: which model, what to render, whom to tell."""
+    """A request as parsed: which model, what to render, and where to send events."""
 
     model: str
     input: JobInput

@@ -34,7 +34,7 @@ class Refund:
 
 REFUND_ACTION = "job.refund"
 OWN_TIME_SECONDS = 30
-"""For so long whoever has a refund in hand may take to finish it before somebody else tries."""
+"""How long a caller may take to finish a refund before a worker tries."""
 
 # The lock keeps two refunds of one job from both finding the same credits left.
 LOCK_JOB = Query(text("SELECT status, charged_micros FROM jobs WHERE id = :job_id FOR NO KEY UPDATE"))
@@ -147,7 +147,7 @@ class SqlRefunds:
             return Refund(**registered[0])
 
     async def take_due(self, *, limit: int) -> list[Refund]:
-        """Returns refunds that somebody registered a while ago and that are not applied. Nobody else gets them soon."""
+        """Returns refunds that were registered a while ago and are not applied, and keeps them from others for OWN_TIME_SECONDS."""
         rows = await fetch(self._pool, _TAKE_DUE, most=limit, own_time_seconds=OWN_TIME_SECONDS)
         return [Refund(**row) for row in rows]
 

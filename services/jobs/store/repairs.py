@@ -13,7 +13,7 @@ from services.jobs.store.queue.claims import GOT_ON
 from services.jobs.store.queue.strays import STRAY_COLUMNS, strayed
 from services.jobs.store.refunds import APPLY, LOCK_JOB, Refund
 
-# An unfinished job that lost its work is one that nobody moves.
+# No worker moves an unfinished job that has no work row.
 _RESTORE_WORK = Query(
     text("""
     INSERT INTO work (job_id, state, account_id, environment, key_id)
@@ -23,7 +23,7 @@ _RESTORE_WORK = Query(
     """)
 )
 
-# Whoever is at work on the job finds that it is no longer theirs and changes nothing.
+# A worker that has the job finds that it no longer does, and changes nothing.
 _GIVE_UP = Query(
     text(f"""
     WITH known AS (
@@ -122,7 +122,7 @@ class SqlRepairs:
         self._pool = pool
 
     async def give_up(self, job_id: str, *, failure: FailureCode, action: str, note: AuditNote) -> None:
-        """Moves an unfinished job to FAILING, whoever has it, and makes it due."""
+        """Moves an unfinished job to FAILING, whichever worker has it, and makes it due."""
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(_RESTORE_WORK.sql, _RESTORE_WORK.bind(job_id=job_id))
             bound = _GIVE_UP.bind(job_id=job_id, failure=failure.value, action=action, **vars(note))

@@ -40,7 +40,10 @@ async def test_only_its_owner_finds_a_job(jobs: Jobs) -> None:
     [job] = await created(jobs, 1)
 
     assert await jobs.get(job.id, owner=OWNER) == job
-    assert [await jobs.get(job.id, owner=stranger) for stranger in STRANGERS] == [None, None]
+    for stranger in STRANGERS:
+        with pytest.raises(ServiceError) as refused:
+            await jobs.get(job.id, owner=stranger)
+        assert refused.value.reason is Reason.JOB_NOT_FOUND
 
 
 async def test_a_job_that_is_created_again_stays_as_it_was(jobs: Jobs) -> None:

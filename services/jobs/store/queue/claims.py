@@ -1,4 +1,4 @@
-"""Unfinished jobs as whoever takes one gets it: what a statement that takes jobs returns of them."""
+"""Claims and their rows: what a statement that takes jobs returns about them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ ATTEMPT_COLUMNS = (
 TAKEN_COLUMNS = """work.job_id, state, lease_no, wake_no, check_count, admitted_at, claim_count, stalled_since,
             last_error"""
 GOT_ON = "check_count = 0, claim_count = 0, stalled_since = NULL, last_error = NULL, awaits_fetch = false"
-"""Of a work row that moved, or that somebody has looked after."""
+"""Changes of a work row that moved, or that an operator has looked after."""
 _JOB = ", ".join(f"jobs.{column.name}" for column in JOB_COLUMNS)
 _LATEST = ", ".join(f"latest.{name} AS attempt_{name}" for name in ATTEMPT_COLUMNS)
 

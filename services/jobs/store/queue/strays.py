@@ -14,12 +14,12 @@ class StrayEnd(StrEnum):
 
     STOPPED = "stopped"
     RENDERED = "rendered"
-    """It could not be stopped: whoever bills for renders bills for this one."""
+    """It could not be stopped, and the provider bills for it."""
     FAILED = "failed"
     ABSENT = "absent"
     """The provider has no such task of that attempt."""
     UNKNOWN = "unknown"
-    """Nobody could tell until it is surely over."""
+    """No answer before the task was certainly over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def strayed(closed: str, *, reason: str, condition: str = "true") -> str:
     )"""  # noqa: S608
 
 
-# Due again later before anybody is asked: nobody else asks meanwhile, and whoever dies leaves it to the next.
+# Made due again later before its provider is asked: no other worker asks meanwhile, and if this one dies the next one asks.
 _TAKE_DUE = Query(
     text("""
     UPDATE strays SET tries = tries + 1,
