@@ -52,7 +52,7 @@ def _pattern(text: str) -> str:
     if choices is None:
         raise ValueError("has no bound: end every repetition, as in {0,20}, and repeat no group")
     if choices > PATTERN_CHOICES_MAX:
-        raise ValueError(f"may match in {choices} ways from one place; {PATTERN_CHOICES_MAX} are allowed")
+        raise ValueError(f"may match in {choices} ways from one position; {PATTERN_CHOICES_MAX} are allowed")
     return text
 
 

@@ -37,11 +37,11 @@ class Core:
         return open_pool(self.settings.database_url, name=name, connections_max=self.settings.connections_max)
 
     def waiting(self, pool: Pool) -> SqlWaiting:
-        """Returns the jobs that wait for a place; the workers hear of those that are let in."""
+        """Returns the jobs that wait for a slot; the workers are notified of those that are admitted."""
         return SqlWaiting(pool, notify=partial(self.notifier.notify, WORK_CHANNEL))
 
     def work(self, pool: Pool, waiting: SqlWaiting) -> SqlWork:
-        """Returns the unfinished jobs; whoever waits for a move of one hears of it."""
+        """Returns the unfinished jobs; each move of a job is published to the callers that watch it."""
         return SqlWork(
             pool,
             notify=partial(self.notifier.notify, OUTBOX_CHANNEL),
