@@ -144,7 +144,7 @@ class SqlDeliveries:
         return [rows.get(verdict.attempt.delivery.lease_no) for verdict in verdicts]
 
     async def reopen_abandoned(self) -> int:
-        """Makes due at once what a dispatcher had leased that is gone. Returns how many there were."""
+        """Makes due at once what a stopped dispatcher had leased. Returns the number of deliveries."""
         [row] = await fetch(self._pool, _REOPEN, lock_class=OWNER_LOCK_CLASS, most=REOPENED_MAX)
         return int(row["reopened_count"])
 
