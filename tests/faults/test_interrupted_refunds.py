@@ -12,7 +12,7 @@ from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool, open_pool
 from services.jobs.domain.states import Status
 from services.jobs.duties.settle_refunds import REFUNDS_MAX, settle_refunds
-from services.jobs.operations.refund_job import refund_job
+from services.jobs.operations.refunds import refund_job
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.refunds import Refund, SqlRefunds, WantedRefund

@@ -15,7 +15,7 @@ async def receive_callback(
     claimed_task_id: Callable[[bytes], str | None],
     notify: Callable[[], None],
 ) -> None:
-    """Makes the job of the attempt with that token due at once and rings for the workers.
+    """Makes the job of the attempt with that token due at once, and wakes the workers.
 
     `claimed_task_id` reads from the body what the task is called; it is only noted, never trusted.
     A token that is not ours changes nothing, and costs no query. Repeating it is harmless.

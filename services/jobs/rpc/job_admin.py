@@ -14,7 +14,7 @@ from services.common.rpc.enums import environment_value, text_of, value_of
 from services.jobs.domain.states import State
 from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.reconcile import reconcile
-from services.jobs.operations.refund_job import refund_job
+from services.jobs.operations.refunds import refund_job
 from services.jobs.operations.settle_job import Outcome, settle_job
 from services.jobs.operations.unfinished_jobs import UnfinishedJobOperations
 from services.jobs.store.queue.controls import UnfinishedJob

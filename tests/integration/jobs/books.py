@@ -21,7 +21,7 @@ from services.jobs.domain.requests import JobInput, Owner
 from services.jobs.domain.states import State, Status
 from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.reconcile import Mended, reconcile
-from services.jobs.operations.refund_job import refund_job
+from services.jobs.operations.refunds import refund_job
 from services.jobs.operations.verify_jobs import verify_jobs
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.complete import complete
