@@ -73,13 +73,14 @@ class Billing:
         return created.account_id
 
     async def grant(
-        self, account_id: str, micros: int, *, grant_id: str | None = None, environment: str = "live"
+        self, account_id: str, micros: int, *, grant_id: str | None = None, environment: str | int = "live"
     ) -> int:
+        value: Any = environment_value(environment) if isinstance(environment, str) else environment
         granted = await self.accounts.GrantCredits(
             account_service_pb2.GrantCreditsRequest(
                 grant_id=grant_id or f"grant-{account_id}",
                 account_id=account_id,
-                environment=environment_value(environment),
+                environment=value,
                 amount_micros=micros,
                 audit=NOTE,
             )

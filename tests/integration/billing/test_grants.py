@@ -104,6 +104,7 @@ async def test_a_correction_takes_nothing_that_is_held(billing: Billing) -> None
     assert await billing.everything() == before
 
 
+UNKNOWN_ENVIRONMENT = 9
 REFUSALS: list[tuple[Call, Reason]] = [
     (lambda billing, _: billing.grant("acct_nobody", CREDIT), Reason.ACCOUNT_NOT_FOUND),
     (lambda billing, _: billing.correct("acct_nobody", -CREDIT), Reason.ACCOUNT_NOT_FOUND),
@@ -127,8 +128,11 @@ REFUSALS: list[tuple[Call, Reason]] = [
     (lambda billing, account: billing.grant(account, LARGEST_GRANT + 1), Reason.INVALID_FIELD),
     (lambda billing, account: billing.correct(account, LARGEST_GRANT + 1), Reason.INVALID_FIELD),
     (lambda billing, account: billing.correct(account, -LARGEST_GRANT - 1), Reason.INVALID_FIELD),
-    (lambda billing, account: billing.grant(account, 1, environment="prod"), Reason.INVALID_FIELD),
-    (lambda billing, account: billing.correct(account, 1, environment=""), Reason.INVALID_FIELD),
+    (
+        lambda billing, account: billing.grant(account, 1, environment=UNKNOWN_ENVIRONMENT),
+        Reason.INVALID_FIELD,
+    ),
+    (lambda billing, account: billing.correct(account, 1, environment="unspecified"), Reason.INVALID_FIELD),
     (lambda billing, account: billing.grant(account, 1, grant_id="g" * 65), Reason.INVALID_FIELD),
 ]
 
