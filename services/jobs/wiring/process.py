@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from functools import partial
 
+from grpc import aio
+
 from services.common.auth.authentication import KeyCache
 from services.common.auth.key_client import KeyClient
 from services.common.clock import utc_now
 from services.common.egress.session import open_egress_session
 from services.common.ids import new_id
+from services.common.postgres.database import Pool
 from services.common.postgres.notifier import open_notifier
 from services.common.rate_limit.client import LimitClient
 from services.common.rate_limit.limiter import Limiter
@@ -72,51 +75,17 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
             ledger=LedgerClient(billing),
             holds=HoldClient(billing),
         )
-        public_ports: list[Port] = []
+        ports: list[Port] = []
         let_go: list[Callable[[], None]] = []
         if Role.WORKER in role:
             pool = await enter(core.open_pool("jobs-worker"))
             await enter(working(core, pool))
         if Role.API in role:
             pool = await enter(core.open_pool("jobs-api"))
-            keys = KeyCache(KeyClient(billing).look_up, forms=settings.key_forms)
-            limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
-            await enter(limiter.running())
-            prices = PriceCache(PriceClient(billing).fetch)
-            watch = JobWatch(SqlStages(pool))
-            notifier.subscribe(MOVED_TOPIC, watch.receive)
-            await enter(watch.running())
+            port, watch = await enter(_serving(core, pool, billing))
+            ports.append(port)
             let_go.append(watch.release)
-            moderate = await enter(moderating(settings))
-            session = await enter(open_egress_session(provider_policy(settings), connections_max=CALLS_MAX))
-            jobs = job_operations(
-                settings,
-                pool,
-                ledger=core.ledger,
-                funds=core.ledger,
-                prices=prices,
-                moderate=moderate,
-                notify=partial(notifier.notify, WORK_CHANNEL),
-            )
-            canceller = canceller_of(
-                jobs,
-                pool,
-                work=core.work(pool, core.waiting(pool)),
-                providers=providers_of(settings, session),
-            )
-            public_ports.append(
-                public_port(
-                    settings,
-                    pool,
-                    keys=keys,
-                    limiter=limiter,
-                    jobs=jobs,
-                    canceller=canceller,
-                    streams=EventStreams(watch, clock=utc_now),
-                )
-            )
-        ports = (
-            *public_ports,
+        ports.append(
             admin_port(
                 settings,
                 pool,
@@ -124,9 +93,9 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
                 holds=core.holds,
                 notify=partial(notifier.notify, WORK_CHANNEL),
                 tls=tls,
-            ),
-            health_port(settings.health_address),
+            )
         )
+        ports.append(health_port(settings.health_address))
         *public, admin_address, health_address = await enter(
             serve(*ports, notice_seconds=settings.notice_seconds, let_go=let_go)
         )
@@ -135,3 +104,43 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
             health_address=health_address,
             public_address=public[0] if public else None,
         )
+
+
+@asynccontextmanager
+async def _serving(core: Core, pool: Pool, billing: aio.Channel) -> AsyncIterator[tuple[Port, JobWatch]]:
+    """Opens what stands behind the port that customers call, and yields the port and the watch over its waiters."""
+    settings, notifier = core.settings, core.notifier
+    limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
+    watch = JobWatch(SqlStages(pool))
+    notifier.subscribe(MOVED_TOPIC, watch.receive)
+    async with (
+        limiter.running(),
+        watch.running(),
+        moderating(settings) as moderate,
+        open_egress_session(provider_policy(settings), connections_max=CALLS_MAX) as session,
+    ):
+        jobs = job_operations(
+            settings,
+            pool,
+            ledger=core.ledger,
+            funds=core.ledger,
+            prices=PriceCache(PriceClient(billing).fetch),
+            moderate=moderate,
+            notify=partial(notifier.notify, WORK_CHANNEL),
+        )
+        canceller = canceller_of(
+            jobs,
+            pool,
+            work=core.work(pool, core.waiting(pool)),
+            providers=providers_of(settings, session),
+        )
+        port = public_port(
+            settings,
+            pool,
+            keys=KeyCache(KeyClient(billing).look_up, forms=settings.key_forms),
+            limiter=limiter,
+            jobs=jobs,
+            canceller=canceller,
+            streams=EventStreams(watch, clock=utc_now),
+        )
+        yield port, watch
