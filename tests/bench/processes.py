@@ -25,6 +25,7 @@ async def open_edge(status: dict[str, Any], jobs_target: str) -> AsyncIterator[s
         access_log=False,
         calls_per_second_per_address=0,
         body_kib_per_second_per_address=0,
+        connections_per_address=0,
     ) as edge:
         yield edge.address
 
