@@ -179,19 +179,6 @@ class Verdict:
         return self.outcome is not Outcome.POSTPONED
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """What recording a batch of verdicts did."""
-
-    stale: Sequence[Verdict]
-    """Verdicts that changed nothing: another dispatcher has taken the delivery since, or they cannot be recorded,
-    which is logged. What was delivered is then delivered again when its lease ends."""
-    due_count: int
-    """How many next events of the same jobs became due."""
-    disabled_count: int
-    """How many of them ended up at an endpoint that was disabled for it."""
-
-
 def judge(attempt: Attempt) -> Verdict:
     """Returns what follows from an attempt: only a whole answer with a 2xx status is a success."""
     delivery, result = attempt.delivery, attempt.result

@@ -4,6 +4,7 @@ The work is done by functions of the migrations, which also say who locks what i
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +22,6 @@ from services.webhooks.domain import (
     Claimed,
     Delivery,
     FreeCapacity,
-    Recorded,
     Verdict,
 )
 
@@ -79,6 +79,19 @@ _REOPEN = Query(
     SELECT count(*) AS reopened_count, wake_lanes(array_agg(DISTINCT lane_id)) FROM reopened
     """)
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What recording a batch of verdicts did."""
+
+    stale: Sequence[Verdict]
+    """Verdicts that changed nothing: another dispatcher has taken the delivery since, or they cannot be recorded,
+    which is logged. What was delivered is then delivered again when its lease ends."""
+    due_count: int
+    """How many next events of the same jobs became due."""
+    disabled_count: int
+    """How many of them ended up at an endpoint that was disabled for it."""
 
 
 class SqlDeliveries:
