@@ -180,7 +180,7 @@ class Verdict:
 
 
 def judge(attempt: Attempt) -> Verdict:
-    """Returns what follows from an attempt: only a whole answer with a 2xx status is a success."""
+    """Returns what follows from an attempt: only a 2xx status is a success, whatever comes after the status line."""
     delivery, result = attempt.delivery, attempt.result
     if isinstance(result, Answer) and 200 <= result.status < 300:
         return Verdict(attempt=attempt, outcome=Outcome.DELIVERED, health=Health.WELL)
