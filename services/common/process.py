@@ -10,7 +10,13 @@ from sqlalchemy import make_url
 from services.common.postgres.migrate import migrate
 from services.common.postgres.runtime_role import RoleError
 from services.common.rpc.server import run_until_signalled
-from services.common.settings import ServiceSettings, SettingsError, load_settings
+from services.common.settings import (
+    DatabaseSettings,
+    ServiceSettings,
+    SettingsError,
+    load_database_settings,
+    load_settings,
+)
 
 AnyService = TypeVar("AnyService", bound=ServiceSettings)
 
@@ -38,12 +44,12 @@ def run_service(
         return UNUSABLE
     prefix = f"{service.upper()}_"
     try:
+        if arguments[0] == "migrate":
+            return _migrate(service, load_database_settings(prefix=prefix, environment=environment))
         settings = load_settings(kind, prefix=prefix, environment=environment)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return UNUSABLE
-    if arguments[0] == "migrate":
-        return _migrate(service, settings)
     _, open_process = processes[arguments[0]]
 
     async def start(stack: AsyncExitStack) -> None:
@@ -57,7 +63,7 @@ def run_service(
     return 0
 
 
-def _migrate(service: str, settings: ServiceSettings) -> int:
+def _migrate(service: str, settings: DatabaseSettings) -> int:
     role = make_url(settings.database_url).username
     try:
         if settings.migration_database_url:

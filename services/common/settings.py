@@ -44,14 +44,19 @@ KeySecrets = Annotated[
 ]
 
 
-class ServiceSettings(Settings):
-    """What every process of every service needs to know."""
+class DatabaseSettings(Settings):
+    """What it takes to bring a service's database to the newest version."""
 
     database_url: str
     """`postgresql://…`, the service's own database."""
     migration_database_url: str = ""
     """The same database, connected as the owner of its tables, only for `migrate`. The role of `database_url` then
     cannot change or delete entries of the ledger and the audit. Empty: one role does both, and can."""
+
+
+class ServiceSettings(DatabaseSettings):
+    """What every process of every service needs to know."""
+
     admin_address: Address = "127.0.0.1:7201"
     """Where operators' methods are served."""
     health_address: Address = "127.0.0.1:7301"
@@ -136,6 +141,16 @@ def load_settings(kind: type[AnySettings], *, prefix: str, environment: Mapping[
     if problems:
         raise SettingsError("\n".join(sorted(problems)))
     return settings
+
+
+def load_database_settings(*, prefix: str, environment: Mapping[str, str]) -> DatabaseSettings:
+    """Reads what migrations need, and nothing else: they run without the service's other settings and secrets.
+
+    Raises SettingsError.
+    """
+    named = {f"{prefix}{name.upper()}" for name in DatabaseSettings.model_fields}
+    own = {name: value for name, value in environment.items() if name.removesuffix("_FILE") in named}
+    return load_settings(DatabaseSettings, prefix=prefix, environment=own)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -38,12 +38,11 @@ def test_a_wrong_word_is_answered_with_the_right_ones(
     ]
 
 
-@pytest.mark.parametrize("process", ["api", "migrate"])
 def test_every_problem_of_the_settings_is_told_on_a_line_of_its_own(
-    process: str, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     code = _run(
-        process,
+        "api",
         BILLING_TYPO="1",
         BILLING_REFLECTION="maybe",
         BILLING_ADMIN_ADDRESS="here",
@@ -60,3 +59,20 @@ def test_every_problem_of_the_settings_is_told_on_a_line_of_its_own(
         "BILLING_REFLECTION",
         "BILLING_TYPO",
     ]
+
+
+def test_migrate_needs_the_settings_of_the_database_and_no_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrated: list[tuple[str, str, str | None]] = []
+
+    def migrate(url: str, *, service: str, runtime_role: str | None = None) -> None:
+        migrated.append((url, service, runtime_role))
+
+    monkeypatch.setattr("services.common.process.migrate", migrate)
+    runtime, owner = "postgresql://billing@db/billing", "postgresql://billing_owner@db/billing"
+
+    assert _run("migrate", BILLING_ADMIN_ADDRESS="here") == 2
+    assert capsys.readouterr().err == "BILLING_DATABASE_URL: required\n"
+    assert _run("migrate", BILLING_DATABASE_URL=runtime, BILLING_MIGRATION_DATABASE_URL=owner) == 0
+    assert migrated == [(owner, "billing", "billing")]
