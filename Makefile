@@ -64,11 +64,12 @@ source.with_suffix(".wasm").write_bytes(wat2wasm(source.read_text(encoding="utf-
 endef
 export ASSEMBLE
 
-gen: setup ## Generate gen/, deploy/envoy/ and the reference pages again
+gen: setup ## Generate gen/, deploy/envoy/, deploy/k8s/rendered/ and the reference pages again
 	$(BIN)/python -m protos.generate
 	$(BIN)/python -c "$$ASSEMBLE"
 	$(BIN)/python -m services.edge render > deploy/envoy/envoy.yaml
 	$(BIN)/python -m docs.reference
+	$(BIN)/python -m deploy.k8s.render
 
 check-gen: setup ## Fail if what is generated differs from what is committed
 	$(BIN)/python -m protos.check_generated

@@ -9,11 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.k8s.render import OVERLAYS
+from deploy.k8s.render import write as write_objects
 from docs.reference import write as write_pages
 from protos.generate import ROOT, generate
 
 ENVOY = Path("deploy/envoy/envoy.yaml")
 PAGES = (Path("docs/settings.md"), Path("docs/errors.md"))
+RENDERED = Path("deploy/k8s/rendered")
 
 
 def differences(folder: Path) -> Iterator[str]:
@@ -24,7 +27,9 @@ def differences(folder: Path) -> Iterator[str]:
     yield from _differing(folder / "gen", ROOT / "gen")
     (folder / "docs").mkdir()
     write_pages(folder / "docs")
-    for name in (ENVOY, *PAGES):
+    (folder / RENDERED).mkdir(parents=True)
+    write_objects(folder / RENDERED)
+    for name in (ENVOY, *PAGES, *(RENDERED / f"{overlay}.yaml" for overlay in OVERLAYS)):
         if not filecmp.cmp(folder / name, ROOT / name, shallow=False):
             yield str(name)
 
