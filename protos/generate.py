@@ -20,7 +20,8 @@ from protovalidate._gen.buf.validate import validate_pb
 ROOT = Path(__file__).parent.parent
 PROTOS = ROOT / "protos"
 OURS = ("buf", "reelgate")
-DESCRIPTOR_SET = Path("reelgate.binpb")
+DESCRIPTOR_SET = Path("reelgate/descriptors.binpb")
+"""Among the generated Python, so that it is found wherever that is installed."""
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 GOOGLEAPIS = Path(google.rpc.__path__[0]).parent.parent
 
@@ -66,8 +67,8 @@ def build_image(target: Path, *, source_info: bool) -> None:
 def generate(gen: Path) -> None:
     """Fills `gen` anew, by the plugins that buf.gen.yaml names."""
     shutil.rmtree(gen, ignore_errors=True)
-    gen.mkdir(parents=True)
     image = gen / DESCRIPTOR_SET
+    image.parent.mkdir(parents=True)
     build_image(image, source_info=False)
     tools = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     paths = [argument for name in OURS for argument in ("--path", name)]

@@ -1,3 +1,4 @@
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -6,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from services.common.settings import ON_LOOPBACK, Settings
 
 PREFIX: Final = "EDGE_"
-DESCRIPTOR: Final = Path(__file__).parents[2] / "gen" / "reelgate.binpb"
+DESCRIPTOR: Final = Path(str(resources.files("reelgate") / "descriptors.binpb"))
 
 
 def _checked_address(text: str) -> str:
