@@ -7,7 +7,7 @@ from typing import Final
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorSet
 
-from services.common.rpc.bounds import OBJECT_LEVELS_MAX
+from services.common.rpc.object_limits import OBJECT_LEVELS_MAX
 from services.edge.descriptor import Descriptor, Endpoint
 from services.edge.extension import Config, named, switched, typed
 from services.edge.floods import whole_body

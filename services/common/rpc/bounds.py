@@ -11,14 +11,13 @@ from grpc.aio import ServicerContext
 
 from services.common.errors import Reason, ServiceError, invalid_field
 from services.common.rpc.interceptors import Handler, Unreadable
+from services.common.rpc.object_limits import (
+    OBJECT_BYTES_MAX,
+    OBJECT_JSON_BYTES_MAX,
+    OBJECT_LEVELS_MAX,
+    OBJECT_VALUES_MAX,
+)
 
-OBJECT_JSON_BYTES_MAX = 16 * 1024
-"""Of a free-form object (a `Struct`), as JSON. Code that turns one into JSON checks it to the byte."""
-OBJECT_VALUES_MAX = 2_000
-"""Members and list items at all levels."""
-OBJECT_BYTES_MAX = OBJECT_JSON_BYTES_MAX + 16 * OBJECT_VALUES_MAX
-"""Of the same as a message, which spends up to 16 bytes more than JSON on a value."""
-OBJECT_LEVELS_MAX = 5
 UNKNOWN_BYTES_MAX = 256
 """Unknown fields up to this size are still read, to name them."""
 

@@ -21,9 +21,9 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from grpc.aio import ServicerContext
 
 from services.common.errors import Reason, ServiceError
-from services.common.rpc.bounds import OBJECT_LEVELS_MAX
 from services.common.rpc.interceptors import Handler, Middleware, metadata_of
 from services.common.rpc.near_names import OURS, Known, is_wrapper, known_fields, near
+from services.common.rpc.object_limits import OBJECT_LEVELS_MAX
 
 HEADER = "x-reelgate-body-fault"
 HEADER_LENGTH_MAX = 4096

@@ -10,7 +10,7 @@ from typing import Any, Final
 from google.protobuf.struct_pb2 import Struct, Value
 
 from services.common.errors import invalid_field
-from services.common.rpc.bounds import OBJECT_JSON_BYTES_MAX
+from services.common.rpc.object_limits import OBJECT_JSON_BYTES_MAX
 from services.jobs.convert.json_text import compact_json
 
 WHOLE_MAX: Final = 2**53 - 1

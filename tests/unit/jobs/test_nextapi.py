@@ -14,7 +14,7 @@ from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import check_url
 from services.common.errors import Reason, ServiceError
-from services.common.rpc.bounds import OBJECT_JSON_BYTES_MAX
+from services.common.rpc.object_limits import OBJECT_JSON_BYTES_MAX
 from services.jobs.convert import nextapi
 from services.jobs.convert.events import render_event
 from services.jobs.convert.nextapi import (

@@ -12,7 +12,7 @@ from reelgate.video.v1.video_service_pb2 import CreateVideoRequest, EstimateVide
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.urls import check_url
 from services.common.errors import Reason, ServiceError
-from services.common.rpc.bounds import OBJECT_JSON_BYTES_MAX
+from services.common.rpc.object_limits import OBJECT_JSON_BYTES_MAX
 from services.jobs.convert import seedancee2
 from services.jobs.convert.seedancee2 import parse_list_videos, parse_new_video
 from services.jobs.convert.shared import parse_job_id

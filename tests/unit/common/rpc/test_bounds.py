@@ -15,8 +15,9 @@ from google.protobuf.struct_pb2 import Struct
 
 from services.billing.wiring import ACCESS as BILLING_ACCESS
 from services.common.errors import Reason, ServiceError
-from services.common.rpc.bounds import OBJECT_BYTES_MAX, OBJECT_VALUES_MAX, bounded, refuse_large
+from services.common.rpc.bounds import bounded, refuse_large
 from services.common.rpc.interceptors import Handler, Unreadable
+from services.common.rpc.object_limits import OBJECT_BYTES_MAX, OBJECT_VALUES_MAX
 from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX
 from services.common.rpc.validation import validated
 from services.jobs.rpc.access import PUBLIC_ACCESS
