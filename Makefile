@@ -77,11 +77,15 @@ check-gen: setup ## Fail if what is generated differs from what is committed
 bench: setup ## Measure speed; writes build/bench.json
 	$(BIN)/python -m tests.bench
 
-LOCK = $(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
+PIN = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+IMAGES := services edge stack
 
-lock: setup ## Pin what pyproject.toml requires in requirements.lock, and change no other pin
-	$(LOCK)
+lock: setup ## Pin what pyproject.toml requires in requirements.lock and deploy/locks, and change no other pin
+	$(PIN) pyproject.toml --extra dev $(NEWEST) -o requirements.lock
+	for image in $(IMAGES); do \
+		$(PIN) pyproject.toml --extra $$image -c requirements.lock -o deploy/locks/$$image.lock || exit 1; done
+	echo hatchling | $(PIN) - -c requirements.lock -o deploy/locks/build.lock
 
-upgrade: setup ## Pin the newest allowed versions in requirements.lock
-	$(LOCK) --upgrade
+upgrade: NEWEST := --upgrade
+upgrade: lock ## Pin the newest allowed versions
