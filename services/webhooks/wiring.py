@@ -51,6 +51,7 @@ from services.webhooks.store.disabled import SqlDisabledEndpoints
 from services.webhooks.store.endpoints import SqlEndpoints
 from services.webhooks.store.events import SqlEvents
 from services.webhooks.store.history import SqlHistory
+from services.webhooks.store.membership import SqlMembership
 from services.webhooks.store.redeliveries import SqlRedeliveries
 from services.webhooks.store.retention import OldEvents
 from services.webhooks.store.sealed_rows import SqlSealedRows
@@ -135,8 +136,10 @@ async def _dispatching(
         forget_expired(SqlIdempotencyKeys(pool)),
     )
     async with open_receivers(_policy(settings), clock=utc_now, connections_max=DELIVERIES_MAX) as receivers:
+        membership = SqlMembership(pool)
         dispatcher = Dispatcher(
-            deliveries=SqlDeliveries(pool),
+            deliveries=SqlDeliveries(pool, membership),
+            membership=membership,
             attempt=partial(attempt, receivers=receivers, secrets=secrets, clock=utc_now),
             announce=partial(
                 announce_disabled, endpoints=SqlDisabledEndpoints(pool), render_event=render_disabled_event

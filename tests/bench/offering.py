@@ -17,7 +17,6 @@ from services.common.postgres.migrate import migrate
 from services.devstack import readiness
 from services.devstack.folder import StackFolder
 from services.jobs.duties.relay_events import EVENTS_MAX
-from services.webhooks.store.deliveries import OWNER_LOCK_CLASS
 from tests.bench.processes import start
 from tests.bench.receiver import Received, first_arrivals
 from tests.conftest import free_port
@@ -47,12 +46,6 @@ OPEN = "SELECT count(*) FROM deliveries WHERE outcome IS NULL AND account_id = %
 ACCEPTED = (
     "SELECT event_id, CAST(extract(epoch FROM accepted_at) AS float8) FROM events WHERE event_id = ANY (%s)"
 )
-
-OWNERS = """
-    SELECT CAST(objid AS bigint) FROM pg_locks
-    WHERE locktype = 'advisory' AND granted AND classid = CAST(%s AS oid)
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
 
 
 def percentile(latencies: Sequence[float], share: float) -> float:
@@ -124,7 +117,7 @@ class Webhooks:
             await asyncio.sleep(0.05)
 
     async def _owners(self) -> set[int]:
-        return {owner for (owner,) in await self.rows(OWNERS, OWNER_LOCK_CLASS)}
+        return {owner for (owner,) in await self.rows("SELECT owner FROM dispatchers")}
 
 
 @asynccontextmanager

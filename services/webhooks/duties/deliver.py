@@ -10,6 +10,7 @@ from services.common.loop import repeat
 from services.webhooks.capacity import Capacity
 from services.webhooks.domain import Answer, Attempt, Delivery, NoAnswer, Outcome, Verdict, judge
 from services.webhooks.store.deliveries import SqlDeliveries
+from services.webhooks.store.membership import BEAT_SECONDS, SqlMembership
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,14 @@ class Dispatcher:
         self,
         *,
         deliveries: SqlDeliveries,
+        membership: SqlMembership,
         attempt: Try,
         announce: Callable[[], Awaitable[int]],
         clock: Clock,
         wake: asyncio.Event,
     ) -> None:
         self._deliveries = deliveries
+        self._membership = membership
         self._attempt = attempt
         self._announce = announce
         self._clock = clock
@@ -60,6 +63,7 @@ class Dispatcher:
             reopening = group.create_task(
                 repeat(self.reopen_abandoned, name="reopen", idle_seconds=REOPEN_SECONDS)
             )
+            beating = group.create_task(repeat(self.beat, name="beat", idle_seconds=BEAT_SECONDS))
             announcing = group.create_task(
                 repeat(
                     self.announce_disabled,
@@ -79,6 +83,9 @@ class Dispatcher:
                     duty.cancel()
                 await asyncio.wait(duties)
                 await self._finish(seconds=STOP_SECONDS)
+                beating.cancel()
+                await asyncio.wait({beating})
+                await self._membership.leave()
                 recording.cancel()
 
     async def claim_due(self) -> int:
@@ -120,11 +127,16 @@ class Dispatcher:
 
     async def reopen_abandoned(self) -> int:
         """Makes due what a stopped dispatcher left behind. Returns the number of deliveries."""
-        count = await self._deliveries.reopen_abandoned()
+        count = await self._membership.reopen_abandoned()
         if count:
             log.warning("reopened=%d", count)
             self._wake.set()
         return count
+
+    async def beat(self) -> int:
+        """Shows others that this dispatcher lives. Returns 0: what it does is done with one beat."""
+        await self._membership.beat()
+        return 0
 
     async def announce_disabled(self) -> int:
         """Tells of disabled endpoints and gives up what waits for them. Returns how much was done."""
@@ -160,7 +172,6 @@ class Dispatcher:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await self._deliveries.leave()
 
 
 def _event_id(verdict: Verdict) -> str:

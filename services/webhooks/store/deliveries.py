@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 from psycopg.rows import DictRow
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 
 from services.common.postgres.batching import answer_apart, succeeded
-from services.common.postgres.database import Connection, Pool, Query, fetch, fetch_within
+from services.common.postgres.database import Pool, Query
 from services.webhooks.domain import (
     ACCOUNT_MAX,
     FAILING_DAYS_MAX,
@@ -24,27 +23,19 @@ from services.webhooks.domain import (
     FreeCapacity,
     Verdict,
 )
+from services.webhooks.store.membership import FRESH_SECONDS, SqlMembership
 
 LEASE_SECONDS = 20
-"""Longer than any attempt takes; a dispatcher that dies is noticed sooner, by its lock."""
-REOPENED_MAX = 1_000
-OWNER_LOCK_CLASS = 7_266
-"""First number of the advisory locks that dispatchers hold while they live; the second is the owner's own."""
+"""Longer than any attempt takes; a dispatcher that dies is noticed sooner, by its beats."""
 
-_ENTER = Query(
-    text("""
-    WITH mine AS MATERIALIZED (SELECT CAST(nextval('owner_numbers') AS integer) AS owner)
-    SELECT owner, pg_advisory_lock(:lock_class, owner) FROM mine
-    """)
-)
-_LEAVE = Query(select(func.pg_advisory_unlock_all()))
 _CLAIM = Query(
     text("""
-    SELECT * FROM claim_in_turn(
-        :owner, :most, :lease, :receiver_max, :account_max,
+    SELECT claimed.* FROM dispatchers CROSS JOIN LATERAL claim_in_turn(
+        dispatchers.owner, :most, :lease, :receiver_max, :account_max,
         CAST(:receiver_ids AS text[]), CAST(:receiver_rooms AS integer[]),
         CAST(:account_ids AS text[]), CAST(:account_rooms AS integer[])
-    )
+    ) AS claimed
+    WHERE dispatchers.owner = :owner AND beat_at > now() - CAST(:fresh AS interval)
     """)
 )
 _RECORD = Query(
@@ -55,28 +46,6 @@ _RECORD = Query(
         CAST(:started AS timestamptz[]), CAST(:latencies AS integer[]), CAST(:statuses AS integer[]),
         CAST(:errors AS text[]), CAST(:excerpts AS bytea[]), :failing_max, :lease
     )
-    """)
-)
-_REOPEN = Query(
-    text("""
-    WITH gone AS (
-        SELECT DISTINCT owner FROM heads
-        WHERE owner IS NOT NULL AND NOT EXISTS (
-            SELECT FROM pg_locks
-            WHERE locktype = 'advisory' AND granted AND objsubid = 2
-                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                AND classid = CAST(:lock_class AS oid) AND objid = CAST(heads.owner AS oid)
-        )
-    ), abandoned AS (
-        SELECT job_id, target_id FROM heads WHERE owner IN (SELECT owner FROM gone)
-        ORDER BY job_id, target_id LIMIT :most
-        FOR UPDATE SKIP LOCKED
-    ), reopened AS (
-        UPDATE heads SET owner = NULL, due_at = now()
-        FROM abandoned WHERE heads.job_id = abandoned.job_id AND heads.target_id = abandoned.target_id
-        RETURNING lane_id
-    )
-    SELECT count(*) AS reopened_count, wake_lanes(array_agg(DISTINCT lane_id)) FROM reopened
     """)
 )
 
@@ -97,36 +66,23 @@ class Recorded:
 class SqlDeliveries:
     """Fulfils Deliveries, for one dispatcher.
 
-    Claims run on a connection that also holds the owner's lock. The lock goes with the connection, and without
-    it nothing can be claimed: what is leased always has an owner whom the others can see alive or gone.
+    Nothing is claimed by a dispatcher that has not just beaten: what is leased always has an owner whom the others see
+    alive or gone.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, membership: SqlMembership) -> None:
         self._pool = pool
-        self._claims: tuple[Connection, int] | None = None
+        self._membership = membership
 
     async def claim(self, *, deliveries_max: int, rooms: FreeCapacity) -> Claimed:
         """Leases due deliveries that no dispatcher has, within the given capacity: accounts take turns."""
-        if self._claims is None:
-            self._claims = await self._enter()
-        connection, owner = self._claims
-        bound = _claim_parameters(owner, deliveries_max, rooms)
-        try:
+        bound = _claim_parameters(await self._membership.owner(), deliveries_max, rooms)
+        async with self._pool.connection() as connection:
             cursor = await connection.execute(_CLAIM.sql, bound, binary=True)
             rows = await cursor.fetchall()
-        except psycopg.Error:
-            await self.leave()
-            raise
         # A claim that found nothing says so in a row without a delivery, or in none.
         cuts = [row.pop("is_cut") for row in rows]
         return Claimed(deliveries=[Delivery(**row) for row in rows if row["job_id"]], is_cut=any(cuts))
-
-    async def leave(self) -> None:
-        """Lets other dispatchers take what is still leased here."""
-        if self._claims is not None:
-            connection, _ = self._claims
-            self._claims = None
-            await self._give_back(connection)
 
     async def record(self, verdicts: Sequence[Verdict]) -> Recorded:
         """Ends leases with what came of them, in one commit."""
@@ -156,31 +112,11 @@ class SqlDeliveries:
             rows = {row["lease_no"]: row for row in await cursor.fetchall()}
         return [rows.get(verdict.attempt.delivery.lease_no) for verdict in verdicts]
 
-    async def reopen_abandoned(self) -> int:
-        """Makes due at once what a stopped dispatcher had leased. Returns the number of deliveries."""
-        [row] = await fetch(self._pool, _REOPEN, lock_class=OWNER_LOCK_CLASS, most=REOPENED_MAX)
-        return int(row["reopened_count"])
-
-    async def _enter(self) -> tuple[Connection, int]:
-        connection = await self._pool.getconn()
-        try:
-            [row] = await fetch_within(connection, _ENTER, lock_class=OWNER_LOCK_CLASS)
-        except BaseException:
-            await self._give_back(connection)
-            raise
-        return connection, int(row["owner"])
-
-    async def _give_back(self, connection: Connection) -> None:
-        try:
-            await connection.execute(_LEAVE.sql)
-        except psycopg.Error:
-            await connection.close()
-        await self._pool.putconn(connection)
-
 
 def _claim_parameters(owner: int, deliveries_max: int, rooms: FreeCapacity) -> dict[str, Any]:
     return _CLAIM.bind(
         owner=owner,
+        fresh=timedelta(seconds=FRESH_SECONDS),
         most=deliveries_max,
         lease=timedelta(seconds=LEASE_SECONDS),
         receiver_max=RECEIVER_MAX,

@@ -23,6 +23,7 @@ from services.webhooks.steps.attempt import attempt
 from services.webhooks.store.deliveries import SqlDeliveries
 from services.webhooks.store.disabled import SqlDisabledEndpoints
 from services.webhooks.store.events import SqlEvents
+from services.webhooks.store.membership import SqlMembership
 from services.webhooks.store.secrets import SqlSigningSecrets
 from tests.integration.webhooks.receiver import until
 from tests.integration.webhooks.service import Database
@@ -36,6 +37,7 @@ class Bench:
 
     events: SqlEvents
     deliveries: SqlDeliveries
+    membership: SqlMembership
     disabled: SqlDisabledEndpoints
     secrets: SqlSigningSecrets
     dispatcher: Dispatcher
@@ -69,10 +71,12 @@ async def open_bench(
         open_receivers(policy, clock=clock, connections_max=10, look_up=look_up) as receivers,
     ):
         secrets = SqlSigningSecrets(pool, Fernet(key or settings.secret_key.get_secret_value()))
-        deliveries, disabled = SqlDeliveries(pool), SqlDisabledEndpoints(pool)
+        membership, disabled = SqlMembership(pool), SqlDisabledEndpoints(pool)
+        deliveries = SqlDeliveries(pool, membership)
         wake = asyncio.Event()
         dispatcher = Dispatcher(
             deliveries=deliveries,
+            membership=membership,
             attempt=partial(attempt, receivers=receivers, secrets=secrets, clock=clock),
             announce=partial(announce_disabled, endpoints=disabled, render_event=render_disabled_event),
             clock=clock,
@@ -81,12 +85,13 @@ async def open_bench(
         yield Bench(
             events=SqlEvents(pool),
             deliveries=deliveries,
+            membership=membership,
             disabled=disabled,
             secrets=secrets,
             dispatcher=dispatcher,
             wake=wake,
         )
-        await deliveries.leave()
+        await membership.leave()
 
 
 async def register(

@@ -157,22 +157,6 @@ async def test_recording_twice_counts_once(settings: WebhooksSettings, database:
     assert head == {"attempt_count": 1}
 
 
-async def test_only_what_a_gone_dispatcher_had_is_reopened(
-    settings: WebhooksSettings, database: Database
-) -> None:
-    async with open_bench(settings) as alive, open_bench(settings) as leaving:
-        await alive.accept(*(event(f"vid_{n}") for n in (1, 2)))
-        [kept] = await alive.claim(most=1)
-        [left] = await leaving.claim(most=1)
-        before = await alive.dispatcher.reopen_abandoned()
-        await leaving.deliveries.leave()
-        after = await alive.dispatcher.reopen_abandoned()
-        [claimed] = await alive.claim(most=2)
-
-    assert (before, after) == (0, 1)
-    assert claimed.job_id == left.job_id != kept.job_id
-
-
 async def test_an_expired_lease_is_claimed_by_another(settings: WebhooksSettings, database: Database) -> None:
     async with open_bench(settings) as hung, open_bench(settings) as other:
         await hung.accept(event("vid_1"))

@@ -11,6 +11,7 @@ from services.webhooks.domain import Event, FreeCapacity
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store.deliveries import _RECORD, SqlDeliveries, _record_parameters
 from services.webhooks.store.events import SqlEvents, store_events
+from services.webhooks.store.membership import SqlMembership
 from services.webhooks.wiring import Role
 from tests.integration.webhooks.dispatching import answered
 from tests.integration.webhooks.service import Database, event, open_client
@@ -121,7 +122,8 @@ async def test_an_event_appended_while_its_job_is_drained_is_not_lost(
         open_pool(settings.database_url, name="test", connections_max=4) as pool,
         database.connection() as appending,
     ):
-        deliveries = SqlDeliveries(pool)
+        membership = SqlMembership(pool)
+        deliveries = SqlDeliveries(pool, membership)
         await _accept(pool, 1)
         [first] = (await deliveries.claim(deliveries_max=1, rooms=FreeCapacity())).deliveries
         async with appending.transaction():
@@ -131,7 +133,7 @@ async def test_an_event_appended_while_its_job_is_drained_is_not_lost(
 
         recorded = await recording
         [second] = (await deliveries.claim(deliveries_max=1, rooms=FreeCapacity())).deliveries
-        await deliveries.leave()
+        await membership.leave()
 
     assert recorded.due_count == 1
     assert (first.event_id, second.event_id) == ("vid_1-1", "vid_1-2")
@@ -144,7 +146,8 @@ async def test_an_event_appended_after_its_job_was_drained_begins_anew(
         open_pool(settings.database_url, name="test", connections_max=4) as pool,
         database.connection() as draining,
     ):
-        deliveries = SqlDeliveries(pool)
+        membership = SqlMembership(pool)
+        deliveries = SqlDeliveries(pool, membership)
         await _accept(pool, 1)
         [first] = (await deliveries.claim(deliveries_max=1, rooms=FreeCapacity())).deliveries
         async with draining.transaction():
@@ -154,7 +157,7 @@ async def test_an_event_appended_after_its_job_was_drained_begins_anew(
 
         await appending
         [second] = (await deliveries.claim(deliveries_max=1, rooms=FreeCapacity())).deliveries
-        await deliveries.leave()
+        await membership.leave()
 
     assert second.event_id == "vid_1-2"
     assert second.lease_no > first.lease_no

@@ -103,7 +103,13 @@ async def walk(bench: Bench, pool: Pool, database: Database, log: LockLog) -> No
     await bench.claim()
     await database.rows("UPDATE heads SET owner = 99 WHERE owner IS NOT NULL")
     async with log.step("reopen abandoned"):
-        assert await bench.deliveries.reopen_abandoned()
+        assert await bench.membership.reopen_abandoned()
+    async with log.step("beat"):
+        await bench.membership.beat()
+    await database.make_due()
+    await bench.claim()
+    async with log.step("leave"):
+        await bench.membership.leave()
     await deliver(bench, database, log, status=410)
     [disabled, *_] = await bench.disabled.unannounced(endpoints_max=10)
     async with log.step("announce"):

@@ -31,7 +31,7 @@ async def test_what_a_killed_dispatcher_had_is_sent_by_another(
         await client.accept(event("vid_1", target_url=receiver.url + "/hook"))
         await receiver.arrival(1)
         async with open_client(settings, role=Role.DISPATCHER):
-            # So long that only the end of the victim's lock can free what it had.
+            # So long that only the end of the victim's beats can free what it had.
             await database.rows("UPDATE heads SET due_at = due_at + interval '1 day' WHERE owner IS NOT NULL")
             victim.kill()
             receiver.answer_with("/hook", 200)

@@ -32,7 +32,16 @@ TOGETHER = 300
 APART_SECONDS = 0.15
 UNWATCHED = "-c log_statement=none"
 _STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)")
-_DUTIES = ("pg_locks", "notice_due", "close_disabled", "advance_redelivery", "LISTEN")
+_DUTIES = (
+    "beat_at = now()",
+    "pg_locks",
+    "INSERT INTO dispatchers",
+    "pg_try_advisory_lock",
+    "notice_due",
+    "close_disabled",
+    "advance_redelivery",
+    "LISTEN",
+)
 """What is asked from time to time however much is delivered, and once per connection."""
 
 
