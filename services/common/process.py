@@ -17,6 +17,7 @@ from services.common.settings import (
     load_database_settings,
     load_settings,
 )
+from services.common.telemetry.exporting import exporting
 
 AnyService = TypeVar("AnyService", bound=ServiceSettings)
 
@@ -53,10 +54,12 @@ def run_service(
     _, open_process = processes[arguments[0]]
 
     async def start(stack: AsyncExitStack) -> None:
+        # First, so that it closes last.
+        await stack.enter_async_context(exporting(f"{service}-{arguments[0]}", settings.otlp_endpoint))
         await stack.enter_async_context(open_process(settings))
 
     try:
-        run_until_signalled(start)
+        run_until_signalled(start, log_format=settings.log_format)
     except SettingsError as error:
         sys.stderr.write(f"{prefix}{error}\n")
         return UNUSABLE

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,10 @@ class Settings(BaseModel):
 
 Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+:\d{1,5}$")]
 """`host:port`. To listen on port 0 takes a free one."""
+
+
+OtlpEndpoint = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s:/@?#]+:\d{1,5})?$")]
+"""`http://host:port` or `https://host:port`, or empty."""
 
 
 SECRET_LENGTH_MIN = 32
@@ -76,6 +80,11 @@ class ServiceSettings(DatabaseSettings):
     means everything below."""
     reflection: bool = False
     """Whether gRPC reflection is served."""
+    otlp_endpoint: OtlpEndpoint = ""
+    """Where the spans of traced calls and jobs are sent, in OTLP over gRPC: `http://host:port` of a collector, or
+    `https://host:port` for TLS. Empty: none are made."""
+    log_format: Literal["text", "json"] = "text"
+    """How log lines are written to standard error: for people, or as one object of JSON each."""
     notice_seconds: float = Field(default=0.0, ge=0, le=60)
     """How long to keep serving after reporting NOT_SERVING, so that balancers notice."""
     connections_max: int = Field(default=20, ge=2, le=200)

@@ -28,6 +28,7 @@ from services.common.egress.failures import failure_text
 from services.common.egress.urls import outgoing_url
 from services.common.errors import Reason, ServiceError
 from services.common.single_flight import SingleFlight
+from services.common.telemetry.tracing import CALL, span
 from services.jobs.domain.events import OutboxEvent
 from services.jobs.domain.ledger import Hold, HoldState
 from services.jobs.domain.offers import Price, PriceList
@@ -270,7 +271,9 @@ class ModerationClient:
     async def category_of(self, prompt: str) -> str | None:
         """Returns the category a prompt is flagged for, if any. Raises ModeratorUnavailableError."""
         try:
-            status, body = await self._ask({**self._fixed, "input": prompt})
+            with span("moderation", kind=CALL) as asked:
+                status, body = await self._ask({**self._fixed, "input": prompt})
+                asked.note(status=status)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ModeratorUnavailableError(failure_text(error)) from error
         if status != HTTPStatus.OK:

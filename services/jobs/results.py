@@ -10,6 +10,7 @@ from datetime import datetime
 import aiohttp
 from typing_extensions import override
 
+from services.common.telemetry.tracing import span
 from services.jobs.domain.job import Job, Output
 from services.jobs.ports import Media, ResultRejectedError, ResultUnavailableError
 from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnavailableError
@@ -72,7 +73,7 @@ class MediaKeeper(Media):
 
     @override
     async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
-        with _errors_mapped():
+        with span("keep media", job=job.id), _errors_mapped():
             kept = await keep(
                 source_url,
                 names=_names(job),
@@ -95,7 +96,7 @@ class MediaKeeper(Media):
     @override
     async def publish(self, job: Job, *, secret: str) -> None:
         assert job.output is not None
-        with _errors_mapped():
+        with span("publish media", job=job.id), _errors_mapped():
             await publish(
                 staged=staged_names(job.id, secret=secret),
                 names=_names(job),

@@ -57,6 +57,7 @@ jobs = Table(
     Column("unusable", Text),
     Column("content_deleted_at", Moment),
     Column("media_deleted_at", Moment),
+    Column("traceparent", Text),
     CheckConstraint("status IN ('pending', 'processing', 'completed', 'failed')", name="jobs_status"),
     CheckConstraint("reserved_micros > 0", name="jobs_reserved"),
     CheckConstraint("charged_micros BETWEEN 0 AND reserved_micros", name="jobs_charged"),
@@ -96,7 +97,7 @@ jobs = Table(
 """What customers see. A row is written at acceptance, at the start and at the end, and when a refund is made.
 
 What was reserved is what was charged and what was refunded, at the end. `returned_micros` is the part of what was
-charged that an operator gave back later.
+charged that an operator gave back later. `traceparent` is null unless the job is traced.
 """
 
 work = Table(
@@ -215,6 +216,7 @@ outbox = Table(
     Column("occurred_at", Moment, nullable=False),
     Column("due_at", Moment, nullable=False, server_default=text("now()")),
     Column("refusal", Text),
+    Column("traceparent", Text),
     Index("outbox_of_job", "job_id", "sequence", unique=True),
     Index("outbox_due", "due_at", "event_id"),
     Index("outbox_refused", "occurred_at", "event_id", postgresql_where=text("refusal IS NOT NULL")),

@@ -14,7 +14,7 @@ from grpc.aio import ServicerContext
 from services.common.auth.key_forms import KeyForm, KeyForms, contract_of
 from services.common.errors import Reason, ServiceError
 from services.common.rate_limit.allowance import Allowance
-from services.common.rpc.interceptors import Handler, Middleware, contract, metadata_of
+from services.common.rpc.interceptors import Handler, Middleware, account, contract, metadata_of
 from services.common.single_flight import SingleFlight
 
 CACHE_SECONDS = 4.0
@@ -227,6 +227,7 @@ def authenticated(keys: KeyCache, access: Mapping[str, frozenset[str]]) -> Middl
             if found is None or found.contract not in contracts:
                 raise key_refused()
             _caller.set(found)
+            account.set(found.account_id)
             _credential.set(Credential(key, keys.find))
             contract.set(found.contract)
             _refuse_other_environment(found, metadata)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import grpc
@@ -9,6 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from services.common.errors import REFUSAL_BY_GRPC, NewerReason, Reason, ServiceError, outage
 from services.common.rpc.interceptors import ERROR_DOMAIN, request_id
+from services.common.telemetry.tracing import CALL, HEADER, span, traceparent
 from services.common.tls.channel import renewed_channel
 from services.common.tls.credentials import channel_credentials
 from services.common.tls.files import TlsFiles, TlsFolder
@@ -31,7 +33,7 @@ _REASON_BY_CODE = {
 
 
 class _Errors(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
-    """Gives every call a deadline and the request id, and turns a status back into the ServiceError it was."""
+    """Gives every call a deadline, the request id and its place in the trace, and turns a status back into the ServiceError it was."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
@@ -41,14 +43,23 @@ class _Errors(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
     ) -> Any:
         metadata = client_call_details.metadata or grpc.aio.Metadata()
         metadata.add("x-request-id", request_id.get())
-        details = client_call_details._replace(
-            timeout=client_call_details.timeout or self._timeout_seconds, metadata=metadata
-        )
-        call = await continuation(details, request)
-        try:
-            return await call
-        except grpc.aio.AioRpcError as error:
-            raise service_error(error) from error
+        with span(_span_name(client_call_details.method), kind=CALL) as called:
+            if header := traceparent.get():
+                metadata.add(HEADER, header)
+            details = client_call_details._replace(
+                timeout=client_call_details.timeout or self._timeout_seconds, metadata=metadata
+            )
+            call = await continuation(details, request)
+            try:
+                return await call
+            except grpc.aio.AioRpcError as error:
+                called.end_call(error.code().name)
+                raise service_error(error) from error
+
+
+@cache
+def _span_name(method: bytes) -> str:
+    return method.decode().rpartition(".")[2]
 
 
 @asynccontextmanager

@@ -19,8 +19,11 @@ from grpc.aio import ServicerContext
 from psycopg import OperationalError
 
 from services.common.errors import Reason, ServiceError, outage
+from services.common.telemetry.tracing import ANSWER, HEADER, span, traceparent
 
 log = logging.getLogger("reelgate.call")
+
+_LINE = "method=%(method)s code=%(code)s duration_ms=%(duration_ms).1f request_id=%(request_id)s"
 
 Handler = Callable[[Any, ServicerContext[Any, Any]], Awaitable[Any]]
 """A method as middleware sees it. It returns a message or its bytes, and for a stream what `_opened` returns."""
@@ -34,6 +37,8 @@ ERROR_DOMAIN = "reelgate"
 OURS = "/reelgate."
 NEXTAPI = "/reelgate.nextapi."
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+account: ContextVar[str] = ContextVar("account", default="")
+"""Whose key the call shows. Empty where no key is asked for."""
 contract: ContextVar[str] = ContextVar("contract", default="seedancee2")
 """Whose error envelope the call is answered in: NextAPI's in its own methods, else that of the key's contract."""
 _answer_headers: ContextVar[dict[str, str]] = ContextVar("answer_headers")
@@ -144,23 +149,28 @@ def _unread(data: bytes) -> str:
 
 
 def logged(method: str, inside: Handler) -> Handler:
-    """Writes one line per call and makes the request id known to everything inside."""
+    """Writes one line per call, and makes its request id and its trace known to everything inside."""
+    name = method.rpartition(".")[2]
 
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
         started = time.perf_counter()
-        found = metadata_of(context).get("x-request-id", "")
+        metadata = metadata_of(context)
+        found = metadata.get("x-request-id", "")
         request_id.set(found)
-        try:
-            return await inside(request, context)
-        finally:
-            milliseconds = (time.perf_counter() - started) * 1000
-            log.info(
-                "method=%s code=%s duration_ms=%.1f request_id=%s",
-                method,
-                _code_name(context),
-                milliseconds,
-                found,
-            )
+        traceparent.set(metadata.get(HEADER, ""))
+        with span(name, kind=ANSWER, request=found) as answered:
+            try:
+                return await inside(request, context)
+            finally:
+                code = _code_name(context)
+                answered.end_call(code)
+                if who := account.get():
+                    answered.note(account=who)
+                milliseconds = round((time.perf_counter() - started) * 1000, 1)
+                log.info(
+                    _LINE,
+                    {"method": method, "code": code, "duration_ms": milliseconds, "request_id": found},
+                )
 
     return call
 

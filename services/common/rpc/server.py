@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.common.rpc.interceptors import Middleware, MiddlewareInterceptor
+from services.common.telemetry.logs import LogFormat, set_up_logs
 from services.common.tls.credentials import server_credentials
 from services.common.tls.files import TlsFolder
 
@@ -123,9 +124,11 @@ def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
     return server, checks, f"{host}:{server.add_secure_port(port.address, server_credentials(port.tls))}"
 
 
-def run_until_signalled(start: Callable[[AsyncExitStack], Awaitable[None]]) -> None:
+def run_until_signalled(
+    start: Callable[[AsyncExitStack], Awaitable[None]], *, log_format: LogFormat = "text"
+) -> None:
     """Runs a process: `start` opens everything on the stack; SIGTERM or SIGINT closes it in reverse."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    set_up_logs(log_format)
     asyncio.run(_run(start))
 
 

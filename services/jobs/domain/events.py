@@ -31,3 +31,5 @@ class OutboxEvent:
     """Where to deliver besides the account's endpoints; empty when the job came without an address."""
     body: bytes
     occurred_at: datetime
+    traceparent: str | None = None
+    """That of its job."""

@@ -52,6 +52,8 @@ class Job:
     """As in NewJob. Empty for jobs created before migration 0011."""
     unusable: UnusableReference | None = None
     """For INPUT_MEDIA_ERROR, if it is known."""
+    traceparent: str | None = None
+    """The span that created it, for everything that is done for it later. None: it is not traced."""
 
 
 ENDED = 3

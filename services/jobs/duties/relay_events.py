@@ -7,6 +7,7 @@ from functools import partial
 
 from services.common.errors import ServiceError
 from services.common.loop import Duty
+from services.common.telemetry.tracing import span
 from services.jobs.domain.events import OutboxEvent
 from services.jobs.ports import Intake
 from services.jobs.store.outbox import SqlOutbox
@@ -31,15 +32,30 @@ def relay_events(*, outbox: SqlOutbox, intake: Intake, wake: asyncio.Event | Non
 
 async def _relay(outbox: SqlOutbox, intake: Intake) -> int:
     events = await outbox.oldest(limit=EVENTS_MAX)
-    if events:
-        try:
-            await intake.accept(events)
-            await outbox.remove([event.event_id for event in events])
-        except ServiceError as error:
-            if _is_outage(error):
-                raise
-            await _one_by_one(events, outbox=outbox, intake=intake)
+    for batch in batches(events):
+        parent = next((event.traceparent for event in batch if event.traceparent), None)
+        with span("relay events", parent=parent, job=batch[0].job_id):
+            await _hand_over(batch, outbox=outbox, intake=intake)
     return len(events) if len(events) == EVENTS_MAX else 0
+
+
+def batches(events: Sequence[OutboxEvent]) -> list[Sequence[OutboxEvent]]:
+    """Returns what is handed over together: those of each traced job, and all others. A job's stay in their order."""
+    traced: dict[str, list[OutboxEvent]] = {event.job_id: [] for event in events if event.traceparent}
+    others: list[OutboxEvent] = []
+    for event in events:
+        traced.get(event.job_id, others).append(event)
+    return [batch for batch in (others, *traced.values()) if batch]
+
+
+async def _hand_over(events: Sequence[OutboxEvent], *, outbox: SqlOutbox, intake: Intake) -> None:
+    try:
+        await intake.accept(events)
+        await outbox.remove([event.event_id for event in events])
+    except ServiceError as error:
+        if _is_outage(error):
+            raise
+        await _one_by_one(events, outbox=outbox, intake=intake)
 
 
 async def _one_by_one(events: Sequence[OutboxEvent], *, outbox: SqlOutbox, intake: Intake) -> None:

@@ -10,6 +10,7 @@ from psycopg import OperationalError
 
 from services.common.errors import Reason, ServiceError
 from services.common.loop import repeat
+from services.common.telemetry.tracing import span
 from services.jobs.domain.claims import Claim, LeaseLostError
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import NEXT, State
@@ -120,7 +121,7 @@ class Walker:
     async def _walk(self, claim: Claim) -> None:
         step = self._step_of(claim)
         try:
-            while (moved := await step(claim)) is not None:
+            while (moved := await _taken(step, claim)) is not None:
                 claim, step = moved, self._step_of(moved)
         except LeaseLostError:
             log.info("job=%s state=%s lease lost", claim.job.id, claim.state)
@@ -162,6 +163,16 @@ class Walker:
             await self._work.stall(claim, seconds=seconds, error=described, is_outage=is_outage)
         except Exception:
             log.exception("job=%s will be taken over when its lease ends", claim.job.id)
+
+
+async def _taken(step: Step, claim: Claim) -> Claim | None:
+    """Takes a step, as a span of the trace that the job belongs to."""
+    job = claim.job
+    if job.traceparent is None:
+        return await step(claim)
+    named = f"step {_name(step)}"
+    with span(named, parent=job.traceparent, job=job.id, account=job.owner.account_id):
+        return await step(claim)
 
 
 def _name(step: Step) -> str:

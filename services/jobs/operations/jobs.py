@@ -8,6 +8,7 @@ from functools import partial
 
 from services.common.clock import Clock, whole_milliseconds
 from services.common.idempotency.reservation import ReservedId
+from services.common.telemetry.tracing import kept_traceparent
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import Buyer, Caps, NewJob, Owner
 from services.jobs.domain.states import Status
@@ -130,4 +131,5 @@ def _accepted(
         micros_per_second=quote.price.micros_per_second,
         reserved_micros=quote.total_micros,
         created_at=created_at,
+        traceparent=kept_traceparent(),
     )

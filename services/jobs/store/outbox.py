@@ -56,6 +56,7 @@ class SqlOutbox:
                 target_url=row["target_url"],
                 body=bytes(row["body"]),
                 occurred_at=row["occurred_at"],
+                traceparent=row["traceparent"],
             )
             for row in await fetch(self._pool, _OLDEST, most=limit)
         ]

@@ -61,6 +61,7 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "micros_per_second": job.micros_per_second,
         "reserved_micros": job.reserved_micros,
         "created_at": job.created_at,
+        "traceparent": job.traceparent,
     }
 
 
@@ -89,6 +90,7 @@ def job_from_row(row: Mapping[str, Any]) -> Job:
         failure=FailureCode(row["failure"]) if row["failure"] else None,
         reference_fields=tuple(filter(None, (row["reference_fields"] or "").split(_SEPARATOR))),
         unusable=unusable_from_text(row["unusable"]),
+        traceparent=row["traceparent"],
     )
 
 

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 
+from services.common.telemetry.tracing import kept_traceparent
 from services.webhooks.domain import Event
 from services.webhooks.store.events import SqlEvents
 
@@ -9,7 +10,8 @@ async def accept_events(batch: Sequence[Event], *, events: SqlEvents, notify: Ca
 
     Repeating it changes nothing. Of a job's events the earlier must come in the same batch or before.
     """
-    new_count = await events.accept(list({event.event_id: event for event in batch}.values()))
+    distinct = list({event.event_id: event for event in batch}.values())
+    new_count = await events.accept(distinct, traceparent=kept_traceparent())
     if new_count:
         notify()
     return new_count

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from services.common.clock import Clock
+from services.common.telemetry.tracing import CALL, span
 from services.webhooks.clients import HttpReceivers
-from services.webhooks.domain import Attempt, Delivery, render_headers
+from services.webhooks.domain import Answer, Attempt, Delivery, render_headers
 from services.webhooks.store.secrets import SqlSigningSecrets
 
 
@@ -18,7 +19,19 @@ async def attempt(
         secrets=[secrets.reveal(sealed) for sealed in delivery.sealed_secrets],
         sent_at=int(started_at.timestamp()),
     )
-    result = await receivers.post(delivery.target_url, headers=headers, body=delivery.body)
+    with span(
+        "webhook attempt",
+        kind=CALL,
+        parent=delivery.traceparent,
+        job=delivery.job_id,
+        account=delivery.account_id,
+        event=delivery.event_id,
+    ) as attempted:
+        result = await receivers.post(delivery.target_url, headers=headers, body=delivery.body)
+        if isinstance(result, Answer):
+            attempted.note(status=result.status)
+        else:
+            attempted.fail("no_answer")
     latency = max(clock() - started_at, timedelta())
     return Attempt(
         delivery=delivery,

@@ -12,7 +12,8 @@ from psycopg.rows import DictRow
 from sqlalchemy import text
 
 from services.common.postgres.batching import answer_apart, succeeded
-from services.common.postgres.database import Pool, Query
+from services.common.postgres.database import Connection, Pool, Query
+from services.common.telemetry.tracing import is_recording
 from services.webhooks.domain import (
     ACCOUNT_MAX,
     FAILING_DAYS_MAX,
@@ -36,6 +37,18 @@ _CLAIM = Query(
         CAST(:account_ids AS text[]), CAST(:account_rooms AS integer[])
     ) AS claimed
     WHERE dispatchers.owner = :owner AND beat_at > now() - CAST(:fresh AS interval)
+    """)
+)
+# A dispatcher that makes no spans need not know. Planned anew each time, for as many heads as there are.
+_TRACES = Query(
+    text("""
+    SELECT traced.job_id, traced.target_id, traceparent
+    FROM unnest(CAST(:job_ids AS text[]), CAST(:target_ids AS text[])) AS claimed (job_id, target_id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM heads
+        WHERE heads.job_id = claimed.job_id AND heads.target_id = claimed.target_id AND traceparent IS NOT NULL
+        LIMIT 1
+    ) AS traced
     """)
 )
 _RECORD = Query(
@@ -80,9 +93,14 @@ class SqlDeliveries:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_CLAIM.sql, bound, binary=True)
             rows = await cursor.fetchall()
-        # A claim that found nothing says so in a row without a delivery, or in none.
-        cuts = [row.pop("is_cut") for row in rows]
-        return Claimed(deliveries=[Delivery(**row) for row in rows if row["job_id"]], is_cut=any(cuts))
+            # A claim that found nothing says so in a row without a delivery, or in none.
+            cuts = [row.pop("is_cut") for row in rows]
+            found = [row for row in rows if row["job_id"]]
+            traces = await _traces(connection, found) if found and is_recording() else {}
+        deliveries = [
+            Delivery(**row, traceparent=traces.get((row["job_id"], row["target_id"]))) for row in found
+        ]
+        return Claimed(deliveries=deliveries, is_cut=any(cuts))
 
     async def record(self, verdicts: Sequence[Verdict]) -> Recorded:
         """Ends leases with what came of them, in one commit."""
@@ -111,6 +129,15 @@ class SqlDeliveries:
             cursor = await connection.execute(_RECORD.sql, _record_parameters(verdicts))
             rows = {row["lease_no"]: row for row in await cursor.fetchall()}
         return [rows.get(verdict.attempt.delivery.lease_no) for verdict in verdicts]
+
+
+async def _traces(connection: Connection, rows: Sequence[DictRow]) -> dict[tuple[str, str], str]:
+    """Returns the `traceparent` of the claimed deliveries that have one, by job and target."""
+    bound = _TRACES.bind(
+        job_ids=[row["job_id"] for row in rows], target_ids=[row["target_id"] for row in rows]
+    )
+    cursor = await connection.execute(_TRACES.sql, bound, prepare=False)
+    return {(row["job_id"], row["target_id"]): row["traceparent"] for row in await cursor.fetchall()}
 
 
 def _claim_parameters(owner: int, deliveries_max: int, rooms: FreeCapacity) -> dict[str, Any]:

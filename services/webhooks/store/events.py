@@ -17,6 +17,16 @@ _ACCEPT = Query(
     ) AS stored_count
     """)
 )
+_TRACE = Query(
+    text("""
+    WITH taken AS MATERIALIZED (
+        SELECT job_id, target_id FROM heads WHERE job_id = ANY(CAST(:job_ids AS text[])) AND traceparent IS NULL
+        ORDER BY job_id, target_id FOR UPDATE
+    )
+    UPDATE heads SET traceparent = :traceparent
+    FROM taken WHERE heads.job_id = taken.job_id AND heads.target_id = taken.target_id
+    """)
+)
 
 
 class SqlEvents:
@@ -25,13 +35,20 @@ class SqlEvents:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def accept(self, events: Sequence[Event]) -> int:
+    async def accept(self, events: Sequence[Event], *, traceparent: str | None = None) -> int:
         """Stores events with their deliveries, in one commit. Returns how many were new.
 
-        Those that are stored already stay as they are; events without any target are not stored.
+        Those that are stored already stay as they are; events without any target are not stored. Attempts at deliveries
+        belong to the span `traceparent`, if there is one.
         """
         async with self._pool.connection() as connection:
-            return await store_events(connection, events)
+            if traceparent is None:
+                return await store_events(connection, events)
+            async with connection.transaction():
+                new_count = await store_events(connection, events)
+                job_ids = list({event.job_id for event in events})
+                await connection.execute(_TRACE.sql, _TRACE.bind(job_ids=job_ids, traceparent=traceparent))
+            return new_count
 
 
 async def store_events(connection: Connection, events: Sequence[Event]) -> int:

@@ -22,6 +22,7 @@ from services.webhooks.store.secrets import SqlSigningSecrets
 from tests.integration.lock_log import LockLog, lock_log
 from tests.integration.webhooks.dispatching import ALL_EVENTS, Bench, answered, open_bench
 from tests.integration.webhooks.service import Database, event
+from tests.spans import SAMPLED, spans_kept
 
 NOTE = AuditNote(actor="tests", reason="order")
 OWNER = Owner(account_id="acct_1", environment="live", contract="seedancee2")
@@ -97,8 +98,12 @@ async def walk(bench: Bench, pool: Pool, database: Database, log: LockLog) -> No
         await bench.accept(*events)
     async with log.step("accept again"):
         await bench.accept(*(event(job, sequence) for sequence in (2, 1) for job in JOBS))
+    async with log.step("accept traced"):
+        traced = [parse_event(event(job, 3)) for job in JOBS]
+        await bench.events.accept(traced, traceparent=SAMPLED)
     await deliver(bench, database, log, status=500)
-    await deliver(bench, database, log, status=200)
+    with spans_kept():
+        await deliver(bench, database, log, status=200)
     await database.make_due()
     await bench.claim()
     await database.rows("UPDATE heads SET owner = 99 WHERE owner IS NOT NULL")

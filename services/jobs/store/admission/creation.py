@@ -20,7 +20,7 @@ NewJob = tuple[Job, Caps]
 _COLUMNS = (
     "id", "account_id", "environment", "contract", "status", "model", "input", "callback_url", "metadata",
     "key_id", "moderation_profile", "price_version", "micros_per_second", "reserved_micros", "created_at",
-    "reference_fields",
+    "reference_fields", "traceparent",
 )  # fmt: skip
 _NAMES = ", ".join(_COLUMNS)
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]

@@ -20,9 +20,9 @@ _BEFORE = {
 """The states that may precede each state."""
 _EVENT = """told AS (
         INSERT INTO outbox (event_id, job_id, account_id, environment, contract, type, sequence, target_url, body,
-            occurred_at)
+            occurred_at, traceparent)
         SELECT :event_id, id, account_id, environment, contract, :event_type, :event_sequence,
-            coalesce(callback_url, ''), :event_body, :event_occurred_at
+            coalesce(callback_url, ''), :event_body, :event_occurred_at, traceparent
         FROM changed WHERE CAST(:event_id AS text) IS NOT NULL
     )"""
 """Writes the event about the job in the part `changed`, if there is an event."""

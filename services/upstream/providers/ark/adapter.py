@@ -10,6 +10,7 @@ import aiohttp
 
 from services.common.egress.failures import failure_text
 from services.common.egress.urls import outgoing_url
+from services.common.telemetry.tracing import CALL, span
 from services.upstream.provider import (
     Done,
     Order,
@@ -219,19 +220,21 @@ class ArkProvider:
         timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds / 2)
         )
-        async with self._session.request(
-            method,
-            outgoing_url(url, query),
-            json=json,
-            headers=self._headers,
-            timeout=timeout,
-            allow_redirects=False,
-        ) as response:
-            return _Answer(
-                status=response.status,
-                body=await _bounded_body(response),
-                retry_after=response.headers.get("Retry-After"),
-            )
+        with span(f"provider {method}", kind=CALL) as called:
+            async with self._session.request(
+                method,
+                outgoing_url(url, query),
+                json=json,
+                headers=self._headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                called.note(status=response.status)
+                return _Answer(
+                    status=response.status,
+                    body=await _bounded_body(response),
+                    retry_after=response.headers.get("Retry-After"),
+                )
 
 
 def _newest_first(tasks: list[wire.ListedTask]) -> bool:

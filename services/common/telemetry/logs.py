@@ -1,0 +1,69 @@
+"""How log lines are written: as text, or as one object of JSON each.
+
+Lines name things by their ids. No line quotes what a customer sent: of a database error only its first line is written,
+because the others quote rows.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Literal
+
+from typing_extensions import override
+
+from services.common.rpc.interceptors import account, request_id
+from services.common.telemetry.tracing import traceparent
+
+LogFormat = Literal["text", "json"]
+
+_TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_QUOTED_ROWS = re.compile(r"\n(?:DETAIL|CONTEXT|LINE \d+): ?.*?(?=\n\n|\Z)", re.DOTALL)
+"""What PostgreSQL says after the first line of an error, up to the next error of the chain."""
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def set_up_logs(log_format: LogFormat) -> None:
+    """Writes the lines of this process to standard error, as `text` or `json`."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(_TEXT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class TextFormatter(logging.Formatter):
+    """Lines for people."""
+
+    @override
+    def formatException(self, ei: _ExcInfo) -> str:
+        return _QUOTED_ROWS.sub("", super().formatException(ei))
+
+
+class JsonFormatter(TextFormatter):
+    """One object of JSON for each line, with the trace, the request and the account that it belongs to.
+
+    A record whose arguments are a mapping gets them as members in place of a message.
+    """
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
+        if isinstance(record.args, Mapping):
+            line |= record.args
+        else:
+            line["message"] = record.getMessage()
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        belongs = {
+            "trace_id": traceparent.get()[3:35],
+            "request_id": request_id.get(),
+            "account": account.get(),
+        }
+        line |= {name: value for name, value in belongs.items() if value}
+        return json.dumps(line, default=str)
