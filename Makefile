@@ -50,6 +50,7 @@ lint: setup ## Check what `check` does, except generated files
 	$(BIN)/lint-imports
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/python -m protos.checks
+	$(BIN)/python -m tests.migration_rules
 
 fmt: setup ## Format Python and protos
 	$(BIN)/ruff format .

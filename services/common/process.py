@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from sqlalchemy import make_url
 
-from services.common.postgres.migrate import migrate
+from services.common.postgres.migrate import LockedError, migrate
 from services.common.postgres.runtime_role import RoleError
+from services.common.postgres.schema import newest_known
 from services.common.rpc.server import run_until_signalled
 from services.common.settings import (
     DatabaseSettings,
@@ -67,18 +68,22 @@ def run_service(
 
 
 def _migrate(service: str, settings: DatabaseSettings) -> int:
-    role = make_url(settings.database_url).username
+    role: str | None = make_url(settings.database_url).username
+    url = settings.migration_database_url
+    if not url:
+        sys.stderr.write(
+            f"{service.upper()}_MIGRATION_DATABASE_URL is not set: the processes own the tables they write.\n"
+        )
+        url, role = settings.database_url, None
     try:
-        if settings.migration_database_url:
-            migrate(settings.migration_database_url, service=service, runtime_role=role)
-        else:
-            sys.stderr.write(
-                f"{service.upper()}_MIGRATION_DATABASE_URL is not set: the processes own the tables they write.\n"
-            )
-            migrate(settings.database_url, service=service)
-    except RoleError as error:
+        number = migrate(url, service=service, runtime_role=role)
+    except (RoleError, LockedError) as error:
         sys.stderr.write(f"{error}\n")
         return UNUSABLE
+    if number > newest_known(service):
+        sys.stderr.write(
+            f"The schema is at {number:04d}, which a newer release made. It serves this one too.\n"
+        )
     return 0
 
 

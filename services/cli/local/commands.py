@@ -223,7 +223,7 @@ def migrate(
     for service, (url, runtime_role) in (given or _of_stack(data)).items():
         try:
             migrations.migrate(url, service=service, runtime_role=runtime_role)
-        except RoleError as error:
+        except (RoleError, migrations.LockedError) as error:
             raise StackError(f"{service} cannot be migrated: {error}") from error
         except SQLAlchemyError as error:
             raise StackError(f"{service} cannot be migrated: {str(error).splitlines()[0]}") from error

@@ -34,7 +34,7 @@ _TABLES = text("""
 
 
 def grant_use(connection: Connection, role: str) -> None:
-    """Gives a role what a service's processes need, and takes from it what they do not, in one transaction.
+    """Gives a role what a service's processes need, and takes from it what they do not, in the caller's transaction.
 
     Run it as the owner of the tables. What it creates later can at first be read and added to.
     Raises RoleError for a role that is above privileges: one that owns tables, or may do what their owner may.
@@ -55,7 +55,6 @@ def grant_use(connection: Connection, role: str) -> None:
     ]
     for statement in statements:
         connection.execute(text(statement))
-    connection.commit()
 
 
 def _checked(connection: Connection, role: str) -> str:
