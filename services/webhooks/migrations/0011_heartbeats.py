@@ -45,6 +45,5 @@ END $$;
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'")
     op.execute(DISPATCHERS)
     op.execute(REOPEN)

@@ -66,8 +66,9 @@ def test_migrate_needs_the_settings_of_the_database_and_no_others(
 ) -> None:
     migrated: list[tuple[str, str, str | None]] = []
 
-    def migrate(url: str, *, service: str, runtime_role: str | None = None) -> None:
+    def migrate(url: str, *, service: str, runtime_role: str | None = None) -> int:
         migrated.append((url, service, runtime_role))
+        return 1
 
     monkeypatch.setattr("services.common.process.migrate", migrate)
     runtime, owner = "postgresql://billing@db/billing", "postgresql://billing_owner@db/billing"
