@@ -7,6 +7,5 @@ down_revision = "0011"
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'")
     op.execute("ALTER TABLE jobs ADD COLUMN traceparent text")
     op.execute("ALTER TABLE outbox ADD COLUMN traceparent text")
