@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from sqlalchemy import make_url
+from psycopg.conninfo import conninfo_to_dict
 
 from services.common.postgres.migrate import LockedError, migrate
 from services.common.postgres.runtime_role import RoleError
@@ -68,7 +68,7 @@ def run_service(
 
 
 def _migrate(service: str, settings: DatabaseSettings) -> int:
-    role: str | None = make_url(settings.database_url).username
+    role = cast("str | None", conninfo_to_dict(settings.database_url).get("user"))
     url = settings.migration_database_url
     if not url:
         sys.stderr.write(

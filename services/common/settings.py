@@ -52,7 +52,8 @@ class DatabaseSettings(Settings):
     """What it takes to bring a service's database to the newest version."""
 
     database_url: str
-    """`postgresql://…`, the service's own database."""
+    """`postgresql://…`, the service's own database. Several hosts, `host1:5432,host2:5432`, are tried in their order for
+    the one that takes writes."""
     migration_database_url: str = ""
     """The same database, connected as the owner of its tables, only for `migrate`. The role of `database_url` then
     cannot change or delete entries of the ledger and the audit. Empty: one role does both, and can."""

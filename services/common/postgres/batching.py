@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from services.common.postgres.database import is_outage
+from services.common.postgres.connection import is_outage
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -13,14 +12,22 @@ from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import ClauseElement
 from typing_extensions import override
 
+from services.common.postgres.connection import PrimaryConnection, connection_parameters
+
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
 CHECKOUT_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_MS = 10_000
 IDLE_TRANSACTION_TIMEOUT_MS = 10_000
-CONNECT_TIMEOUT_SECONDS = 3
-TCP_USER_TIMEOUT_MS = 5_000
+RECONNECT_SECONDS = 1.0
+"""How long one connection is tried again before it is given up, and another one begun."""
+
+_SESSION = (
+    f"SELECT set_config('statement_timeout', '{STATEMENT_TIMEOUT_MS}', false),"
+    f" set_config('idle_in_transaction_session_timeout', '{IDLE_TRANSACTION_TIMEOUT_MS}', false),"
+    " set_config('timezone', 'UTC', false), set_config('jit', 'off', false)"
+).encode()
 
 _DIALECT = PGDialect_psycopg(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 
@@ -41,27 +48,26 @@ class Query:
         return {**self._defaults, **values}
 
 
-_OUTAGES = ("08", "25", "53", "57", "58")
-"""Classes of SQLSTATE: no connection, a transaction that was ended, no resources, ended by an operator or a timeout,
-an error of the system."""
-
-
-def is_outage(error: Exception) -> bool:
-    """Returns whether the database itself failed, rather than the statement. Repeating it at once will not help."""
-    if not isinstance(error, psycopg.OperationalError):
-        return False
-    return error.sqlstate is None or error.sqlstate.startswith(_OUTAGES)
-
-
 class _RenewingPool(AsyncConnectionPool[Connection]):
-    """Drops all idle connections when one comes back broken: a server that restarted broke them all."""
+    """Drops all idle connections when one comes back closed: a server that restarted, or takes no writes, broke them all."""
 
     @override
     async def putconn(self, conn: Connection) -> None:
-        is_broken = conn.broken
+        is_closed = conn.closed
         await super().putconn(conn)
-        if is_broken:
+        if is_closed:
             await self.drain()
+
+    @override
+    async def reconnect_failed(self) -> None:
+        """Begins again at once. The pool itself would wait twice as long after each failure, for minutes in the end."""
+        if self.get_stats()["pool_size"] < self.min_size:
+            await self.check()
+
+
+async def _configure(connection: Connection) -> None:
+    # Not as options of the start, which poolers refuse or drop.
+    await connection.execute(_SESSION, prepare=False)
 
 
 @asynccontextmanager
@@ -69,22 +75,18 @@ async def open_pool(url: str, *, name: str, connections_max: int) -> AsyncIterat
     """Opens a pool of autocommitting connections: a single statement is one round trip and one commit."""
     pool: Pool = _RenewingPool(
         url,
-        connection_class=AsyncConnection[DictRow],
+        connection_class=PrimaryConnection,
         kwargs={
             "autocommit": True,
             "row_factory": dict_row,
             "application_name": name,
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
-            "options": (
-                f"-c statement_timeout={STATEMENT_TIMEOUT_MS} "
-                f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS} "
-                "-c timezone=UTC -c jit=off"
-            ),
+            **connection_parameters(url),
         },
+        configure=_configure,
         min_size=1,
         max_size=connections_max,
         timeout=CHECKOUT_TIMEOUT_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
         name=name,
         open=False,
     )

@@ -10,6 +10,7 @@ from functools import partial
 from importlib import resources
 from typing import Any
 
+import psycopg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
@@ -18,6 +19,7 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, text
 
 from services.common.backoff import backoff_seconds
+from services.common.postgres.connection import connection_parameters
 from services.common.postgres.runtime_role import grant_use
 from services.common.postgres.schema import newest_known, number_of
 
@@ -48,8 +50,12 @@ def migrate(
     Waits for another runner of the same database. Each migration is one transaction; a failed one changes nothing.
     A database that a newer release migrated stays as it is.
     """
-    url = sqlalchemy.make_url(database_url).set(drivername="postgresql+psycopg")
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    # SQLAlchemy itself reads no address of several hosts.
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(database_url, **connection_parameters(database_url)),
+        poolclass=sqlalchemy.NullPool,
+    )
     newest = newest_known(service)
     try:
         with engine.connect() as connection:

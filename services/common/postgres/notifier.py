@@ -9,11 +9,12 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from services.common.backoff import backoff_seconds
+from services.common.postgres.connection import connection_parameters
 
 log = logging.getLogger(__name__)
 
 DEBOUNCE_SECONDS = 0.02
-RECONNECT_SECONDS_MAX = 5.0
+RECONNECT_SECONDS_MAX = 2.0
 PAYLOAD_BYTES_MAX = 7_999
 """PostgreSQL's own limit."""
 WORD_BYTES_MAX = 200
@@ -127,10 +128,11 @@ async def open_notifier(
 
 
 async def _keep(url: str, side: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+    parameters = connection_parameters(url)
     failures = 0
     while True:
         try:
-            async with await AsyncConnection.connect(url, autocommit=True, connect_timeout=3) as connection:
+            async with await AsyncConnection.connect(url, autocommit=True, **parameters) as connection:
                 failures = 0
                 await side(connection)
         except psycopg.Error as error:

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
-from services.common.postgres.database import CONNECT_TIMEOUT_SECONDS
+from services.common.postgres.connection import connection_parameters
 
 _NUMBERED = re.compile(r"^(\d{4})_\w+\.py$")
 
@@ -55,7 +55,7 @@ def first_line(error: Exception) -> str:
 
 
 async def _revision(url: str) -> str | None:
-    connection = await AsyncConnection.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS)
+    connection = await AsyncConnection.connect(url, autocommit=True, **connection_parameters(url))
     async with connection:
         row = await (await connection.execute("SELECT max(version_num) FROM alembic_version")).fetchone()
     return None if row is None else row[0]

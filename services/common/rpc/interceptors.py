@@ -16,9 +16,9 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc.aio import ServicerContext
-from psycopg import OperationalError
 
 from services.common.errors import Reason, ServiceError, outage
+from services.common.postgres.connection import DATABASE_OUTAGES
 from services.common.telemetry.tracing import ANSWER, HEADER, span, traceparent
 
 log = logging.getLogger("reelgate.call")
@@ -192,7 +192,7 @@ def errors_mapped(method: str, inside: Handler) -> Handler:
             await _abort(context, error)
         except grpc.aio.AbortError:
             raise
-        except OperationalError:
+        except DATABASE_OUTAGES:
             log.exception("method=%s request_id=%s", method, request_id.get())
             await _abort(context, outage(Reason.UNAVAILABLE))
         except TimeoutError:

@@ -5,7 +5,7 @@ from functools import partial
 
 from services.common.errors import ServiceError
 from services.common.loop import Duty
-from services.common.postgres.database import is_outage
+from services.common.postgres.connection import is_outage
 from services.jobs.operations.refunds import settle_refund
 from services.jobs.ports import Ledger
 from services.jobs.store.refunds import SqlRefunds

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
-from psycopg import OperationalError
-
 from services.common.errors import Reason, ServiceError
 from services.common.loop import repeat
+from services.common.postgres.connection import DATABASE_OUTAGES
 from services.common.telemetry.tracing import span
 from services.jobs.domain.claims import Claim, LeaseLostError
 from services.jobs.domain.failures import FailureCode
@@ -144,7 +143,7 @@ class Walker:
         return await self._work.give_up(claim, failure=FailureCode.TIMEOUT, detail=detail, may_run=True)
 
     async def _stall(self, claim: Claim, step: Step, error: Exception) -> None:
-        is_outage = isinstance(error, OperationalError) or (
+        is_outage = isinstance(error, DATABASE_OUTAGES) or (
             isinstance(error, ServiceError) and error.reason in OUTAGES
         )
         described = f"{_name(step)}: {_described(error)}"

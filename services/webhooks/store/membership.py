@@ -115,7 +115,7 @@ class SqlMembership:
                     await self._entered()
             except psycopg.Error as error:
                 log.warning("no beat: %s", error)
-                await self._disconnect()
+                await self._disconnect(is_broken=True)
 
     async def reopen_abandoned(self) -> int:
         """Makes due at once what dispatchers that are gone had leased. Returns the number of deliveries."""
@@ -156,12 +156,15 @@ class SqlMembership:
             await fetch_within(connection, _LOCK, lock_class=OWNER_LOCK_CLASS, owner=owner)
         return self._beating
 
-    async def _disconnect(self) -> None:
+    async def _disconnect(self, *, is_broken: bool = False) -> None:
         if self._beating is None:
             return
         connection, self._beating = self._beating, None
         try:
-            await connection.execute(_UNLOCK.sql)
+            if not is_broken:
+                await connection.execute(_UNLOCK.sql)
         except psycopg.Error:
+            is_broken = True
+        if is_broken:
             await connection.close()
         await self._pool.putconn(connection)

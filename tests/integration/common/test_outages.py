@@ -62,6 +62,10 @@ async def _database_refuses() -> None:
     raise psycopg.errors.UndefinedTable('relation "billing.holds" does not exist')
 
 
+async def _database_only_reads() -> None:
+    raise psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction")
+
+
 async def _provider_is_down() -> None:
     async with aiohttp.ClientSession() as session:
         await session.get(f"http://127.0.0.1:{free_port()}/api/v3/contents/generations/tasks")
@@ -102,6 +106,7 @@ FAILURES: dict[str, Failing] = {
     },
     "database down": _database_is_down,
     "database refuses": _database_refuses,
+    "database only reads": _database_only_reads,
     "provider down": _provider_is_down,
     "timeout": _takes_too_long,
     "bug": _is_wrong,
@@ -151,3 +156,14 @@ async def test_a_failure_behind_a_method_is_told_in_one_of_three_sentences(
     sent = [value if isinstance(value, str) else value.decode(errors="replace") for _, value in trailers]
     assert [value for value in sent if FORBIDDEN.search(value)] == []
     assert caplog.text, "operators learn of it"
+
+
+async def test_a_database_that_only_reads_is_an_outage_to_the_caller(
+    servicer: Servicer, stranger: Any
+) -> None:
+    servicer.fail = _database_only_reads
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stranger.LookUpKey(key_service_pb2.LookUpKeyRequest(), timeout=PATIENCE_SECONDS)
+
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.postgres.batching import Batcher, answer_apart, succeeded
-from services.common.postgres.database import is_outage
+from services.common.postgres.connection import is_outage
 
 ITEMS_MAX = 40
 
