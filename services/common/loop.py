@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from services.common.backoff import backoff_seconds
+from services.common.telemetry.duty_metrics import Runs
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +30,21 @@ async def repeat(
     `run_once` returns how much it did; after 0 the loop waits `idle_seconds` or until `wake` is set.
     A failure is logged and followed by a growing wait; it never ends the loop.
     """
-    failures = 0
+    failures, runs = 0, Runs(name)
     while True:
         if wake is not None:
             wake.clear()
+        started = time.perf_counter()
         try:
             done = await run_once()
             failures = 0
         except Exception:
             failures += 1
+            runs.failed(seconds=time.perf_counter() - started)
             log.exception("duty=%s failures=%d", name, failures)
             await asyncio.sleep(backoff_seconds(failures, first=0.1, most=FAILURE_WAIT_SECONDS_MAX))
             continue
+        runs.succeeded(done=done, seconds=time.perf_counter() - started)
         await asyncio.sleep(REST_SECONDS)
         if done == 0:
             await _wait(idle_seconds, wake)

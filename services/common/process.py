@@ -1,8 +1,8 @@
 """What every `python -m services.<service> PROCESS` does: choose a process, read the settings, run it to its end."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TypeVar, cast
 
 from psycopg.conninfo import conninfo_to_dict
@@ -19,6 +19,8 @@ from services.common.settings import (
     load_settings,
 )
 from services.common.telemetry.exporting import exporting
+from services.common.telemetry.exposition import exposed
+from services.common.telemetry.process_metrics import process_measured
 
 AnyService = TypeVar("AnyService", bound=ServiceSettings)
 
@@ -57,6 +59,7 @@ def run_service(
     async def start(stack: AsyncExitStack) -> None:
         # First, so that it closes last.
         await stack.enter_async_context(exporting(f"{service}-{arguments[0]}", settings.otlp_endpoint))
+        await stack.enter_async_context(_telling(settings))
         await stack.enter_async_context(open_process(settings))
 
     try:
@@ -65,6 +68,20 @@ def run_service(
         sys.stderr.write(f"{prefix}{error}\n")
         return UNUSABLE
     return 0
+
+
+@asynccontextmanager
+async def _telling(settings: ServiceSettings) -> AsyncIterator[None]:
+    """Exposes the metrics of this process. Raises SettingsError."""
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(exposed(settings.metrics_address))
+        except OSError as error:
+            raise SettingsError(
+                f"METRICS_ADDRESS: cannot listen on {settings.metrics_address}: {error.strerror}"
+            ) from error
+        await stack.enter_async_context(process_measured())
+        yield
 
 
 def _migrate(service: str, settings: DatabaseSettings) -> int:

@@ -66,6 +66,8 @@ class ServiceSettings(DatabaseSettings):
     """Where operators' methods are served."""
     health_address: Address = "127.0.0.1:7301"
     """Where health probes are answered, and nothing else."""
+    metrics_address: Address = "127.0.0.1:7401"
+    """Where Prometheus reads `/metrics`, over plaintext HTTP. It tells how much goes on, and nothing about whom."""
     key_checksum_secrets: KeySecrets
     """Secrets that sign API keys, so that refusing a forged key costs almost nothing. The same in every service, at
     least 32 characters. To change one, put the new one in front, separated by a comma, and keep the old one as long as

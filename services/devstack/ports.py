@@ -25,13 +25,16 @@ class Ports:
     billing_internal: int
     billing_admin: int
     billing_health: int
+    billing_metrics: int
     webhooks_public: int
     webhooks_internal: int
     webhooks_admin: int
     webhooks_health: int
+    webhooks_metrics: int
     jobs_public: int
     jobs_admin: int
     jobs_health: int
+    jobs_metrics: int
 
 
 def choose_ports(edge: int) -> Ports:

@@ -82,6 +82,15 @@ def grpc_addresses(ports: Ports) -> dict[str, dict[str, str]]:
     }
 
 
+def metrics_addresses(ports: Ports) -> dict[str, str]:
+    """Returns `host:port` where Prometheus reads `/metrics`, by service."""
+    return {
+        "billing": _local(ports.billing_metrics),
+        "webhooks": _local(ports.webhooks_metrics),
+        "jobs": _local(ports.jobs_metrics),
+    }
+
+
 def database_addresses(settings: StackSettings) -> dict[str, str]:
     """Returns the database address of each service, for the role of its processes."""
     return {
@@ -171,6 +180,7 @@ def _billing(settings: StackSettings) -> ProcessSpec:
             "BILLING_INTERNAL_ADDRESS": _local(ports.billing_internal),
             "BILLING_ADMIN_ADDRESS": _local(ports.billing_admin),
             "BILLING_HEALTH_ADDRESS": _local(ports.billing_health),
+            "BILLING_METRICS_ADDRESS": _local(ports.billing_metrics),
         },
         port=ports.billing_health,
     )
@@ -186,6 +196,7 @@ def _webhooks(settings: StackSettings) -> ProcessSpec:
             "WEBHOOKS_INTERNAL_ADDRESS": _local(ports.webhooks_internal),
             "WEBHOOKS_ADMIN_ADDRESS": _local(ports.webhooks_admin),
             "WEBHOOKS_HEALTH_ADDRESS": _local(ports.webhooks_health),
+            "WEBHOOKS_METRICS_ADDRESS": _local(ports.webhooks_metrics),
             "WEBHOOKS_BILLING_TARGET": _local(ports.billing_internal),
             "WEBHOOKS_SECRET_KEY_FILE": str(settings.folder.webhooks_secret_key),
             "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,
@@ -203,6 +214,7 @@ def _jobs(settings: StackSettings) -> ProcessSpec:
             "JOBS_PUBLIC_ADDRESS": _local(ports.jobs_public),
             "JOBS_ADMIN_ADDRESS": _local(ports.jobs_admin),
             "JOBS_HEALTH_ADDRESS": _local(ports.jobs_health),
+            "JOBS_METRICS_ADDRESS": _local(ports.jobs_metrics),
             "JOBS_BILLING_TARGET": _local(ports.billing_internal),
             "JOBS_WEBHOOKS_TARGET": _local(ports.webhooks_internal),
             "JOBS_MEDIA_STORE_URL": str(settings.folder.media),

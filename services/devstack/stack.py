@@ -27,6 +27,7 @@ from services.devstack.processes import (
     cluster,
     database_addresses,
     grpc_addresses,
+    metrics_addresses,
     process_specs,
 )
 from services.devstack.state import StackState, clear_leftovers, remove_state, write_state
@@ -192,6 +193,7 @@ class _Stack:
             database=database_addresses(self._settings),
             processes=[state for state in known if state is not None],
             phases=self._phases,
+            metrics=metrics_addresses(self._settings.ports),
         )
 
     def _write_state(self) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class StackState:
     processes: Sequence[ProcessState]
     phases: Mapping[str, float]
     """Seconds that each phase of the start took, in order."""
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    """`host:port` of the ports that Prometheus reads, by service. Stacks of earlier versions name none."""
 
 
 NOTHING_RUNS: dict[str, Any] = {
@@ -55,6 +57,7 @@ NOTHING_RUNS: dict[str, Any] = {
     "database": {},
     "processes": [],
     "phases": {},
+    "metrics": {},
 }
 """What `status --json` shows if no stack runs."""
 

@@ -90,6 +90,7 @@ async def _way(opened: AsyncExitStack, stack: Stack, name: str, protection: Prot
         "BILLING_INTERNAL_ADDRESS": internal,
         "BILLING_ADMIN_ADDRESS": "127.0.0.1:0",
         "BILLING_HEALTH_ADDRESS": health,
+        "BILLING_METRICS_ADDRESS": "127.0.0.1:0",
         **_of("billing", protection),
     }
     await start(opened, "services.billing", "api", environment=billing)

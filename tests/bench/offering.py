@@ -137,6 +137,7 @@ async def open_webhooks(stack: Stack, *, database: str, role: str) -> AsyncItera
         "WEBHOOKS_INTERNAL_ADDRESS": internal,
         "WEBHOOKS_ADMIN_ADDRESS": admin,
         "WEBHOOKS_HEALTH_ADDRESS": health,
+        "WEBHOOKS_METRICS_ADDRESS": "127.0.0.1:0",
         "WEBHOOKS_BILLING_TARGET": status["grpc"]["billing"]["internal"],
         "WEBHOOKS_SECRET_KEY": Fernet.generate_key().decode(),
         "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": "127.0.0.0/8",

@@ -49,6 +49,7 @@ async def start_api(
         "JOBS_PUBLIC_ADDRESS": address,
         "JOBS_ADMIN_ADDRESS": "127.0.0.1:0",
         "JOBS_HEALTH_ADDRESS": "127.0.0.1:0",
+        "JOBS_METRICS_ADDRESS": "127.0.0.1:0",
         "JOBS_WEBHOOKS_TARGET": status["grpc"]["webhooks"]["internal"],
         "JOBS_MEDIA_STORE_URL": "unused",
         "JOBS_MEDIA_BASE_URL": "http://unused.example",

@@ -150,6 +150,8 @@ def _print_status(state: StackState, stalled: "Stalled | None", refused_count: i
     typer.echo(f"{'Ready' if state.ready else 'Not ready'}: {state.edge}")
     for service, addresses in state.grpc.items():
         typer.echo(f"{service}: " + ", ".join(f"{port} {address}" for port, address in addresses.items()))
+    if state.metrics:
+        typer.echo("metrics: " + ", ".join(f"{name} {address}" for name, address in state.metrics.items()))
     for service, url in state.database.items():
         typer.echo(f"{service}: {_without_password(url)}")
     rows = [

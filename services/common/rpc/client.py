@@ -1,5 +1,7 @@
 """Calls to other services: every one has a deadline, and a refusal arrives as the error it was."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
@@ -10,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from services.common.errors import REFUSAL_BY_GRPC, NewerReason, Reason, ServiceError, outage
 from services.common.rpc.interceptors import ERROR_DOMAIN, request_id
+from services.common.telemetry.rpc_metrics import OK, made
 from services.common.telemetry.tracing import CALL, HEADER, span, traceparent
 from services.common.tls.channel import renewed_channel
 from services.common.tls.credentials import channel_credentials
@@ -43,18 +46,27 @@ class _Errors(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
     ) -> Any:
         metadata = client_call_details.metadata or grpc.aio.Metadata()
         metadata.add("x-request-id", request_id.get())
+        started = time.perf_counter()
+        code = grpc.StatusCode.UNKNOWN.name
         with span(_span_name(client_call_details.method), kind=CALL) as called:
             if header := traceparent.get():
                 metadata.add(HEADER, header)
             details = client_call_details._replace(
                 timeout=client_call_details.timeout or self._timeout_seconds, metadata=metadata
             )
-            call = await continuation(details, request)
             try:
-                return await call
+                answer = await (await continuation(details, request))
+                code = OK
             except grpc.aio.AioRpcError as error:
-                called.end_call(error.code().name)
+                code = error.code().name
+                called.end_call(code)
                 raise service_error(error) from error
+            except asyncio.CancelledError:
+                code = grpc.StatusCode.CANCELLED.name
+                raise
+            finally:
+                made(client_call_details.method).ended(code, time.perf_counter() - started)
+        return answer
 
 
 @cache

@@ -19,6 +19,7 @@ from grpc.aio import ServicerContext
 
 from services.common.errors import Reason, ServiceError, outage
 from services.common.postgres.connection import DATABASE_OUTAGES
+from services.common.telemetry.rpc_metrics import OK, code_of_failure, served
 from services.common.telemetry.tracing import ANSWER, HEADER, span, traceparent
 
 log = logging.getLogger("reelgate.call")
@@ -149,8 +150,8 @@ def _unread(data: bytes) -> str:
 
 
 def logged(method: str, inside: Handler) -> Handler:
-    """Writes one line per call, and makes its request id and its trace known to everything inside."""
-    name = method.rpartition(".")[2]
+    """Counts each call, writes one line about it, and makes its request id and its trace known to everything inside."""
+    name, calls = method.rpartition(".")[2], served(method)
 
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
         started = time.perf_counter()
@@ -158,15 +159,20 @@ def logged(method: str, inside: Handler) -> Handler:
         found = metadata.get("x-request-id", "")
         request_id.set(found)
         traceparent.set(metadata.get(HEADER, ""))
+        code = OK
         with span(name, kind=ANSWER, request=found) as answered:
             try:
                 return await inside(request, context)
+            except BaseException as error:
+                code = code_of_failure(error, context)
+                raise
             finally:
-                code = _code_name(context)
+                seconds = time.perf_counter() - started
+                calls.ended(code, seconds)
                 answered.end_call(code)
                 if who := account.get():
                     answered.note(account=who)
-                milliseconds = round((time.perf_counter() - started) * 1000, 1)
+                milliseconds = round(seconds * 1000, 1)
                 log.info(
                     _LINE,
                     {"method": method, "code": code, "duration_ms": milliseconds, "request_id": found},
@@ -233,8 +239,3 @@ async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> Non
 def metadata_of(context: ServicerContext[Any, Any]) -> dict[str, str]:
     """Returns the text metadata of a call. If a name repeats, the last value wins."""
     return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
-
-
-def _code_name(context: ServicerContext[Any, Any]) -> str:
-    code: Any = context.code()
-    return code.name if isinstance(code, grpc.StatusCode) else "OK"

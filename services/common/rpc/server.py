@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.common.rpc.interceptors import Middleware, MiddlewareInterceptor
 from services.common.telemetry.logs import LogFormat, set_up_logs
+from services.common.telemetry.rpc_metrics import bind_services
 from services.common.tls.credentials import server_credentials
 from services.common.tls.files import TlsFolder
 
@@ -114,6 +115,7 @@ def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
     )
     for _, add in port.services:
         add(server)
+    bind_services(name for name, _ in port.services)
     checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     if port.reflection:

@@ -40,6 +40,7 @@ async def test_a_process_serves_and_stops_gracefully_when_told_to(make_database:
         BILLING_INTERNAL_ADDRESS="127.0.0.1:0",
         BILLING_ADMIN_ADDRESS=admin_address,
         BILLING_HEALTH_ADDRESS="127.0.0.1:0",
+        BILLING_METRICS_ADDRESS="127.0.0.1:0",
         BILLING_PLAINTEXT_INTERNAL="true",
     )
     try:

@@ -22,6 +22,7 @@ async def dispatcher_process(settings: WebhooksSettings) -> AsyncIterator[asynci
         "PYTHONPATH": os.pathsep.join(sys.path),
         "WEBHOOKS_DATABASE_URL": settings.database_url,
         "WEBHOOKS_HEALTH_ADDRESS": address,
+        "WEBHOOKS_METRICS_ADDRESS": "127.0.0.1:0",
         "WEBHOOKS_KEY_CHECKSUM_SECRETS": KEY_SECRET,
         "WEBHOOKS_BILLING_TARGET": settings.billing_target,
         "WEBHOOKS_SECRET_KEY": settings.secret_key.get_secret_value(),

@@ -111,6 +111,7 @@ def test_status_without_a_stack_has_the_same_keys_and_exits_with_1(tmp_path: Pat
         "database": {},
         "processes": [],
         "phases": {},
+        "metrics": {},
         "stalled": None,
         "refused_events": None,
     }

@@ -26,6 +26,9 @@ def settings(tmp_path: Path) -> StackSettings:
         jobs_admin=13,
         jobs_health=14,
         media=15,
+        billing_metrics=16,
+        webhooks_metrics=17,
+        jobs_metrics=18,
     )
     folder = StackFolder(tmp_path)
     folder.prepare(roles=ROLES)

@@ -29,6 +29,7 @@ def state() -> StackState:
         database={"jobs": "postgresql://127.0.0.1/jobs"},
         processes=[process],
         phases={"services": 1.5},
+        metrics={"jobs": "127.0.0.1:9"},
     )
 
 

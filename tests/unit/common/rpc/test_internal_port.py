@@ -79,7 +79,11 @@ def test_a_process_with_neither_ends_and_says_what_to_set(capsys: pytest.Capture
         kind=ServiceSettings,
         processes={"api": ("serve customers", opened)},
         arguments=["api"],
-        environment={"BILLING_DATABASE_URL": DATABASE, "BILLING_KEY_CHECKSUM_SECRETS": KEY_SECRET},
+        environment={
+            "BILLING_DATABASE_URL": DATABASE,
+            "BILLING_KEY_CHECKSUM_SECRETS": KEY_SECRET,
+            "BILLING_METRICS_ADDRESS": "127.0.0.1:0",
+        },
     )
 
     told = capsys.readouterr().err
