@@ -9,10 +9,16 @@ from services.edge.floods import flood_guard
 from services.edge.routes import grpc_routes
 from services.edge.settings import EdgeSettings
 from services.edge.strict import FAULT
+from services.edge.tracing import TRACE_HEADERS
 
-FORGED_HEADERS: Final = ({"suffix": "-bin"}, {"prefix": "grpc-"}, {"exact": FAULT})
-"""Deadlines are ours, compressed messages are refused, what cannot be decoded would make the call fail, and only the
-edge says what is wrong with a body."""
+FORGED_HEADERS: Final = (
+    {"suffix": "-bin"},
+    {"prefix": "grpc-"},
+    {"exact": FAULT},
+    *({"exact": name} for name in TRACE_HEADERS),
+)
+"""Deadlines and traces are ours, compressed messages are refused, what cannot be decoded would make the call fail, and
+only the edge says what is wrong with a body."""
 LEAKED_HEADERS: Final = ({"prefix": "x-envoy-"}, {"prefix": "x-api-"})
 REFUSALS: Final = (
     ("EQ", 404, "There is no such method."),

@@ -12,6 +12,7 @@ from services.edge.routes import PROTOCOL_HEADER, api_routes, front_routes
 from services.edge.settings import EdgeSettings
 from services.edge.strict import CONTENT_TYPE
 from services.edge.tls import secured
+from services.edge.tracing import traced
 
 BUFFER_BYTES: Final = 64 * 1024
 PROXY_PROTOCOL_SECONDS: Final = 5
@@ -63,6 +64,7 @@ def _connection_manager(settings: EdgeSettings, own: Config) -> list[Config]:
         normalize_path=True,
         path_with_escaped_slashes_action="KEEP_UNCHANGED",
         access_log=[_access_log()] if settings.access_log else [],
+        **traced(settings),
         **_limits(settings.idle_seconds),
     )
     connections_are_clients = settings.proxy_protocol or not settings.trusted_hops
@@ -141,6 +143,7 @@ def _access_log() -> Config:
         "bytes_out": "%BYTES_SENT%",
         "upstream": "%UPSTREAM_HOST%",
         "request_id": "%REQUEST_HEADER(x-request-id)%",
+        "trace_id": "%TRACE_ID%",
     }
     return named(
         "stdout",

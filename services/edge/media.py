@@ -5,6 +5,7 @@ from typing import Final
 
 from services.edge.extension import Config, named, socket_address, switched, typed
 from services.edge.routes import CUSTOMER_HEADERS, NEVER_PROCESSED
+from services.edge.tracing import NEVER_TRACED
 from services.edge.transcoding import TRANSCODER
 
 MEDIA: Final = "media"
@@ -60,5 +61,6 @@ def media_route(path: str) -> Config:
         # Files are served as they are, to everybody alike.
         "request_headers_to_remove": [*CUSTOMER_HEADERS, "accept-encoding"],
         "response_headers_to_remove": ["server"],
+        "tracing": NEVER_TRACED,
         "typed_per_filter_config": {TRANSCODER: switched(on=False)},
     }

@@ -11,6 +11,7 @@ from services.edge.listener import listeners
 from services.edge.media import media_cluster
 from services.edge.settings import EdgeSettings
 from services.edge.tls import SECRET_FILE
+from services.edge.tracing import collector_clusters
 
 
 def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
@@ -32,7 +33,11 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
         ),
         "static_resources": {
             "listeners": listeners(settings, secret_file),
-            "clusters": [*(cluster(name, targets[name]) for name in SERVICES), *media],
+            "clusters": [
+                *(cluster(name, targets[name]) for name in SERVICES),
+                *media,
+                *collector_clusters(settings.otlp_endpoint),
+            ],
         },
     }
 

@@ -6,6 +6,7 @@ from services.edge.descriptor import Endpoint
 from services.edge.extension import Config, header, named, switched
 from services.edge.floods import MEASURED
 from services.edge.strict import switched_on
+from services.edge.tracing import NEVER_TRACED
 from services.edge.transcoding import TRANSCODER
 
 PROTOCOL_HEADER: Final = "x-edge-protocol"
@@ -47,7 +48,12 @@ def api_routes(endpoints: Iterable[Endpoint]) -> list[Config]:
 def grpc_routes(endpoints: Iterable[Endpoint]) -> list[Config]:
     """Returns the routes of the same methods in gRPC, callbacks excepted, which providers send as JSON."""
     found = [_grpc_route(endpoint) for endpoint in endpoints if not endpoint.template.startswith(CALLBACKS)]
-    none = {"name": "none", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    none = {
+        "name": "none",
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 404},
+        "tracing": NEVER_TRACED,
+    }
     return [*found, none]
 
 
@@ -120,6 +126,7 @@ def _reply(name: str, match: Config, status: int, text: str) -> Config:
         "name": name,
         "match": match,
         "direct_response": {"status": status, "body": {"inline_string": text}},
+        "tracing": NEVER_TRACED,
         # A route that ignores the body does not wait for it.
         "typed_per_filter_config": {name: switched(on=False) for name in (MEASURED, TRANSCODER)},
     }
@@ -139,6 +146,7 @@ def _forward(endpoint: Endpoint, match: Config, *, seconds: int) -> Config:
     }
     if endpoint.template.startswith(CALLBACKS):
         route["request_headers_to_remove"] = list(CUSTOMER_HEADERS)
+        route["tracing"] = NEVER_TRACED
     return route
 
 

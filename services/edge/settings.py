@@ -90,6 +90,11 @@ class EdgeSettings(Settings):
     refused."""
     access_log: bool = True
     """Whether every request is written to standard output, as one line of JSON."""
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(http://[^\s:/@?#]+:\d{1,5})?$")] = ""
+    """Where the edge sends its spans, in OTLP over gRPC: `http://host:port` of a collector on its own network. Empty: no
+    call is traced, in no service."""
+    traced_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """How many of the requests are traced, in per cent, chosen by chance: each with all that is done for it later."""
     notice_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
     """How long a draining edge waits before it counts open requests, so that balancers notice."""
 
