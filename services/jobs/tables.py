@@ -10,7 +10,6 @@ from sqlalchemy import (
     Date,
     DateTime,
     Double,
-    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -96,6 +95,9 @@ jobs = Table(
 )
 """What customers see. A row is written at acceptance, at the start and at the end, and when a refund is made.
 
+It lies in a partition for the prefix and the month of its id, whose primary key is the partition's own. What belongs
+to a job refers to it by no foreign key: rows go with their month alone, and not before nothing refers to them.
+
 What was reserved is what was charged and what was refunded, at the end. `returned_micros` is the part of what was
 charged that an operator gave back later. `traceparent` is null unless the job is traced.
 """
@@ -103,7 +105,7 @@ charged that an operator gave back later. `traceparent` is null unless the job i
 work = Table(
     "work",
     metadata,
-    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("job_id", Text, primary_key=True),
     Column("state", Text, nullable=False),
     Column("state_since", Moment, nullable=False, server_default=text("now()")),
     Column("due_at", Moment, nullable=False, server_default=text("now()")),
@@ -163,7 +165,7 @@ attempts = Table(
     "attempts",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
+    Column("job_id", Text, nullable=False),
     Column("number", Integer, nullable=False),
     Column("route", Text, nullable=False),
     Column("upstream_model", Text, nullable=False),
@@ -255,7 +257,7 @@ refunds = Table(
     "refunds",
     metadata,
     Column("refund_id", Text, primary_key=True),
-    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
+    Column("job_id", Text, nullable=False),
     Column(
         "amount_micros",
         BigInteger,
@@ -271,6 +273,16 @@ refunds = Table(
     Index("refunds_due", "due_at", postgresql_where=text("applied_at IS NULL")),
 )
 """Refunds that operators decided on. Until one is applied, somebody goes on with it whenever it is due."""
+
+forgotten_jobs = Table(
+    "forgotten_jobs",
+    metadata,
+    Column("low", Text, primary_key=True),
+    Column("high", Text, nullable=False),
+    Column("made_before", Moment, nullable=False),
+    Column("forgotten_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+)
+"""Ranges of ids whose jobs ended, were settled and are forgotten: from `low` on, up to `high`. Never changed."""
 
 idempotency = idempotency_table(metadata)
 """Requests with idempotency keys, and what was answered to them."""

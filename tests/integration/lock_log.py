@@ -76,7 +76,7 @@ class LockLog:
         start = await self._position()
         yield
         end = await self._position()
-        tables = await self._tables()
+        tables, roots = await self._tables(), await self._roots()
         output = await self._records(start, end)
         parent = _parents(output)
         found: dict[str, _Reader] = {}
@@ -86,7 +86,7 @@ class LockLog:
             if match is None or not block or block[0][1] != self.database or block[0][2] not in tables:
                 continue
             number, kind, rest = match.groups()
-            reader = found.setdefault(parent.get(number, number), _Reader(ranks))
+            reader = found.setdefault(parent.get(number, number), _Reader(ranks, roots))
             reader.read(tables[block[0][2]], kind.partition("+")[0], rest, [each[3] for each in block])
         self.transactions += [
             Transaction(name, list(reader.locks.values()), waits) for reader in found.values()
@@ -124,7 +124,9 @@ class LockLog:
 
         `guards` names tables of which several rows are locked only under the lock of a row of another, and so in any order.
         """
-        missing = set((await self._tables()).values()) - {*order, *self.kinds, "alembic_version"}
+        roots = await self._roots()
+        stored = {roots.get(table, table) for table in (await self._tables()).values()}
+        missing = stored - {*order, *self.kinds, "alembic_version"}
         found = [f"the order does not name {table}" for table in sorted(missing)]
         referred_to = await self._referred_to()
         for each in (each for each in self.transactions if each.waits):
@@ -187,31 +189,43 @@ class LockLog:
         """)
         return dict(await cursor.fetchall())
 
+    async def _roots(self) -> dict[str, str]:
+        """Returns of each partition the table that it is a part of."""
+        cursor = await self.connection.execute("""
+            SELECT relname, CAST(CAST(pg_partition_root(oid) AS regclass) AS text) FROM pg_class
+            WHERE relispartition AND relkind = 'r'
+        """)
+        return dict(await cursor.fetchall())
+
     async def _ranks(self) -> dict[Place, tuple[str, int]]:
         """Returns of each row what it counts as and its rank in the order of its table's primary key."""
         cursor = await self.connection.execute("""
-            SELECT relname, array_agg(CAST(attname AS text) ORDER BY array_position(indkey, attnum))
+            SELECT DISTINCT CAST(CAST(coalesce(pg_partition_root(indrelid), indrelid) AS regclass) AS text),
+                array_agg(CAST(attname AS text) ORDER BY array_position(indkey, attnum))
             FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
             JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
-            WHERE indisprimary AND relnamespace = CAST('public' AS regnamespace) GROUP BY relname
+            WHERE indisprimary AND relnamespace = CAST('public' AS regnamespace) GROUP BY indrelid
         """)
         ranks: dict[Place, tuple[str, int]] = {}
         for table, columns in await cursor.fetchall():
-            query = sql.SQL("SELECT CAST(ctid AS text), {} FROM {} ORDER BY {}").format(
+            query = sql.SQL(
+                "SELECT CAST(CAST(tableoid AS regclass) AS text), CAST(ctid AS text), {} FROM {} ORDER BY {}"
+            ).format(
                 sql.SQL(self.kinds.get(table, f"'{table}'")),
                 sql.Identifier(table),
                 sql.SQL(", ").join(map(sql.Identifier, columns)),
             )
             rows = await (await self.connection.execute(query)).fetchall()
-            ranks |= {(table, place): (kind, rank) for rank, (place, kind) in enumerate(rows)}
+            ranks |= {(part, place): (kind, rank) for rank, (part, place, kind) in enumerate(rows)}
         return ranks
 
 
 class _Reader:
     """Follows the rows of one transaction through the versions that it writes."""
 
-    def __init__(self, ranks: dict[Place, tuple[str, int]]) -> None:
+    def __init__(self, ranks: dict[Place, tuple[str, int]], roots: Mapping[str, str]) -> None:
         self._ranks = ranks
+        self._roots = roots
         self._first: dict[Place, Place] = {}
         self.locks: dict[Place, RowLock] = {}
 
@@ -219,7 +233,7 @@ class _Reader:
         """Takes the next record in."""
         if kind == "INSERT":
             place = _place(table, blocks[0], rest, "off")
-            self.locks[place] = RowLock(table, None, is_for_deletion=False)
+            self.locks[place] = RowLock(self._root(table), None, is_for_deletion=False)
             self._first[place] = place
         elif kind == "LOCK" and not _is_shared(rest):
             self._lock(_place(table, blocks[0], rest, "off"), is_for_deletion="KEYS_UPDATED" in rest)
@@ -232,10 +246,13 @@ class _Reader:
             )
             self._first[_place(table, blocks[0], rest, "new_off")] = old
 
+    def _root(self, table: str) -> str:
+        return self._roots.get(table, table)
+
     def _lock(self, place: Place, *, is_for_deletion: bool) -> Place:
         first = self._first.get(place, place)
         if first not in self.locks:
-            kind, rank = self._ranks.get(first, (first[0], None))
+            kind, rank = self._ranks.get(first, (self._root(first[0]), None))
             self.locks[first] = RowLock(kind, rank, is_for_deletion)
         return first
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, bindparam, func, select
+from sqlalchemy import ColumnElement, Integer, bindparam, select, text
 from typing_extensions import override
 
 from services.common.postgres.batching import Batcher
@@ -19,6 +19,7 @@ from services.jobs.ports import Jobs
 from services.jobs.refusals import job_late, job_limit_reached
 from services.jobs.store.admission.creation import CREATE, NewJob, creation_values, owners_of
 from services.jobs.store.admission.waiting import AccountEnvironment, SqlWaiting, deciding
+from services.jobs.store.partitions import job_of
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges
 from services.jobs.tables import jobs
@@ -48,7 +49,12 @@ def _newest(*, by_status: bool, before: bool) -> Query:
 
 
 # By the id alone: with the owner beside it, a planner without statistics may read all of the owner's jobs.
-GET = Query(select(*JOB_COLUMNS).where(jobs.c.id == func.any(bindparam("ids"))))
+GET = Query(
+    text(f"""
+    SELECT {", ".join(f"found.{column.name}" for column in JOB_COLUMNS)}
+    FROM unnest(CAST(:ids AS text[])) AS wanted (id) CROSS JOIN LATERAL {job_of("wanted.id")} AS found
+    """)  # noqa: S608
+)
 NEWEST = {
     (by_status, before): _newest(by_status=by_status, before=before)
     for by_status in (False, True)

@@ -13,7 +13,7 @@ written at any time. In what order PostgreSQL runs the parts of a statement is i
 
 LOCK_ORDER = (
     "work", "attempts", "jobs",
-    "audit", "caps", "idempotency", "outbox", "refunds", "strays", "usage_daily", "usage_hourly",
+    "audit", "caps", "forgotten_jobs", "idempotency", "outbox", "refunds", "strays", "usage_daily", "usage_hourly",
 )  # fmt: skip
 
 

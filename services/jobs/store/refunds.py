@@ -9,6 +9,7 @@ from services.common.postgres.database import Pool, Query, fetch, fetch_within
 from services.jobs.domain.states import Status
 from services.jobs.refusals import job_not_found, refund_above_charge, refund_mismatch, refund_of_unfinished
 from services.jobs.store.lock_order import once_locked
+from services.jobs.store.partitions import has_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,11 @@ OWN_TIME_SECONDS = 30
 """How long a caller may take to finish a refund before a worker tries."""
 
 # The lock keeps two refunds of one job from both finding the same credits left.
-LOCK_JOB = Query(text("SELECT status, charged_micros FROM jobs WHERE id = :job_id FOR NO KEY UPDATE"))
+LOCK_JOB = Query(
+    text(f"""
+    SELECT status, charged_micros FROM jobs WHERE {has_id("jobs.id", ":job_id")} FOR NO KEY UPDATE
+    """)  # noqa: S608
+)
 _KNOWN = Query(
     text("SELECT refund_id, job_id, amount_micros, reason FROM refunds WHERE refund_id = :refund_id")
 )
@@ -74,17 +79,19 @@ _TAKE_DUE = Query(
     RETURNING refunds.refund_id, job_id, amount_micros, reason
     """)
 )
+_IS_ITS_JOB = has_id("jobs.id", "(SELECT job_id FROM refunds WHERE refund_id = :refund_id)")
 APPLY = Query(
     text(f"""
     WITH held AS MATERIALIZED (
-        SELECT id FROM jobs WHERE id = (SELECT job_id FROM refunds WHERE refund_id = :refund_id)
+        SELECT id FROM jobs WHERE {_IS_ITS_JOB}
         FOR NO KEY UPDATE
     ), applied AS (
         UPDATE refunds SET applied_at = now() FROM held
         WHERE refund_id = :refund_id AND job_id = held.id AND applied_at IS NULL
         RETURNING job_id, amount_micros
     ), returned AS (
-        UPDATE jobs SET returned_micros = returned_micros + amount_micros FROM applied WHERE id = job_id
+        UPDATE jobs SET returned_micros = returned_micros + amount_micros FROM applied
+        WHERE {_IS_ITS_JOB} AND id = job_id
         RETURNING account_id, environment, model, created_at, amount_micros
     ), day_counted AS (
         UPDATE usage_daily AS usage SET refunded_micros = usage.refunded_micros + amount_micros

@@ -9,18 +9,21 @@ from services.common.audit.note import AuditNote
 from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.domain.failures import FailureCode
 from services.jobs.store.lock_order import once_locked
+from services.jobs.store.partitions import has_id
 from services.jobs.store.queue.claims import GOT_ON
 from services.jobs.store.queue.strays import STRAY_COLUMNS, strayed
 from services.jobs.store.refunds import APPLY, LOCK_JOB, Refund
 
+_IS_JOB = has_id("jobs.id", ":job_id")
+
 # No worker moves an unfinished job that has no work row.
 _RESTORE_WORK = Query(
-    text("""
+    text(f"""
     INSERT INTO work (job_id, state, account_id, environment, key_id)
     SELECT id, 'pending', account_id, environment, key_id FROM jobs
-    WHERE id = :job_id AND status IN ('pending', 'processing')
+    WHERE {_IS_JOB} AND status IN ('pending', 'processing')
     ON CONFLICT DO NOTHING
-    """)
+    """)  # noqa: S608
 )
 
 # A worker that has the job finds that it no longer does, and changes nothing.
@@ -38,7 +41,7 @@ _GIVE_UP = Query(
         RETURNING {STRAY_COLUMNS}
     ), {strayed("closed", reason="operator")}, named AS (
         UPDATE jobs SET failure = coalesce(failure, :failure) FROM known
-        WHERE id = known.job_id AND {once_locked("closed")}
+        WHERE {_IS_JOB} AND id = known.job_id AND {once_locked("closed")}
     )
     INSERT INTO audit (actor, action, subject_id, reason, details)
     SELECT :actor, :action, job_id, :reason, jsonb_build_object('state', state, 'move', 'give_up') FROM known
@@ -69,7 +72,7 @@ _WAIVE = Query(
     text(f"""
     WITH waived AS (
         SELECT id, charged_micros, returned_micros FROM jobs
-        WHERE id = :job_id AND status = 'completed' AND charged_micros > 0
+        WHERE {_IS_JOB} AND status = 'completed' AND charged_micros > 0
         FOR NO KEY UPDATE
     ), known AS MATERIALIZED (
         SELECT refund_id FROM refunds JOIN waived ON refunds.job_id = waived.id
@@ -78,7 +81,7 @@ _WAIVE = Query(
         DELETE FROM refunds USING known WHERE refunds.refund_id = known.refund_id RETURNING refunds.refund_id
     ), changed AS (
         UPDATE jobs SET charged_micros = 0, returned_micros = 0, refunded_micros = reserved_micros
-        FROM waived WHERE jobs.id = waived.id
+        FROM waived WHERE {_IS_JOB} AND jobs.id = waived.id
         RETURNING account_id, environment, model, created_at, waived.charged_micros - waived.returned_micros AS micros
     ), day_counted AS (
         UPDATE usage_daily AS usage SET refunded_micros = usage.refunded_micros + micros

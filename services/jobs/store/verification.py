@@ -12,6 +12,7 @@ from services.common.verification.query import CheckQuery
 from services.jobs.domain.ledger import JobRecord, UsagePart
 from services.jobs.domain.states import State, Status
 from services.jobs.ports import Records
+from services.jobs.store.partitions import job_of
 
 JOBS_RECOUNTED_MAX = 50_000
 """In one page of roll-ups by the hour, if they are right. A page has one roll-up at least."""
@@ -24,7 +25,7 @@ _RECORD = """
         (SELECT true FROM usage_hourly AS usage
             WHERE (usage.account_id, usage.environment, usage.model) = (jobs.account_id, jobs.environment, jobs.model)
                 AND hour = date_trunc('hour', created_at, 'UTC')) IS NOT NULL AS is_counted
-    FROM jobs CROSS JOIN LATERAL (
+    FROM {jobs} AS jobs CROSS JOIN LATERAL (
         SELECT CAST(coalesce(sum(amount_micros) FILTER (WHERE applied_at IS NOT NULL), 0) AS bigint)
                 AS refunds_applied_micros,
             CAST(coalesce(sum(amount_micros) FILTER (WHERE applied_at IS NULL), 0) AS bigint)
@@ -32,8 +33,11 @@ _RECORD = """
         FROM refunds WHERE refunds.job_id = id
     ) AS refund
 """
-_GET = Query(text(f"{_RECORD} WHERE id = ANY(:job_ids)"))
-_PAGE = Query(text(f"{_RECORD} WHERE id > :after_id ORDER BY id LIMIT :jobs_max"))
+_NAMED = f"""(
+        SELECT found.* FROM unnest(CAST(:job_ids AS text[])) AS named (id) CROSS JOIN LATERAL {job_of("named.id")} AS found
+    )"""  # noqa: S608
+_GET = Query(text(_RECORD.format(jobs=_NAMED)))
+_PAGE = Query(text(f"{_RECORD.format(jobs='jobs')} WHERE id > :after_id ORDER BY id LIMIT :jobs_max"))
 
 
 def _counts(completed: str, failed: str, charged: str, refunded: str) -> str:

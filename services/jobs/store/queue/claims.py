@@ -5,6 +5,7 @@ from typing import Any
 
 from services.jobs.domain.claims import Attempt, Claim
 from services.jobs.domain.states import State
+from services.jobs.store.partitions import job_of
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 
 ATTEMPT_COLUMNS = (
@@ -25,7 +26,7 @@ CLAIMED = f"""
         CAST(coalesce(extract(epoch FROM now() - taken.admitted_at), 0) AS float8) AS admitted_seconds,
         CAST(coalesce(extract(epoch FROM now() - latest.opened_at), 0) AS float8) AS attempt_age_seconds
     FROM taken
-    JOIN jobs ON jobs.id = taken.job_id
+    CROSS JOIN LATERAL {job_of("taken.job_id")} AS jobs
     LEFT JOIN LATERAL (
         SELECT * FROM attempts WHERE attempts.job_id = taken.job_id ORDER BY number DESC LIMIT 1
     ) AS latest ON true

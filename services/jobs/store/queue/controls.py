@@ -11,6 +11,7 @@ from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import GIVEN_UP_BY_OPERATORS, State, Status
 from services.jobs.store.admission.waiting import IS_WAITING
 from services.jobs.store.lock_order import once_locked
+from services.jobs.store.partitions import has_id, job_of
 from services.jobs.store.queue.claims import GOT_ON
 from services.jobs.store.queue.strays import STRAY_COLUMNS, strayed
 
@@ -71,7 +72,7 @@ _UNFINISHED = Query(
         CAST(extract(epoch FROM now() - state_since) AS bigint) AS age_seconds, latest.route, latest.task_id,
         claim_count, CAST(extract(epoch FROM now() - stalled_since) AS bigint) AS stalled_seconds, last_error
     FROM work
-    JOIN jobs ON jobs.id = work.job_id
+    CROSS JOIN LATERAL {job_of("work.job_id")} AS jobs
     LEFT JOIN LATERAL (
         SELECT route, task_id FROM attempts WHERE attempts.job_id = work.job_id ORDER BY number DESC LIMIT 1
     ) AS latest ON true
@@ -107,7 +108,8 @@ _FAIL = Query(
         FROM moved WHERE attempts.job_id = moved.job_id AND outcome IS NULL
         RETURNING {STRAY_COLUMNS}
     ), {strayed("closed", reason="operator")}, named AS (
-        UPDATE jobs SET failure = :failure FROM moved WHERE id = moved.job_id AND {once_locked("closed")}
+        UPDATE jobs SET failure = :failure FROM moved
+        WHERE {has_id("jobs.id", ":job_id")} AND id = moved.job_id AND {once_locked("closed")}
     ), {_NOTED}
     SELECT job_id FROM moved
     """)  # noqa: S608
@@ -126,11 +128,11 @@ _RECHECK = Query(
 )
 
 _STANDING = Query(
-    text("""
+    text(f"""
     SELECT status, state,
         EXISTS (SELECT FROM audit WHERE subject_id = jobs.id AND action = :fail_action) AS failed_by_operator
-    FROM jobs LEFT JOIN work ON work.job_id = jobs.id WHERE jobs.id = :job_id
-    """)
+    FROM jobs LEFT JOIN work ON work.job_id = jobs.id WHERE {has_id("jobs.id", ":job_id")}
+    """)  # noqa: S608
 )
 
 

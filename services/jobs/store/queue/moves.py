@@ -10,6 +10,7 @@ from services.common.postgres.database import Query
 from services.jobs.domain.states import NEXT, State
 from services.jobs.store.admission.waiting import IS_WAITING
 from services.jobs.store.lock_order import once_locked
+from services.jobs.store.partitions import has_id
 from services.jobs.store.queue.claims import ATTEMPT_COLUMNS, GOT_ON
 from services.jobs.store.queue.strays import STRAY_COLUMNS, strayed
 
@@ -26,6 +27,8 @@ _EVENT = """told AS (
         FROM changed WHERE CAST(:event_id AS text) IS NOT NULL
     )"""
 """Writes the event about the job in the part `changed`, if there is an event."""
+
+_IS_JOB = has_id("jobs.id", ":job_id")
 
 OPEN_ATTEMPT = Query(
     text(f"""
@@ -71,7 +74,7 @@ ADOPT_TASK = Query(
     ), named AS (
         UPDATE attempts SET task_id = :task_id FROM moved WHERE id = :attempt_id RETURNING id
     ), changed AS (
-        UPDATE jobs SET status = 'processing' FROM moved WHERE id = moved.job_id AND {once_locked("named")}
+        UPDATE jobs SET status = 'processing' FROM moved WHERE {_IS_JOB} AND id = moved.job_id AND {once_locked("named")}
         RETURNING jobs.*
     ), {_EVENT}
     SELECT job_id FROM moved
@@ -85,7 +88,7 @@ NOTE_RUNNING = Query(
         SELECT job_id FROM work WHERE job_id = :job_id AND lease_no = :lease_no AND state = 'processing'
         FOR UPDATE
     ), changed AS (
-        UPDATE jobs SET started_at = :started_at FROM held WHERE id = held.job_id AND started_at IS NULL
+        UPDATE jobs SET started_at = :started_at FROM held WHERE {_IS_JOB} AND id = held.job_id AND started_at IS NULL
         RETURNING jobs.*
     ), {_EVENT}
     SELECT job_id FROM held
@@ -103,7 +106,7 @@ KEEP_OUTPUT = Query(
     ), changed AS (
         UPDATE jobs SET video_url = :video_url, thumbnail_url = :thumbnail_url, last_frame_url = :last_frame_url,
             output_seconds = :output_seconds, started_at = coalesce(started_at, :started_at)
-        FROM moved WHERE id = moved.job_id AND {once_locked("closed")}
+        FROM moved WHERE {_IS_JOB} AND id = moved.job_id AND {once_locked("closed")}
         RETURNING jobs.*
     ), {_EVENT}
     SELECT job_id FROM moved
@@ -122,7 +125,7 @@ GIVE_UP = Query(
         RETURNING {STRAY_COLUMNS}
     ), {strayed("closed", reason="given_up", condition="CAST(:may_run AS boolean)")}, named AS (
         UPDATE jobs SET failure = :failure, unusable = :unusable
-        FROM moved WHERE id = moved.job_id AND {once_locked("closed")}
+        FROM moved WHERE {_IS_JOB} AND id = moved.job_id AND {once_locked("closed")}
     )
     SELECT job_id FROM moved
     """)  # noqa: S608
@@ -156,7 +159,7 @@ FINISH = Query(
     ), changed AS (
         UPDATE jobs SET status = :status, charged_micros = :charged, refunded_micros = :refunded,
             ended_at = :ended_at
-        FROM gone WHERE id = gone.job_id
+        FROM gone WHERE {_IS_JOB} AND id = gone.job_id
         RETURNING jobs.*, CAST(status = 'completed' AS int) AS completed
     ), day_counted AS (
         {_counted("usage_daily", "day", "CAST(created_at AT TIME ZONE 'UTC' AS date)")}

@@ -9,6 +9,7 @@ from services.common.postgres.batching import answer_apart, succeeded
 from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.domain.job import Job
 from services.jobs.ports import Stages
+from services.jobs.store.partitions import job_of
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 
 # The stage is what `stage` of the domain says.
@@ -16,7 +17,7 @@ MOVED = Query(
     text(f"""
     SELECT {", ".join(f"jobs.{column.name}" for column in JOB_COLUMNS)}
     FROM unnest(CAST(:ids AS text[]), CAST(:stages AS int[])) AS known (id, stage)
-    JOIN jobs ON jobs.id = known.id
+    CROSS JOIN LATERAL {job_of("known.id")} AS jobs
     WHERE known.stage < CASE
         WHEN ended_at IS NOT NULL THEN 3 WHEN started_at IS NOT NULL THEN 2 WHEN status = 'pending' THEN 0 ELSE 1
     END

@@ -6,6 +6,7 @@ from enum import StrEnum
 from sqlalchemy import text
 
 from services.common.postgres.database import Pool, Query, fetch
+from services.jobs.store.partitions import job_of
 from services.jobs.timing import STRAY_SECONDS_MAX
 
 
@@ -42,8 +43,8 @@ def strayed(closed: str, *, reason: str, condition: str = "true") -> str:
     """Returns the part of a statement that puts on record what was started for the attempts of another part."""
     return f"""strayed AS (
         INSERT INTO strays (attempt_id, job_id, environment, route, task_id, reason, price_micros)
-        SELECT {closed}.id, job_id, environment, route, coalesce(task_id, claimed_task_id), '{reason}', reserved_micros
-        FROM {closed} JOIN jobs ON jobs.id = job_id
+        SELECT {closed}.id, job_id, job.environment, route, coalesce(task_id, claimed_task_id), '{reason}', reserved_micros
+        FROM {closed} CROSS JOIN LATERAL {job_of("job_id")} AS job
         WHERE coalesce(task_id, claimed_task_id) IS NOT NULL AND {condition}
         ON CONFLICT DO NOTHING
     )"""  # noqa: S608

@@ -6,6 +6,7 @@ from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.domain.claims import Attempt, Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import State
+from services.jobs.store.partitions import has_id
 from services.jobs.store.queue.claims import ATTEMPT_COLUMNS, CLAIMED, GOT_ON, TAKEN_COLUMNS, claim_from_row
 
 _TAKE = "lease_no = lease_no + 1, lease_until = now() + make_interval(secs => :lease_seconds)"
@@ -19,7 +20,7 @@ _WITHDRAW = Query(
         WHERE job_id = :job_id AND state = 'pending'
         RETURNING {TAKEN_COLUMNS}
     ), named AS (
-        UPDATE jobs SET failure = :failure FROM taken WHERE id = taken.job_id
+        UPDATE jobs SET failure = :failure FROM taken WHERE {has_id("jobs.id", ":job_id")} AND id = taken.job_id
     )
     {CLAIMED}
     """)  # noqa: S608

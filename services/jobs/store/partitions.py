@@ -1,0 +1,17 @@
+"""Jobs lie in partitions, by the month and prefix of their ids: how a statement finds the one it needs.
+
+The bounds are texts of the collation "C", whatever the database has been made with, and the primary keys of the
+partitions are in its own. So a condition on an id is told twice, and a plan that is made for every id still opens one
+partition only. A planner takes a search in many of them for dear and might read whole tables instead: a job that
+belongs to another row is therefore looked up in a subquery of its own.
+"""
+
+
+def has_id(column: str, job_id: str) -> str:
+    """Returns the condition that a column of `jobs` is an id: one half finds the partition, the other the row in it."""
+    return f'{column} = {job_id} AND {column} COLLATE "C" = {job_id}'
+
+
+def job_of(job_id: str) -> str:
+    """Returns a subquery, to be joined as LATERAL: the job with the id that another part of the statement has."""
+    return f"(SELECT * FROM jobs WHERE {has_id('jobs.id', job_id)} LIMIT 1)"  # noqa: S608
