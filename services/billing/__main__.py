@@ -3,9 +3,12 @@
 import os
 import sys
 
-from services.billing.settings import BillingSettings
-from services.billing.wiring import open_billing
-from services.common.process import run_service
+from services.common.extras import needs_extra
+
+with needs_extra("services"):
+    from services.billing.settings import BillingSettings
+    from services.billing.wiring import open_billing
+    from services.common.process import run_service
 
 PROCESSES = {
     "api": ("serve customers, other services and operators", open_billing),

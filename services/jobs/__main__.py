@@ -5,9 +5,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from services.common.process import run_service
-from services.jobs.settings import JobsSettings
-from services.jobs.wiring.process import Role, open_jobs
+from services.common.extras import needs_extra
+
+with needs_extra("services"):
+    from services.common.process import run_service
+    from services.jobs.settings import JobsSettings
+    from services.jobs.wiring.process import Role, open_jobs
 
 PROCESSES = {
     "api": ("serve customers", partial(open_jobs, role=Role.API)),

@@ -5,9 +5,12 @@ import signal
 import sys
 from collections.abc import Mapping
 
+from services.common.extras import needs_extra
 from services.common.settings import SettingsError, load_settings
-from services.simulator.server import serve_simulator
 from services.simulator.settings import PREFIX, SimulatorSettings
+
+with needs_extra("stack"):
+    from services.simulator.server import serve_simulator
 
 
 async def serve_until_stopped(settings: SimulatorSettings) -> None:

@@ -5,9 +5,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from services.common.process import run_service
-from services.webhooks.settings import WebhooksSettings
-from services.webhooks.wiring import Role, open_webhooks
+from services.common.extras import needs_extra
+
+with needs_extra("services"):
+    from services.common.process import run_service
+    from services.webhooks.settings import WebhooksSettings
+    from services.webhooks.wiring import Role, open_webhooks
 
 PROCESSES = {
     "api": (

@@ -16,6 +16,7 @@ import typer
 from services.cli.options import DATA_DEFAULT, AsJson, Data, admin_target
 from services.cli.printing import print_json, print_table
 from services.cli.stalled import stalled_line
+from services.common.extras import needs_extra
 from services.devstack.errors import StackError
 from services.devstack.folder import StackFolder
 from services.devstack.log_files import tail
@@ -55,6 +56,7 @@ def up(
     ] = 0.0,
 ) -> None:
     """Start everything on this machine and keep it running."""
+    _require_stack()
     folder = StackFolder(data)
     started = time.monotonic()
 
@@ -85,6 +87,13 @@ def up(
         attend=partial(operator.log_stalled_jobs, root=data),
     )
     run_stack(up_options, announce=announce)
+
+
+def _require_stack() -> None:
+    with needs_extra("stack"):
+        from services.devstack.postgres import binary
+
+        binary("postgres")
 
 
 def down(data: Data = DATA_DEFAULT) -> None:
@@ -215,10 +224,11 @@ def migrate(
 
     If another role owns the tables, SERVICE_MIGRATION_DATABASE_URL is the database's address for that role.
     """
-    from sqlalchemy.exc import SQLAlchemyError
+    with needs_extra("services"):
+        from sqlalchemy.exc import SQLAlchemyError
 
-    from services.common.postgres import migrate as migrations
-    from services.common.postgres.runtime_role import RoleError
+        from services.common.postgres import migrate as migrations
+        from services.common.postgres.runtime_role import RoleError
 
     named = {"billing": billing, "webhooks": webhooks, "jobs": jobs}
     given = {service: _given(service, url) for service, url in named.items() if url}

@@ -11,7 +11,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from services.common.errors import REFUSAL_BY_GRPC, NewerReason, Reason, ServiceError, outage
-from services.common.rpc.interceptors import ERROR_DOMAIN, request_id
+from services.common.rpc.both_ends import ERROR_DOMAIN, request_id
 from services.common.telemetry.rpc_metrics import OK, made
 from services.common.telemetry.tracing import CALL, HEADER, span, traceparent
 from services.common.tls.channel import renewed_channel

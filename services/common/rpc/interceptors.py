@@ -19,6 +19,7 @@ from grpc.aio import ServicerContext
 
 from services.common.errors import Reason, ServiceError, outage
 from services.common.postgres.connection import DATABASE_OUTAGES
+from services.common.rpc.both_ends import ERROR_DOMAIN, request_id
 from services.common.telemetry.rpc_metrics import OK, code_of_failure, served
 from services.common.telemetry.tracing import ANSWER, HEADER, span, traceparent
 
@@ -34,10 +35,8 @@ Deserializer = Callable[[bytes], Message]
 Middleware = Callable[[str, Handler], Handler]
 """Takes a full method name (`/package.Service/Method`) and what is inside, and returns what surrounds it."""
 
-ERROR_DOMAIN = "reelgate"
 OURS = "/reelgate."
 NEXTAPI = "/reelgate.nextapi."
-request_id: ContextVar[str] = ContextVar("request_id", default="")
 account: ContextVar[str] = ContextVar("account", default="")
 """Whose key the call shows. Empty where no key is asked for."""
 contract: ContextVar[str] = ContextVar("contract", default="seedancee2")

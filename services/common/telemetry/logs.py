@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from typing_extensions import override
 
-from services.common.rpc.interceptors import account, request_id
+from services.common.rpc.both_ends import request_id
+from services.common.rpc.interceptors import account
 from services.common.telemetry.tracing import traceparent
 
 LogFormat = Literal["text", "json"]

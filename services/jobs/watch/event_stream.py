@@ -9,7 +9,7 @@ from typing import Any
 
 from services.common.clock import Clock
 from services.common.errors import Reason, ServiceError, outage
-from services.common.rpc.interceptors import request_id
+from services.common.rpc.both_ends import request_id
 from services.jobs.convert.json_text import compact_json
 from services.jobs.domain.job import ENDED, Job, progress_percent, stage
 from services.jobs.watch.job_watch import JobWatch

@@ -13,9 +13,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.both_ends import request_id
 from services.common.rpc.bounds import bounded
 from services.common.rpc.client import CALL_TIMEOUT_SECONDS, open_channel
-from services.common.rpc.interceptors import errors_mapped, logged, request_id
+from services.common.rpc.interceptors import errors_mapped, logged
 from services.common.rpc.server import Port, serve
 from tests.conftest import free_port
 from tests.patience import PATIENCE_SECONDS

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.common.rpc.interceptors import account, request_id
+from services.common.rpc.both_ends import request_id
+from services.common.rpc.interceptors import account
 from services.common.telemetry.logs import JsonFormatter, TextFormatter
 from services.common.telemetry.tracing import traceparent
 from tests.spans import TRACE, UNSAMPLED
