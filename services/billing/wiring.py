@@ -48,7 +48,8 @@ from services.common.postgres.database import open_pool
 from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.internal_port import inner_port, inner_tls
 from services.common.rpc.public_port import build_public_port
-from services.common.rpc.server import Port, health_port, serve
+from services.common.rpc.server import Port, serve
+from services.common.start import starting
 from services.common.tls.files import TlsFolder
 from services.common.verification.checks import verifying
 
@@ -80,6 +81,7 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
     """Runs billing until the block ends, then stops gracefully. Raises SettingsError."""
     tls = inner_tls(settings, settings.internal_address, settings.admin_address)
     async with AsyncExitStack() as stack:
+        health = await stack.enter_async_context(starting(settings, service="billing"))
         pool = await stack.enter_async_context(
             open_pool(settings.database_url, name="billing", connections_max=settings.connections_max)
         )
@@ -106,14 +108,14 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
             tls=tls,
         )
         public = _public_port(settings, accounts=accounts, keys=keys, limiter=limiter)
-        ports = (public, internal, admin, health_port(settings.health_address))
-        addresses = await stack.enter_async_context(serve(*ports, notice_seconds=settings.notice_seconds))
-        public_address, internal_address, admin_address, health_address = addresses
+        public_address, internal_address, admin_address = await stack.enter_async_context(
+            serve(public, internal, admin, health=health, notice_seconds=settings.notice_seconds)
+        )
         yield Running(
             public_address=public_address,
             internal_address=internal_address,
             admin_address=admin_address,
-            health_address=health_address,
+            health_address=health.address,
         )
 
 

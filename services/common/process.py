@@ -1,15 +1,17 @@
 """What every `python -m services.<service> PROCESS` does: choose a process, read the settings, run it to its end."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TypeVar, cast
 
 from psycopg.conninfo import conninfo_to_dict
 
 from services.common.postgres.migrate import LockedError, migrate
 from services.common.postgres.runtime_role import RoleError
-from services.common.postgres.schema import newest_known
+from services.common.postgres.schema import WAIT_SECONDS_MAX, find_gap, newest_known, until_migrated
 from services.common.rpc.server import run_until_signalled
 from services.common.settings import (
     DatabaseSettings,
@@ -20,6 +22,7 @@ from services.common.settings import (
 )
 from services.common.telemetry.exporting import exporting
 from services.common.telemetry.exposition import exposed
+from services.common.telemetry.logs import set_up_logs
 from services.common.telemetry.process_metrics import process_measured
 
 AnyService = TypeVar("AnyService", bound=ServiceSettings)
@@ -39,17 +42,18 @@ def run_service(
     arguments: Sequence[str],
     environment: Mapping[str, str],
 ) -> int:
-    """Runs one of the service's processes, or `migrate`, and returns the exit code.
+    """Runs one of the service's processes, or a command about its database, and returns the exit code.
 
     `processes` gives each name its purpose, for the usage text, and what opens it. Problems go to stderr, one a line.
     """
-    if len(arguments) != 1 or arguments[0] not in (*processes, "migrate"):
+    if len(arguments) != 1 or arguments[0] not in (*processes, *_DATABASE_COMMANDS):
         sys.stderr.write(_usage(service, {name: purpose for name, (purpose, _) in processes.items()}))
         return UNUSABLE
     prefix = f"{service.upper()}_"
     try:
-        if arguments[0] == "migrate":
-            return _migrate(service, load_database_settings(prefix=prefix, environment=environment))
+        if arguments[0] in _DATABASE_COMMANDS:
+            _, run = _DATABASE_COMMANDS[arguments[0]]
+            return run(service, load_database_settings(prefix=prefix, environment=environment))
         settings = load_settings(kind, prefix=prefix, environment=environment)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
@@ -104,7 +108,32 @@ def _migrate(service: str, settings: DatabaseSettings) -> int:
     return 0
 
 
+def _wait_migrated(service: str, settings: DatabaseSettings) -> int:
+    """Returns 0 once the schema is what this release needs, 1 if that takes longer than WAIT_SECONDS_MAX."""
+    set_up_logs("text")
+    try:
+        asyncio.run(_migrated_in_time(service, settings))
+    except TimeoutError:
+        sys.stderr.write(f"The schema is not there after {WAIT_SECONDS_MAX:.0f} s.\n")
+        return 1
+    return 0
+
+
+async def _migrated_in_time(service: str, settings: DatabaseSettings) -> None:
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        await until_migrated(partial(find_gap, settings.database_url, service=service))
+
+
+_DATABASE_COMMANDS: Mapping[str, tuple[str, Callable[[str, DatabaseSettings], int]]] = {
+    "migrate": ("bring the database to the newest version, then end", _migrate),
+    "wait-migrated": (
+        "wait until the database has the version that this release needs, then end",
+        _wait_migrated,
+    ),
+}
+
+
 def _usage(service: str, purposes: Mapping[str, str]) -> str:
-    rows = {**purposes, "migrate": "bring the database to the newest version, then end"}
-    lines = [f"  {name:<10} {purpose}" for name, purpose in rows.items()]
+    rows = {**purposes, **{name: purpose for name, (purpose, _) in _DATABASE_COMMANDS.items()}}
+    lines = [f"  {name:<14} {purpose}" for name, purpose in rows.items()]
     return "\n".join([f"usage: python -m services.{service} PROCESS", "", *lines, ""])

@@ -30,7 +30,8 @@ from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.client import open_channel
 from services.common.rpc.internal_port import inner_port, inner_tls
 from services.common.rpc.public_port import build_public_port
-from services.common.rpc.server import Port, health_port, serve
+from services.common.rpc.server import Port, serve
+from services.common.start import starting
 from services.common.tls.files import TlsFolder
 from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, open_receivers
 from services.webhooks.convert import render_disabled_event, render_test_event
@@ -92,6 +93,7 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
     if Role.API in role:
         tls = inner_tls(settings, settings.internal_address, settings.admin_address)
     async with AsyncExitStack() as stack:
+        health = await stack.enter_async_context(starting(settings, service="webhooks"))
         pool = await stack.enter_async_context(
             open_pool(settings.database_url, name="webhooks", connections_max=settings.connections_max)
         )
@@ -112,12 +114,12 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
                 _internal_port(settings, pool, notify=notify, tls=tls),
                 _admin_port(settings, pool, secrets=secrets, tls=tls),
             ]
-        *served, health_address = await stack.enter_async_context(
-            serve(*ports, health_port(settings.health_address), notice_seconds=settings.notice_seconds)
+        served = await stack.enter_async_context(
+            serve(*ports, health=health, notice_seconds=settings.notice_seconds)
         )
         public_address, internal_address, admin_address = served or (None, None, None)
         yield Running(
-            health_address=health_address,
+            health_address=health.address,
             internal_address=internal_address,
             admin_address=admin_address,
             public_address=public_address,

@@ -4,7 +4,10 @@ Migrations follow one another by their numbers, so whoever needs number 11 is se
 a newer release included: a release works on the schema of the next one.
 """
 
+import asyncio
+import logging
 import re
+from collections.abc import Awaitable, Callable
 from importlib import resources
 
 import psycopg
@@ -13,6 +16,12 @@ from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
 from services.common.postgres.connection import connection_parameters
 
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+WAIT_SECONDS_MAX = 300.0
+"""For `wait-migrated`. Whoever started it sees that it failed, and starts it again."""
+Sleep = Callable[[float], Awaitable[None]]
 _NUMBERED = re.compile(r"^(\d{4})_\w+\.py$")
 
 
@@ -47,6 +56,18 @@ async def find_gap(url: str, *, service: str) -> str | None:
     if found < needed:
         return f"the schema is at {found:04d} and this release needs {needed:04d}; {command} brings it there"
     return None
+
+
+async def until_migrated(find: Callable[[], Awaitable[str | None]], *, sleep: Sleep = asyncio.sleep) -> None:
+    """Returns once `find` finds nothing missing. Logs what it waits for whenever that changes."""
+    said: str | None = None
+    while (gap := await find()) is not None:
+        if gap != said:
+            log.warning("waiting: %s", gap)
+            said = gap
+        await sleep(POLL_SECONDS)
+    if said is not None:
+        log.info("the schema is there")
 
 
 def first_line(error: Exception) -> str:

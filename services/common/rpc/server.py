@@ -12,6 +12,7 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.common.rpc.health import Health
 from services.common.rpc.interceptors import Middleware, MiddlewareInterceptor
 from services.common.telemetry.logs import LogFormat, set_up_logs
 from services.common.telemetry.rpc_metrics import bind_services
@@ -68,18 +69,16 @@ class Port:
     """What it shows, and whose callers it takes. None: it speaks plaintext."""
 
 
-def health_port(address: str) -> Port:
-    """Returns a port that serves nothing but health: for probes, which show no certificate. Serve it last."""
-    return Port(address=address, services=(), middleware=())
-
-
 @asynccontextmanager
 async def serve(
-    *ports: Port, notice_seconds: float = 0.0, let_go: Sequence[Callable[[], None]] = ()
+    *ports: Port,
+    health: Health | None = None,
+    notice_seconds: float = 0.0,
+    let_go: Sequence[Callable[[], None]] = (),
 ) -> AsyncIterator[list[str]]:
     """Serves ports until the block ends, then stops all of them gracefully. Yields the addresses that were bound.
 
-    On leaving it reports NOT_SERVING, waits `notice_seconds` for balancers, calls `let_go`, which ends what running
+    `health` is told when all of them serve. On leaving it reports NOT_SERVING, waits `notice_seconds` for balancers, calls `let_go`, which ends what running
     calls only wait for, and lets them finish.
     """
     servers: list[tuple[aio.Server, HealthServicer]] = []
@@ -92,8 +91,12 @@ async def serve(
             addresses.append(address)
             for name in ("", *(name for name, _ in port.services)):
                 await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+        if health is not None:
+            await health.report(ready=True)
         yield addresses
     finally:
+        if health is not None:
+            await health.report(ready=False)
         for _, checks in servers:
             await checks.enter_graceful_shutdown()
         await asyncio.sleep(notice_seconds)
@@ -129,18 +132,31 @@ def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
 def run_until_signalled(
     start: Callable[[AsyncExitStack], Awaitable[None]], *, log_format: LogFormat = "text"
 ) -> None:
-    """Runs a process: `start` opens everything on the stack; SIGTERM or SIGINT closes it in reverse."""
+    """Runs a process: `start` opens everything on the stack; SIGTERM or SIGINT closes it in reverse, or breaks the start off."""
     set_up_logs(log_format)
     asyncio.run(_run(start))
 
 
 async def _run(start: Callable[[AsyncExitStack], Awaitable[None]]) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    ready, stopped = asyncio.Event(), asyncio.Event()
+    running = asyncio.current_task()
+    assert running is not None
+
+    def stop() -> None:
+        if not ready.is_set() and not stopped.is_set():
+            running.cancel()
+        stopped.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    async with AsyncExitStack() as stack:
-        await start(stack)
-        log.info("ready")
-        await stopped.wait()
-        log.info("stopping")
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        async with AsyncExitStack() as stack:
+            await start(stack)
+            ready.set()
+            log.info("ready")
+            await stopped.wait()
+            log.info("stopping")
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+        log.info("stopped before it was ready")

@@ -21,9 +21,9 @@ from services.common.rpc.client import open_channel
 from services.common.rpc.internal_port import inner_tls
 from services.common.rpc.server import (
     Port,
-    health_port,
     serve,
 )
+from services.common.start import starting
 from services.jobs.clients import (
     HoldClient,
     LedgerClient,
@@ -64,6 +64,7 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
     tls = inner_tls(settings, settings.admin_address)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+        health = await enter(starting(settings, service="jobs"))
         notifier = await enter(
             open_notifier(settings.database_url, (WORK_CHANNEL, OUTBOX_CHANNEL), topics=(MOVED_TOPIC,))
         )
@@ -95,13 +96,12 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
                 tls=tls,
             )
         )
-        ports.append(health_port(settings.health_address))
-        *public, admin_address, health_address = await enter(
-            serve(*ports, notice_seconds=settings.notice_seconds, let_go=let_go)
+        *public, admin_address = await enter(
+            serve(*ports, health=health, notice_seconds=settings.notice_seconds, let_go=let_go)
         )
         yield Running(
             admin_address=admin_address,
-            health_address=health_address,
+            health_address=health.address,
             public_address=public[0] if public else None,
         )
 

@@ -33,8 +33,9 @@ def test_a_wrong_word_is_answered_with_the_right_ones(
     assert capsys.readouterr().err.splitlines() == [
         "usage: python -m services.billing PROCESS",
         "",
-        "  api        serve customers",
-        "  migrate    bring the database to the newest version, then end",
+        "  api            serve customers",
+        "  migrate        bring the database to the newest version, then end",
+        "  wait-migrated  wait until the database has the version that this release needs, then end",
     ]
 
 
