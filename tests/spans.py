@@ -1,7 +1,8 @@
 """Spans as tests see them: kept in memory, or received from other processes as a collector receives them."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +71,7 @@ class Collector(TraceServiceServicer):
     messages: list[bytes] = field(default_factory=list)
     """The same as it came."""
 
-    async def Export(  # noqa: N802  the name of the proto
+    def Export(  # noqa: N802  the name of the proto
         self, request: collector.ExportTraceServiceRequest, context: Any
     ) -> collector.ExportTraceServiceResponse:
         self.messages.append(request.SerializeToString())
@@ -85,17 +86,17 @@ class Collector(TraceServiceServicer):
         return [span for span in self.spans if span.trace_id == trace_id]
 
 
-@asynccontextmanager
-async def collecting(address: str = "127.0.0.1:0") -> AsyncIterator[Collector]:
-    """Receives spans over OTLP until the block ends."""
-    found, server = Collector(), grpc.aio.server()
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """Receives spans over OTLP until the block ends, in threads of its own."""
+    found, server = Collector(), grpc.server(ThreadPoolExecutor(2))
     add_TraceServiceServicer_to_server(found, server)  # type: ignore[no-untyped-call]
-    found.address = f"127.0.0.1:{server.add_insecure_port(address)}"
-    await server.start()
+    found.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
     try:
         yield found
     finally:
-        await server.stop(None)
+        server.stop(None).wait()
 
 
 def _received(span: Any, *, service: str) -> ReceivedSpan:

@@ -29,6 +29,9 @@ class StackSettings:
     simulator_api_key: str
     simulator_mode: str
     simulator_latency_seconds: float
+    otlp_endpoint: str = ""
+    """The collector that gets the spans of everything. Empty: nothing is traced."""
+    log_format: str = "text"
 
     @property
     def edge(self) -> str:
@@ -163,6 +166,8 @@ def _edge(settings: StackSettings) -> ProcessSpec:
             "EDGE_MEDIA_PATH": MEDIA_PATH,
             # All customers of a local stack share one address.
             "EDGE_CONNECTIONS_PER_ADDRESS": "0",
+            "EDGE_OTLP_ENDPOINT": settings.otlp_endpoint,
+            "EDGE_TRACED_PERCENT": "100",
         },
         port=ports.edge,
         ready_at=[f"{settings.edge}/readyz"],
@@ -236,6 +241,8 @@ def _service(name: str, settings: StackSettings, *, environment: Mapping[str, st
         f"{prefix}KEY_CHECKSUM_SECRETS_FILE": str(settings.folder.key_checksum_secrets),
         f"{prefix}TLS_FOLDER": str(settings.folder.tls / name),
         f"{prefix}REFLECTION": "true",
+        f"{prefix}OTLP_ENDPOINT": settings.otlp_endpoint,
+        f"{prefix}LOG_FORMAT": settings.log_format,
     }
     return _python(
         name,

@@ -51,6 +51,8 @@ class UpOptions:
     port: int
     simulator_mode: str
     simulator_latency_seconds: float
+    otlp_endpoint: str
+    log_format: str
     program: Sequence[str]
     """How the `reelgate` command is started."""
     open_demo_account: Callable[[StackState], Awaitable[demo.DemoAccount]]
@@ -91,6 +93,8 @@ class _Stack:
             simulator_api_key=self._folder.simulator_api_key.read_text(),
             simulator_mode=options.simulator_mode,
             simulator_latency_seconds=options.simulator_latency_seconds,
+            otlp_endpoint=options.otlp_endpoint,
+            log_format=options.log_format,
         )
         self._supervisor = identity_of(os.getpid())
         self._processes = {

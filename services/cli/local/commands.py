@@ -36,6 +36,13 @@ class SimulatorMode(StrEnum):
     INSTANT = "instant"
 
 
+class LogFormat(StrEnum):
+    """How processes write their logs."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this module."""
     for command in (up, down, status, logs, migrate):
@@ -54,6 +61,10 @@ def up(
     simulator_latency: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds that a task takes in instant mode.")
     ] = 0.0,
+    otlp_endpoint: Annotated[
+        str, typer.Option(metavar="URL", help="Trace everything, to the collector at http://HOST:PORT.")
+    ] = "",
+    log_format: Annotated[LogFormat, typer.Option(help="How processes write their logs.")] = LogFormat.TEXT,
 ) -> None:
     """Start everything on this machine and keep it running."""
     _require_stack()
@@ -71,6 +82,7 @@ def up(
 
         options = {"data": data, "port": port, "simulator-mode": simulator_mode.value}
         options["simulator-latency"] = simulator_latency
+        options |= {"otlp-endpoint": otlp_endpoint, "log-format": log_format.value}
         given = [f"--{name}={value}" for name, value in options.items()]
         announce(start_detached(folder, [*PROGRAM, "up", *given]))
         return
@@ -82,6 +94,8 @@ def up(
         port=port,
         simulator_mode=simulator_mode.value,
         simulator_latency_seconds=simulator_latency,
+        otlp_endpoint=otlp_endpoint,
+        log_format=log_format.value,
         program=PROGRAM,
         open_demo_account=partial(operator.open_demo_account, root=data),
         attend=partial(operator.log_stalled_jobs, root=data),

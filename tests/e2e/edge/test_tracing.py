@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,9 @@ VIDEOS = "/v1/videos/generations"
 TOLD = [f"{name}: {SECRET}" for name in ("user-agent", "referer", "x-client-trace-id", "baggage")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def collector() -> AsyncIterator[Collector]:
-    async with collecting() as listening:
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as listening:
         yield listening
 
 

@@ -147,9 +147,10 @@ async def test_a_header_that_is_none_harms_no_call(servicer: Servicer) -> None:
 
 
 async def test_spans_reach_a_collector_over_otlp() -> None:
-    async with collecting() as collector, exporting("tests", f"http://{collector.address}"):
-        with span("any", parent=SAMPLED, job="vid_1"):
-            pass
+    with collecting() as collector:
+        async with exporting("tests", f"http://{collector.address}"):
+            with span("any", parent=SAMPLED, job="vid_1"):
+                pass
 
     [found] = collector.trace(TRACE)
     assert (found.service, found.name, found.parent_id) == ("tests", "any", SAMPLED[36:52])
