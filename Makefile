@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen bench lock upgrade
+.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen bench drill-failover lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ gen: setup ## Generate gen/, deploy/envoy/, deploy/k8s/rendered/ and the referen
 
 check-gen: setup ## Fail if what is generated differs from what is committed
 	$(BIN)/python -m protos.check_generated
+
+drill-failover: setup ## Kill the PostgreSQL primary under load, and see that nothing is lost
+	$(BIN)/pytest -q tests/drills/drill_failover.py
 
 bench: setup ## Measure speed; writes build/bench.json
 	$(BIN)/python -m tests.bench

@@ -21,8 +21,12 @@ from tests.patience import PATIENCE_SECONDS
 NAMES = ("one", "two", "three")
 REPLICATION_RULE = "host replication all 127.0.0.1/32 scram-sha-256\n"
 POLL_SECONDS = 0.05
-ANY_ONE_OTHER = ("-c", "synchronous_standby_names=ANY 1 (one, two, three)")
-"""Every commit waits until one standby has it on disk. A node's own name stands for nobody."""
+SETTINGS = """
+synchronous_standby_names = 'ANY 1 (one, two, three)'
+wal_keep_size = 256MB
+"""
+"""Every commit waits until one standby has it on disk; a node's own name stands for nobody. A node that comes back finds
+what it missed."""
 
 
 @dataclass(kw_only=True)
@@ -51,7 +55,7 @@ class Node:
             check=False,
         )
         assert done.returncode == 0, f"{program}: {done.stderr}"
-        return done.stdout
+        return str(done.stdout)
 
     def rows(self, statement: str, *parameters: Any, database: str = postgres.SUPERUSER) -> list[Any]:
         """Returns what a statement finds on this node."""
@@ -122,12 +126,16 @@ def several(nodes: Sequence[Node], database: str, *, role: str, password: str) -
     return f"postgresql://{role}:{password}@{hosts}/{database}"
 
 
-def prepared(folder: Path, name: str) -> Node:
+def prepared(folder: Path, name: str, *, settings: str) -> Node:
     """Returns a node with an empty cluster that others may be cloned from. It does not run yet."""
     node = Node(name=name, folder=folder / name, port=free_port())
     postgres.prepare_folder(node.folder, password=PASSWORD)
-    with (node.folder / "pg_hba.conf").open("a") as rules:
-        rules.write(REPLICATION_RULE)
+    # What the local stack marks its folders with is not PostgreSQL's, and not its user's to copy.
+    for mark in (".made", ".secured"):
+        (node.folder / mark).unlink()
+    for name_of_file, lines in {"pg_hba.conf": REPLICATION_RULE, "postgresql.conf": settings}.items():
+        with (node.folder / name_of_file).open("a") as file:
+            file.write(lines)
     return node
 
 
@@ -158,14 +166,14 @@ def node_folder() -> Iterator[Path]:
 def running_nodes() -> Iterator[list[Node]]:
     """Runs a primary and two standbys, one of which must have each commit before it is acknowledged."""
     with node_folder() as folder, ExitStack() as opened:
-        primary = prepared(folder, NAMES[0])
+        primary = prepared(folder, NAMES[0], settings=SETTINGS)
         opened.callback(primary.stop)
-        primary.start(*ANY_ONE_OTHER)
+        primary.start()
         nodes = [primary]
         for name in NAMES[1:]:
             standby = cloned(primary, name, "--write-recovery-conf")
             opened.callback(standby.stop)
-            standby.start(*ANY_ONE_OTHER)
+            standby.start()
             standby.receiver()
             nodes.append(standby)
         yield nodes

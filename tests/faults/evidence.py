@@ -14,6 +14,7 @@ import psycopg
 
 from services.devstack.folder import StackFolder
 from services.devstack.processes import ARK_API_PATH
+from services.jobs.domain.ledger import ORPHAN_SECONDS
 from tests.e2e.customer import ENDED, POLL_SECONDS, SMALL, VIDEOS, Customer
 from tests.e2e.local_stack import Account, Stack
 from tests.e2e.receiver import Receiver
@@ -114,3 +115,19 @@ class Books:
         assert listed["total"] <= LISTED_MAX, "some tasks are not listed"
         # The provider knows a task by its attempt: the job's id and a number.
         return Counter(task["safety_identifier"].rpartition("-")[0] for task in listed["items"])
+
+
+async def until_orphans_are_returned(books: Books, account: Account) -> None:
+    """Makes the holds of requests that died old enough to be taken for orphans, and waits until jobs gave them back."""
+    books.rows(
+        "billing",
+        """UPDATE holds SET created_at = created_at - make_interval(secs => %(seconds)s)
+        WHERE account_id = %(owner)s AND state = 'provisional' RETURNING hold_id""",
+        owner=account.account_id,
+        seconds=float(ORPHAN_SECONDS),
+    )
+    left: LiteralString = "SELECT hold_id FROM holds WHERE account_id = %(owner)s AND resolved_at IS NULL"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while found := books.rows("billing", left, owner=account.account_id):
+        assert time.monotonic() < deadline, f"not given back: {found}"
+        await asyncio.sleep(POLL_SECONDS)

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, LiteralString
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from services.jobs.domain.ledger import ORPHAN_SECONDS
 from tests.e2e.customer import VIDEOS, Customer, open_customer
 from tests.e2e.local_stack import Account, Stack
 from tests.e2e.receiver import Receiver
@@ -25,6 +24,7 @@ from tests.faults.evidence import (
     order,
     settled,
     until_all_ended,
+    until_orphans_are_returned,
 )
 from tests.patience import PATIENCE_SECONDS
 
@@ -151,22 +151,6 @@ async def aftermath(books: Books, customer: Customer, account: Account, accepted
     await until_orphans_are_returned(books, account)
     balance = await customer.get("/v1/balance")
     return Aftermath(account=account, accepted=accepted, videos=videos, balance=balance)
-
-
-async def until_orphans_are_returned(books: Books, account: Account) -> None:
-    """Makes the holds of requests that died old enough to be taken for orphans, and waits until jobs gave them back."""
-    books.rows(
-        "billing",
-        """UPDATE holds SET created_at = created_at - make_interval(secs => %(seconds)s)
-        WHERE account_id = %(owner)s AND state = 'provisional' RETURNING hold_id""",
-        owner=account.account_id,
-        seconds=float(ORPHAN_SECONDS),
-    )
-    left: LiteralString = "SELECT hold_id FROM holds WHERE account_id = %(owner)s AND resolved_at IS NULL"
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while found := books.rows("billing", left, owner=account.account_id):
-        assert time.monotonic() < deadline, f"not given back: {found}"
-        await asyncio.sleep(POLL_SECONDS)
 
 
 each_killed = pytest.mark.parametrize("killed", PROCESSES, indirect=True, scope="module")
