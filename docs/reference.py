@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from code: docs/settings.md and docs/errors.md."""
+"""Writes the reference pages that follow from code: docs/settings.md, docs/errors.md and docs/metrics.md."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from docs.metrics import metrics_page
 from services.billing.settings import BillingSettings
 from services.common.errors import STATUS_BY_REASON
 from services.common.settings import Settings
@@ -80,9 +81,10 @@ def _default(value: Any) -> str:
 
 
 def write(folder: Path) -> None:
-    """Writes both pages into `folder`."""
+    """Writes the pages into `folder`."""
     (folder / "settings.md").write_text(settings_page(), encoding="utf-8")
     (folder / "errors.md").write_text(errors_page(), encoding="utf-8")
+    (folder / "metrics.md").write_text(metrics_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from docs.reference import write as write_pages
 from protos.generate import ROOT, generate
 
 ENVOY = Path("deploy/envoy/envoy.yaml")
-PAGES = (Path("docs/settings.md"), Path("docs/errors.md"))
+PAGES = (Path("docs/settings.md"), Path("docs/errors.md"), Path("docs/metrics.md"))
 RENDERED = Path("deploy/k8s/rendered")
 
 

@@ -20,7 +20,7 @@ from reelgate.internal.prices.v1.price_service_pb2_grpc import add_PriceServiceS
 from services.billing.duties.expire_holds import expire_holds
 from services.billing.operations.lease_calls import lease_calls
 from services.billing.operations.prices import set_prices
-from services.billing.operations.verify_ledger import verify_ledger
+from services.billing.operations.verify_ledger import AMOUNT_RULES, CHECKS, verify_ledger
 from services.billing.prices import load_prices
 from services.billing.rpc.accounts import AccountServicer
 from services.billing.rpc.balance import BillingServicer
@@ -88,7 +88,10 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
         holds, accounts, keys, prices = SqlHolds(pool), SqlAccounts(pool), SqlKeys(pool), SqlPrices(pool)
         await set_prices(load_prices(settings.prices_file), prices=prices)
         pages = SqlLedgerPages(pool)
-        duties = (expire_holds(holds), verifying(partial(verify_ledger, pages=pages)))
+        duties = (
+            expire_holds(holds),
+            verifying(partial(verify_ledger, pages=pages), checks=CHECKS, amounts=AMOUNT_RULES),
+        )
         await stack.enter_async_context(performing(*duties))
         limits = SqlCallLimits(pool)
         limiter = Limiter(partial(lease_calls, limits=limits), holder=new_id("holder"))

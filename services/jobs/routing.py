@@ -9,6 +9,7 @@ from services.jobs.domain.claims import Route
 from services.jobs.domain.job import Job
 from services.jobs.ports import Providers
 from services.jobs.settings import JobsSettings
+from services.upstream.measured import MeasuredProvider
 from services.upstream.providers.ark.adapter import ArkProvider
 
 ARK, SIMULATOR = "ark", "simulator"
@@ -30,13 +31,13 @@ def providers_of(settings: JobsSettings, session: aiohttp.ClientSession) -> Prov
         api_key=settings.simulator_api_key.get_secret_value(),
         sends_seed=True,
     )
-    everywhere = {SIMULATOR: simulator}
+    everywhere = {SIMULATOR: MeasuredProvider(simulator, route=SIMULATOR)}
     if settings.ark_api_key is None:
         return {"live": everywhere, "test": everywhere}
     live = ArkProvider(
         session=session, base_url=settings.ark_base_url, api_key=settings.ark_api_key.get_secret_value()
     )
-    return {"live": {**everywhere, ARK: live}, "test": everywhere}
+    return {"live": {**everywhere, ARK: MeasuredProvider(live, route=ARK)}, "test": everywhere}
 
 
 def route_of(live_provider: str, upstream_names: UpstreamNames, job: Job) -> Route:

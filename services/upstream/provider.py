@@ -1,6 +1,7 @@
 """The interface to providers of video: what jobs asks, and the answers that a provider may give."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -52,6 +53,8 @@ class Done:
 
     video_url: str
     last_frame_url: str | None = None
+    ended_at: datetime | None = None
+    """When the provider had it, by the provider's clock. None: it does not say."""
 
 
 class RefusalKind(StrEnum):

@@ -90,6 +90,8 @@ class Delivery:
     body: bytes = field(repr=False)
     sealed_secrets: Sequence[bytes] = field(repr=False)
     """What signs, encrypted, in this order. None: the account does not sign."""
+    untried_since: datetime | None = None
+    """When the event was committed, if it has never been tried at this target. None: it has."""
     traceparent: str | None = None
     """The span that took the event over. None: its job is not traced."""
 

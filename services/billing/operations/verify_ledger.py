@@ -18,6 +18,18 @@ _KEYS = {
     LedgerPart.SPENDING: (TEXT, TEXT),
 }
 assert _KEYS.keys() == set(LedgerPart)
+CHECKS = tuple(part.value for part in _KEYS)
+AMOUNT_RULES = frozenset(
+    {
+        "transaction_not_zero",
+        "running_balance",
+        "hold_refunded",
+        "balance_available",
+        "balance_held",
+        "balance_open_holds",
+    }
+)
+"""Rules that compare micro-credits which the ledger owes somebody."""
 
 
 async def verify_ledger(

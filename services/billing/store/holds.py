@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
+from psycopg.rows import DictRow
 from sqlalchemy import (
     BigInteger,
     DateTime,
@@ -19,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 
 from services.billing.domain import (
     STANDING_TEST_MICROS,
@@ -32,6 +34,7 @@ from services.billing.domain import (
     Refund,
 )
 from services.billing.refusals import hold_not_changed, hold_not_created, hold_not_found, hold_not_refunded
+from services.billing.store.movements import count_movements
 from services.billing.store.outcomes import OK
 from services.billing.tables import holds
 from services.common.audit.note import AuditNote
@@ -56,27 +59,38 @@ _HOLD_COLUMNS = (
 )  # fmt: skip
 _LIMIT_COLUMNS = ("limit_subject_id", "limit_period", "limit_micros", "limit_spent_micros")
 _ANSWER_COLUMNS = ("position", "outcome", "available_micros", *_HOLD_COLUMNS, *_LIMIT_COLUMNS)
-_CREATE_HOLDS = Query(
-    select(
-        func.create_holds(
-            _texts("hold_ids"),
-            _texts("account_ids"),
-            _texts("environments"),
-            _amounts("amounts"),
-            _texts("key_ids"),
-            _texts("contracts"),
-            _amounts("standing_micros"),
-        ).table_valued(*_ANSWER_COLUMNS)
+
+
+def _answer_of(function: FunctionElement[Any]) -> Query:
+    """Returns the answers of a function of the ledger, each with how its hold was before.
+
+    A statement sees what was committed when it began, and not what its own functions do.
+    """
+    answer = function.table_valued(*_ANSWER_COLUMNS, name="answer")
+    before = {
+        f"{name}_before": select(holds.c[name]).where(holds.c.hold_id == answer.c.hold_id).scalar_subquery()
+        for name in ("state", "refunded_micros")
+    }
+    return Query(select(answer, *(value.label(name) for name, value in before.items())))
+
+
+_CREATE_HOLDS = _answer_of(
+    func.create_holds(
+        _texts("hold_ids"),
+        _texts("account_ids"),
+        _texts("environments"),
+        _amounts("amounts"),
+        _texts("key_ids"),
+        _texts("contracts"),
+        _amounts("standing_micros"),
     )
 )
-_CHANGE_HOLDS = Query(
-    select(
-        func.change_holds(
-            _texts("hold_ids"),
-            _texts("states"),
-            _amounts("captures"),
-            cast(bindparam("lasts_seconds"), ARRAY(Integer)),
-        ).table_valued(*_ANSWER_COLUMNS)
+_CHANGE_HOLDS = _answer_of(
+    func.change_holds(
+        _texts("hold_ids"),
+        _texts("states"),
+        _amounts("captures"),
+        cast(bindparam("lasts_seconds"), ARRAY(Integer)),
     )
 )
 _OVERDUE = Query(
@@ -92,14 +106,12 @@ _OVERDUE = Query(
     .limit(bindparam("holds_max"))
 )
 _FROM_THE_FIRST = (datetime.min.replace(tzinfo=UTC), "")
-_REFUND_HOLD = Query(
-    select(
-        func.refund_hold(
-            bindparam("refund_id"),
-            bindparam("hold_id"),
-            cast(bindparam("amount_micros"), BigInteger),
-            bindparam("reason"),
-        ).table_valued(*_ANSWER_COLUMNS)
+_REFUND_HOLD = _answer_of(
+    func.refund_hold(
+        bindparam("refund_id"),
+        bindparam("hold_id"),
+        cast(bindparam("amount_micros"), BigInteger),
+        bindparam("reason"),
     )
 )
 _LOCK_BALANCE = Query(
@@ -186,6 +198,7 @@ class SqlHolds:
         Refuses with HOLD_NOT_FOUND, HOLD_NOT_CAPTURED, REFUND_ABOVE_CHARGE or REFUND_MISMATCH.
         """
         [row] = await fetch(self._pool, _REFUND_HOLD, **vars(refund))
+        count_movements([row])
         answer = _answer(row)
         if isinstance(answer, HoldRefusal):
             raise hold_not_refunded(refund, answer)
@@ -203,13 +216,14 @@ class SqlHolds:
             if not found:
                 raise hold_not_found(hold_id)
             hold = _hold(found[0])
-            given_back_micros = await _give_back(connection, hold, reason=note.reason)
+            given_back_micros, moved = await _give_back(connection, hold, reason=note.reason)
             if given_back_micros:
                 details = {"state": hold.state.value, "amount_micros": given_back_micros}
                 await write_audit(
                     connection, note, action="hold.release", subject_id=hold_id, details=details
                 )
-            return given_back_micros
+        count_movements(moved)
+        return given_back_micros
 
     async def get(self, hold_ids: Sequence[str]) -> list[Hold]:
         """Returns the holds with these ids that there are, in no order."""
@@ -238,6 +252,7 @@ class SqlHolds:
             contracts=list(STANDING_TEST_MICROS),
             standing_micros=list(STANDING_TEST_MICROS.values()),
         )
+        count_movements(rows)
         return _answers(rows)
 
     async def _change(self, batch: Sequence[HoldChange]) -> list[Hold | HoldRefusal]:
@@ -249,11 +264,12 @@ class SqlHolds:
             captures=[change.captured_micros for change in batch],
             lasts_seconds=[change.lasts_seconds for change in batch],
         )
+        count_movements(rows)
         return _answers(rows)
 
 
-async def _give_back(connection: Connection, hold: Hold, *, reason: str) -> int:
-    """Gives back what a hold keeps, in the connection's transaction. Returns how many micro-credits."""
+async def _give_back(connection: Connection, hold: Hold, *, reason: str) -> tuple[int, Sequence[DictRow]]:
+    """Gives back what a hold keeps, in the connection's transaction. Returns how many micro-credits, and the answers."""
     if hold.state is HoldState.CAPTURED:
         left_micros = hold.captured_micros - hold.refunded_micros
         if left_micros:
@@ -263,10 +279,10 @@ async def _give_back(connection: Connection, hold: Hold, *, reason: str) -> int:
                 amount_micros=left_micros,
                 reason=reason,
             )
-            await fetch_within(connection, _REFUND_HOLD, **vars(refund))
-        return left_micros
+            return left_micros, await fetch_within(connection, _REFUND_HOLD, **vars(refund))
+        return 0, ()
     if hold.state in {HoldState.RELEASED, HoldState.EXPIRED}:
-        return 0
+        return 0, ()
     for state in (HoldState.RELEASED, HoldState.EXPIRED):
         # One that is overdue can only expire.
         [row] = await fetch_within(
@@ -279,7 +295,7 @@ async def _give_back(connection: Connection, hold: Hold, *, reason: str) -> int:
         )
         if row["outcome"] == OK:
             break
-    return hold.amount_micros
+    return hold.amount_micros, [row]
 
 
 def _answers(rows: Sequence[dict[str, Any]]) -> list[Hold | HoldRefusal]:

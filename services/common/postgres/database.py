@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from typing_extensions import override
 
 from services.common.postgres.connection import PrimaryConnection, connection_parameters
+from services.common.telemetry.pool_metrics import pool_measured
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
@@ -92,7 +93,8 @@ async def open_pool(url: str, *, name: str, connections_max: int) -> AsyncIterat
     )
     await pool.open()
     try:
-        yield pool
+        with pool_measured(pool):
+            yield pool
     finally:
         await pool.close(timeout=CHECKOUT_TIMEOUT_SECONDS)
 

@@ -20,6 +20,7 @@ from services.common.loop import running
 from services.common.rate_limit.protocol import KEYS_PER_REQUEST_MAX, WINDOW_SECONDS, LeaseCalls
 from services.common.rate_limit.slots import HeldCalls
 from services.common.rpc.interceptors import Handler, Middleware, answer_header
+from services.common.telemetry.metrics import BILLING, JOBS_API, WEBHOOKS_API, counter
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,13 @@ WAITERS_MAX = 16
 """Of one key, for slots that are not known to be free."""
 WAIT_SECONDS_MAX = 4.0
 GIVE_BACK_SECONDS_MAX = 1.0
+_DECISIONS = counter(
+    "reelgate_rate_limit_decisions_total",
+    "Calls of API keys that were `allowed` or `limited`, or could not be decided, so that they were refused (`unknown`).",
+    labels=("decision",),
+    of=(BILLING, JOBS_API, WEBHOOKS_API),
+)
+_ALLOWED, _LIMITED, _UNKNOWN = (_DECISIONS.labels(decision) for decision in ("allowed", "limited", "unknown"))
 OUTAGE_RETRY_SECONDS = 1
 """Whole seconds after which a call may be repeated if it could not be decided."""
 
@@ -315,7 +323,9 @@ def limited(limiter: Limiter, access: Mapping[str, frozenset[str]]) -> Middlewar
             answer_header("x-ratelimit-remaining", str(decision.remaining))
             answer_header("x-ratelimit-reset", str(decision.reset_seconds))
             if not decision.allowed:
+                (_LIMITED if decision.is_known else _UNKNOWN).inc()
                 raise _refusal(decision)
+            _ALLOWED.inc()
             return await inside(request, context)
 
         return call

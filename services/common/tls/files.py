@@ -8,10 +8,17 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from services.common.telemetry.metrics import gauge
+
 log = logging.getLogger(__name__)
 
 CERTIFICATE, KEY, AUTHORITIES = "tls.crt", "tls.key", "ca.crt"
 """As cert-manager mounts them."""
+_EXPIRES = gauge(
+    "reelgate_certificate_expires_timestamp_seconds",
+    "When the certificate that is in use ends, in Unix seconds; of the authorities, the last of them.",
+    labels=("file",),
+)
 Stamp = Sequence[tuple[int, int, int]]
 """What changes when one of the files does."""
 
@@ -68,7 +75,7 @@ def _read(folder: Path) -> TlsFiles:
     except OSError as error:
         raise _unreadable(error) from error
     certificate = _parsed(folder / CERTIFICATE, files.certificate)[0]
-    _parsed(folder / AUTHORITIES, files.authorities)
+    authorities = _parsed(folder / AUTHORITIES, files.authorities)
     try:
         key = load_pem_private_key(files.key, password=None)
     except (ValueError, TypeError) as error:
@@ -76,6 +83,8 @@ def _read(folder: Path) -> TlsFiles:
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
         raise TlsError(f"{folder / KEY} does not belong to the certificate in {folder / CERTIFICATE}.")
+    _EXPIRES.labels(CERTIFICATE).set(certificate.not_valid_after_utc.timestamp())
+    _EXPIRES.labels(AUTHORITIES).set(max(each.not_valid_after_utc for each in authorities).timestamp())
     return files
 
 

@@ -1,7 +1,7 @@
 """Checks that are gone through page by page, and the duty that repeats all of them in an endless loop."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from services.common.loop import Duty
 from services.common.paging import invalid_token
+from services.common.verification.round_metrics import RoundMetrics
 
 log = logging.getLogger(__name__)
 
@@ -100,10 +101,13 @@ async def verify_page(
 
 
 class Rounds:
-    """Goes through all pages, round after round, and logs what it finds."""
+    """Goes through all pages, round after round, and logs and counts what it finds."""
 
-    def __init__(self, verify: Verify) -> None:
+    def __init__(self, verify: Verify, *, checks: Sequence[str], amounts: Collection[str]) -> None:
+        """`checks` and `amounts` are those of RoundMetrics."""
         self._verify = verify
+        self._first = checks[0]
+        self._metrics = RoundMetrics(checks, amounts=amounts)
         self._cursor: str | None = None
 
     async def run_once(self) -> int:
@@ -111,16 +115,22 @@ class Rounds:
         verified = await self._verify(self._cursor)
         for found in verified.findings:
             log.error('ledger finding rule=%s row="%s" %s', found.rule, found.row, found.detail)
+        check = self._first if self._cursor is None else self._cursor.partition("/")[0]
+        self._metrics.found(check, [(found.rule, found.detail) for found in verified.findings])
         self._cursor = verified.next_page_token
+        if self._cursor is None:
+            self._metrics.end_round()
         return 0
 
 
-def verifying(verify: Verify) -> Duty:
+def verifying(verify: Verify, *, checks: Sequence[str], amounts: Collection[str]) -> Duty:
     """Returns the duty that checks one page every PAUSE_SECONDS, in an endless loop.
+
+    `checks` are the names of its checks in their order, `amounts` the rules that compare micro-credits.
 
     Every replica performs it: it changes nothing, so two of them only find the same.
     """
-    return Duty("verify", Rounds(verify).run_once, idle_seconds=PAUSE_SECONDS)
+    return Duty("verify", Rounds(verify, checks=checks, amounts=amounts).run_once, idle_seconds=PAUSE_SECONDS)
 
 
 def _start(name: str, checks: Mapping[str, Check]) -> str:

@@ -25,6 +25,8 @@ class Attempt:
     """The provider's name for the task, once known."""
     claimed_task_id: str | None = None
     """What a callback said the task's name is, before the provider's own answer was stored."""
+    closed_at: datetime | None = None
+    """When it was decided: if it succeeded, when its result was stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,8 @@ class Claim:
     """Since the first of them failed."""
     last_error: str | None = None
     """What the last of them failed with. None: nothing, or its worker died."""
+    rendered_at: datetime | None = None
+    """When the provider had the result. None: it had none yet, or another worker was told."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,11 @@ _HOLD_STATES: dict[State | Status | None, frozenset[HoldState]] = {
     Status.FAILED: _GIVEN_BACK | {HoldState.CAPTURED},
 }
 _ENDED = (Status.COMPLETED, Status.FAILED)
+CHECKS = ("jobs", "holds", UsagePart.HOURS.value, UsagePart.DAYS.value)
+AMOUNT_RULES = frozenset(
+    {"job_settled", "job_returned", "job_hold_amount", "job_charged", "job_hold_refunded"}
+)
+"""Rules that compare micro-credits."""
 
 
 async def verify_jobs(

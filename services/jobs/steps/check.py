@@ -42,6 +42,7 @@ async def check(
         log.warning("attempt=%s no answer detail=%s", claim.attempt.id, error.detail)
         answer = None
     if isinstance(answer, Done):
+        claim = replace(claim, rendered_at=answer.ended_at or clock())
         if not may_fetch(claim):
             await work.postpone(claim, seconds=0, awaits_fetch=True)
             return None

@@ -9,6 +9,7 @@ from services.common.clock import Clock
 from services.common.loop import repeat
 from services.webhooks.capacity import Capacity
 from services.webhooks.domain import Answer, Attempt, Delivery, NoAnswer, Outcome, Verdict, judge
+from services.webhooks.metrics import ATTEMPTED, DELAY
 from services.webhooks.store.deliveries import SqlDeliveries
 from services.webhooks.store.membership import BEAT_SECONDS, SqlMembership
 
@@ -154,6 +155,7 @@ class Dispatcher:
             fault = NoAnswer(error="internal error", is_ours=True)
             attempt = Attempt(delivery=delivery, started_at=started_at, latency_ms=0, result=fault)
         verdict = judge(attempt)
+        _tell(verdict)
         if verdict.outcome is not Outcome.DELIVERED:
             log.info("event=%s outcome=%s %s", delivery.event_id, verdict.outcome, _said(attempt))
         self._capacity.learn(verdict)
@@ -172,6 +174,15 @@ class Dispatcher:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _tell(verdict: Verdict) -> None:
+    ATTEMPTED[verdict.outcome].inc()
+    attempt = verdict.attempt
+    since = attempt.delivery.untried_since
+    if verdict.outcome is Outcome.DELIVERED and since is not None:
+        waited = (attempt.started_at - since).total_seconds() + attempt.latency_ms / 1000
+        DELAY.observe(max(0.0, waited))
 
 
 def _event_id(verdict: Verdict) -> str:

@@ -31,7 +31,14 @@ LEASE_SECONDS = 20
 
 _CLAIM = Query(
     text("""
-    SELECT claimed.* FROM dispatchers CROSS JOIN LATERAL claim_in_turn(
+    SELECT claimed.*, CASE WHEN 0 = (
+        SELECT attempt_count FROM deliveries
+        WHERE (deliveries.job_id, deliveries.target_id) = (claimed.job_id, claimed.target_id)
+            AND deliveries.event_id = claimed.event_id
+    ) THEN (
+        SELECT occurred_at FROM events WHERE events.event_id = claimed.event_id
+    ) END AS untried_since
+    FROM dispatchers CROSS JOIN LATERAL claim_in_turn(
         dispatchers.owner, :most, :lease, :receiver_max, :account_max,
         CAST(:receiver_ids AS text[]), CAST(:receiver_rooms AS integer[]),
         CAST(:account_ids AS text[]), CAST(:account_rooms AS integer[])

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from services.upstream.provider import Done, Order, Pending, RefusalKind, Refuse
 from services.upstream.providers.ark import wire
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "ark"
+ENDED_AT = datetime(2026, 3, 1, 8, 1, 50, tzinfo=UTC)
 TASK_ID = "cgt-20260301080000-a1b2c"
 ORDER = Order(
     model="dreamina-seedance-2-0-260128",
@@ -128,11 +130,20 @@ def test_created_answer_without_a_usable_id_is_unusable(body: bytes) -> None:
             Done(
                 video_url="https://results.example/clip.mp4?X-Tos-Expires=86400&X-Tos-Signature=5f",
                 last_frame_url="https://results.example/clip.png?X-Tos-Expires=86400&X-Tos-Signature=6a",
+                ended_at=ENDED_AT,
             ),
         ),
         (
-            altered("succeeded", content={"video_url": "https://r.example/c.mp4"}),
+            altered("succeeded", content={"video_url": "https://r.example/c.mp4"}, updated_at=10**18),
             Done(video_url="https://r.example/c.mp4"),
+        ),
+        (
+            altered("succeeded", content={"video_url": "https://r.example/c.mp4"}, updated_at="soon"),
+            Done(video_url="https://r.example/c.mp4"),
+        ),
+        (
+            altered("succeeded", content={"video_url": "https://r.example/c.mp4"}),
+            Done(video_url="https://r.example/c.mp4", ended_at=ENDED_AT),
         ),
     ],
 )

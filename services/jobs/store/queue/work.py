@@ -12,7 +12,8 @@ from services.jobs.domain.events import NewEvent
 from services.jobs.domain.failures import FailureCode, UnusableReference
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.requests import Owner
-from services.jobs.domain.states import State
+from services.jobs.domain.states import State, Status
+from services.jobs.metrics import COMPLETION_LAG, JOB_ENDED
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.queue import leases, moves
 from services.jobs.store.queue.claims import claim_from_row
@@ -200,6 +201,7 @@ class SqlWork:
             refunded=job.refunded_micros,
             ended_at=job.ended_at,
         )
+        _tell_end(claim, job)
         if ended["is_awaited"]:
             await self._waiting.follow(ended["account_id"], ended["environment"])
 
@@ -229,6 +231,13 @@ class SqlWork:
         if not rows:
             raise LeaseLostError(claim.job.id)
         return rows[0]
+
+
+def _tell_end(claim: Claim, job: Job) -> None:
+    JOB_ENDED[job.status].inc()
+    rendered_at = claim.rendered_at or (None if claim.attempt is None else claim.attempt.closed_at)
+    if job.status is Status.COMPLETED and job.ended_at is not None and rendered_at is not None:
+        COMPLETION_LAG.observe(max(0.0, (job.ended_at - rendered_at).total_seconds()))
 
 
 def _got_on(claim: Claim, state: State, **changes: Any) -> Claim:

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from services.upstream.provider import Done, Order, Pending, RefusalKind, Refused
@@ -77,7 +78,7 @@ def parse_task(body: bytes) -> Pending | Done | Refused:
         case "queued" | "pending":
             return Pending(running=False)
         case "succeeded":
-            return _done(task.get("content"))
+            return _done(task.get("content"), task.get("updated_at"))
         case "failed":
             error = _error(task)
             detail = f"task failed {error.code}".rstrip()
@@ -137,14 +138,24 @@ def _content(order: Order) -> list[dict[str, Any]]:
     ]
 
 
-def _done(content: object) -> Done | Refused:
+def _done(content: object, updated_at: object) -> Done | Refused:
     links = content if isinstance(content, dict) else {}
     video_url, last_frame_url = links.get("video_url"), links.get("last_frame_url")
     if not isinstance(video_url, str) or not video_url:
         return Refused(kind=RefusalKind.FAILED, detail="task succeeded without a video")
     return Done(
-        video_url=video_url, last_frame_url=last_frame_url if isinstance(last_frame_url, str) else None
+        video_url=video_url,
+        last_frame_url=last_frame_url if isinstance(last_frame_url, str) else None,
+        ended_at=_moment(updated_at),
     )
+
+
+def _moment(seconds: object) -> datetime | None:
+    """Returns a moment given in Unix seconds, if it is one."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _listed(row: object) -> ListedTask:

@@ -90,7 +90,7 @@ async def test_the_duty_goes_round_page_by_page_and_logs_each_finding_each_time(
             next_page_token="second" if cursor is None else None,
         )
 
-    rounds = Rounds(verify)
+    rounds = Rounds(verify, checks=["words", "second"], amounts=[])
     with caplog.at_level(logging.ERROR):
         done = [await rounds.run_once() for _ in range(4)]
 

@@ -1,0 +1,49 @@
+"""The page of all metrics, docs/metrics.md, from where they are defined."""
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from services.common.telemetry.metrics import DEFINITIONS, Definition
+
+PROCESSES = (
+    "services.common.process",
+    "services.billing.wiring",
+    "services.jobs.wiring.process",
+    "services.webhooks.wiring",
+)
+"""What loads every module that defines a metric."""
+HEAD = """# Metrics
+
+Every process answers `GET /metrics` at its `METRICS_ADDRESS`, in Prometheus' text format, and nothing else there. No
+label has a value that customers choose or that grows with use: there is no account, key, job or address in them.
+
+What is read from the database (queues, jobs by state, the schema) each replica of a service tells alike: take `max`
+over the replicas. All other counters and histograms are of one process: take `sum` of their rates.
+
+| metric | type | labels | told by | what it says |
+|---|---|---|---|---|
+"""
+
+
+def exported() -> Mapping[str, Definition]:
+    """Returns every metric that a process of ours exports, by name."""
+    for module in PROCESSES:
+        import_module(module)
+    return dict(sorted(DEFINITIONS.items()))
+
+
+def metrics_page() -> str:
+    """Returns the page of all metrics."""
+    rows = (
+        f"| `{name}` | {defined.kind} | {_listed(defined.labels)} | {_processes(defined)} | {defined.meaning} |\n"
+        for name, defined in exported().items()
+    )
+    return HEAD + "".join(rows)
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    return ", ".join(f"`{label}`" for label in labels) or "none"
+
+
+def _processes(defined: Definition) -> str:
+    return ", ".join(defined.processes)

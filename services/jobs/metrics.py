@@ -1,0 +1,18 @@
+"""What jobs tells of itself beside what every process does."""
+
+from services.common.telemetry.metrics import JOBS_WORKER, LONG_SECONDS, counter, histogram
+
+_ENDED = counter(
+    "reelgate_jobs_ended_total",
+    "Jobs that ended, as their customers see them.",
+    labels=("outcome",),
+    of=(JOBS_WORKER,),
+)
+JOB_ENDED = {outcome: _ENDED.labels(outcome) for outcome in ("completed", "failed")}
+COMPLETION_LAG = histogram(
+    "reelgate_job_completion_lag_seconds",
+    "From when the provider had a result until its customer saw the job completed. If the worker that was told died"
+    " or failed, it is from when the result was stored.",
+    bounds=LONG_SECONDS,
+    of=(JOBS_WORKER,),
+)
