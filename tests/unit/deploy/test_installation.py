@@ -14,7 +14,7 @@ from tests.unit.deploy import page
 from tests.unit.deploy.objects import named, production, secret_keys, settings_of
 from tests.unit.deploy.test_operate_page import MADE_BY_OTHERS
 
-EXAMPLE, RESTORE = page.blocks("yaml")
+EXAMPLE, TRACING, RESTORE = page.blocks("yaml")
 ISSUED = (
     "ARK_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "BACKUP_ACCESS_KEY_ID",
     "BACKUP_SECRET_ACCESS_KEY",
@@ -23,9 +23,11 @@ KUBECTL = '#!/bin/sh\nprintf "%s\\n" "$*" >> "$CALLS"\n'
 """Keeps what it is called with, and finds nothing in the cluster."""
 
 
-def _installation(folder: Path, *, patches: str = "") -> tuple[dict[str, Any], ...]:
-    written = yaml.safe_load(EXAMPLE)
-    written["resources"] = [os.path.relpath(FOLDER / "overlays" / "production", folder)]
+def _installation(folder: Path, *, patches: str = "", more: str = "") -> tuple[dict[str, Any], ...]:
+    written = yaml.safe_load(EXAMPLE) | (yaml.safe_load(more) or {})
+    for kind in ("resources", "components"):
+        given = (path.removeprefix("../reelgate/") for path in written.get(kind, ()))
+        written[kind] = [os.path.relpath(page.ROOT / path, folder) for path in given]
     written["patches"] += yaml.safe_load(patches) if patches else []
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
     return tuple(found for found in yaml.safe_load_all(render(folder)) if found)
@@ -38,6 +40,20 @@ def test_the_example_replaces_everything_that_is_only_an_example(tmp_path: Path)
     assert left == []
     assert settings_of(objects, "jobs-worker")["JOBS_MEDIA_STORE_URL"] == "s3://acme-videos"
     assert len(objects) == len(production())
+
+
+def test_the_component_for_traces_tells_every_process_where_the_collector_is(tmp_path: Path) -> None:
+    objects = _installation(tmp_path, more=TRACING)
+    traced = named(objects, "NetworkPolicy")["tracing"]["spec"]["podSelector"]["matchExpressions"][0][
+        "values"
+    ]
+
+    assert set(traced) == set(named(objects, "Deployment")) - {"operator"}
+    for workload in traced:
+        endpoints = [
+            value for name, value in settings_of(objects, workload).items() if name.endswith("_OTLP_ENDPOINT")
+        ]
+        assert endpoints == ["http://otel-collector.monitoring.svc:4317"]
 
 
 def test_a_restored_cluster_starts_from_the_backups_and_archives_elsewhere(tmp_path: Path) -> None:
