@@ -1,4 +1,4 @@
-"""Chooses a process: `python -m services.billing api | all | migrate`."""
+"""Chooses a process: `python -m services.billing api | all | migrate | wait-migrated | check`."""
 
 import os
 import sys
@@ -6,6 +6,7 @@ import sys
 from services.common.extras import needs_extra
 
 with needs_extra("services"):
+    from services.billing.diagnosis import checks_of
     from services.billing.settings import BillingSettings
     from services.billing.wiring import open_billing
     from services.common.process import run_service
@@ -21,6 +22,7 @@ if __name__ == "__main__":
             "billing",
             kind=BillingSettings,
             processes=PROCESSES,
+            checks_of=checks_of,
             arguments=sys.argv[1:],
             environment=os.environ,
         )

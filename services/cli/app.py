@@ -9,6 +9,7 @@ import typer
 from services.cli.commands import (
     account,
     audit,
+    check,
     credit,
     event,
     generate,
@@ -45,7 +46,7 @@ GROUPS = {
     "audit": audit.app,
     "ledger": ledger.app,
 }
-for module in (stack, generate, statement):
+for module in (stack, generate, statement, check):
     module.add_to(app)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)

@@ -9,6 +9,8 @@ from typing import TypeVar, cast
 
 from psycopg.conninfo import conninfo_to_dict
 
+from services.common.diagnosis.command import check
+from services.common.diagnosis.findings import Check
 from services.common.postgres.migrate import LockedError, migrate
 from services.common.postgres.runtime_role import RoleError
 from services.common.postgres.schema import WAIT_SECONDS_MAX, find_gap, newest_known, until_migrated
@@ -30,6 +32,8 @@ AnyService = TypeVar("AnyService", bound=ServiceSettings)
 UNUSABLE = 2
 """Exit code for a wrong command or environment."""
 
+CHECK = "check"
+
 Open = Callable[[AnyService], AbstractAsyncContextManager[object]]
 """Opens a process for as long as the block lasts."""
 
@@ -39,14 +43,15 @@ def run_service(
     *,
     kind: type[AnyService],
     processes: Mapping[str, tuple[str, Open[AnyService]]],
+    checks_of: Callable[[AnyService], Sequence[Check]],
     arguments: Sequence[str],
     environment: Mapping[str, str],
 ) -> int:
-    """Runs one of the service's processes, or a command about its database, and returns the exit code.
+    """Runs one of the service's processes, a command about its database, or `check`, and returns the exit code.
 
     `processes` gives each name its purpose, for the usage text, and what opens it. Problems go to stderr, one a line.
     """
-    if len(arguments) != 1 or arguments[0] not in (*processes, *_DATABASE_COMMANDS):
+    if len(arguments) != 1 or arguments[0] not in (*processes, *_DATABASE_COMMANDS, CHECK):
         sys.stderr.write(_usage(service, {name: purpose for name, (purpose, _) in processes.items()}))
         return UNUSABLE
     prefix = f"{service.upper()}_"
@@ -54,7 +59,10 @@ def run_service(
         if arguments[0] in _DATABASE_COMMANDS:
             _, run = _DATABASE_COMMANDS[arguments[0]]
             return run(service, load_database_settings(prefix=prefix, environment=environment))
-        settings = load_settings(kind, prefix=prefix, environment=environment)
+        load = partial(load_settings, kind, prefix=prefix, environment=environment)
+        if arguments[0] == CHECK:
+            return check(service, load=load, checks_of=checks_of)
+        settings = load()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return UNUSABLE
@@ -134,6 +142,7 @@ _DATABASE_COMMANDS: Mapping[str, tuple[str, Callable[[str, DatabaseSettings], in
 
 
 def _usage(service: str, purposes: Mapping[str, str]) -> str:
-    rows = {**purposes, **{name: purpose for name, (purpose, _) in _DATABASE_COMMANDS.items()}}
+    commands = {name: purpose for name, (purpose, _) in _DATABASE_COMMANDS.items()}
+    rows = {**purposes, **commands, CHECK: "look for what will not work, and say what to do"}
     lines = [f"  {name:<14} {purpose}" for name, purpose in rows.items()]
     return "\n".join([f"usage: python -m services.{service} PROCESS", "", *lines, ""])

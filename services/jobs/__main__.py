@@ -1,4 +1,4 @@
-"""Chooses a process: `python -m services.jobs api | worker | all | migrate`."""
+"""Chooses a process: `python -m services.jobs api | worker | all | migrate | wait-migrated | check`."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from services.common.extras import needs_extra
 
 with needs_extra("services"):
     from services.common.process import run_service
+    from services.jobs.diagnosis import checks_of
     from services.jobs.settings import JobsSettings
     from services.jobs.wiring.process import Role, open_jobs
 
@@ -22,7 +23,12 @@ PROCESSES = {
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Runs a process to its end and returns its exit code."""
     return run_service(
-        "jobs", kind=JobsSettings, processes=PROCESSES, arguments=arguments, environment=environment
+        "jobs",
+        kind=JobsSettings,
+        processes=PROCESSES,
+        checks_of=checks_of,
+        arguments=arguments,
+        environment=environment,
     )
 
 

@@ -1,4 +1,4 @@
-"""Chooses a process: `python -m services.webhooks api | dispatcher | all | migrate`."""
+"""Chooses a process: `python -m services.webhooks api | dispatcher | all | migrate | wait-migrated | check`."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from services.common.extras import needs_extra
 
 with needs_extra("services"):
     from services.common.process import run_service
+    from services.webhooks.diagnosis import checks_of
     from services.webhooks.settings import WebhooksSettings
     from services.webhooks.wiring import Role, open_webhooks
 
@@ -25,7 +26,12 @@ PROCESSES = {
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Runs a process to its end and returns its exit code."""
     return run_service(
-        "webhooks", kind=WebhooksSettings, processes=PROCESSES, arguments=arguments, environment=environment
+        "webhooks",
+        kind=WebhooksSettings,
+        processes=PROCESSES,
+        checks_of=checks_of,
+        arguments=arguments,
+        environment=environment,
     )
 
 

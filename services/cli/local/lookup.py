@@ -2,18 +2,39 @@
 
 from pathlib import Path
 
+import psutil
+
 from services.cli.admin.target import AdminTarget
 from services.devstack.demo import read_demo_account
 from services.devstack.errors import StackError
 from services.devstack.folder import MEDIA_PATH, StackFolder
 from services.devstack.state import StackState, require_running
 
-__all__ = ["StackError", "admin_address", "demo_key", "edge", "operator_tls", "target_of", "upload"]
+__all__ = [
+    "StackError",
+    "admin_address",
+    "demo_key",
+    "edge",
+    "environments",
+    "operator_tls",
+    "target_of",
+    "upload",
+]
 
 
 def admin_address(service: str, *, root: Path) -> str:
     """Returns `host:port` of a service's admin port."""
     return require_running(root).grpc[service]["admin"]
+
+
+def environments(root: Path) -> dict[str, dict[str, str]]:
+    """Returns the environment of each running service, by name."""
+    state = require_running(root)
+    return {
+        process.name: psutil.Process(process.pid).environ()
+        for process in state.processes
+        if process.name in state.grpc
+    }
 
 
 def operator_tls(root: Path) -> Path:

@@ -11,6 +11,7 @@ from reelgate.admin.v1 import account_service_pb2, account_service_pb2_grpc
 from sqlalchemy import Dialect, NullPool, create_engine, inspect, make_url
 
 from services.billing.__main__ import PROCESSES
+from services.billing.diagnosis import checks_of
 from services.billing.settings import BillingSettings
 from services.billing.tables import metadata
 from services.common.process import run_service
@@ -68,6 +69,7 @@ def test_migrate_brings_an_empty_database_to_the_tables_that_statements_name(pos
             "billing",
             kind=BillingSettings,
             processes=PROCESSES,
+            checks_of=checks_of,
             arguments=["migrate"],
             environment={"BILLING_DATABASE_URL": url, "BILLING_KEY_CHECKSUM_SECRETS": KEY_SECRET},
         )

@@ -19,6 +19,7 @@ def environment_of(service: str, *, database_url: str, folder: Path, **changes: 
         "public_address": FREE,
         "admin_address": FREE,
         "health_address": FREE,
+        "metrics_address": FREE,
         **_OWN[service](folder),
         **({} if "tls_folder" in changes else {"plaintext_internal": "true"}),
         **changes,

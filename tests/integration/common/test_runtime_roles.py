@@ -13,6 +13,7 @@ from reelgate.admin.v1 import account_service_pb2, key_admin_service_pb2
 from sqlalchemy import make_url
 
 from services.billing.__main__ import PROCESSES
+from services.billing.diagnosis import checks_of
 from services.billing.settings import BillingSettings
 from services.common.postgres.migrate import migrate
 from services.common.postgres.runtime_role import RoleError
@@ -221,7 +222,14 @@ def test_a_role_that_does_not_exist_is_named(roles: Roles) -> None:
 def test_migrate_takes_the_role_of_the_processes_from_their_address(
     roles: Roles, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = partial(run_service, "billing", kind=BillingSettings, processes=PROCESSES, arguments=["migrate"])
+    run = partial(
+        run_service,
+        "billing",
+        kind=BillingSettings,
+        processes=PROCESSES,
+        checks_of=checks_of,
+        arguments=["migrate"],
+    )
     given = {"BILLING_DATABASE_URL": roles.runtime, "BILLING_KEY_CHECKSUM_SECRETS": KEY_SECRET}
 
     assert run(environment={**given, "BILLING_MIGRATION_DATABASE_URL": roles.owner}) == 0

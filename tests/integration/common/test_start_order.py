@@ -24,6 +24,7 @@ from services.common.postgres.schema import POLL_SECONDS, find_gap, newest_known
 from services.common.process import run_service
 from services.common.rpc.health import LIVE
 from services.common.settings import ServiceSettings, load_settings
+from services.jobs.diagnosis import checks_of as jobs_checks
 from services.jobs.settings import JobsSettings
 from services.jobs.wiring.process import Role as JobsRole
 from services.jobs.wiring.process import open_jobs
@@ -249,6 +250,7 @@ def test_wait_migrated_gives_up_so_that_it_is_seen(
         "jobs",
         kind=JobsSettings,
         processes={},
+        checks_of=jobs_checks,
         arguments=["wait-migrated"],
         environment={"JOBS_DATABASE_URL": empty_database},
     )

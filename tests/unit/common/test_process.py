@@ -18,6 +18,7 @@ def _run(*arguments: str, **environment: str) -> int:
         "billing",
         kind=ServiceSettings,
         processes={"api": ("serve customers", _never_opened)},
+        checks_of=lambda _settings: (),
         arguments=arguments,
         environment=environment,
     )
@@ -36,6 +37,7 @@ def test_a_wrong_word_is_answered_with_the_right_ones(
         "  api            serve customers",
         "  migrate        bring the database to the newest version, then end",
         "  wait-migrated  wait until the database has the version that this release needs, then end",
+        "  check          look for what will not work, and say what to do",
     ]
 
 

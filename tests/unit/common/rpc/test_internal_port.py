@@ -78,6 +78,7 @@ def test_a_process_with_neither_ends_and_says_what_to_set(capsys: pytest.Capture
         "billing",
         kind=ServiceSettings,
         processes={"api": ("serve customers", opened)},
+        checks_of=lambda _settings: (),
         arguments=["api"],
         environment={
             "BILLING_DATABASE_URL": DATABASE,
