@@ -131,6 +131,9 @@ class Records(Protocol):
     async def get(self, job_ids: Sequence[str]) -> list[JobRecord]:
         """Returns the jobs with these ids; unknown ids are left out."""
 
+    async def forgotten(self, job_ids: Sequence[str]) -> set[str]:
+        """Returns those of these ids whose month is forgotten: if there was such a job, it ended and was settled."""
+
     async def page(self, *, after_id: str, jobs_max: int) -> list[JobRecord]:
         """Returns the jobs that follow `after_id`, in the order of their ids, from one snapshot."""
 

@@ -21,6 +21,9 @@ from services.common.egress.urls import Origins, origin_of
 from services.common.settings import Address, ServiceSettings
 from services.jobs.callback_tokens import CallbackTokens
 
+JOB_DAYS_MIN = 30
+"""The database itself forgets no younger jobs: keys of requests, holds and the verifier may still name them."""
+
 
 def parse_json(value: object) -> object:
     """Returns what a text of JSON says. Raises ValueError."""
@@ -83,6 +86,10 @@ class JobsSettings(ServiceSettings):
     content_days: int = Field(default=365, ge=0, le=36_500)
     """How many days after a job's end its prompt, its references' addresses, its metadata and the records of its
     attempts are kept. 0: forever."""
+    job_days: int = Field(default=0, ge=0, le=36_500)
+    """How many days after its acceptance a job is kept, and its media and content at the most. 0: forever, else 30 at
+    least. Jobs go a month at a time, as soon as its youngest job is that old and nothing of it is unfinished. Usage and
+    the ledger stay."""
     kept_days_by_account: KeptDaysByAccount = Field(default_factory=dict)
     """Other days for some accounts, as JSON: `{"acct_…": {"media_days": 30, "content_days": 0}}`. Days that are left
     out are those of all accounts."""
@@ -100,12 +107,23 @@ class JobsSettings(ServiceSettings):
     def media_days_of(self, account_id: str) -> int:
         """Returns how many days media of an account are kept. 0: forever."""
         own = self.kept_days_by_account.get(account_id, KeptDays()).media_days
-        return self.media_days if own is None else own
+        return self._within_job_days(self.media_days if own is None else own)
 
     def content_days_of(self, account_id: str) -> int:
         """Returns how many days content of an account is kept. 0: forever."""
         own = self.kept_days_by_account.get(account_id, KeptDays()).content_days
-        return self.content_days if own is None else own
+        return self._within_job_days(self.content_days if own is None else own)
+
+    def _within_job_days(self, days: int) -> int:
+        """Returns days that are no more than those of jobs. 0 is forever."""
+        return min(days or self.job_days, self.job_days or days)
+
+    @field_validator("job_days")
+    @classmethod
+    def _outlasts_what_is_under_way(cls, days: int) -> int:
+        if 0 < days < JOB_DAYS_MIN:
+            raise ValueError(f"must be 0 or at least {JOB_DAYS_MIN}")
+        return days
 
     @field_validator("live_provider")
     @classmethod

@@ -42,7 +42,8 @@ $$;
 """
 
 # Gives the last partition of a prefix an end, unless it begins later than three months from now, and makes the next.
-# What lies in it stays there: its end is that of the first month that comes after all of it. Returns the new one.
+# What lies in it stays there: its end is that of the first month that comes after all of it. Returns the new one. Of
+# several who change the partitions at once, one does.
 ADD = """
 CREATE OR REPLACE FUNCTION add_job_partition(of_prefix text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
@@ -55,6 +56,9 @@ DECLARE
     bound text;
     added text;
 BEGIN
+    IF NOT pg_try_advisory_xact_lock(7266429) THEN
+        RETURN NULL;
+    END IF;
     SELECT * INTO last FROM job_partitions()
     WHERE starts_with(low, of_prefix || '_') ORDER BY low COLLATE "C" DESC LIMIT 1;
     month := moment_of(substr(last.low, length(of_prefix) + 2));
@@ -90,8 +94,8 @@ CREATE OR REPLACE TRIGGER forgotten_jobs_append_only BEFORE UPDATE OR DELETE OR 
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
-# Forgets the oldest partition of a prefix in which every job was made before `kept`, and with it the refunds of its jobs.
-# It is held back while a job in it has not ended, has its content or media still, or has a refund, an event or a task at
+# Forgets the oldest partition of a prefix in which every job was made before `kept`, and with it the refunds of its jobs;
+# names those that are held back. One is while a job in it has not ended, has its content or media still, or has a refund, an event or a task at
 # a provider that is not through. Nothing of that comes back once it is gone, except for refunds: so all is looked at
 # again when nobody can change the jobs any more. What is before the first month stays as an empty table.
 HOLDS = """
@@ -128,6 +132,9 @@ BEGIN
     IF kept < interval '30 days' THEN
         RAISE EXCEPTION 'jobs are kept for 30 days at least';
     END IF;
+    IF NOT pg_try_advisory_xact_lock(7266429) THEN
+        RETURN;
+    END IF;
     FOR oldest IN
         SELECT name, coalesce(low, '') AS low, high, starts_with(low, of_prefix || '_') IS NOT TRUE AS is_first
         FROM job_partitions() WHERE starts_with(high, of_prefix || '_') ORDER BY high COLLATE "C"
@@ -138,14 +145,17 @@ BEGIN
         CONTINUE WHEN oldest.is_first AND is_empty;
         behind_seconds := extract(epoch FROM now() - kept - made_before);
         held_by := jobs_held_back_by(oldest.name, oldest.low, oldest.high);
-        IF held_by IS NULL THEN
-            EXECUTE format('LOCK TABLE ONLY jobs, ONLY %I IN ACCESS EXCLUSIVE MODE', oldest.name);
-            held_by := jobs_held_back_by(oldest.name, oldest.low, oldest.high);
+        IF held_by IS NOT NULL THEN
+            RETURN NEXT;
+            CONTINUE;
         END IF;
+        EXECUTE format('LOCK TABLE ONLY jobs, ONLY %I IN ACCESS EXCLUSIVE MODE', oldest.name);
+        held_by := jobs_held_back_by(oldest.name, oldest.low, oldest.high);
         IF held_by IS NULL THEN
+            INSERT INTO forgotten_jobs (low, high, made_before) VALUES (oldest.low, oldest.high, made_before)
+            ON CONFLICT DO NOTHING;
             DELETE FROM refunds WHERE job_id >= oldest.low AND job_id < oldest.high
                 AND job_id COLLATE "C" >= oldest.low AND job_id COLLATE "C" < oldest.high;
-            INSERT INTO forgotten_jobs (low, high, made_before) VALUES (oldest.low, oldest.high, made_before);
             INSERT INTO audit (actor, action, subject_id, reason, details)
             VALUES ('jobs', 'jobs.forget', oldest.name, 'older than jobs are kept',
                 jsonb_build_object('low', oldest.low, 'high', oldest.high));

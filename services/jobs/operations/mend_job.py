@@ -10,6 +10,7 @@ from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.ledger import Hold, JobRecord
 from services.jobs.domain.requests import Owner
 from services.jobs.next_moves import Move, next_move, refunds_unknown_micros
+from services.jobs.operations.forgotten_jobs import settled_for_good
 from services.jobs.ports import Holds, Ledger, Records
 from services.jobs.store.refunds import Refund
 from services.jobs.store.repairs import SqlRepairs
@@ -36,9 +37,14 @@ class Pair:
 
 
 async def look(job_id: str, *, mender: Mender) -> Pair:
-    """Reads both. A job moves before its hold does, so it is the hold that is read last."""
+    """Reads both. A job moves before its hold does, so it is the hold that is read last.
+
+    What was captured for a job that is forgotten is nobody's to put right: it counts as no hold.
+    """
     jobs = await mender.records.get([job_id])
     holds = await mender.holds.get([job_id])
+    if not jobs and await settled_for_good(holds, mender.records):
+        holds = []
     return Pair(job=next(iter(jobs), None), hold=next(iter(holds), None))
 
 

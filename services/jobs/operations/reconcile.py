@@ -18,6 +18,7 @@ from services.jobs.next_moves import (
     place_of,
     refunds_unknown_micros,
 )
+from services.jobs.operations.forgotten_jobs import settled_for_good
 from services.jobs.operations.mend_job import Mender, Pair, align_refunds, look, mend
 
 RECONCILE_ACTION = "job.reconcile"
@@ -96,7 +97,10 @@ async def _holds_page(
     known = {job.job_id for job in await mender.records.get(ids)}
     old = clock() - timedelta(seconds=ORPHAN_SECONDS)
     orphans = [hold for hold in holds if hold.hold_id not in known and hold.created_at <= old]
-    return ids, [hold.hold_id for hold in orphans if _is_off(Pair(job=None, hold=hold))]
+    settled = await settled_for_good(orphans, mender.records)
+    return ids, [
+        hold.hold_id for hold in orphans if hold.hold_id not in settled and _is_off(Pair(job=None, hold=hold))
+    ]
 
 
 def _is_off(pair: Pair) -> bool:

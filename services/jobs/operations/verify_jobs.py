@@ -21,6 +21,7 @@ from services.common.verification.checks import (
 from services.jobs.domain.ledger import UNRESOLVED, Hold, HoldState, JobRecord, UsagePart
 from services.jobs.domain.states import State, Status
 from services.jobs.next_moves import kept_micros
+from services.jobs.operations.forgotten_jobs import settled_for_good
 from services.jobs.ports import Holds, Records
 
 Rule = tuple[str, object, object]
@@ -113,7 +114,9 @@ async def _orphans(holds: Sequence[Hold], records: Records) -> list[Hold]:
     """Returns the holds whose credits are kept for no job. One that is provisional may get its job yet, or goes back."""
     kept = [hold for hold in holds if kept_micros(hold) and hold.state is not HoldState.PROVISIONAL]
     known = {job.job_id for job in await records.get([hold.hold_id for hold in kept])}
-    return [hold for hold in kept if hold.hold_id not in known]
+    unknown = [hold for hold in kept if hold.hold_id not in known]
+    settled = await settled_for_good(unknown, records)
+    return [hold for hold in unknown if hold.hold_id not in settled]
 
 
 def _disagreements(job: JobRecord, hold: Hold | None) -> Iterator[Finding]:

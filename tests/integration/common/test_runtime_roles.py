@@ -26,7 +26,7 @@ SERVICES = ("billing", "jobs", "webhooks")
 OWNER, RUNTIME = "reelgate_test_owner", "reelgate_test_runtime"
 HISTORY = {
     "billing": {"audit", "entries", "price_versions", "prices", "transactions"},
-    "jobs": {"audit"},
+    "jobs": {"audit", "forgotten_jobs"},
     "webhooks": {"audit"},
 }
 """What is never changed, at least. Tables of later migrations are found by their trigger."""
@@ -149,6 +149,31 @@ def test_all_else_can_be_read_and_changed(service: str, roles: Roles) -> None:
                     "SELECT has_table_privilege(CAST(%s AS text), %s)", (table, privilege)
                 ).fetchall()
                 assert has == (privilege in may), (table, privilege)
+
+
+def test_months_of_jobs_come_and_go_by_functions_of_the_owner_alone(roles: Roles) -> None:
+    migrate(roles.owner, service="jobs", runtime_role=RUNTIME)
+    with connected(roles.owner) as connection:
+        connection.execute("DROP TABLE jobs_vid_first")
+        connection.execute("""
+            CREATE TABLE jobs_vid_2020_01 PARTITION OF jobs (PRIMARY KEY (id)) FOR VALUES FROM ('vid_01dxf6dt00')
+            TO ('vid_01e004fq00')
+        """)
+
+    with connected(roles.runtime) as connection:
+        assert connection.execute("SELECT add_job_partition('vid')").fetchone() == (None,)
+        dropped = connection.execute(
+            "SELECT forgotten FROM drop_old_jobs('vid', interval '30 days')"
+        ).fetchall()
+    assert dropped == [("jobs_vid_2020_01",)]
+    for statement in (
+        "DROP TABLE jobs_job_first",
+        "ALTER TABLE jobs DETACH PARTITION jobs_job_first",
+        "CREATE TABLE planted PARTITION OF jobs FOR VALUES FROM ('a') TO ('b')",
+        "TRUNCATE jobs_job_first",
+        "UPDATE forgotten_jobs SET low = ''",
+    ):
+        assert _is_refused(roles, statement), statement
 
 
 async def test_a_service_works_as_this_role(roles: Roles) -> None:

@@ -21,6 +21,7 @@ from services.jobs.domain.states import Status
 from services.jobs.store import lock_order
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.jobs import SqlJobs
+from services.jobs.store.months import SqlMonths
 from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.queue.controls import SqlControls
 from services.jobs.store.queue.strays import SqlStrays, StrayEnd
@@ -195,6 +196,12 @@ async def settle(driven: Driven) -> None:
     async with log.step("note_media_deleted"):
         await retention.note_media_deleted([jobs[2], jobs[0], jobs[1]])
     strays = SqlStrays(driven.pool)
+    months = SqlMonths(driven.pool)
+    async with log.step("add month"):
+        assert await months.add("vid") is None
+    async with log.step("drop old months"):
+        assert await months.drop("vid", kept_days=30) == []
+
     async with log.step("take due stray", waits=False):
         stray = await strays.take_due()
     assert stray is not None

@@ -46,6 +46,28 @@ def test_the_paid_provider_cannot_be_taken_for_the_simulator(changes: dict[str, 
         load(**changes)
 
 
+@pytest.mark.parametrize("days", ["-1", "1", "29", "40000"])
+def test_jobs_are_kept_forever_or_for_a_month_at_least(days: str) -> None:
+    with pytest.raises(SettingsError, match="JOBS_JOB_DAYS"):
+        load(job_days=days)
+
+
+@pytest.mark.parametrize(
+    ("days", "job_days", "kept"),
+    [("0", "0", 0), ("10", "0", 10), ("0", "30", 30), ("10", "30", 10), ("90", "30", 30)],
+)
+def test_media_and_content_outlast_no_job(days: str, job_days: str, kept: int) -> None:
+    own = f'{{"acct_2": {{"media_days": {days}, "content_days": {days}}}}}'
+    settings = load(media_days=days, content_days=days, job_days=job_days)
+    settings_of_one = load(job_days=job_days, kept_days_by_account=own)
+
+    assert (settings.media_days_of("acct_1"), settings.content_days_of("acct_1")) == (kept, kept)
+    assert (settings_of_one.media_days_of("acct_2"), settings_of_one.content_days_of("acct_2")) == (
+        kept,
+        kept,
+    )
+
+
 def test_nobody_is_asked_to_moderate_unless_an_address_is_set() -> None:
     settings = load()
 

@@ -48,6 +48,11 @@ class ScriptedRecords(Records):
     """Jobs as they are at each look; the last look lasts."""
 
     looks: list[list[JobRecord]]
+    gone: Sequence[str] = ()
+
+    @override
+    async def forgotten(self, job_ids: Sequence[str]) -> set[str]:
+        return {*self.gone} & {*job_ids}
 
     @override
     async def get(self, job_ids: Sequence[str]) -> list[JobRecord]:
@@ -113,6 +118,17 @@ async def test_a_hold_without_job_is_a_finding_unless_its_credits_go_back() -> N
     verified = await verify_jobs("holds/", records=ScriptedRecords([[]]), holds=ScriptedHolds([orphans]))
 
     assert [found.row for found in verified.findings] == ["holds confirmed", "holds captured"]
+
+
+async def test_what_was_captured_for_a_forgotten_job_is_no_finding_and_what_is_still_kept_for_one_is() -> (
+    None
+):
+    holds = [replace(HOLD, hold_id="confirmed"), replace(CAPTURED, hold_id="captured")]
+    records = ScriptedRecords([[]], gone=["confirmed", "captured"])
+
+    verified = await verify_jobs("holds/", records=records, holds=ScriptedHolds([holds]))
+
+    assert [found.row for found in verified.findings] == ["holds confirmed"]
 
 
 async def test_a_hold_whose_job_comes_meanwhile_is_no_finding() -> None:

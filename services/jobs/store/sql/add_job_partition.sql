@@ -14,6 +14,9 @@ DECLARE
     bound text;
     added text;
 BEGIN
+    IF NOT pg_try_advisory_xact_lock(7266429) THEN
+        RETURN NULL;
+    END IF;
     SELECT * INTO last FROM job_partitions()
     WHERE starts_with(low, of_prefix || '_') ORDER BY low COLLATE "C" DESC LIMIT 1;
     month := moment_of(substr(last.low, length(of_prefix) + 2));
