@@ -13,6 +13,7 @@ from tests.bench.ledger import measure_ledger
 from tests.bench.limits import measure_limits
 from tests.bench.mutual_tls import measure_mutual_tls
 from tests.bench.report import Row, publish
+from tests.bench.telemetry import measure_telemetry
 from tests.bench.usage import measure_usage
 from tests.bench.waiting import measure_waiting
 from tests.bench.walk import measure_walk
@@ -44,6 +45,7 @@ def main() -> None:
         rows += asyncio.run(measure_callbacks(stack, account))
         rows += asyncio.run(measure_ledger(stack))
         rows += asyncio.run(measure_mutual_tls(stack, account))
+        rows += asyncio.run(measure_telemetry())
         rows += asyncio.run(measure_webhooks(stack))
         rows += asyncio.run(measure_usage(stack))
         rows += asyncio.run(measure_waiting(stack))

@@ -3,6 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.common.telemetry.metrics import counter
+
+_ENDED = counter(
+    "reelgate_spans_total",
+    "Spans of this process: `sent` to the collector, or `lost` because it did not take them or too many waited.",
+    labels=("outcome",),
+)
+SENT, LOST = _ENDED.labels("sent"), _ENDED.labels("lost")
+
 
 @asynccontextmanager
 async def exporting(service: str, endpoint: str) -> AsyncIterator[None]:

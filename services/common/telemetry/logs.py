@@ -20,7 +20,7 @@ from services.common.telemetry.tracing import traceparent
 
 LogFormat = Literal["text", "json"]
 
-_TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _QUOTED_ROWS = re.compile(r"\n(?:DETAIL|CONTEXT|LINE \d+): ?.*?(?=\n\n|\Z)", re.DOTALL)
 """What PostgreSQL says after the first line of an error, up to the next error of the chain."""
 
@@ -30,7 +30,7 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 def set_up_logs(log_format: LogFormat) -> None:
     """Writes the lines of this process to standard error, as `text` or `json`."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(_TEXT))
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
@@ -38,8 +38,12 @@ class TextFormatter(logging.Formatter):
     """Lines for people."""
 
     @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return _without_rows(super().formatMessage(record))
+
+    @override
     def formatException(self, ei: _ExcInfo) -> str:
-        return _QUOTED_ROWS.sub("", super().formatException(ei))
+        return _without_rows(super().formatException(ei))
 
 
 class JsonFormatter(TextFormatter):
@@ -58,7 +62,7 @@ class JsonFormatter(TextFormatter):
         if isinstance(record.args, Mapping):
             line |= record.args
         else:
-            line["message"] = record.getMessage()
+            line["message"] = _without_rows(record.getMessage())
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         belongs = {
@@ -68,3 +72,7 @@ class JsonFormatter(TextFormatter):
         }
         line |= {name: value for name, value in belongs.items() if value}
         return json.dumps(line, default=str)
+
+
+def _without_rows(text: str) -> str:
+    return _QUOTED_ROWS.sub("", text) if "\n" in text else text

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from typing_extensions import override
 
+from services.common.telemetry.exporting import LOST, SENT
 from services.common.telemetry.tracing import recording
 
 log = logging.getLogger(__name__)
@@ -54,10 +55,15 @@ class SpanQueue(BatchSpanProcessor):
         """Spans that nobody will see."""
         return self._dropped + self._counted.refused
 
+    def give_up(self) -> None:
+        """Ends a message that is being sent, and sends no other."""
+        self._counted.shutdown()
+
     @override
     def on_end(self, span: ReadableSpan) -> None:
         if self._taken - self._counted.seen >= SPANS_WAITING_MAX:
             self._dropped += 1
+            LOST.inc()
             return
         self._taken += 1
         super().on_end(span)
@@ -69,22 +75,29 @@ class _Counted(SpanExporter):
         self.seen = 0
         self.sent = 0
         self.refused = 0
+        self._is_shut = False
 
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = SpanExportResult.FAILURE
         try:
-            result = self._inner.export(spans)
+            if not self._is_shut:
+                result = self._inner.export(spans)
         finally:
             self.seen += len(spans)
         if result is SpanExportResult.SUCCESS:
             self.sent += len(spans)
+            SENT.inc(len(spans))
         else:
             self.refused += len(spans)
+            LOST.inc(len(spans))
         return result
 
     @override
     def shutdown(self) -> None:
-        self._inner.shutdown()
+        if not self._is_shut:
+            self._is_shut = True
+            self._inner.shutdown()
 
 
 def otlp_exporter(endpoint: str) -> SpanExporter:
@@ -108,7 +121,7 @@ async def recording_to(exporter: SpanExporter, *, service: str) -> AsyncIterator
             yield queue
     finally:
         if not await _ends(queue.shutdown, seconds_max=FLUSH_SECONDS_MAX):
-            exporter.shutdown()
+            queue.give_up()
         if queue.lost:
             log.warning("spans sent=%d lost=%d", queue.sent, queue.lost)
 

@@ -30,13 +30,10 @@ traceparent: ContextVar[str] = ContextVar(HEADER, default="")
 """The trace and the span that what happens now belongs to, as the header of W3C Trace Context. Empty: none."""
 ATTRIBUTES: Mapping[str, str] = {
     "account": "reelgate.account.id",
-    "attempt": "reelgate.attempt.id",
     "code": "rpc.response.status_code",
     "event": "reelgate.event.id",
     "job": "reelgate.job.id",
-    "outcome": "reelgate.outcome",
     "request": "reelgate.request.id",
-    "route": "reelgate.route",
     "status": "http.response.status_code",
 }
 """All that a span can say besides its name, its times and the type of its error."""

@@ -80,7 +80,8 @@ def test_of_an_error_of_the_database_the_rows_are_left_out(formatter: logging.Fo
         except ValueError as error:
             raise RuntimeError("the move failed") from error
     except RuntimeError:
-        written = formatter.format(a_record("failed", exc_info=sys.exc_info()))
+        record = a_record("failed: %s", DATABASE_ERROR, exc_info=sys.exc_info())
+        written = formatter.format(record)
 
     assert "violates check constraint" in written
     assert "the move failed" in written

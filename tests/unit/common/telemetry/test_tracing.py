@@ -1,6 +1,7 @@
 """Only what is sampled becomes a span; the rest passes on what it was given."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +123,9 @@ def test_recording_ends_with_its_block() -> None:
             pass
 
     assert len(outer.get_finished_spans()) == 1
+
+
+def test_the_page_names_every_attribute_that_there_can_be() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "telemetry.md").read_text(encoding="utf-8")
+
+    assert [name for name in ATTRIBUTES.values() if f"`{name}`" not in page] == []
