@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,15 @@ import psutil
 import pytest
 
 from services.billing.__main__ import PROCESSES as BILLING
-from services.billing.settings import BillingSettings
-from services.common.settings import ServiceSettings
+from services.devstack.ports import choose_ports
 from services.devstack.readiness import answers
 from services.jobs.__main__ import PROCESSES as JOBS
-from services.jobs.settings import JobsSettings
 from services.webhooks.__main__ import PROCESSES as WEBHOOKS
-from services.webhooks.settings import WebhooksSettings
-from tests.conftest import free_port
 from tests.patience import PATIENCE_SECONDS
 from tests.wheel.conftest import Install
 from tests.wheel.installation import Installation
 
-SERVICES: dict[str, tuple[type[ServiceSettings], Mapping[str, object]]] = {
-    "billing": (BillingSettings, BILLING),
-    "jobs": (JobsSettings, JOBS),
-    "webhooks": (WebhooksSettings, WEBHOOKS),
-}
+SERVICES = {"billing": set(BILLING), "jobs": set(JOBS), "webhooks": set(WEBHOOKS)}
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +56,11 @@ def test_a_stack_started_from_the_wheel_makes_a_video(stack: dict[str, Any], ins
 async def test_each_process_of_a_service_serves_from_its_image(
     stack: dict[str, Any], installed: Install, service: str
 ) -> None:
-    kind, processes = SERVICES[service]
+    ports = free_ports()
     with ExitStack() as running:
         health = {}
-        for process in set(processes) - {"all"}:  # which is what the stack runs
-            environment = with_ports_of_its_own(environment_of(stack, service), kind)
+        for process in SERVICES[service] - {"all"}:  # which is what the stack runs
+            environment = with_ports_of_its_own(environment_of(stack, service), ports)
             words = ("-m", f"services.{service}", process)
             address = f"grpc://{environment[f'{service.upper()}_HEALTH_ADDRESS']}"
             health[address] = running.enter_context(
@@ -77,11 +70,8 @@ async def test_each_process_of_a_service_serves_from_its_image(
 
 
 async def test_the_edge_serves_from_its_image(stack: dict[str, Any], installed: Install) -> None:
-    address = f"127.0.0.1:{free_port()}"
-    environment = environment_of(stack, "edge") | {
-        "EDGE_LISTEN_ADDRESS": address,
-        "EDGE_ADMIN_ADDRESS": f"127.0.0.1:{free_port()}",
-    }
+    environment = with_ports_of_its_own(environment_of(stack, "edge"), free_ports())
+    address = environment["EDGE_LISTEN_ADDRESS"]
 
     with started(installed("edge"), "-m", "services.edge", "run", environment=environment) as edge:
         await until_all_answer({f"http://{address}/readyz": edge})
@@ -109,11 +99,15 @@ def environment_of(stack: dict[str, Any], process: str) -> dict[str, str]:
     return psutil.Process(pid).environ()
 
 
-def with_ports_of_its_own(environment: dict[str, str], kind: type[ServiceSettings]) -> dict[str, str]:
+def free_ports() -> Iterator[int]:
+    """Returns ports that stay free until a process has started: enough for those of one service."""
+    return iter(astuple(choose_ports(0)))
+
+
+def with_ports_of_its_own(environment: dict[str, str], ports: Iterator[int]) -> dict[str, str]:
     """Returns the environment of a process that runs beside the one whose environment this is."""
-    prefix = kind.__name__.removesuffix("Settings").upper()
-    addresses = [name for name in kind.model_fields if name.endswith("_address")]
-    return environment | {f"{prefix}_{name.upper()}": f"127.0.0.1:{free_port()}" for name in addresses}
+    listening = [name for name, value in environment.items() if name.endswith("_ADDRESS") and ":" in value]
+    return environment | {name: f"127.0.0.1:{next(ports)}" for name in listening}
 
 
 @contextmanager
