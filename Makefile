@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen bench drill-failover lock upgrade
+.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen bench drill-failover sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,6 +50,7 @@ lint: setup ## Check what `check` does, except generated files
 	$(BIN)/lint-imports
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/python -m protos.checks
+	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/python -m tests.migration_rules
 
 fmt: setup ## Format Python and protos
@@ -84,6 +85,9 @@ bench: setup ## Measure speed; writes build/bench.json
 PIN = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 IMAGES := services edge stack
+
+sbom: setup ## Write what each image holds of Python, as CycloneDX, into build/sbom
+	$(BIN)/python deploy/sbom.py
 
 lock: setup ## Pin what pyproject.toml requires in requirements.lock and deploy/locks, and change no other pin
 	$(PIN) pyproject.toml --extra dev $(NEWEST) -o requirements.lock

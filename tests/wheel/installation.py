@@ -69,13 +69,18 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
+def pinned(lock: str) -> list[Requirement]:
+    """Returns what a lock of deploy/locks pins for this system."""
+    found = map(Requirement, PIN.findall((ROOT / "deploy" / "locks" / f"{lock}.lock").read_text()))
+    return [each for each in found if each.marker is None or each.marker.evaluate()]
+
+
 def install(wheel: Path, folder: Path, *, without: tuple[str, ...] = (), lock: str) -> Installation:
     """Installs the wheel, and what a lock of deploy/locks pins: links to what is installed here, which is the same."""
     venv.create(folder, symlinks=True)
     [packages] = folder.glob("lib/python*/site-packages")
-    for pinned in PIN.findall((ROOT / "deploy" / "locks" / f"{lock}.lock").read_text()):
-        requirement = Requirement(pinned)
-        if requirement.name not in without and (requirement.marker is None or requirement.marker.evaluate()):
+    for requirement in pinned(lock):
+        if requirement.name not in without:
             _link(requirement, packages)
     installed = Installation(folder=folder)
     subprocess.run(
@@ -88,9 +93,9 @@ def install(wheel: Path, folder: Path, *, without: tuple[str, ...] = (), lock: s
     return installed
 
 
-def _link(pinned: Requirement, packages: Path) -> None:
-    found = distribution(pinned.name)
-    assert pinned.specifier.contains(found.version), f"{pinned} is pinned, {found.version} is installed"
+def _link(requirement: Requirement, packages: Path) -> None:
+    found = distribution(requirement.name)
+    assert requirement.specifier.contains(found.version), f"{requirement}, but {found.version} is installed"
     for file in found.files or ():
         if ".." in file.parts or "__pycache__" in file.parts:
             continue
