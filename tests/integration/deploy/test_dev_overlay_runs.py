@@ -120,6 +120,14 @@ async def test_an_operator_opens_an_account_and_its_customer_gets_a_video(instal
         assert (await response.read())[4:8] == b"ftyp"
 
 
+@pytest.mark.parametrize("workload", ["billing", "jobs-worker", "webhooks-api"])
+def test_a_check_inside_a_pod_finds_nothing(installed: Cluster, workload: str) -> None:
+    process = pods(OBJECTS)[workload]["containers"][0]
+    *program, _ = process["command"]
+
+    assert installed.run(workload, process | {"command": [*program, "check"]}) == 0
+
+
 async def test_prometheus_reads_every_process_at_the_port_of_its_name(installed: Cluster) -> None:
     read = {}
     async with aiohttp.ClientSession() as session:
