@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen bench drill-failover sbom lock upgrade
+.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-upgrade bench drill-failover sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ check-gen: setup ## Fail if what is generated differs from what is committed
 
 drill-failover: setup ## Kill the PostgreSQL primary under load, and see that nothing is lost
 	$(BIN)/pytest -q tests/drills/drill_failover.py
+
+check-upgrade: setup ## Upgrade from the release before and back, under load; PREVIOUS names another revision
+	$(BIN)/python -m tests.upgrade $(PREVIOUS)
 
 bench: setup ## Measure speed; writes build/bench.json
 	$(BIN)/python -m tests.bench
