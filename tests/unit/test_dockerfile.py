@@ -41,10 +41,10 @@ def test_images_run_as_a_user_who_is_not_root() -> None:
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_an_image_installs_what_its_lock_pins(image: str) -> None:
+def test_an_image_installs_what_its_lock_pins_and_tries_what_is_installed(image: str) -> None:
     [run] = [each for each in stages()[f"installed-{image}"][1] if each.startswith("RUN")]
 
-    assert run.startswith(f"RUN deploy/install.sh {image} && ")
+    assert run.startswith(f"RUN deploy/install.sh {image} && /opt/reelgate/bin/python -P -c ")
     assert (ROOT / "deploy" / "locks" / f"{image}.lock").is_file()
 
 
