@@ -34,6 +34,10 @@ OtlpEndpoint = Annotated[str, StringConstraints(pattern=r"^(https?://[^\s:/@?#]+
 """`http://host:port` or `https://host:port`, or empty."""
 
 
+Target = Annotated[str, StringConstraints(pattern=r"^(dns://[^\s/]+/)?[^\s:/]+:\d{1,5}$")]
+"""Another service, as `services.common.rpc.client.open_channel` takes it."""
+
+
 SECRET_LENGTH_MIN = 32
 
 

@@ -2,6 +2,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from services.common.rpc.durations import ANSWER_SECONDS_MAX, WAIT_SECONDS_MAX
 from services.edge.descriptor import Endpoint
 from services.edge.extension import Config, header, named, switched
 from services.edge.floods import MEASURED
@@ -16,10 +17,10 @@ CUSTOMER_HEADERS: Final = ("authorization", "cookie", "idempotency-key", "x-api-
 NEVER_PROCESSED: Final = "connect-failure,refused-stream,reset-before-request"
 """Failures after which no service has seen the request."""
 READ_SECONDS: Final = 9
-WRITE_SECONDS: Final = 14
+WRITE_SECONDS: Final = ANSWER_SECONDS_MAX
 """How long a service may take to answer. The edge itself waits one second longer."""
 WAIT: Final = "wait"
-WAIT_SECONDS: Final = 65
+WAIT_SECONDS: Final = WAIT_SECONDS_MAX
 """The same, where the query asks it to wait, for 60 s at the most."""
 STREAM_SECONDS: Final = 20 * 60
 """Services end a stream before."""

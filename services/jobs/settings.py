@@ -18,7 +18,7 @@ from pydantic import (
 
 from services.common.egress.policy import Networks
 from services.common.egress.urls import Origins, origin_of
-from services.common.settings import Address, ServiceSettings
+from services.common.settings import Address, ServiceSettings, Target
 from services.jobs.callback_tokens import CallbackTokens
 
 JOB_DAYS_MIN = 30
@@ -47,10 +47,11 @@ class JobsSettings(ServiceSettings):
 
     public_address: Address = "0.0.0.0:7001"
     """Where customers' methods are served."""
-    billing_target: Address
-    """Internal port of the billing service."""
-    webhooks_target: Address
-    """Internal port of the webhooks service."""
+    billing_target: Target
+    """Internal port of the billing service: `host:port`, whose name has an address for each process; calls are shared out
+    among them. With `dns://SERVER:PORT/` in front, that name server is asked and not the system's."""
+    webhooks_target: Target
+    """Internal port of the webhooks service, in the same form."""
     media_store_url: str
     """A folder, or `s3://…`, `gs://…`, `az://…`."""
     media_base_url: str

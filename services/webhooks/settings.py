@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from services.common.egress.policy import Networks
-from services.common.settings import Address, ServiceSettings
+from services.common.settings import Address, ServiceSettings, Target
 from services.common.tls.identities import JOBS, Identities
 
 
@@ -38,8 +38,9 @@ class WebhooksSettings(ServiceSettings):
     """Who may hand events over."""
     public_address: Address = "0.0.0.0:7001"
     """Where customers' methods are served."""
-    billing_target: Address
-    """Internal port of the billing service."""
+    billing_target: Target
+    """Internal port of the billing service: `host:port`, whose name has an address for each process; calls are shared out
+    among them. With `dns://SERVER:PORT/` in front, that name server is asked and not the system's."""
     secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)]
     """Encrypts signing secrets at rest: 32 bytes in URL-safe base64. Several, separated by commas: the first encrypts,
     all of them decrypt. To replace one, put the new one first, run `reelgate secrets reseal`, and remove the old one a

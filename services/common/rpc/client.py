@@ -1,4 +1,7 @@
-"""Calls to other services: every one has a deadline, and a refusal arrives as the error it was."""
+"""Calls to other services, shared out among all processes behind a name.
+
+Every call has a deadline, and a refusal arrives as the error it was.
+"""
 
 import asyncio
 import time
@@ -12,6 +15,8 @@ from google.rpc import error_details_pb2, status_pb2
 
 from services.common.errors import REFUSAL_BY_GRPC, NewerReason, Reason, ServiceError, outage
 from services.common.rpc.both_ends import ERROR_DOMAIN, request_id
+from services.common.rpc.durations import DRAIN_SECONDS, LOOK_UP_SECONDS_MIN
+from services.common.rpc.reach import Reach
 from services.common.telemetry.rpc_metrics import OK, made
 from services.common.telemetry.tracing import CALL, HEADER, span, traceparent
 from services.common.tls.channel import renewed_channel
@@ -19,13 +24,20 @@ from services.common.tls.credentials import channel_credentials
 from services.common.tls.files import TlsFiles, TlsFolder
 
 CALL_TIMEOUT_SECONDS = 5.0
+SENT_AGAIN_MAX = 3
+"""How often a call is made again that was not begun."""
 _CHANNEL_OPTIONS = (
+    ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.dns_min_time_between_resolutions_ms", int(1000 * LOOK_UP_SECONDS_MIN)),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 2_000),  # which is also how long one attempt to connect may take
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.enable_retries", 0),
+    # A call is sent again only if it never left, or if the server said in its GOAWAY that it had not looked at it. There
+    # is no policy for more: none is set here, and those that a name server offers are not taken.
+    ("grpc.enable_retries", 1),
+    ("grpc.service_config_disable_resolution", 1),
 )
 _REASON_BY_CODE = {
     grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
@@ -35,11 +47,16 @@ _REASON_BY_CODE = {
 }
 
 
-class _Errors(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
-    """Gives every call a deadline, the request id and its place in the trace, and turns a status back into the ServiceError it was."""
+class _Calls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
+    """Gives every call a deadline, the request id and its place in the trace, and turns a status back into the ServiceError it was.
+
+    A call that was not begun is made again: of one that a stopping server had begun, nothing is heard for DRAIN_SECONDS
+    but its answer, so one that is cancelled sooner came too late to be begun.
+    """
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
+        self.reach: Reach
 
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
@@ -51,11 +68,10 @@ class _Errors(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
         with span(_span_name(client_call_details.method), kind=CALL) as called:
             if header := traceparent.get():
                 metadata.add(HEADER, header)
-            details = client_call_details._replace(
-                timeout=client_call_details.timeout or self._timeout_seconds, metadata=metadata
-            )
             try:
-                answer = await (await continuation(details, request))
+                answer = await self._answer(
+                    continuation, client_call_details._replace(metadata=metadata), request
+                )
                 code = OK
             except grpc.aio.AioRpcError as error:
                 code = error.code().name
@@ -68,6 +84,25 @@ class _Errors(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
                 made(client_call_details.method).ended(code, time.perf_counter() - started)
         return answer
 
+    async def _answer(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        """Makes a call until it was begun, and returns its answer."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + (details.timeout or self._timeout_seconds)
+        for again in range(SENT_AGAIN_MAX + 1):
+            # If nobody is reached any more when the call is made, it waits too.
+            waits = await self.reach.someone() or details.wait_for_ready
+            started = clock()
+            call = await continuation(
+                details._replace(timeout=deadline - started, wait_for_ready=waits), request
+            )
+            try:
+                return await call
+            except grpc.aio.AioRpcError as error:
+                is_late = error.code() is grpc.StatusCode.CANCELLED and clock() - started < DRAIN_SECONDS
+                if again == SENT_AGAIN_MAX or not is_late:
+                    raise
+        raise AssertionError("a call ends with its last attempt")
+
 
 @cache
 def _span_name(method: bytes) -> str:
@@ -78,17 +113,28 @@ def _span_name(method: bytes) -> str:
 async def open_channel(
     target: str, *, tls: TlsFolder | None = None, timeout_seconds: float = CALL_TIMEOUT_SECONDS
 ) -> AsyncIterator[grpc.aio.Channel]:
-    """Opens a channel to `host:port`. It connects when first used, and again whenever the other side is back.
+    """Opens a channel to `host:port`, or `dns://SERVER:PORT/host:port`. It connects when first used.
 
-    With `tls` both sides show their certificates, else it is plaintext. A call that names no deadline of its own gets
-    `timeout_seconds`. Raises TlsError.
+    Calls are shared out evenly among all processes whose addresses the name has. It is looked up again whenever a
+    connection ends. With `tls` both sides show their certificates, else it is plaintext. A call that names no deadline
+    of its own gets `timeout_seconds`. Raises TlsError.
     """
-    options: Any = {"options": _CHANNEL_OPTIONS, "interceptors": [_Errors(timeout_seconds)]}
+    uri = target if target.startswith("dns:") else f"dns:///{target}"
+
+    def made(credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+        calls = _Calls(timeout_seconds)
+        options: Any = {"options": _CHANNEL_OPTIONS, "interceptors": [calls]}
+        if credentials is None:
+            channel = grpc.aio.insecure_channel(uri, **options)
+        else:
+            channel = grpc.aio.secure_channel(uri, credentials, **options)
+        calls.reach = Reach(channel)
+        return channel
 
     def protected(files: TlsFiles) -> grpc.aio.Channel:
-        return grpc.aio.secure_channel(target, channel_credentials(files), **options)
+        return made(channel_credentials(files))
 
-    opened = grpc.aio.insecure_channel(target, **options) if tls is None else renewed_channel(protected, tls)
+    opened = made(None) if tls is None else renewed_channel(protected, tls)
     async with opened as channel:
         yield channel
 

@@ -3,6 +3,7 @@
 One interceptor composes plain functions once per method, because each interceptor of grpc's own costs every request.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -197,20 +198,28 @@ def errors_mapped(method: str, inside: Handler) -> Handler:
             await _abort(context, error)
         except grpc.aio.AbortError:
             raise
-        except DATABASE_OUTAGES:
+        except (Exception, asyncio.CancelledError) as error:
+            if _ends_call(error):
+                raise
             log.exception("method=%s request_id=%s", method, request_id.get())
-            await _abort(context, outage(Reason.UNAVAILABLE))
-        except TimeoutError:
-            log.exception("method=%s request_id=%s", method, request_id.get())
-            await _abort(context, outage(Reason.DEADLINE_EXCEEDED))
-        except Exception:
-            log.exception("method=%s request_id=%s", method, request_id.get())
-            await _abort(context, outage(Reason.INTERNAL))
+            await _abort(context, outage(_reason_of(error)))
         if headers:
             await context.send_initial_metadata(tuple(headers.items()))
         return answer
 
     return call
+
+
+def _ends_call(error: BaseException) -> bool:
+    # Where only something inside was cancelled: to a caller CANCELLED means that its call was not begun.
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _reason_of(error: BaseException) -> Reason:
+    if isinstance(error, DATABASE_OUTAGES):
+        return Reason.UNAVAILABLE
+    return Reason.DEADLINE_EXCEEDED if isinstance(error, TimeoutError) else Reason.INTERNAL
 
 
 async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> None:

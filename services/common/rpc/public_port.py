@@ -8,6 +8,7 @@ from services.common.idempotency.store import SqlIdempotencyKeys
 from services.common.rate_limit.limiter import Limiter, limited
 from services.common.rpc.blanks import without_blanks
 from services.common.rpc.bounds import bounded
+from services.common.rpc.durations import WAIT_SECONDS_MAX
 from services.common.rpc.exactness import exact
 from services.common.rpc.interceptors import Middleware, errors_mapped, logged
 from services.common.rpc.server import CONCURRENT_CALLS_MAX, PUBLIC_REQUEST_BYTES_MAX, AddServicer, Port
@@ -24,6 +25,7 @@ def build_public_port(
     idempotency_keys: SqlIdempotencyKeys | None,
     reflection: bool,
     calls_max: int = CONCURRENT_CALLS_MAX,
+    call_seconds_max: float = WAIT_SECONDS_MAX,
 ) -> Port:
     """Returns a port that serves callers with a valid key, as often as the key may call.
 
@@ -36,6 +38,7 @@ def build_public_port(
         middleware=_middleware(access, keys=keys, limiter=limiter, idempotency_keys=idempotency_keys),
         reflection=reflection,
         calls_max=calls_max,
+        call_seconds_max=call_seconds_max,
     )
 
 

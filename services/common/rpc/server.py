@@ -12,6 +12,12 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.common.rpc.durations import (
+    CONNECTION_AGE_SECONDS,
+    CONNECTION_GRACE_SECONDS,
+    DRAIN_SECONDS,
+    WAIT_SECONDS_MAX,
+)
 from services.common.rpc.health import Health
 from services.common.rpc.interceptors import Middleware, MiddlewareInterceptor
 from services.common.telemetry.logs import LogFormat, set_up_logs
@@ -28,7 +34,6 @@ UNREAD_BYTES_MAX = 4 * PUBLIC_REQUEST_BYTES_MAX
 message."""
 METADATA_BYTES_MAX = 32 * 1024
 CONCURRENT_CALLS_MAX = 2_000
-DRAIN_SECONDS = 5.0
 OPEN_SERVICES = (health.SERVICE_NAME, reflection.SERVICE_NAME)
 
 _SERVER_OPTIONS = (
@@ -37,12 +42,6 @@ _SERVER_OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.so_reuseport", 0),
-)
-
-_TLS_OPTIONS = (
-    # A certificate is checked when a connection is made. A connection may outlive its certificate by this long.
-    ("grpc.max_connection_age_ms", 300_000),
-    ("grpc.max_connection_age_grace_ms", 70_000),
 )
 
 AddServicer = Callable[[aio.Server], None]
@@ -65,6 +64,8 @@ class Port:
     """Calls at the same time, those that only wait included."""
     request_bytes_max: int = MESSAGE_BYTES_MAX
     """Larger requests are refused unread."""
+    call_seconds_max: float = WAIT_SECONDS_MAX
+    """How long its longest call may take. A connection that has reached its age ends after it."""
     tls: TlsFolder | None = None
     """What it shows, and whose callers it takes. None: it speaks plaintext."""
 
@@ -75,17 +76,19 @@ async def serve(
     health: Health | None = None,
     notice_seconds: float = 0.0,
     let_go: Sequence[Callable[[], None]] = (),
+    connection_age_seconds: float = CONNECTION_AGE_SECONDS,
 ) -> AsyncIterator[list[str]]:
     """Serves ports until the block ends, then stops all of them gracefully. Yields the addresses that were bound.
 
-    `health` is told when all of them serve. On leaving it reports NOT_SERVING, waits `notice_seconds` for balancers, calls `let_go`, which ends what running
-    calls only wait for, and lets them finish.
+    `health` is told when all of them serve. On leaving it reports NOT_SERVING, waits `notice_seconds` for balancers,
+    calls `let_go`, which ends what running calls only wait for, and lets them finish for DRAIN_SECONDS. Callers of other
+    services of ours need no notice.
     """
     servers: list[tuple[aio.Server, HealthServicer]] = []
     addresses = []
     try:
         for port in ports:
-            server, checks, address = _built(port)
+            server, checks, address = _built(port, connection_age_seconds)
             await server.start()
             servers.append((server, checks))
             addresses.append(address)
@@ -105,13 +108,18 @@ async def serve(
         await asyncio.gather(*(server.stop(DRAIN_SECONDS) for server, _ in servers))
 
 
-def _built(port: Port) -> tuple[aio.Server, HealthServicer, str]:
+def _built(port: Port, connection_age_seconds: float) -> tuple[aio.Server, HealthServicer, str]:
     received_bytes_max = max(port.request_bytes_max, UNREAD_BYTES_MAX)
     server = aio.server(
         interceptors=[MiddlewareInterceptor(port.middleware, request_bytes_max=port.request_bytes_max)],
         options=(
             *_SERVER_OPTIONS,
-            *(() if port.tls is None else _TLS_OPTIONS),
+            # A certificate is checked when a connection is made: it may be used this long after it has expired.
+            ("grpc.max_connection_age_ms", int(1000 * connection_age_seconds)),
+            (
+                "grpc.max_connection_age_grace_ms",
+                int(1000 * (port.call_seconds_max + CONNECTION_GRACE_SECONDS)),
+            ),
             ("grpc.max_receive_message_length", received_bytes_max),
         ),
         maximum_concurrent_rpcs=port.calls_max,

@@ -105,6 +105,11 @@ class EventStreams:
         self._clock = clock
         self._pace = pace
 
+    @property
+    def seconds_max(self) -> float:
+        """How long a stream may last."""
+        return self._pace.stream_seconds_max
+
     async def open(self, wanted: WatchRequest, view: View, *, heard: str) -> AsyncGenerator[str, None]:
         """Yields the events of a job until it has ended, from the one after the position `heard` on.
 

@@ -112,6 +112,7 @@ def public_port(
         idempotency_keys=SqlIdempotencyKeys(pool),
         reflection=settings.reflection,
         calls_max=CONCURRENT_CALLS_MAX + SUBSCRIPTIONS_MAX,
+        call_seconds_max=streams.seconds_max,
     )
 
 
