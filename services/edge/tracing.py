@@ -12,8 +12,8 @@ NEVER_TRACED: Final[Config] = {
     f"{which}_sampling": {"numerator": 0} for which in ("client", "random", "overall")
 }
 """What a route says whose address is a secret, or that does nothing worth a trace."""
-SAID_BY_CLIENTS: Final = ("user_agent", "downstream_cluster", "guid:x-client-trace-id")
-"""Attributes that Envoy takes from headers of the request."""
+UNTOLD: Final = ("user_agent", "downstream_cluster", "guid:x-client-trace-id", "grpc.message")
+"""Attributes that Envoy takes from headers of the request, and from refusals, which quote it."""
 SEND_SECONDS_MAX: Final = 5
 
 
@@ -31,7 +31,7 @@ def traced(settings: EdgeSettings) -> Config:
             "operation": "%ROUTE_NAME%",
             "upstream_operation": "%ROUTE_NAME%",
             "max_path_tag_length": 0,
-            "custom_tags": [_tag("http.url", "%ROUTE_NAME%"), *(_tag(name, "-") for name in SAID_BY_CLIENTS)],
+            "custom_tags": [_tag("http.url", "%ROUTE_NAME%"), *(_tag(name, "-") for name in UNTOLD)],
         },
         # An id says nothing about whether its request is traced.
         "request_id_extension": {

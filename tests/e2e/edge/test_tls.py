@@ -23,12 +23,14 @@ from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 from reelgate.video.v1 import video_pb2, video_service_pb2, video_service_pb2_grpc
 
 from services.edge.drain import drain
+from services.edge.tracing import TRACE_HEADERS
 from services.edge.transcoding import BODY_BYTES_MAX
 from tests.conftest import free_port
 from tests.e2e.edge.client import logged
 from tests.e2e.edge.upstream import Context, Upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
 from tests.patience import PATIENCE_SECONDS
+from tests.spans import SAMPLED
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -232,6 +234,7 @@ async def test_grpc_reaches_public_methods(secure: RunningEdge, folder: Path, up
                 ("x-forged-bin", b"\xff"),
                 ("x-request-id", "mine"),
                 ("x-envoy-original-path", "/forged"),
+                *((name, SAMPLED) for name in TRACE_HEADERS),
             ],
             timeout=5000,
         )
@@ -245,6 +248,7 @@ async def test_grpc_reaches_public_methods(secure: RunningEdge, folder: Path, up
     assert seen.metadata["authorization"] == "Bearer key"
     assert "x-forged-bin" not in seen.metadata
     assert "x-envoy-original-path" not in seen.metadata
+    assert not set(TRACE_HEADERS) & set(seen.metadata)
     assert 60 < seen.remaining_seconds <= 65
     assert metadata["x-request-id"] == seen.metadata["x-request-id"] != "mine"
     assert [name for name in metadata if name.startswith(("x-envoy-", "server"))] == []

@@ -4,14 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from services.common.errors import invalid_field
 from services.common.telemetry.tracing import HEADER, is_sampled
 from services.edge.tracing import TRACE_HEADERS
 from tests.e2e.edge.client import logged, send
-from tests.e2e.edge.upstream import Upstream
+from tests.e2e.edge.upstream import Context, Upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
 from tests.patience import PATIENCE_SECONDS
 from tests.spans import SAMPLED, TRACE, Collector, collecting
@@ -125,6 +127,22 @@ async def test_no_span_says_what_a_client_wrote(
     await until_traced(collector, header_of(upstream)[3:35], spans=2)
 
     assert collector.messages
+    assert not [each for each in collector.messages if SECRET.encode() in each]
+
+
+async def test_no_span_says_what_a_refusal_quotes(
+    tracing: RunningEdge, upstream: Upstream, collector: Collector
+) -> None:
+    async def refuse(_request: Any, _context: Context) -> Any:
+        raise invalid_field("model", "must be known", f"QuoteOf{SECRET}")
+
+    upstream.behaviors["ListVideos"] = refuse
+
+    answer = await send(tracing, "GET", VIDEOS, "")
+    await until_traced(collector, header_of(upstream)[3:35], spans=2)
+
+    assert f"QuoteOf{SECRET}" in answer.json["error"]["message"]
+    assert not [span for span in collector.spans if f"QuoteOf{SECRET}" in str(span.attributes)]
     assert not [each for each in collector.messages if SECRET.encode() in each]
 
 
