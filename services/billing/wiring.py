@@ -37,6 +37,7 @@ from services.billing.store.call_limits import SqlCallLimits
 from services.billing.store.holds import SqlHolds
 from services.billing.store.keys import SqlKeys
 from services.billing.store.prices import SqlPrices
+from services.billing.store.readings import READINGS
 from services.billing.store.statements import SqlStatements
 from services.billing.store.verification import SqlLedgerPages
 from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
@@ -50,6 +51,7 @@ from services.common.rpc.internal_port import inner_port, inner_tls
 from services.common.rpc.public_port import build_public_port
 from services.common.rpc.server import Port, serve
 from services.common.start import starting
+from services.common.telemetry.readings import reading
 from services.common.tls.files import TlsFolder
 from services.common.verification.checks import verifying
 
@@ -91,6 +93,7 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
         duties = (
             expire_holds(holds),
             verifying(partial(verify_ledger, pages=pages), checks=CHECKS, amounts=AMOUNT_RULES),
+            reading(pool, READINGS, service="billing"),
         )
         await stack.enter_async_context(performing(*duties))
         limits = SqlCallLimits(pool)

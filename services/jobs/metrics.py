@@ -1,6 +1,7 @@
 """What jobs tells of itself beside what every process does."""
 
-from services.common.telemetry.metrics import JOBS_WORKER, LONG_SECONDS, counter, histogram
+from services.common.telemetry.metrics import JOBS_WORKER, LONG_SECONDS, counter, gauge, histogram
+from services.jobs.domain.states import State
 
 _ENDED = counter(
     "reelgate_jobs_ended_total",
@@ -9,6 +10,14 @@ _ENDED = counter(
     of=(JOBS_WORKER,),
 )
 JOB_ENDED = {outcome: _ENDED.labels(outcome) for outcome in ("completed", "failed")}
+_UNFINISHED = gauge(
+    "reelgate_jobs",
+    "Unfinished jobs by state; one that is `waiting` is pending and has no place at a provider yet.",
+    labels=("state",),
+    of=(JOBS_WORKER,),
+)
+WAITING = "waiting"
+UNFINISHED = {state: _UNFINISHED.labels(state) for state in (*State, WAITING)}
 COMPLETION_LAG = histogram(
     "reelgate_job_completion_lag_seconds",
     "From when the provider had a result until its customer saw the job completed. If the worker that was told died"

@@ -32,6 +32,7 @@ from services.common.rpc.internal_port import inner_port, inner_tls
 from services.common.rpc.public_port import build_public_port
 from services.common.rpc.server import Port, serve
 from services.common.start import starting
+from services.common.telemetry.readings import reading
 from services.common.tls.files import TlsFolder
 from services.webhooks.clients import DELIVERY_TIMEOUT_SECONDS, open_receivers
 from services.webhooks.convert import render_disabled_event, render_test_event
@@ -53,6 +54,7 @@ from services.webhooks.store.endpoints import SqlEndpoints
 from services.webhooks.store.events import SqlEvents
 from services.webhooks.store.history import SqlHistory
 from services.webhooks.store.membership import SqlMembership
+from services.webhooks.store.readings import readings
 from services.webhooks.store.redeliveries import SqlRedeliveries
 from services.webhooks.store.retention import OldEvents
 from services.webhooks.store.sealed_rows import SqlSealedRows
@@ -136,6 +138,11 @@ async def _dispatching(
         advance_redeliveries(SqlRedeliveries(pool), notify=wake.set),
         forget_events(old_events),
         forget_expired(SqlIdempotencyKeys(pool)),
+        reading(
+            pool,
+            readings(kept_days=settings.kept_days, kept_days_of=settings.kept_days_of),
+            service="webhooks",
+        ),
     )
     async with open_receivers(_policy(settings), clock=utc_now, connections_max=DELIVERIES_MAX) as receivers:
         membership = SqlMembership(pool)

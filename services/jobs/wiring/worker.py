@@ -12,6 +12,7 @@ from services.common.ids import new_token
 from services.common.loop import Duty, performing
 from services.common.postgres.database import Pool
 from services.common.rpc.client import open_channel
+from services.common.telemetry.readings import reading
 from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.catalogue import load_catalogue
 from services.jobs.clients import IntakeClient
@@ -46,6 +47,7 @@ from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.queue.strays import SqlStrays
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
+from services.jobs.store.readings import READINGS
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.retention import SqlRetention
 from services.jobs.store.verification import SqlRecords
@@ -108,6 +110,7 @@ def _duties(
         keep_months(SqlMonths(pool), kept_days=settings.job_days),
         forget_expired(SqlIdempotencyKeys(pool)),
         verify_books(records=records, holds=holds),
+        reading(pool, READINGS, service="jobs"),
     )
 
 
