@@ -136,3 +136,22 @@ def test_a_release_that_was_rolled_back_leaves_a_newer_schema_alone(
     older = plant_service(monkeypatch, tmp_path / "old", [TABLE], name="older")
 
     assert migrate(url, service=older) == 2
+
+
+def test_whoever_sees_the_number_of_the_newest_migration_may_use_its_tables(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = plant_service(monkeypatch, tmp_path, [TABLE])
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE planted_runtime")
+        try:
+            migrate(url, service=service, runtime_role="planted_runtime")
+
+            committed = connection.execute(
+                "SELECT alembic_version.xmin = pg_class.xmin, has_table_privilege('planted_runtime', 'things', 'UPDATE')"
+                " FROM alembic_version, pg_class WHERE relname = 'things'"
+            ).fetchall()
+        finally:
+            connection.execute("DROP OWNED BY planted_runtime; DROP ROLE planted_runtime")
+
+    assert committed == [(True, True)]
