@@ -22,7 +22,7 @@ from tests.integration.billing.books import broken_rules
 from tests.patience import PATIENCE_SECONDS
 from tests.upgrade.balancer import Balancer
 from tests.upgrade.customers import CONTRACTS, Customers, Record
-from tests.upgrade.fleet import Fleet, Site, run, until_answering
+from tests.upgrade.fleet import Fleet, Site, end, run, until_answering
 from tests.upgrade.locks import log_waits, waits_ms
 from tests.upgrade.previous import ROOT, SERVICES, export
 
@@ -237,7 +237,7 @@ async def _open_simulator(folder: Path, stack: AsyncExitStack) -> str:
         },
         log=log,
     )
-    stack.push_async_callback(_end, process)
+    stack.push_async_callback(end, process)
     await until_answering(process, f"tcp://127.0.0.1:{port}", log)
     return f"http://127.0.0.1:{port}"
 
@@ -263,15 +263,9 @@ async def _open_edge(folder: Path, old: Fleet, new: Fleet, stack: AsyncExitStack
         },
         log=log,
     )
-    stack.push_async_callback(_end, process)
+    stack.push_async_callback(end, process)
     await until_answering(process, f"http://{listen}/readyz", log)
     return f"http://{listen}"
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
 
 
 async def _new_key(contract: str, fleet: Fleet) -> str:

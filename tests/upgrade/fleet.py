@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,13 @@ async def run(
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", *arguments, cwd=source, env=python_environment(source, settings), stdout=output, stderr=output
         )  # fmt: skip
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Kills a process unless it has ended."""
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 def _end_of(log: Path) -> str:
@@ -106,8 +114,7 @@ class Fleet:
     async def kill(self) -> None:
         """Ends whatever still runs."""
         for process in self.running.values():
-            process.kill()
-            await process.wait()
+            await end(process)
         self.running.clear()
 
     async def _start(self, service: str, role: str) -> None:
