@@ -76,8 +76,8 @@ gen: setup ## Generate gen/, deploy/envoy/, deploy/k8s/rendered/ and the referen
 check-gen: setup ## Fail if what is generated differs from what is committed
 	$(BIN)/python -m protos.check_generated
 
-drill-failover: setup ## Kill the PostgreSQL primary under load, and see that nothing is lost
-	$(BIN)/pytest -q tests/drills/drill_failover.py
+drill-failover: setup ## Fail PostgreSQL over under load, and restore it to a moment and from dumps
+	$(BIN)/pytest -q tests/drills/drill_failover.py tests/drills/drill_restore.py
 
 check-upgrade: setup ## Upgrade from the release before and back, under load; PREVIOUS names another revision
 	$(BIN)/python -m tests.upgrade $(PREVIOUS)

@@ -1,26 +1,23 @@
 """The primary dies while customers create videos, jobs run and webhooks go out. Run by `make drill-failover`."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.drills.load import Load
 from tests.drills.nodes import Node, fail_over, running_nodes
 from tests.drills.services import make_databases, running_services, stack_folder
-from tests.e2e.customer import VIDEOS, Customer, open_customer
+from tests.e2e.customer import open_customer
 from tests.e2e.local_stack import Account, Stack
 from tests.e2e.receiver import Receiver
 from tests.faults.evidence import (
     CREDITS_EACH,
     Books,
     assert_told_once,
-    order,
     settled,
     until_all_ended,
     until_orphans_are_returned,
@@ -30,55 +27,8 @@ from tests.patience import PATIENCE_SECONDS
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CREDITS_GRANTED = 2_000
-SIDE_BY_SIDE = 4
 EACH = 15
 """Accepted creations before one standby falls behind, after that, and after the failover."""
-PROMPTS = ("A paper boat", "[simulate: slow 3]", "[simulate: lost response]", "[simulate: slow 6]")
-REPEAT_SECONDS = 0.2
-RETRIED = {409, 500, 503, 504}
-"""Beside no answer at all: what a customer repeats with the same key."""
-
-
-@dataclass
-class Load:
-    """A customer that creates, and repeats what was not answered until it is."""
-
-    customer: Customer
-    receiver: Receiver
-    accepted: dict[str, str] = field(default_factory=dict)
-    """The job of each key that was answered with success."""
-    refused: list[int] = field(default_factory=list)
-    is_over: bool = False
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
-
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(SIDE_BY_SIDE):
-                group.create_task(self._create())
-
-    async def until(self, count: int) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(self.accepted) < count:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-
-    async def _create(self) -> None:
-        while not self.is_over:
-            number = next(self._numbers)
-            key = f"key-{number}"
-            body = order(PROMPTS[number % len(PROMPTS)], hook=self.receiver.hook(key))
-            while (status := await self._send(key, body)) != 200:
-                assert status in {0, *RETRIED}, status
-                self.refused.append(status)
-                await asyncio.sleep(REPEAT_SECONDS)
-
-    async def _send(self, key: str, body: dict[str, Any]) -> int:
-        headers = {**self.customer._headers, "Idempotency-Key": key}
-        with suppress(aiohttp.ClientError):
-            answer = await self.customer.send("POST", VIDEOS, body, headers=headers)
-            if answer.status == 200:
-                self.accepted[key] = answer.json["data"]["id"]
-            return answer.status
-        return 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,17 +75,15 @@ async def failed_over(
     account = await asyncio.to_thread(stack.create_account, credits_each=str(CREDITS_GRANTED))
     async with open_customer(stack.edge, account.keys["live"]) as customer:
         load = Load(customer, receiver)
-        loading = asyncio.create_task(load.run())
-        await load.until(EACH)
-        # From here on only the other standby has what is acknowledged.
-        receiving = await asyncio.to_thread(nodes[2].receiver)
-        receiving.suspend()
-        await load.until(2 * EACH)
-        promoted, _ = await asyncio.to_thread(fail_over, nodes)
-        receiving.resume()
-        await load.until(3 * EACH)
-        load.is_over = True
-        await loading
+        async with load.running():
+            await load.until(EACH)
+            # From here on only the other standby has what is acknowledged.
+            receiving = await asyncio.to_thread(nodes[2].receiver)
+            receiving.suspend()
+            await load.until(len(load.accepted) + EACH)
+            promoted, _ = await asyncio.to_thread(fail_over, nodes)
+            receiving.resume()
+            await load.until(len(load.accepted) + EACH)
         videos = await until_all_ended(customer, seconds=PATIENCE_SECONDS)
         await until_orphans_are_returned(books, account)
         balance = await customer.get("/v1/balance")

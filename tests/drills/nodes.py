@@ -113,6 +113,13 @@ class Node:
         """Makes a standby the primary. It takes writes afterwards."""
         assert self.rows("SELECT pg_promote(true, 60)") == [(True,)]
 
+    def await_primary(self) -> None:
+        """Waits until the server has recovered and takes writes."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.rows("SELECT pg_is_in_recovery()") != [(False,)]:
+            assert time.monotonic() < deadline, f"{self.name} is still in recovery"
+            time.sleep(POLL_SECONDS)
+
     def follow(self, primary: "Node") -> None:
         """Has a standby take over from another primary than before."""
         address = f"host=127.0.0.1 port={primary.port} user={postgres.SUPERUSER} password={PASSWORD}"
@@ -133,7 +140,9 @@ def prepared(folder: Path, name: str, *, settings: str) -> Node:
     # What the local stack marks its folders with is not PostgreSQL's, and not its user's to copy.
     for mark in (".made", ".secured"):
         (node.folder / mark).unlink()
-    for name_of_file, lines in {"pg_hba.conf": REPLICATION_RULE, "postgresql.conf": settings}.items():
+    # In the folder, so that copies of it start with the same.
+    usual = "".join(f"{setting} = '{value}'\n" for setting, value in postgres.SETTINGS.items())
+    for name_of_file, lines in {"pg_hba.conf": REPLICATION_RULE, "postgresql.conf": usual + settings}.items():
         with (node.folder / name_of_file).open("a") as file:
             file.write(lines)
     return node

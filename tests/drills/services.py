@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -126,11 +127,17 @@ def _await_all(
     deadline = time.monotonic() + PATIENCE_SECONDS
     for spec in specs:
         for address in spec.ready_at:
-            while not asyncio.run(answers(address)):
+            while not _answers(address):
                 log = folder.logs / f"{spec.name}.log"
                 assert started[spec.name].poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(POLL_SECONDS)
+
+
+def _answers(address: str) -> bool:
+    # Whoever starts services may run a loop in this thread.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, answers(address)).result()
 
 
 def _state(spec: ProcessSpec, pid: int) -> ProcessState:
