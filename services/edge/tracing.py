@@ -12,8 +12,10 @@ NEVER_TRACED: Final[Config] = {
     f"{which}_sampling": {"numerator": 0} for which in ("client", "random", "overall")
 }
 """What a route says whose address is a secret, or that does nothing worth a trace."""
-UNTOLD: Final = ("user_agent", "downstream_cluster", "guid:x-client-trace-id", "grpc.message")
-"""Attributes that Envoy takes from headers of the request, and from refusals, which quote it."""
+UNTOLD: Final = (
+    "downstream_cluster", "grpc.message", "guid:x-client-trace-id", "http.url", "peer.address", "user_agent",
+)  # fmt: skip
+"""Attributes that Envoy takes from the request and its sender, and from refusals, which quote the request."""
 SEND_SECONDS_MAX: Final = 5
 
 
@@ -31,7 +33,7 @@ def traced(settings: EdgeSettings) -> Config:
             "operation": "%ROUTE_NAME%",
             "upstream_operation": "%ROUTE_NAME%",
             "max_path_tag_length": 0,
-            "custom_tags": [_tag("http.url", "%ROUTE_NAME%"), *(_tag(name, "-") for name in UNTOLD)],
+            "custom_tags": [{"tag": name, "literal": {"value": "-"}} for name in UNTOLD],
         },
         # An id says nothing about whether its request is traced.
         "request_id_extension": {
@@ -75,7 +77,3 @@ def _provider() -> Config:
         grpc_service={"envoy_grpc": {"cluster_name": COLLECTOR}, "timeout": f"{SEND_SECONDS_MAX}s"},
         service_name="edge",
     )
-
-
-def _tag(name: str, value: str) -> Config:
-    return {"tag": name, "value": value}
