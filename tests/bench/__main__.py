@@ -11,6 +11,7 @@ from tests.bench.callbacks import measure_callbacks
 from tests.bench.hostile import measure_hostile
 from tests.bench.ledger import measure_ledger
 from tests.bench.limits import measure_limits
+from tests.bench.months import measure_months
 from tests.bench.mutual_tls import measure_mutual_tls
 from tests.bench.report import Row, publish
 from tests.bench.telemetry import measure_telemetry
@@ -48,6 +49,7 @@ def main() -> None:
         rows += asyncio.run(measure_telemetry())
         rows += asyncio.run(measure_webhooks(stack))
         rows += asyncio.run(measure_usage(stack))
+        rows += asyncio.run(measure_months(stack.cluster()))
         rows += asyncio.run(measure_waiting(stack))
         rows += asyncio.run(measure_limits(stack))
         rows += asyncio.run(measure_hostile(stack))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -29,6 +30,7 @@ _SESSION = (
     f" set_config('idle_in_transaction_session_timeout', '{IDLE_TRANSACTION_TIMEOUT_MS}', false),"
     " set_config('timezone', 'UTC', false), set_config('jit', 'off', false)"
 ).encode()
+_PLANS_ONCE = b"SELECT set_config('plan_cache_mode', 'force_generic_plan', false)"
 
 _DIALECT = PGDialect_psycopg(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 
@@ -66,14 +68,22 @@ class _RenewingPool(AsyncConnectionPool[Connection]):
             await self.check()
 
 
-async def _configure(connection: Connection) -> None:
+async def _configure(connection: Connection, *, plans_once: bool) -> None:
     # Not as options of the start, which poolers refuse or drop.
     await connection.execute(_SESSION, prepare=False)
+    if plans_once:
+        await connection.execute(_PLANS_ONCE, prepare=False)
 
 
 @asynccontextmanager
-async def open_pool(url: str, *, name: str, connections_max: int) -> AsyncIterator[Pool]:
-    """Opens a pool of autocommitting connections: a single statement is one round trip and one commit."""
+async def open_pool(
+    url: str, *, name: str, connections_max: int, plans_once: bool = False
+) -> AsyncIterator[Pool]:
+    """Opens a pool of autocommitting connections: a single statement is one round trip and one commit.
+
+    With `plans_once`, a connection plans each statement that it repeats for all values. To plan one for its values costs
+    time for every partition that it might read, and PostgreSQL takes that for cheaper than it is.
+    """
     pool: Pool = _RenewingPool(
         url,
         connection_class=PrimaryConnection,
@@ -83,7 +93,7 @@ async def open_pool(url: str, *, name: str, connections_max: int) -> AsyncIterat
             "application_name": name,
             **connection_parameters(url),
         },
-        configure=_configure,
+        configure=partial(_configure, plans_once=plans_once),
         min_size=1,
         max_size=connections_max,
         timeout=CHECKOUT_TIMEOUT_SECONDS,

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, bindparam, select, text
 from typing_extensions import override
 
+from services.common.clock import Clock, utc_now
 from services.common.postgres.batching import Batcher
 from services.common.postgres.database import Pool, Query, fetch, fetch_within
 from services.jobs.domain.job import Job, UsageCount
@@ -19,7 +20,7 @@ from services.jobs.ports import Jobs
 from services.jobs.refusals import job_late, job_limit_reached
 from services.jobs.store.admission.creation import CREATE, NewJob, creation_values, owners_of
 from services.jobs.store.admission.waiting import AccountEnvironment, SqlWaiting, deciding
-from services.jobs.store.partitions import job_of
+from services.jobs.store.partitions import has_id, job_of, recent_id
 from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges
 from services.jobs.tables import jobs
@@ -39,7 +40,7 @@ def _owned_by_caller(table: Any) -> tuple[ColumnElement[bool], ...]:
 def _newest(*, by_status: bool, before: bool) -> Query:
     # The collation ties a page to its own indexes: the primary key has another and cannot serve this order.
     ordered_id = jobs.c.id.collate("C")
-    page = select(*JOB_COLUMNS).where(*_owned_by_caller(jobs))
+    page = select(*JOB_COLUMNS).where(*_owned_by_caller(jobs), ordered_id >= bindparam("from_id"))
     if by_status:
         page = page.where(jobs.c.status == bindparam("status"))
     if before:
@@ -54,6 +55,10 @@ GET = Query(
     SELECT {", ".join(f"found.{column.name}" for column in JOB_COLUMNS)}
     FROM unnest(CAST(:ids AS text[])) AS wanted (id) CROSS JOIN LATERAL {job_of("wanted.id")} AS found
     """)  # noqa: S608
+)
+# What most callers ask: with the id as a value of its own, no other partition is opened.
+GET_ONE = Query(
+    text(f"SELECT {', '.join(column.name for column in JOB_COLUMNS)} FROM jobs WHERE {has_id('id', ':id')}")  # noqa: S608
 )
 NEWEST = {
     (by_status, before): _newest(by_status=by_status, before=before)
@@ -81,8 +86,9 @@ class _Full:
 class SqlJobs(Jobs):
     """Jobs on PostgreSQL. Creations that come together share a commit, and reads share a statement."""
 
-    def __init__(self, pool: Pool, *, waiting: SqlWaiting | None = None) -> None:
+    def __init__(self, pool: Pool, *, waiting: SqlWaiting | None = None, clock: Clock = utc_now) -> None:
         self._pool = pool
+        self._clock = clock
         self._waiting = waiting or SqlWaiting(pool)
         self._creations = Batcher(
             self._create, items_max=JOBS_PER_BATCH_MAX, name="create_jobs", name_of=lambda new: new[0].id
@@ -125,7 +131,11 @@ class SqlJobs(Jobs):
         if before_id is not None:
             values["before_id"] = before_id
         query = NEWEST[status is not None, before_id is not None]
-        return [job_from_row(row) for row in await fetch(self._pool, query, **values)]
+        for from_id in (recent_id(before_id, now=self._clock()), ""):
+            rows = await fetch(self._pool, query, from_id=from_id, **values)
+            if len(rows) == limit:
+                break
+        return [job_from_row(row) for row in rows]
 
     @override
     async def usage(self, *, owner: Owner, start: datetime, end: datetime) -> list[UsageCount]:
@@ -167,7 +177,9 @@ class SqlJobs(Jobs):
         return [refusals.get(job.id) for job, _ in batch]
 
     async def _read(self, batch: Sequence[str]) -> Sequence[Job | None]:
-        rows = await fetch(self._pool, GET, ids=list(set(batch)))
+        ids = list(set(batch))
+        query, values = (GET_ONE, {"id": ids[0]}) if len(ids) == 1 else (GET, {"ids": ids})
+        rows = await fetch(self._pool, query, **values)
         found = {row["id"]: job_from_row(row) for row in rows}
         return [found.get(job_id) for job_id in batch]
 

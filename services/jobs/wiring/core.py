@@ -34,7 +34,12 @@ class Core:
 
     def open_pool(self, name: str) -> AbstractAsyncContextManager[Pool]:
         """Opens a role's own pool, so that walking jobs never keeps a customer waiting for a connection."""
-        return open_pool(self.settings.database_url, name=name, connections_max=self.settings.connections_max)
+        return open_pool(
+            self.settings.database_url,
+            name=name,
+            connections_max=self.settings.connections_max,
+            plans_once=True,
+        )
 
     def waiting(self, pool: Pool) -> SqlWaiting:
         """Returns the jobs that wait for a slot; the workers are notified of those that are admitted."""

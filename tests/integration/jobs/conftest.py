@@ -65,7 +65,7 @@ def jobs_settings(**changes: Any) -> JobsSettings:
 
 @pytest.fixture
 async def jobs_pool(make_database: MakeDatabase) -> AsyncIterator[Pool]:
-    async with open_pool(make_database("jobs"), name="test", connections_max=8) as opened:
+    async with open_pool(make_database("jobs"), name="test", connections_max=8, plans_once=True) as opened:
         yield opened
 
 

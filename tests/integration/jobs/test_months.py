@@ -204,6 +204,29 @@ async def test_a_month_stays_as_long_as_one_of_its_jobs_is_young(jobs_pool: Pool
     )
 
 
+@pytest.mark.parametrize("limit", [1, 4, 5, 100])
+async def test_pages_go_through_all_months_and_leave_nothing_out(jobs_pool: Pool, limit: int) -> None:
+    await divide(jobs_pool, months=6)
+    ages = (0, 1, 20, 44, 46, 100, 101, 400)
+    stored = [
+        await settled_job(jobs_pool, days_ago=days, prefix=prefix) for prefix in PREFIXES for days in ages
+    ]
+    stored += ["vid_1", "job_", "vid_zzz"]
+    for job_id in stored[-3:]:
+        await store_settled(jobs_pool, job_id, utc_now())
+    jobs = SqlJobs(jobs_pool)
+    found: list[str] = []
+    before: str | None = None
+
+    while page := await jobs.newest(owner=OWNER, status=None, before_id=before, limit=limit):
+        found += [job.id for job in page]
+        before = found[-1]
+
+    assert found == sorted(stored, reverse=True)
+    skipped = await jobs.newest(owner=OWNER, status=None, before_id=None, limit=limit, offset=3)
+    assert [job.id for job in skipped] == found[3 : 3 + limit]
+
+
 async def test_nothing_is_forgotten_unless_days_are_set(jobs_pool: Pool) -> None:
     await divide(jobs_pool, months=6)
     await settled_job(jobs_pool, days_ago=400)
