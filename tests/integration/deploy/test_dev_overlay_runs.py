@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import time
 from base64 import b64decode
@@ -129,17 +130,44 @@ def test_a_check_inside_a_pod_finds_nothing(installed: Cluster, workload: str) -
 
 
 async def test_prometheus_reads_every_process_at_the_port_of_its_name(installed: Cluster) -> None:
+    read = await _scrape(installed)
+
+    assert set(read) >= {"jobs-api", "jobs-worker", "billing", "webhooks-api", "webhooks-dispatcher"}
+    assert [name for name, text in read.items() if "reelgate_build_info" not in text] == []
+
+
+async def test_what_keda_scales_by_is_told(installed: Cluster) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    # A process reads its queues every few seconds.
+    while missing := _missing("\n".join((await _scrape(installed)).values())):
+        assert time.monotonic() < deadline, missing
+        await asyncio.sleep(0.2)
+
+
+async def _scrape(installed: Cluster) -> dict[str, str]:
     read = {}
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
         for name, pod in pods(OBJECTS, "Deployment").items():
             ports = [port["name"] for port in pod["containers"][0].get("ports", ())]
             if "metrics" in ports:
                 address = f"{installed.address(name)}:{installed.port(name, 'metrics')}"
                 async with session.get(f"http://{address}/metrics") as response:
-                    read[name] = response.status
+                    read[name] = await response.text()
+    return read
 
-    assert set(read) >= {"jobs-api", "jobs-worker", "billing", "webhooks-api", "webhooks-dispatcher"}
-    assert set(read.values()) == {200}
+
+def _missing(text: str) -> list[str]:
+    return [series for series in _that_scale() if series not in text]
+
+
+def _that_scale() -> list[str]:
+    """Returns the series by whose value KEDA scales, as processes write them: Prometheus adds the namespace."""
+    scaled = named(objects_of(FOLDER / "overlays" / "production"), "ScaledObject")
+    queries = [
+        trigger["metadata"]["query"] for each in scaled.values() for trigger in each["spec"]["triggers"]
+    ]
+    assert len(queries) == 2
+    return [re.sub(r'^max\((\w+){namespace="reelgate", (.*)}\)$', r"\1{\2}", query) for query in queries]
 
 
 def test_its_secrets_say_that_they_are_for_development() -> None:
