@@ -203,6 +203,15 @@ def test_an_upgrade_leaves_out_nothing_but_the_edge() -> None:
     assert [(found["kind"], found["metadata"]["name"]) for found in left_out] == [("Deployment", "edge")]
 
 
+def test_commands_about_migrations_mean_every_job_and_no_other() -> None:
+    selected = set(re.findall(r"job --selector (\S+)=(\S+)", page.TEXT))
+    jobs = named(OBJECTS, "Job").values()
+
+    assert len(selected) == 1
+    assert "job --all" not in page.TEXT
+    assert all(selected <= set(job["metadata"]["labels"].items()) for job in jobs)
+
+
 def test_every_workload_of_the_page_is_waited_for() -> None:
     waited = set(re.findall(r"rollout status deployment/(\S+)", page.section("Upgrade")))
 
