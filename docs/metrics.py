@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from services.common.telemetry.metrics import DEFINITIONS, Definition
+from services.edge.metrics import METRICS
 
 PROCESSES = (
     "services.common.process",
@@ -23,13 +24,28 @@ over the replicas. All other counters and histograms are of one process: take `s
 | metric | type | labels | told by | what it says |
 |---|---|---|---|---|
 """
+EDGE_HEAD = """
+## The edge
+
+The edge answers at `EDGE_METRICS_ADDRESS` with these of Envoy's own metrics, each once it was used. Envoy keeps no others.
+Its times are in milliseconds.
+
+| metric | type | labels | told by | what it says |
+|---|---|---|---|---|
+"""
 
 
 def exported() -> Mapping[str, Definition]:
-    """Returns every metric that a process of ours exports, by name."""
+    """Returns every metric that a process in Python exports, by name."""
     for module in PROCESSES:
         import_module(module)
     return dict(sorted(DEFINITIONS.items()))
+
+
+def everything() -> Mapping[str, frozenset[str]]:
+    """Returns the labels of every metric that is exported, Envoy's at the edge included, by name."""
+    ours = {name: frozenset(defined.labels) for name, defined in exported().items()}
+    return ours | {metric.name: frozenset(metric.labels) for metric in METRICS}
 
 
 def metrics_page() -> str:
@@ -38,7 +54,11 @@ def metrics_page() -> str:
         f"| `{name}` | {defined.kind} | {_listed(defined.labels)} | {_processes(defined)} | {defined.meaning} |\n"
         for name, defined in exported().items()
     )
-    return HEAD + "".join(rows)
+    envoy = (
+        f"| `{metric.name}` | {metric.kind} | {_listed(metric.labels)} | edge | {metric.meaning} |\n"
+        for metric in METRICS
+    )
+    return HEAD + "".join(rows) + EDGE_HEAD + "".join(envoy)
 
 
 def _listed(labels: tuple[str, ...]) -> str:

@@ -18,6 +18,7 @@ class Ports:
 
     edge: int
     edge_admin: int
+    edge_metrics: int
     postgres: int
     simulator: int
     media: int
@@ -52,7 +53,7 @@ def choose_ports(edge: int) -> Ports:
 def _free_ports(count: int) -> list[int]:
     span = INNER_LAST - INNER_FIRST + 1
     # Stacks that start at the same time have different pids, so they search different ranges.
-    offset = os.getpid() * 16
+    offset = os.getpid() * 32
     found: list[int] = []
     with ExitStack() as bound:
         for step in range(span):

@@ -86,8 +86,9 @@ def grpc_addresses(ports: Ports) -> dict[str, dict[str, str]]:
 
 
 def metrics_addresses(ports: Ports) -> dict[str, str]:
-    """Returns `host:port` where Prometheus reads `/metrics`, by service."""
+    """Returns `host:port` where Prometheus reads `/metrics`, by process."""
     return {
+        "edge": _local(ports.edge_metrics),
         "billing": _local(ports.billing_metrics),
         "webhooks": _local(ports.webhooks_metrics),
         "jobs": _local(ports.jobs_metrics),
@@ -159,6 +160,7 @@ def _edge(settings: StackSettings) -> ProcessSpec:
         environment={
             "EDGE_LISTEN_ADDRESS": _local(ports.edge),
             "EDGE_ADMIN_ADDRESS": _local(ports.edge_admin),
+            "EDGE_METRICS_ADDRESS": _local(ports.edge_metrics),
             "EDGE_JOBS_TARGETS": _local(ports.jobs_public),
             "EDGE_BILLING_TARGETS": _local(ports.billing_public),
             "EDGE_WEBHOOKS_TARGETS": _local(ports.webhooks_public),

@@ -47,7 +47,7 @@ class StackState:
     phases: Mapping[str, float]
     """Seconds that each phase of the start took, in order."""
     metrics: Mapping[str, str] = field(default_factory=dict)
-    """`host:port` of the ports that Prometheus reads, by service. Stacks of earlier versions name none."""
+    """`host:port` of the ports that Prometheus reads, by process. Stacks of earlier versions name none."""
 
 
 NOTHING_RUNS: dict[str, Any] = {

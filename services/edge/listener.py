@@ -8,6 +8,7 @@ from services.edge.extension import Config, header, named, socket_address
 from services.edge.filters import http_filters, removals
 from services.edge.grpc import FORGED_HEADERS, grpc_manager
 from services.edge.media import media_route
+from services.edge.metrics import metrics_listener
 from services.edge.routes import PROTOCOL_HEADER, api_routes, front_routes
 from services.edge.settings import EdgeSettings
 from services.edge.strict import CONTENT_TYPE
@@ -22,7 +23,7 @@ METHOD_LENGTH_MAX: Final = 7
 
 
 def listeners(settings: EdgeSettings, secret_file: Path) -> list[Config]:
-    """Returns the public listeners: JSON over HTTP/1.1 and HTTP/2 and, where it is wanted, native gRPC."""
+    """Returns the public listeners, JSON over HTTP/1.1 and HTTP/2 and perhaps native gRPC, and that of metrics."""
     descriptor = read_descriptor(settings.descriptor)
     json = _connection_manager(settings, _json_manager(settings, descriptor))
     chain = secured({"filters": json}, settings, secret_file, protocols=("h2", "http/1.1"))
@@ -31,6 +32,8 @@ def listeners(settings: EdgeSettings, secret_file: Path) -> list[Config]:
         grpc = _connection_manager(settings, grpc_manager(settings, descriptor))
         chain = secured({"filters": grpc}, settings, secret_file, protocols=("h2",))
         found.append(_listener("grpc", settings.grpc_address, chain, settings))
+    if settings.metrics_address is not None:
+        found.append(metrics_listener(settings.metrics_address))
     return found
 
 

@@ -9,6 +9,7 @@ from services.edge.descriptor import SERVICES
 from services.edge.extension import Config, socket_address
 from services.edge.listener import listeners
 from services.edge.media import media_cluster
+from services.edge.metrics import metrics_cluster, stats_config
 from services.edge.settings import EdgeSettings
 from services.edge.tls import SECRET_FILE
 from services.edge.tracing import collector_clusters
@@ -25,9 +26,11 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
         "webhooks": settings.webhooks_targets,
     }
     media = [media_cluster(settings.media_targets)] if settings.media_targets else []
+    own_pages = [metrics_cluster(settings.admin_address)] if settings.metrics_address else []
     return {
         # It answers, and can be drained, also when all connections are taken.
         "admin": {"address": socket_address(settings.admin_address), "ignore_global_conn_limit": True},
+        "stats_config": stats_config(),
         "overload_manager": overload_manager(
             connections_max=settings.connections_max, heap_mib=settings.heap_mib
         ),
@@ -36,6 +39,7 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
             "clusters": [
                 *(cluster(name, targets[name]) for name in SERVICES),
                 *media,
+                *own_pages,
                 *collector_clusters(settings.otlp_endpoint),
             ],
         },

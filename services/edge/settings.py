@@ -55,6 +55,9 @@ class EdgeSettings(Settings):
     connections that do not begin with it; only the balancer may reach the edge then."""
     admin_address: Annotated[Address, ON_LOOPBACK] = "127.0.0.1:9901"
     """Envoy's own pages, without any protection: on loopback only."""
+    metrics_address: OptionalAddress = None
+    """Where Prometheus reads `/metrics`, over plaintext HTTP: what dashboards use of Envoy's own metrics, and none of its
+    other pages. None or empty: nowhere."""
     jobs_targets: Targets = ("jobs:7001",)
     """Public ports of jobs, one per process: Envoy balances over endpoints, not over a shared port."""
     billing_targets: Targets = ("billing:7001",)

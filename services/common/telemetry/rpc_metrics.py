@@ -10,7 +10,7 @@ from google.protobuf import descriptor_pool
 from grpc.aio import ServicerContext
 from prometheus_client import Counter, Histogram
 
-from services.common.telemetry.metrics import counter, histogram
+from services.common.telemetry.metrics import JOBS_API, JOBS_WORKER, WEBHOOKS_API, counter, histogram
 
 OK = "OK"
 LAST_MOMENT_SECONDS = 0.1
@@ -26,12 +26,16 @@ _SERVED_SECONDS = histogram(
     labels=("method",),
 )
 _MADE = counter(
-    "reelgate_client_rpc_total", "Calls to other services, by gRPC status.", labels=("method", "code")
+    "reelgate_client_rpc_total",
+    "Calls to other services, by gRPC status.",
+    labels=("method", "code"),
+    of=(JOBS_API, JOBS_WORKER, WEBHOOKS_API),
 )
 _MADE_SECONDS = histogram(
     "reelgate_client_rpc_seconds",
     "How long the calls to other services took that ended in OK.",
     labels=("method",),
+    of=(JOBS_API, JOBS_WORKER, WEBHOOKS_API),
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from services.common.telemetry.metrics import gauge
+from services.common.telemetry.metrics import BILLING, JOBS_API, JOBS_WORKER, WEBHOOKS_API, gauge
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,7 @@ _EXPIRES = gauge(
     "reelgate_certificate_expires_timestamp_seconds",
     "When the certificate that is in use ends, in Unix seconds; of the authorities, the last of them.",
     labels=("file",),
+    of=(BILLING, JOBS_API, JOBS_WORKER, WEBHOOKS_API),
 )
 Stamp = Sequence[tuple[int, int, int]]
 """What changes when one of the files does."""

@@ -27,6 +27,7 @@ def settings(tmp_path: Path) -> StackSettings:
         jobs_health=14,
         media=15,
         billing_metrics=16,
+        edge_metrics=19,
         webhooks_metrics=17,
         jobs_metrics=18,
     )
