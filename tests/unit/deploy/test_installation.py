@@ -11,7 +11,7 @@ import yaml
 
 from deploy.k8s.render import FOLDER, render
 from tests.unit.deploy import page
-from tests.unit.deploy.objects import named, production, secret_keys, settings_of
+from tests.unit.deploy.objects import named, objects_of, pods, production, secret_keys, settings_of
 from tests.unit.deploy.test_operate_page import MADE_BY_OTHERS
 
 EXAMPLE, TRACING, RESTORE = page.blocks("yaml")
@@ -120,3 +120,11 @@ def test_the_script_does_nothing_where_secrets_are(tmp_path: Path) -> None:
 
     assert ended.returncode == 1
     assert "There are Secrets already" in ended.stderr
+
+
+def test_production_keeps_the_port_that_prometheus_reads_at_the_edge() -> None:
+    for overlay in ("dev", "production"):
+        objects = objects_of(FOLDER / "overlays" / overlay)
+        ports = {port["name"] for port in pods(objects)["edge"]["containers"][0]["ports"]}
+        has_setting = "EDGE_METRICS_ADDRESS" in settings_of(objects, "edge")
+        assert "metrics" in ports or not has_setting, overlay
