@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-upgrade bench drill-failover sbom lock upgrade
+.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-upgrade bench drill-failover drill-restarts sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ check-gen: setup ## Fail if what is generated differs from what is committed
 
 drill-failover: setup ## Fail PostgreSQL over under load, and restore it to a moment and from dumps
 	$(BIN)/pytest -q tests/drills/drill_failover.py tests/drills/drill_restore.py
+
+drill-restarts: setup ## Restart every Deployment twice under load, and kill some processes
+	$(BIN)/pytest -q -s tests/drills/drill_restarts.py
 
 check-upgrade: setup ## Upgrade from the release before and back, under load; PREVIOUS names another revision
 	$(BIN)/python -m tests.upgrade $(PREVIOUS)

@@ -142,7 +142,7 @@ def _forward(endpoint: Endpoint, match: Config, *, seconds: int) -> Config:
         "route": {
             "cluster": endpoint.cluster,
             "timeout": f"{seconds + 1}s",
-            "retry_policy": _read_retries() if reads else {"retry_on": NEVER_PROCESSED, "num_retries": 1},
+            "retry_policy": _read_retries() if reads else _write_retries(),
         },
     }
     if endpoint.template.startswith(CALLBACKS):
@@ -166,14 +166,22 @@ def _stream(endpoint: Endpoint, match: Config) -> Config:
 
 
 def _read_retries() -> Config:
+    return {
+        "retry_on": f"{NEVER_PROCESSED},reset,unavailable",
+        "num_retries": 2,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+        **_elsewhere(),
+    }
+
+
+def _write_retries() -> Config:
+    return {"retry_on": NEVER_PROCESSED, "num_retries": 1, **_elsewhere()}
+
+
+def _elsewhere() -> Config:
+    # A process that is gone has no requests, and would be chosen first again.
     other_host = named(
         "envoy.retry_host_predicates.previous_hosts",
         "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
     )
-    return {
-        "retry_on": f"{NEVER_PROCESSED},unavailable",
-        "num_retries": 2,
-        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
-        "retry_host_predicate": [other_host],
-        "host_selection_retry_max_attempts": 3,
-    }
+    return {"retry_host_predicate": [other_host], "host_selection_retry_max_attempts": 3}
