@@ -106,13 +106,19 @@ class Walker:
         return 0
 
     async def drain(self) -> None:
-        """Gives running walks DRAIN_SECONDS to finish, then cancels them; their leases expire."""
+        """Gives running walks DRAIN_SECONDS to finish, then cancels them, and hands their jobs over to other workers."""
         if not self._walks:
             return
         _, running = await asyncio.wait(self._walks, timeout=DRAIN_SECONDS)
+        left = [self._walks[task] for task in running]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        if left:
+            try:
+                await self._work.hand_over(left)
+            except Exception:
+                log.exception("%d jobs will be taken over when their leases end", len(left))
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._lanes.leave(self._walks.pop(task))

@@ -119,6 +119,8 @@ async def walk(driven: Driven) -> None:
     """Sends every statement that moves jobs on their way, or back."""
     work, log = driven.work, driven.log
     first, second, third, fourth, fifth = await driven.new(1, 2, 3, 4, 5)
+    async with log.step("hand over"):
+        await work.hand_over([second, third, first])
     async with log.step("renew"):
         await work.renew([third, first, second], lease_seconds=LEASE_SECONDS)
     await driven.completed(first)

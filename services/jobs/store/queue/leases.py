@@ -19,6 +19,20 @@ RENEW = Query(
     """)
 )
 
+# It is still due. That it was claimed is not held against it: nothing went wrong with it.
+HAND_OVER = Query(
+    text("""
+    WITH held AS MATERIALIZED (
+        SELECT work.job_id
+        FROM unnest(CAST(:job_ids AS text[]), CAST(:leases AS bigint[])) AS claimed (job_id, lease_no)
+        JOIN work ON work.job_id = claimed.job_id AND work.lease_no = claimed.lease_no
+        ORDER BY work.job_id FOR NO KEY UPDATE OF work
+    )
+    UPDATE work SET lease_until = '-infinity', claim_count = greatest(claim_count - 1, 0)
+    FROM held WHERE work.job_id = held.job_id
+    """)
+)
+
 POSTPONE = Query(
     text("""
     UPDATE work SET check_count = check_count + :checked, claim_count = 0, stalled_since = NULL, last_error = NULL,

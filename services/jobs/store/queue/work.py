@@ -87,6 +87,16 @@ class SqlWork:
                 ),
             )
 
+    async def hand_over(self, claims: Sequence[Claim]) -> None:
+        """Lets other workers take jobs at once; those lost meanwhile are left alone."""
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                leases.HAND_OVER.sql,
+                leases.HAND_OVER.bind(
+                    job_ids=[claim.job.id for claim in claims], leases=[claim.lease_no for claim in claims]
+                ),
+            )
+
     async def postpone(
         self, claim: Claim, *, seconds: float, checked: bool = False, awaits_fetch: bool = False
     ) -> None:
