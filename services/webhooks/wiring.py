@@ -30,6 +30,7 @@ from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.client import open_channel
 from services.common.rpc.internal_port import inner_port, inner_tls
 from services.common.rpc.public_port import build_public_port
+from services.common.rpc.reach import tried
 from services.common.rpc.server import Port, serve
 from services.common.start import starting
 from services.common.telemetry.readings import reading
@@ -108,6 +109,7 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
         ports = []
         if Role.API in role:
             billing = await stack.enter_async_context(open_channel(settings.billing_target, tls=tls))
+            await tried(billing)
             keys = KeyCache(KeyClient(billing).look_up, forms=settings.key_forms)
             limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
             await stack.enter_async_context(limiter.running())

@@ -13,8 +13,8 @@ from tests.upgrade.previous import add_newer_migrations, export, previous_revisi
 CUSTOMERS_EACH = 4
 REQUESTS_EACH = 400
 TESTS = ("tests/integration/billing", "tests/integration/jobs", "tests/integration/webhooks")
-ABOUT_ITS_OWN_SCHEMA = ("migrations", "queries", "plans", "only_what_is_old_is_read")
-"""Tests of the release before that read plans of its own tables and indexes, or migrate to them."""
+ABOUT_ITS_OWN_SCHEMA = ("migrations", "queries", "plans", "lock_order", "only_what_is_old_is_read")
+"""Tests of the release before that name its own tables and indexes in plans and locks, or migrate to them."""
 _EXPRESSION = " and ".join(f"not {name}" for name in ABOUT_ITS_OWN_SCHEMA)
 WAIT_MS_MAX = 100.0
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import weakref
+from contextlib import suppress
 from typing import Final
 
 import grpc
@@ -9,6 +10,9 @@ import grpc
 from services.common.rpc.durations import MOVE_SECONDS
 
 CHECK_SECONDS: Final = 0.01
+
+TRY_SECONDS_MAX = 5.0
+_UNDECIDED = {grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING}
 
 
 class Reach:
@@ -46,3 +50,14 @@ class Reach:
 
     def _is_ready(self) -> bool:
         return self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+
+
+async def tried(channel: grpc.aio.Channel) -> None:
+    """Returns once a process is reached, or known not to be, after TRY_SECONDS_MAX at the most.
+
+    A process that is awaited so before it serves does not make its first customers wait for a handshake, or fail by it.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TRY_SECONDS_MAX):
+            while (state := channel.get_state(try_to_connect=True)) in _UNDECIDED:
+                await channel.wait_for_state_change(state)

@@ -54,6 +54,14 @@ class RenewedChannel:
         """Returns once the other side has been reached."""
         await self._channel.channel_ready()
 
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Returns how far the newest channel is connected."""
+        return self._channel.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Returns once that has changed."""
+        await self._channel.wait_for_state_change(last_observed_state)
+
     async def renew(self) -> int:
         """Switches to a new channel if the files have changed, and closes the old one. Returns how many changed."""
         files = self._folder.read()

@@ -19,6 +19,7 @@ from services.common.rate_limit.client import LimitClient
 from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.client import open_channel
 from services.common.rpc.internal_port import inner_tls
+from services.common.rpc.reach import tried
 from services.common.rpc.server import (
     Port,
     serve,
@@ -110,6 +111,7 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
 async def _serving(core: Core, pool: Pool, billing: aio.Channel) -> AsyncIterator[tuple[Port, JobWatch]]:
     """Opens what stands behind the port that customers call, and yields the port and the watch over its waiters."""
     settings, notifier = core.settings, core.notifier
+    await tried(billing)
     limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
     watch = JobWatch(SqlStages(pool))
     notifier.subscribe(MOVED_TOPIC, watch.receive)

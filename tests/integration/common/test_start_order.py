@@ -191,6 +191,30 @@ async def test_each_gap_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+@pytest.mark.parametrize("process", ["jobs api", "webhooks api"])
+async def test_a_process_serves_customers_once_it_knows_whether_it_reaches_billing(
+    process: str, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    service, open_process = PROCESSES[process]
+    tried = asyncio.Event()
+
+    async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tried.set()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as billing:
+        environment = environment_of(
+            service,
+            database_url=make_database(service),
+            folder=tmp_path,
+            billing_target=f"127.0.0.1:{billing.sockets[0].getsockname()[1]}",
+        )
+        settings = load_settings(SETTINGS[service], prefix=f"{service.upper()}_", environment=environment)
+
+        async with open_process(settings):
+            assert tried.is_set()
+
+
 def _start(service: str, process: str, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", f"services.{service}", process],
