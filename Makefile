@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-upgrade bench drill-failover drill-restarts sbom lock upgrade
+.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-deploy check-cluster check-upgrade bench drill-failover drill-restarts sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -75,6 +75,12 @@ gen: setup ## Generate gen/, deploy/envoy/, deploy/k8s/rendered/ and the referen
 
 check-gen: setup ## Fail if what is generated differs from what is committed
 	$(BIN)/python -m protos.check_generated
+
+check-deploy: setup ## Look for mistakes in the Kubernetes objects
+	$(BIN)/python -m deploy.checks
+
+check-cluster: setup ## Have the API server in KUBEBUILDER_ASSETS judge the Kubernetes objects
+	$(BIN)/python -m deploy.cluster
 
 drill-failover: setup ## Fail PostgreSQL over under load, and restore it to a moment and from dumps
 	$(BIN)/pytest -q tests/drills/drill_failover.py tests/drills/drill_restore.py

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from deploy.checks.objects import Found
 from services.common.clock import utc_now
 from services.common.tls.files import AUTHORITIES, CERTIFICATE, KEY
-from tests.unit.deploy.objects import Found
 
 USAGES = {"client auth": ExtendedKeyUsageOID.CLIENT_AUTH, "server auth": ExtendedKeyUsageOID.SERVER_AUTH}
 

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from deploy.checks.objects import Found, named, pods
 from docs.reference import KINDS
 from tests.patience import PATIENCE_SECONDS
-from tests.unit.deploy.objects import Found, named, pods
 
 TARGET = re.compile(r"(?<![\w.])([a-z][a-z0-9-]*):(\d{1,5})(?!\d)")
 OURS = re.compile(rf"^({'|'.join(KINDS)})")
@@ -38,6 +40,8 @@ class Cluster:
     """Folders of the Secrets that cert-manager would make."""
     changed: Mapping[str, str] = field(default_factory=dict)
     """Settings that a test has another value for."""
+    processes: dict[str, int] = field(default_factory=dict)
+    """The ids of the processes that run, by workload."""
 
     def address(self, workload: str) -> str:
         """Returns the loopback address of a workload's pod. Each process that runs tests has a range of its own."""
@@ -150,6 +154,7 @@ class Cluster:
             started = subprocess.Popen(
                 self.command(process["command"]), env=environment, stdout=log, stderr=subprocess.STDOUT
             )
+            self.processes[workload] = started.pid
             try:
                 yield started
                 hook = process.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command")
@@ -162,6 +167,23 @@ class Cluster:
             finally:
                 started.kill()
                 started.wait()
+
+    def open_calls(self) -> set[tuple[str, str, int]]:
+        """Returns who has a connection to whom at this moment, and to which port, as the objects name them."""
+        addresses = {self.address(workload): workload for workload in pods(self.objects)}
+        outside = {where: name.split(":") for name, where in self.elsewhere.items()}
+        found = set()
+        for workload, pid in self.processes.items():
+            for connection in psutil.Process(pid).net_connections("tcp"):
+                if connection.status != psutil.CONN_ESTABLISHED or not connection.raddr:
+                    continue
+                host, port = connection.raddr.ip.removeprefix("::ffff:"), connection.raddr.port
+                if f"{host}:{port}" in outside:
+                    name, number = outside[f"{host}:{port}"]
+                    found.add((workload, name, int(number)))
+                elif host in addresses:
+                    found.add((workload, addresses[host], port))
+        return found
 
     def log(self, workload: str) -> str:
         """Returns what a process has written."""

@@ -15,6 +15,8 @@ import aiohttp
 import psycopg
 import pytest
 
+from deploy.checks.calls import INTERNET, calls
+from deploy.checks.objects import named, objects_of, pods
 from deploy.k8s.render import FOLDER
 from services.devstack.readiness import answers
 from tests.conftest import cluster
@@ -22,7 +24,6 @@ from tests.e2e.customer import ENDED, SMALL, data_of, open_customer
 from tests.integration.deploy.authority import Authority
 from tests.integration.deploy.pods import Cluster
 from tests.patience import PATIENCE_SECONDS
-from tests.unit.deploy.objects import named, objects_of, pods
 
 OBJECTS = objects_of(FOLDER / "overlays" / "dev")
 BACKED_BY = {"billing": "billing", "jobs": "jobs-api", "webhooks": "webhooks-api"}
@@ -119,6 +120,25 @@ async def test_an_operator_opens_an_account_and_its_customer_gets_a_video(instal
     async with aiohttp.ClientSession() as session, session.get(f"{edge}{video.path}") as response:
         assert response.status == 200
         assert (await response.read())[4:8] == b"ftyp"
+
+
+async def test_the_processes_make_the_calls_that_policies_allow_and_no_other(installed: Cluster) -> None:
+    """One that is not listed would be denied, and one that is listed and never made would be allowed to an intruder."""
+    account = await asyncio.to_thread(
+        _as_operator, installed, "account", "create", "calls", "--credits", "100"
+    )
+    edge = f"http://{installed.target('edge', 80)}"
+    async with open_customer(edge, account["keys"]["test"]) as customer:
+        created = await customer.create({"model": "mini", "input": {"prompt": "a harbour", **SMALL}})
+        await customer.until(created["id"], ENDED, seconds=PATIENCE_SECONDS)
+        await customer.get("/v1/webhook_endpoints")
+        await customer.get("/v1/balance")
+        # Rendering and a download are over soon; connections between processes stay.
+        made = installed.open_calls()
+    listed = {call for call in calls(OBJECTS) if call[0] in installed.processes and call[1] != INTERNET}
+
+    assert made <= listed
+    assert {call for call in listed if "simulator" not in call} <= made
 
 
 @pytest.mark.parametrize("workload", ["billing", "jobs-worker", "webhooks-api"])

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.checks.objects import named, objects_of, pods, production, secret_keys, settings_of
 from deploy.k8s.render import FOLDER, render
 from tests.unit.deploy import page
-from tests.unit.deploy.objects import named, objects_of, pods, production, secret_keys, settings_of
 from tests.unit.deploy.test_operate_page import MADE_BY_OTHERS
 
 EXAMPLE, TRACING, RESTORE = page.blocks("yaml")

@@ -6,11 +6,7 @@ from typing import Any
 import pytest
 import typer
 
-from deploy.k8s.render import FOLDER
-from docs.reference import KINDS
-from services.cli.app import app
-from tests.unit.deploy import page
-from tests.unit.deploy.objects import (
+from deploy.checks.objects import (
     WORKLOADS,
     named,
     objects_of,
@@ -19,6 +15,10 @@ from tests.unit.deploy.objects import (
     secret_keys,
     settings_of,
 )
+from deploy.k8s.render import FOLDER
+from docs.reference import KINDS
+from services.cli.app import app
+from tests.unit.deploy import page
 
 OBJECTS = production()
 EVERYTHING = (*OBJECTS, *objects_of(FOLDER / "overlays" / "dev"), *objects_of(FOLDER / "restore"))

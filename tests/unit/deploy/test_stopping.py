@@ -2,6 +2,7 @@
 
 import pytest
 
+from deploy.checks.objects import named, pods, production, settings_of
 from services.common.rpc.durations import (
     ANSWER_SECONDS_MAX,
     CLOSE_SECONDS_MAX,
@@ -12,7 +13,6 @@ from services.edge.drain import DRAIN_SECONDS_MAX
 from services.jobs.duties.walk_jobs import DRAIN_SECONDS as WALKS_SECONDS
 from services.webhooks.duties.deliver import STOP_SECONDS
 from tests.unit.deploy import page
-from tests.unit.deploy.objects import named, pods, production, settings_of
 
 OBJECTS = production()
 WORK_SECONDS = {"jobs-worker": WALKS_SECONDS, "webhooks-dispatcher": STOP_SECONDS}
