@@ -283,6 +283,23 @@ async def test_a_stopping_server_ends_what_calls_only_wait_for(servicer: Service
         assert (await call).key_id == "let go"
 
 
+async def test_what_is_cancelled_inside_a_call_is_no_late_call_and_is_not_made_again(
+    servicer: Servicer, ours: "key_service_pb2_grpc.KeyServiceAsyncStub"
+) -> None:
+    begun: list[str] = []
+
+    async def answer(_context: Any) -> key_service_pb2.LookUpKeyResponse:
+        begun.append(request_id.get())
+        raise asyncio.CancelledError
+
+    servicer.answer = answer
+
+    refused = await _refusal(ours.LookUpKey(REQUEST))
+
+    assert refused.reason is Reason.INTERNAL
+    assert len(begun) == 1
+
+
 async def _is_serving(channel: grpc.aio.Channel) -> bool:
     try:
         answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
