@@ -103,7 +103,9 @@ class Fleet:
     async def stop(self, *services: str) -> None:
         """Stops the processes of services as a cluster does, and returns when they have ended, without an error."""
         stopping = {name: process for name, process in self.running.items() if name.split()[0] in services}
-        for process in stopping.values():
+        for name, process in stopping.items():
+            died = f"{self.name} {name} ended with {process.returncode}: {_end_of(self._log(name))}"
+            assert process.returncode is None, died
             process.terminate()
         for name, process in stopping.items():
             async with asyncio.timeout(PATIENCE_SECONDS):
