@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-deploy check-cluster check-upgrade bench drill-failover drill-restarts sbom lock upgrade
+.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-deploy check-cluster check-alerts check-upgrade bench drill-failover drill-restarts sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -66,11 +66,12 @@ source.with_suffix(".wasm").write_bytes(wat2wasm(source.read_text(encoding="utf-
 endef
 export ASSEMBLE
 
-gen: setup ## Generate gen/, deploy/envoy/, deploy/k8s/rendered/ and the reference pages again
+gen: setup ## Generate gen/, Envoy's configuration, alert rules, dashboards, deploy/k8s/rendered/ and the reference pages
 	$(BIN)/python -m protos.generate
 	$(BIN)/python -c "$$ASSEMBLE"
 	$(BIN)/python -m services.edge render > deploy/envoy/envoy.yaml
 	$(BIN)/python -m docs.reference
+	$(BIN)/python -m deploy.observability.render
 	$(BIN)/python -m deploy.k8s.render
 
 check-gen: setup ## Fail if what is generated differs from what is committed
@@ -81,6 +82,9 @@ check-deploy: setup ## Look for mistakes in the Kubernetes objects
 
 check-cluster: setup ## Have the API server in KUBEBUILDER_ASSETS judge the Kubernetes objects
 	$(BIN)/python -m deploy.cluster
+
+check-alerts: setup ## Evaluate the alert rules and their tests with promtool, where it is installed
+	@$(BIN)/python -m deploy.observability.evaluate
 
 drill-failover: setup ## Fail PostgreSQL over under load, and restore it to a moment and from dumps
 	$(BIN)/pytest -q tests/drills/drill_failover.py tests/drills/drill_restore.py

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.k8s.render import OVERLAYS
 from deploy.k8s.render import write as write_objects
+from deploy.observability.render import rendered as rendered_rules
 from docs.reference import write as write_pages
 from protos.generate import ROOT, generate
 
@@ -31,6 +32,9 @@ def differences(folder: Path) -> Iterator[str]:
     write_objects(folder / RENDERED)
     for name in (ENVOY, *PAGES, *(RENDERED / f"{overlay}.yaml" for overlay in OVERLAYS)):
         if not filecmp.cmp(folder / name, ROOT / name, shallow=False):
+            yield str(name)
+    for name, text in rendered_rules().items():
+        if not (ROOT / name).is_file() or (ROOT / name).read_text(encoding="utf-8") != text:
             yield str(name)
 
 

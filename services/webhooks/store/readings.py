@@ -11,6 +11,7 @@ from services.common.telemetry.readings import Reading, queue_reading
 from services.common.telemetry.retention_metrics import RETENTION_BEHIND
 
 SECONDS_PER_DAY = 86_400
+_BEHIND = RETENTION_BEHIND.labels("events")
 _OLDEST_EVENT = Query(
     text("""
     SELECT CAST(extract(epoch FROM now() - accepted_at) AS float8) AS seconds
@@ -32,4 +33,4 @@ def readings(*, kept_days: int, kept_days_of: Mapping[str, int]) -> tuple[Readin
 
 def _show_behind(kept_seconds: int, rows: Sequence[DictRow]) -> None:
     oldest_seconds = rows[0]["seconds"] if rows else 0.0
-    RETENTION_BEHIND.labels("events").set(max(0.0, oldest_seconds - kept_seconds))
+    _BEHIND.set(max(0.0, oldest_seconds - kept_seconds))
