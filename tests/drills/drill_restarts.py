@@ -1,14 +1,17 @@
 """Every Deployment is restarted twice at 50 requests a second, and two are killed. Run by `make drill-restarts`."""
 
+import asyncio
 import time
 
 import pytest
 
 from tests.drills.restarts import DEPLOYMENTS, busy_cluster
+from tests.patience import PATIENCE_SECONDS
 
 CUSTOMERS_EACH = 7
 """Each sends about four requests a second."""
 TIMES = 2
+REQUESTS_AFTER = 500
 
 
 async def test_restarts_one_after_another_fail_no_request_and_lose_no_job() -> None:
@@ -35,7 +38,9 @@ async def test_a_killed_process_fails_at_most_the_creations_it_had_begun(deploym
     async with busy_cluster(customers_each=CUSTOMERS_EACH) as (cluster, outcome):
         outcome.record.phase = "killed"
         await cluster.kill(deployment)
-        await cluster.replace("jobs worker")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while outcome.record.requests["killed"] < REQUESTS_AFTER:  # noqa: ASYNC110  nobody rings
+                await asyncio.sleep(0.1)
 
     polls = [failure for failure in outcome.record.failures if ": GET " in failure]
     print(f"{len(outcome.record.failures)} of {outcome.record.requests.total()} failed")

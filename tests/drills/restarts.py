@@ -102,7 +102,7 @@ class Cluster:
         for name, deployment in NAMED.items():
             if deployment in new:
                 self.names[name].append(new[deployment].host)
-        await self._known_to_edge()
+        await self._known_to_edge({replica.host for each, replica in new.items() if each in NAMED.values()})
         old, self.replicas = {each: self.replicas.get(each) for each in deployments}, self.replicas | new
         await asyncio.gather(*(self._stop(each, replica) for each, replica in old.items() if replica))
 
@@ -136,7 +136,7 @@ class Cluster:
         for name, named_ in NAMED.items():
             if named_ == deployment:
                 self.names[name].append(second.host)
-        await self._known_to_edge()
+        await self._known_to_edge({second.host})
         first, self.replicas[deployment] = self.replicas[deployment], second
         first.process.kill()
         await first.process.wait()
@@ -154,11 +154,10 @@ class Cluster:
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert await replica.process.wait() == 0, deployment
 
-    async def _known_to_edge(self) -> None:
+    async def _known_to_edge(self, wanted: set[str]) -> None:
         if self._edge is None:
             return
         admin = self._edge[0].settings.admin_address
-        wanted = {host for hosts in self.names.values() for host in hosts}
         async with asyncio.timeout(PATIENCE_SECONDS), aiohttp.ClientSession() as session:
             while wanted - await _healthy(session, admin):  # noqa: ASYNC110  Envoy rings no bell
                 await asyncio.sleep(0.1)
@@ -255,9 +254,11 @@ async def _running_cluster(stack: AsyncExitStack) -> Cluster:
     )
     cluster = Cluster(site, hosts, server, stack)
     stack.push_async_callback(cluster.close)
-    await cluster.replace(*DEPLOYMENTS)
+    # Each after those that it calls: it asks for them when it starts.
+    for side_by_side in (DEPLOYMENTS[:1], DEPLOYMENTS[1:3], DEPLOYMENTS[3:]):
+        await cluster.replace(*side_by_side)
     await cluster.replace_edge()
-    await cluster._known_to_edge()
+    await cluster._known_to_edge({host for hosts in cluster.names.values() for host in hosts})
     return cluster
 
 

@@ -49,6 +49,7 @@ class Waiters:
                 async with session.post(
                     URL(self._edges.edge + contract.path), json=body, headers=headers
                 ) as answer:
+                    assert answer.status == 200, await answer.text()
                     created = await answer.json()
                 job = created["data"] if contract.enveloped else created
                 path = f"{contract.path}/{job['id']}"
