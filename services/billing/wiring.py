@@ -90,9 +90,15 @@ async def open_billing(settings: BillingSettings) -> AsyncIterator[Running]:
         holds, accounts, keys, prices = SqlHolds(pool), SqlAccounts(pool), SqlKeys(pool), SqlPrices(pool)
         await set_prices(load_prices(settings.prices_file), prices=prices)
         pages = SqlLedgerPages(pool)
+        # One of its own: to check everything all the time never keeps a customer waiting, and is counted apart.
+        checking = await stack.enter_async_context(
+            open_pool(settings.database_url, name="billing-verifier", connections_max=1)
+        )
         duties = (
             expire_holds(holds),
-            verifying(partial(verify_ledger, pages=pages), checks=CHECKS, amounts=AMOUNT_RULES),
+            verifying(
+                partial(verify_ledger, pages=SqlLedgerPages(checking)), checks=CHECKS, amounts=AMOUNT_RULES
+            ),
             reading(pool, READINGS, service="billing"),
         )
         await stack.enter_async_context(performing(*duties))

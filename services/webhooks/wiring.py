@@ -100,7 +100,9 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
         pool = await stack.enter_async_context(
             open_pool(settings.database_url, name="webhooks", connections_max=settings.connections_max)
         )
-        notifier = await stack.enter_async_context(open_notifier(settings.database_url, (CHANNEL,)))
+        notifier = await stack.enter_async_context(
+            open_notifier(settings.database_url, (CHANNEL,), name="webhooks-wakeups")
+        )
         fernet = MultiFernet(settings.sealing_keys)
         secrets = SqlSigningSecrets(pool, fernet)
         if Role.DISPATCHER in role:

@@ -114,12 +114,12 @@ def payloads(words: Iterable[str]) -> Iterator[str]:
 
 @asynccontextmanager
 async def open_notifier(
-    url: str, channels: Iterable[str], *, topics: Iterable[str] = ()
+    url: str, channels: Iterable[str], *, name: str, topics: Iterable[str] = ()
 ) -> AsyncIterator[Notifier]:
-    """Runs wake-ups on two connections of their own, reopened whenever they break."""
+    """Runs wake-ups on two connections of their own, reopened whenever they break. PostgreSQL knows them by `name`."""
     notifier = Notifier(channels, topics=topics)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_keep(url, side)) for side in (notifier.send, notifier.receive)]
+        tasks = [group.create_task(_keep(url, side, name=name)) for side in (notifier.send, notifier.receive)]
         try:
             yield notifier
         finally:
@@ -127,8 +127,8 @@ async def open_notifier(
                 task.cancel()
 
 
-async def _keep(url: str, side: Callable[[AsyncConnection], Awaitable[None]]) -> None:
-    parameters = connection_parameters(url)
+async def _keep(url: str, side: Callable[[AsyncConnection], Awaitable[None]], *, name: str) -> None:
+    parameters = {"application_name": name, **connection_parameters(url)}
     failures = 0
     while True:
         try:

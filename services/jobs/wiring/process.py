@@ -67,7 +67,12 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
         enter = stack.enter_async_context
         health = await enter(starting(settings, service="jobs"))
         notifier = await enter(
-            open_notifier(settings.database_url, (WORK_CHANNEL, OUTBOX_CHANNEL), topics=(MOVED_TOPIC,))
+            open_notifier(
+                settings.database_url,
+                (WORK_CHANNEL, OUTBOX_CHANNEL),
+                name="jobs-wakeups",
+                topics=(MOVED_TOPIC,),
+            )
         )
         billing = await enter(open_channel(settings.billing_target, tls=tls))
         core = Core(

@@ -103,8 +103,8 @@ def requests_of(pool: Pool) -> int:
 async def two_processes(url: str) -> AsyncIterator[tuple[Notifier, Notifier]]:
     """Yields the wake-ups of two processes that hear each other by now."""
     async with (
-        open_notifier(url, (), topics=(TOPIC,)) as one,
-        open_notifier(url, (), topics=(TOPIC,)) as other,
+        open_notifier(url, (), name="test", topics=(TOPIC,)) as one,
+        open_notifier(url, (), name="test", topics=(TOPIC,)) as other,
     ):
         heard: set[str] = set()
         other.subscribe(TOPIC, heard.update)
