@@ -95,8 +95,8 @@ drill-restarts: setup ## Restart every Deployment twice under load, and kill som
 check-upgrade: setup ## Upgrade from the release before and back, under load; PREVIOUS names another revision
 	$(BIN)/python -m tests.upgrade $(PREVIOUS)
 
-bench: setup ## Measure speed; writes build/bench.json
-	$(BIN)/python -m tests.bench
+bench: setup ## Measure speed (PART=poll,create: only these parts); writes build/bench.json
+	$(BIN)/python -m tests.bench $(PART)
 
 PIN = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate

@@ -10,10 +10,10 @@ import psutil
 
 from services.devstack.folder import StackFolder
 from services.devstack.readiness import answers
-from tests.bench.api import CREATE_BODY
 from tests.bench.load import Measured, load, request
 from tests.bench.processes import open_edge, process_at, start, start_api
 from tests.bench.report import Row
+from tests.bench.rig import CREATE_BODY
 from tests.conftest import free_port
 from tests.e2e.local_stack import Account, Stack
 

@@ -17,6 +17,7 @@ from services.common.postgres.migrate import migrate
 from services.devstack import readiness
 from services.devstack.folder import StackFolder
 from services.jobs.duties.relay_events import EVENTS_MAX
+from tests.bench.cpu import Meter
 from tests.bench.processes import start
 from tests.bench.receiver import Received, first_arrivals
 from tests.conftest import free_port
@@ -63,6 +64,8 @@ class Webhooks:
     """What signs for ACCOUNT."""
     environment: dict[str, str] = field(repr=False)
     """For more processes of the same service."""
+    meter: Meter
+    """Of the first process and its database."""
 
     async def start_dispatcher(self, opened: AsyncExitStack) -> tuple[int, asyncio.subprocess.Process]:
         """Starts one more process that delivers. Returns the number it claims under besides."""
@@ -143,12 +146,13 @@ async def open_webhooks(stack: Stack, *, database: str, role: str) -> AsyncItera
         "WEBHOOKS_PRIVATE_TARGETS_ALLOWED": "127.0.0.0/8",
     }
     async with AsyncExitStack() as opened:
-        await start(opened, "services.webhooks", role, environment=environment)
+        process = await start(opened, "services.webhooks", role, environment=environment)
         await _serving(health)
         jobs, operator = stack.tls_of("jobs"), stack.tls_of("operator")
         client = await opened.enter_async_context(open_client_of(internal, admin, jobs, operator))
         secret = await client.ensure_secret(ACCOUNT)
-        yield Webhooks(client=client, database_url=url, secret=secret, environment=environment)
+        meter = Meter({"webhooks": [process.pid]}, url=cluster.url(), databases=[database])
+        yield Webhooks(client=client, database_url=url, secret=secret, environment=environment, meter=meter)
 
 
 async def _serving(address: str) -> None:

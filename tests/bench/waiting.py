@@ -76,7 +76,9 @@ async def measure_waiting(stack: Stack) -> list[Row]:
         ]
         await asyncio.to_thread(_fill, database_url, accounts)
         edge = await opened.enter_async_context(open_edge(status, api))
-        notifier = await opened.enter_async_context(open_notifier(database_url, (), topics=(TOPIC,)))
+        notifier = await opened.enter_async_context(
+            open_notifier(database_url, (), name="bench", topics=(TOPIC,))
+        )
         process = process_at(api)
         await _polled(edge, accounts)
         before = process.memory_info().rss
