@@ -21,7 +21,7 @@ from grpc.aio import ServicerContext
 from services.common.errors import Reason, ServiceError, outage
 from services.common.postgres.connection import DATABASE_OUTAGES
 from services.common.rpc.both_ends import ERROR_DOMAIN, request_id
-from services.common.telemetry.rpc_metrics import OK, code_of_failure, served
+from services.common.telemetry.rpc_metrics import OK, code_of_failure, is_untimed, served
 from services.common.telemetry.tracing import ANSWER, HEADER, span, traceparent
 
 log = logging.getLogger("reelgate.call")
@@ -168,7 +168,7 @@ def logged(method: str, inside: Handler) -> Handler:
                 raise
             finally:
                 seconds = time.perf_counter() - started
-                calls.ended(code, seconds)
+                calls.ended(code, None if is_untimed() else seconds)
                 answered.end_call(code)
                 if who := account.get():
                     answered.note(account=who)

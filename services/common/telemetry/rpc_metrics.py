@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -22,7 +23,8 @@ _SERVED = counter(
 )
 _SERVED_SECONDS = histogram(
     "reelgate_rpc_seconds",
-    "How long the calls took that ended in OK; of a stream, until its first message.",
+    "How long the calls took that ended in OK; of a stream, until its first message. One that waits for a job at its"
+    " caller's wish is not timed.",
     labels=("method",),
 )
 _MADE = counter(
@@ -39,6 +41,19 @@ _MADE_SECONDS = histogram(
 )
 
 
+_waits: ContextVar[bool] = ContextVar("waits", default=False)
+
+
+def leave_untimed() -> None:
+    """Has the call that is being answered counted without its time, because its caller wants it to wait."""
+    _waits.set(True)
+
+
+def is_untimed() -> bool:
+    """Tells whether the call that is being answered waits at its caller's wish."""
+    return _waits.get()
+
+
 class Calls:
     """The calls of one method."""
 
@@ -47,10 +62,10 @@ class Calls:
         self._ended = {code: count.labels(label, code).inc for code in CODES}
         self._took = seconds.labels(label).observe
 
-    def ended(self, code: str, seconds: float) -> None:
-        """Counts a call that ended with a status after this time."""
+    def ended(self, code: str, seconds: float | None) -> None:
+        """Counts a call that ended with a status after this time; None: its time says nothing about us."""
         self._ended[code]()
-        if code == OK:
+        if code == OK and seconds is not None:
             self._took(seconds)
 
 

@@ -10,6 +10,7 @@ from grpc.aio import ServicerContext
 
 from services.common.auth.authentication import caller, credential
 from services.common.rpc.interceptors import answer_header, metadata_of
+from services.common.telemetry.rpc_metrics import leave_untimed
 from services.jobs.domain.requests import Buyer, Caps, Owner
 from services.jobs.ports import Jobs
 from services.jobs.watch.subscription import WatchRequest
@@ -44,6 +45,8 @@ def buyer() -> Buyer:
 
 def seconds_to_wait(wanted: float, context: ServicerContext[Any, Any]) -> float:
     """Returns how long a call may wait that asked for `wanted`: it must answer before its own deadline."""
+    if wanted:
+        leave_untimed()
     left: Any = context.time_remaining()
     return wanted if left is None else min(wanted, left - ANSWER_SECONDS)
 

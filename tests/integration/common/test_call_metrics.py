@@ -14,6 +14,7 @@ from services.common.rpc.bounds import bounded
 from services.common.rpc.client import open_channel
 from services.common.rpc.interceptors import errors_mapped, logged
 from services.common.rpc.server import Port, serve
+from services.common.telemetry.rpc_metrics import leave_untimed
 from tests.metric_values import value, values
 from tests.patience import PATIENCE_SECONDS
 
@@ -91,6 +92,23 @@ async def test_calls_are_counted_by_status_on_both_sides(
     assert _more(MADE, made) == {"OK": 2, **failed}
     # Only those that succeeded: a refusal is quick, and would hide that the others are slow.
     assert [value(f"{side}_seconds_count", method=LABEL) for side in (SERVED, MADE)] == [n + 2 for n in took]
+
+
+async def test_a_call_that_waits_at_its_callers_wish_is_counted_but_not_timed(
+    servicer: Servicer, channel: grpc.aio.Channel
+) -> None:
+    async def step() -> None:
+        leave_untimed()
+
+    stub = key_service_pb2_grpc.KeyServiceStub(channel)
+    served, took = _counts(SERVED), value(f"{SERVED}_seconds_count", method=LABEL)
+
+    servicer.steps = [step]
+    await stub.LookUpKey(REQUEST)
+    await stub.LookUpKey(REQUEST)
+
+    assert _more(SERVED, served) == {"OK": 2}
+    assert value(f"{SERVED}_seconds_count", method=LABEL) == took + 1
 
 
 async def test_a_caller_that_leaves_is_no_success(servicer: Servicer, channel: grpc.aio.Channel) -> None:
