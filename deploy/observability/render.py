@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from deploy.observability.dashboards import DASHBOARDS
+from deploy.observability.pages import DASHBOARDS
 from deploy.observability.rules import groups
 
 ROOT = Path(__file__).parents[2]

@@ -79,7 +79,7 @@ def _work() -> Iterator[Alert]:
         expr='sum by (route) (increase(reelgate_provider_failures_total{class="broken"}[10m])) > 0',
         lasts="10m",
         severity="page",
-        summary="Provider {{ $labels.route }} does not accept our credentials, or answers in a way that we do not understand.",
+        summary="Provider {{ $labels.route }} does not accept our credentials, our account or our configuration.",
     )
     yield Alert(
         name="RateLimitUndecided",
