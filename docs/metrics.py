@@ -18,8 +18,11 @@ HEAD = """# Metrics
 Every process answers `GET /metrics` at its `METRICS_ADDRESS`, in Prometheus' text format, and nothing else there. No
 label has a value that customers choose or that grows with use: there is no account, key, job or address in them.
 
-What is read from the database (queues, jobs by state, the schema) each replica of a service tells alike: take `max`
+Of what is read from the database (queues, jobs by state, the schema) every replica of a service says the same: take `max`
 over the replicas. All other counters and histograms are of one process: take `sum` of their rates.
+
+Where to read them is in [operating](operating.md#metrics-traces-and-logs) and, on Kubernetes, in [running
+Reelgate](operate.md#metrics-logs-and-traces). [Traces and logs](telemetry.md) have a page of their own.
 
 | metric | type | labels | told by | what it says |
 |---|---|---|---|---|
