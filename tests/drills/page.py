@@ -43,10 +43,15 @@ def run_beside(node: Node, name: str, **variables: str | Path) -> None:
     )
 
 
-def run_as_operator(name: str, *, data: Path) -> None:
+def run_as_operator(name: str, *, data: Path, **variables: str) -> None:
     """Runs a block of the page that has commands of `reelgate`."""
     folder = Path(sys.executable).parent
-    _run(name, {"REELGATE_DATA": str(data), "REELGATE_ACTOR": "drill"}, folder_of_programs=folder, user=None)
+    _run(
+        name,
+        {"REELGATE_DATA": str(data), "REELGATE_ACTOR": "drill", **variables},
+        folder_of_programs=folder,
+        user=None,
+    )
 
 
 def _run(name: str, variables: Mapping[str, str], *, folder_of_programs: Path, user: str | None) -> None:

@@ -21,7 +21,7 @@ OF_POSTGRES = sorted(
     set(re.findall(r"\b(pg_(?:basebackup|ctl|dump|restore|verifybackup|rewind)|psql|createdb)\b", CODE))
 )
 OF_SYSTEM = sorted(set(re.findall(r"^\s*(cp|cat|touch|sleep)\b", SHELL, re.MULTILINE)))
-OF_REELGATE = sorted(set(re.findall(r"^reelgate ((?:[a-z]+ ?)+)", SHELL, re.MULTILINE)))
+OF_REELGATE = sorted(set(re.findall(r"^reelgate ((?:[a-z]+(?:-[a-z]+)* ?)+)", SHELL, re.MULTILINE)))
 MODULES = sorted(set(re.findall(r"python -m ([\w.]+) migrate", CODE)))
 TARGETS = sorted(set(re.findall(r"\bmake ([a-z-]+)", CODE)))
 

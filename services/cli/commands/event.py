@@ -1,4 +1,4 @@
-"""Commands for events that the webhooks service refused."""
+"""Commands for events that the webhooks service refused or lost."""
 
 import asyncio
 from typing import Annotated
@@ -20,7 +20,7 @@ from services.cli.options import (
 )
 from services.cli.printing import fields_of, print_json, print_table
 
-app = command_group("List and retry events that the webhooks service refused.")
+app = command_group("List and retry events that the webhooks service refused, and hand lost ones over again.")
 HEADINGS = ("event", "job", "type", "occurred", "due", "environment", "account", "refusal")
 
 
@@ -77,3 +77,36 @@ def retry_events(
         typer.echo(
             f"Offered again now: {retried_count:,}. What is refused again stays in `reelgate event list`."
         )
+
+
+@app.command("hand-over")
+def hand_over_events(
+    reason: Reason,
+    since: Annotated[
+        str,
+        typer.Option(
+            "--since",
+            metavar="MOMENT",
+            help="From when on jobs must have ended, such as 2026-06-01T10:00:00Z.",
+        ),
+    ],
+    actor: Actor = None,
+    jobs: Jobs = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Offer the last event of each job that ended since a moment to the webhooks service again; it skips those it has."""
+    from services.cli.admin import events
+
+    target = admin_target(jobs, service="jobs", root=data)
+
+    async def handed_over() -> int:
+        return sum(
+            [count async for count in events.hand_over_events(since, note=note(actor, reason), jobs=target)]
+        )
+
+    handed_over_count = asyncio.run(handed_over())
+    if as_json:
+        print_json({"handed_over_count": handed_over_count})
+    else:
+        typer.echo(f"Offered again: {handed_over_count:,}. Webhooks delivers those that it does not have.")

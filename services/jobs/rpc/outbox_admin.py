@@ -1,4 +1,4 @@
-"""Refused events on the wire, for operators."""
+"""Events on their way to the webhooks service on the wire, for operators."""
 
 from typing import Any
 
@@ -7,9 +7,10 @@ from reelgate.admin.v1 import outbox_admin_service_pb2, outbox_admin_service_pb2
 from typing_extensions import override
 
 from services.common.audit.servicer import parse_note
-from services.common.clock import rfc3339
+from services.common.clock import parse_moment, rfc3339
 from services.common.paging import cut, moment_in, moment_token, page_size
 from services.common.rpc.enums import environment_value
+from services.jobs.operations.hand_over_events import Teller
 from services.jobs.operations.retry_events import retry_events
 from services.jobs.store.refused_events import RefusedEvent, SqlRefusedEvents
 
@@ -17,10 +18,11 @@ Context = ServicerContext[Any, Any]
 
 
 class OutboxAdminServicer(outbox_admin_service_pb2_grpc.OutboxAdminServiceServicer):
-    """Refused events, for operators."""
+    """Refused and lost events, for operators."""
 
-    def __init__(self, *, events: SqlRefusedEvents) -> None:
+    def __init__(self, *, events: SqlRefusedEvents, teller: Teller) -> None:
         self._events = events
+        self._teller = teller
 
     @override
     async def ListRefusedEvents(
@@ -43,6 +45,17 @@ class OutboxAdminServicer(outbox_admin_service_pb2_grpc.OutboxAdminServiceServic
             events=self._events,
         )
         return outbox_admin_service_pb2.RetryRefusedEventsResponse(retried_count=retried_count)
+
+    @override
+    async def HandOverEvents(
+        self, request: outbox_admin_service_pb2.HandOverEventsRequest, context: Context
+    ) -> outbox_admin_service_pb2.HandOverEventsResponse:
+        done = await self._teller.hand_over(
+            parse_moment("since", request.since), request.page_token, note=parse_note(request.audit)
+        )
+        return outbox_admin_service_pb2.HandOverEventsResponse(
+            handed_over_count=done.events_count, next_page_token=done.next_page_token
+        )
 
 
 def _render_refused(event: RefusedEvent) -> outbox_admin_service_pb2.RefusedEvent:

@@ -14,6 +14,8 @@ from services.common.postgres.database import Pool
 from services.common.rpc.internal_port import inner_port
 from services.common.rpc.server import Port
 from services.common.tls.files import TlsFolder
+from services.jobs.convert.events import render_event
+from services.jobs.operations.hand_over_events import Teller
 from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.unfinished_jobs import UnfinishedJobOperations
 from services.jobs.ports import Holds, Ledger
@@ -26,10 +28,12 @@ from services.jobs.rpc.job_admin import JobAdminServicer
 from services.jobs.rpc.outbox_admin import OutboxAdminServicer
 from services.jobs.rpc.verifier import VerifierServicer
 from services.jobs.settings import JobsSettings
+from services.jobs.store.endings import SqlEndings
 from services.jobs.store.queue.controls import SqlControls
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
+from services.jobs.store.retention import SqlRetention
 from services.jobs.store.verification import SqlRecords
 
 
@@ -49,7 +53,10 @@ def admin_port(
         refunds=SqlRefunds(pool),
         mender=Mender(records=records, holds=holds, ledger=ledger, repairs=SqlRepairs(pool), notify=notify),
     )
-    outbox_admin = OutboxAdminServicer(events=SqlRefusedEvents(pool))
+    outbox_admin = OutboxAdminServicer(
+        events=SqlRefusedEvents(pool),
+        teller=Teller(retention=SqlRetention(pool), endings=SqlEndings(pool), render_event=render_event),
+    )
     audit = AuditServicer(SqlAuditLog(pool))
     verifier = VerifierServicer(records=records, holds=holds)
     operators = settings.operator_identities

@@ -10,6 +10,7 @@ from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.idempotency import store as idempotency_store
 from services.common.idempotency.store import Ending, KeyedRequest, Lock, SqlIdempotencyKeys
+from services.common.paging import EARLIEST
 from services.common.postgres.database import Pool, open_pool
 from services.jobs import store
 from services.jobs.domain.claims import Claim
@@ -20,6 +21,7 @@ from services.jobs.domain.requests import Caps
 from services.jobs.domain.states import Status
 from services.jobs.store import lock_order
 from services.jobs.store.admission.waiting import SqlWaiting
+from services.jobs.store.endings import Place, SqlEndings
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.months import SqlMonths
 from services.jobs.store.outbox import SqlOutbox
@@ -32,7 +34,7 @@ from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.retention import SqlRetention
 from tests.conftest import MakeDatabase
-from tests.integration.jobs.conftest import a_job
+from tests.integration.jobs.conftest import OWNER, a_job
 from tests.integration.jobs.test_work_store import OUTPUT, ROUTE
 from tests.integration.lock_log import LockLog, lock_log
 
@@ -220,7 +222,13 @@ async def hand_over(driven: Driven) -> None:
     async with log.step("retry refused", waits=False):
         assert await SqlRefusedEvents(driven.pool).retry(None, note=NOTE)
     async with log.step("remove events"):
+        removed = await outbox.oldest(limit=100)
         await outbox.remove([ids[2], ids[0], ids[1]])
+    endings = SqlEndings(driven.pool)
+    async with log.step("look for ends"):
+        assert await endings.page(Place(account_id=OWNER.account_id, ended_at=EARLIEST), limit=10)
+    async with log.step("hand over again"):
+        assert await endings.hand_over(removed[::-1], note=NOTE)
     keys = SqlIdempotencyKeys(driven.pool)
     wanted = [KeyedRequest(key_id="key", key=key, fingerprint=b"f") for key in "cab"]
     async with log.step("reserve keys"):

@@ -27,7 +27,7 @@ from reelgate.admin.v1 import audit_pb2 as reelgate_dot_admin_dot_v1_dot_audit__
 from reelgate.admin.v1 import environment_pb2 as reelgate_dot_admin_dot_v1_dot_environment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,reelgate/admin/v1/outbox_admin_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dreelgate/admin/v1/audit.proto\x1a#reelgate/admin/v1/environment.proto\"\x8d\x02\n\x0cRefusedEvent\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x15\n\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x1d\n\naccount_id\x18\x03 \x01(\tR\taccountId\x12@\n\x0b\x65nvironment\x18\t \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentR\x0b\x65nvironment\x12\x12\n\x04type\x18\x05 \x01(\tR\x04type\x12\x1f\n\x0boccurred_at\x18\x06 \x01(\tR\noccurredAt\x12\x15\n\x06\x64ue_at\x18\x07 \x01(\tR\x05\x64ueAt\x12\x18\n\x07refusal\x18\x08 \x01(\tR\x07refusalJ\x04\x08\x04\x10\x05\"i\n\x18ListRefusedEventsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\xa1\x01\n\x19ListRefusedEventsResponse\x12\x37\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.reelgate.admin.v1.RefusedEventR\x06\x65vents\x12#\n\rrefused_count\x18\x02 \x01(\x05R\x0crefusedCount\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\x90\x01\n\x19RetryRefusedEventsRequest\x12*\n\x08\x65vent_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01H\x00R\x07\x65ventId\x88\x01\x01\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditB\x0b\n\t_event_id\"A\n\x1aRetryRefusedEventsResponse\x12#\n\rretried_count\x18\x01 \x01(\x05R\x0cretriedCount2\x81\x02\n\x12OutboxAdminService\x12s\n\x11ListRefusedEvents\x12+.reelgate.admin.v1.ListRefusedEventsRequest\x1a,.reelgate.admin.v1.ListRefusedEventsResponse\"\x03\x90\x02\x01\x12v\n\x12RetryRefusedEvents\x12,.reelgate.admin.v1.RetryRefusedEventsRequest\x1a-.reelgate.admin.v1.RetryRefusedEventsResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,reelgate/admin/v1/outbox_admin_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dreelgate/admin/v1/audit.proto\x1a#reelgate/admin/v1/environment.proto\"\x8d\x02\n\x0cRefusedEvent\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x15\n\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x1d\n\naccount_id\x18\x03 \x01(\tR\taccountId\x12@\n\x0b\x65nvironment\x18\t \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentR\x0b\x65nvironment\x12\x12\n\x04type\x18\x05 \x01(\tR\x04type\x12\x1f\n\x0boccurred_at\x18\x06 \x01(\tR\noccurredAt\x12\x15\n\x06\x64ue_at\x18\x07 \x01(\tR\x05\x64ueAt\x12\x18\n\x07refusal\x18\x08 \x01(\tR\x07refusalJ\x04\x08\x04\x10\x05\"i\n\x18ListRefusedEventsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\"\xa1\x01\n\x19ListRefusedEventsResponse\x12\x37\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.reelgate.admin.v1.RefusedEventR\x06\x65vents\x12#\n\rrefused_count\x18\x02 \x01(\x05R\x0crefusedCount\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\x90\x01\n\x19RetryRefusedEventsRequest\x12*\n\x08\x65vent_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01H\x00R\x07\x65ventId\x88\x01\x01\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditB\x0b\n\t_event_id\"A\n\x1aRetryRefusedEventsResponse\x12#\n\rretried_count\x18\x01 \x01(\x05R\x0cretriedCount\"\x9d\x01\n\x15HandOverEventsRequest\x12\x1f\n\x05since\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05since\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"l\n\x16HandOverEventsResponse\x12*\n\x11handed_over_count\x18\x01 \x01(\x05R\x0fhandedOverCount\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xed\x02\n\x12OutboxAdminService\x12s\n\x11ListRefusedEvents\x12+.reelgate.admin.v1.ListRefusedEventsRequest\x1a,.reelgate.admin.v1.ListRefusedEventsResponse\"\x03\x90\x02\x01\x12v\n\x12RetryRefusedEvents\x12,.reelgate.admin.v1.RetryRefusedEventsRequest\x1a-.reelgate.admin.v1.RetryRefusedEventsResponse\"\x03\x90\x02\x02\x12j\n\x0eHandOverEvents\x12(.reelgate.admin.v1.HandOverEventsRequest\x1a).reelgate.admin.v1.HandOverEventsResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,10 +42,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETRYREFUSEDEVENTSREQUEST'].fields_by_name['event_id']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_RETRYREFUSEDEVENTSREQUEST'].fields_by_name['audit']._loaded_options = None
   _globals['_RETRYREFUSEDEVENTSREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_HANDOVEREVENTSREQUEST'].fields_by_name['since']._loaded_options = None
+  _globals['_HANDOVEREVENTSREQUEST'].fields_by_name['since']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_HANDOVEREVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_HANDOVEREVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_HANDOVEREVENTSREQUEST'].fields_by_name['audit']._loaded_options = None
+  _globals['_HANDOVEREVENTSREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
   _globals['_OUTBOXADMINSERVICE'].methods_by_name['ListRefusedEvents']._loaded_options = None
   _globals['_OUTBOXADMINSERVICE'].methods_by_name['ListRefusedEvents']._serialized_options = b'\220\002\001'
   _globals['_OUTBOXADMINSERVICE'].methods_by_name['RetryRefusedEvents']._loaded_options = None
   _globals['_OUTBOXADMINSERVICE'].methods_by_name['RetryRefusedEvents']._serialized_options = b'\220\002\002'
+  _globals['_OUTBOXADMINSERVICE'].methods_by_name['HandOverEvents']._loaded_options = None
+  _globals['_OUTBOXADMINSERVICE'].methods_by_name['HandOverEvents']._serialized_options = b'\220\002\002'
   _globals['_REFUSEDEVENT']._serialized_start=165
   _globals['_REFUSEDEVENT']._serialized_end=434
   _globals['_LISTREFUSEDEVENTSREQUEST']._serialized_start=436
@@ -56,6 +64,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETRYREFUSEDEVENTSREQUEST']._serialized_end=852
   _globals['_RETRYREFUSEDEVENTSRESPONSE']._serialized_start=854
   _globals['_RETRYREFUSEDEVENTSRESPONSE']._serialized_end=919
-  _globals['_OUTBOXADMINSERVICE']._serialized_start=922
-  _globals['_OUTBOXADMINSERVICE']._serialized_end=1179
+  _globals['_HANDOVEREVENTSREQUEST']._serialized_start=922
+  _globals['_HANDOVEREVENTSREQUEST']._serialized_end=1079
+  _globals['_HANDOVEREVENTSRESPONSE']._serialized_start=1081
+  _globals['_HANDOVEREVENTSRESPONSE']._serialized_end=1189
+  _globals['_OUTBOXADMINSERVICE']._serialized_start=1192
+  _globals['_OUTBOXADMINSERVICE']._serialized_end=1557
 # @@protoc_insertion_point(module_scope)

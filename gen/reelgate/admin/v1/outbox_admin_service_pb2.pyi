@@ -151,3 +151,51 @@ class RetryRefusedEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryRefusedEventsResponse: _TypeAlias = RetryRefusedEventsResponse  # noqa: Y015
+
+@_typing.final
+class HandOverEventsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    since: _builtins.str
+    page_token: _builtins.str
+    @_builtins.property
+    def audit(self) -> _audit_pb2.AuditNote: ...
+    def __init__(
+        self,
+        *,
+        since: _builtins.str = ...,
+        page_token: _builtins.str = ...,
+        audit: _audit_pb2.AuditNote | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "page_token", b"page_token", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandOverEventsRequest: _TypeAlias = HandOverEventsRequest  # noqa: Y015
+
+@_typing.final
+class HandOverEventsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDED_OVER_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    handed_over_count: _builtins.int
+    next_page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        handed_over_count: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handed_over_count", b"handed_over_count", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandOverEventsResponse: _TypeAlias = HandOverEventsResponse  # noqa: Y015

@@ -44,6 +44,11 @@ class OutboxAdminServiceStub:
                 request_serializer=reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.RetryRefusedEventsRequest.SerializeToString,
                 response_deserializer=reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.RetryRefusedEventsResponse.FromString,
                 _registered_method=True)
+        self.HandOverEvents = channel.unary_unary(
+                '/reelgate.admin.v1.OutboxAdminService/HandOverEvents',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.HandOverEventsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.HandOverEventsResponse.FromString,
+                _registered_method=True)
 
 
 class OutboxAdminServiceServicer:
@@ -61,6 +66,12 @@ class OutboxAdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HandOverEvents(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OutboxAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -73,6 +84,11 @@ def add_OutboxAdminServiceServicer_to_server(servicer, server):
                     servicer.RetryRefusedEvents,
                     request_deserializer=reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.RetryRefusedEventsRequest.FromString,
                     response_serializer=reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.RetryRefusedEventsResponse.SerializeToString,
+            ),
+            'HandOverEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.HandOverEvents,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.HandOverEventsRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.HandOverEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -129,6 +145,33 @@ class OutboxAdminService:
             '/reelgate.admin.v1.OutboxAdminService/RetryRefusedEvents',
             reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.RetryRefusedEventsRequest.SerializeToString,
             reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.RetryRefusedEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HandOverEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.OutboxAdminService/HandOverEvents',
+            reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.HandOverEventsRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_outbox__admin__service__pb2.HandOverEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -33,12 +33,14 @@ class OutboxAdminServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OutboxAdminServiceAsyncStub: ...
     ListRefusedEvents: _grpc.UnaryUnaryMultiCallable[_outbox_admin_service_pb2.ListRefusedEventsRequest, _outbox_admin_service_pb2.ListRefusedEventsResponse]
     RetryRefusedEvents: _grpc.UnaryUnaryMultiCallable[_outbox_admin_service_pb2.RetryRefusedEventsRequest, _outbox_admin_service_pb2.RetryRefusedEventsResponse]
+    HandOverEvents: _grpc.UnaryUnaryMultiCallable[_outbox_admin_service_pb2.HandOverEventsRequest, _outbox_admin_service_pb2.HandOverEventsResponse]
 
 @_typing.type_check_only
 class OutboxAdminServiceAsyncStub(OutboxAdminServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListRefusedEvents: _aio.UnaryUnaryMultiCallable[_outbox_admin_service_pb2.ListRefusedEventsRequest, _outbox_admin_service_pb2.ListRefusedEventsResponse]  # type: ignore[assignment]
     RetryRefusedEvents: _aio.UnaryUnaryMultiCallable[_outbox_admin_service_pb2.RetryRefusedEventsRequest, _outbox_admin_service_pb2.RetryRefusedEventsResponse]  # type: ignore[assignment]
+    HandOverEvents: _aio.UnaryUnaryMultiCallable[_outbox_admin_service_pb2.HandOverEventsRequest, _outbox_admin_service_pb2.HandOverEventsResponse]  # type: ignore[assignment]
 
 class OutboxAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -54,5 +56,12 @@ class OutboxAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outbox_admin_service_pb2.RetryRefusedEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outbox_admin_service_pb2.RetryRefusedEventsResponse, _abc.Awaitable[_outbox_admin_service_pb2.RetryRefusedEventsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def HandOverEvents(
+        self,
+        request: _outbox_admin_service_pb2.HandOverEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_outbox_admin_service_pb2.HandOverEventsResponse, _abc.Awaitable[_outbox_admin_service_pb2.HandOverEventsResponse]]: ...
 
 def add_OutboxAdminServiceServicer_to_server(servicer: OutboxAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
