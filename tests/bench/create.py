@@ -55,7 +55,8 @@ async def measure_create(stack: Stack, account: Account, yardstick: Yardstick) -
         rig.execute(PLACE)
         wanted = _requests(account, crowded)
         loaded = [
-            await _round(rig, yardstick, wanted, LOADED_CONNECTIONS, LOADED_SECONDS) for _ in range(ROUNDS)
+            await _round(rig, yardstick, _rotated(wanted, number), LOADED_CONNECTIONS, LOADED_SECONDS)
+            for number in range(ROUNDS)
         ]
         only = {CREATE: wanted[CREATE]}
         alone = [await _round(rig, yardstick, only, 1, UNLOADED_SECONDS) for _ in range(ROUNDS)]
@@ -79,6 +80,13 @@ def _requests(account: Account, crowded: Account) -> dict[str, Next]:
         )  # fmt: skip
 
     return {CREATE: lambda: create, KEYED: keyed, CROWDED: lambda: other}
+
+
+def _rotated(wanted: Mapping[str, Next], number: int) -> dict[str, Next]:
+    """Returns the same in another order, so that none always comes after the same one."""
+    items = list(wanted.items())
+    at = number % len(items)
+    return dict(items[at:] + items[:at])
 
 
 async def _round(

@@ -14,6 +14,7 @@ from tests.bench.cost import APART, cost_rows, per_request
 from tests.bench.counters import Counters
 from tests.bench.cpu import Meter, Threads, spent
 from tests.bench.report import Row
+from tests.bench.yardstick import ECHO_EDGE
 from tests.e2e.local_stack import Account, Stack
 
 OUTSTANDING = 120
@@ -114,6 +115,7 @@ async def measure_walk(stack: Stack, account: Account) -> list[Row]:
 def _meter(stack: Stack) -> Meter:
     processes = {each["name"]: [each["pid"]] for each in stack.status()["processes"]}
     del processes["postgres"]  # whose processes are told apart
+    processes[ECHO_EDGE] = processes.pop("edge")
     return Meter(processes, url=stack.cluster().url(), databases=DATABASES)
 
 

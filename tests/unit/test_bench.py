@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.bench.capacity import BEGIN, END, between, table
+from tests.bench.capacity import BEGIN, END, between, cores, table
 from tests.bench.counters import Counted, count_statements, for_each
 from tests.bench.cpu import GENERATOR, Meter, Time, parse_schedstat, spent, why_noisy
 from tests.bench.parts import PARTS, UnknownPartError, chosen
@@ -96,11 +96,11 @@ def test_an_unknown_part_is_refused_with_the_names_that_there_are() -> None:
 
 def test_the_table_of_capacity_has_a_column_for_each_request_and_sums_what_serves_it() -> None:
     rows = [
-        {"name": "poll: jobs-api, CPU µs", "measured": 800.4},
+        {"name": "poll: jobs-api, CPU µs", "measured": 900, "best": 800.4},
         {"name": "poll: generator, CPU µs", "measured": 100},
         {"name": "create: jobs-api, CPU µs", "measured": 1000},
         {"name": "create: PostgreSQL: billing, CPU µs", "measured": 500},
-        {"name": "create: statements", "measured": 2.0},
+        {"name": "create: statements", "measured": 2.0, "best": None},
         {"name": "poll rate / echo rate", "measured": 0.2},
     ]
     assert table(rows).splitlines() == [
@@ -111,6 +111,19 @@ def test_the_table_of_capacity_has_a_column_for_each_request_and_sums_what_serve
         "| **servers in all** | **800** | **1,500** |",
         "| generator, not of it | 100 | - |",
         "| statements | - | 2.0 |",
+    ]
+
+
+def test_cores_are_those_of_a_whole_job_and_its_polls() -> None:
+    rows = [
+        {"name": "whole walk: jobs, CPU µs", "measured": 10_000},
+        {"name": "poll: jobs-api, CPU µs", "measured": 500},
+        {"name": "poll: PostgreSQL: jobs-api, CPU µs", "measured": 50},
+        {"name": "whole walk: generator, CPU µs", "measured": 9_999},
+    ]
+    assert cores(rows).splitlines()[2:] == [
+        "| jobs, api and worker | 0.2 | 2 | 20 |",
+        "| PostgreSQL | 0.01 | 0.1 | 1 |",
     ]
 
 
