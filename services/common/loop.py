@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -14,6 +14,9 @@ from services.common.telemetry.duty_metrics import Runs
 log = logging.getLogger(__name__)
 
 FAILURE_WAIT_SECONDS_MAX = 5.0
+CANCEL_AGAIN_SECONDS = 8.0
+"""Longer than what is under way may take to end. A cancellation may be lost: up to Python 3.11 `asyncio.wait_for`, by which
+psycopg waits, drops one that comes at the moment when it ends."""
 REST_SECONDS = 0.02
 """Between two runs of a busy duty, so that under load each does a batch and not a single thing."""
 
@@ -74,8 +77,7 @@ async def performing(*duties: Duty) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            await _end(*tasks)
 
 
 @asynccontextmanager
@@ -86,7 +88,16 @@ async def running(duty: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await _end(task)
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancels tasks until they have ended."""
+    left: Collection[asyncio.Task[None]] = tasks
+    while left:
+        for task in left:
             task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def _wait(seconds: float, wake: asyncio.Event | None) -> None:

@@ -32,7 +32,9 @@ async def test_what_was_acknowledged_outlives_the_primary_and_writing_goes_on(no
     url = several(nodes, SUPERUSER, role=SUPERUSER, password=PASSWORD)
     async with open_pool(url, name="writers", connections_max=WRITERS) as pool, asyncio.TaskGroup() as group:
         numbers = itertools.count()
-        writing = [group.create_task(_write(pool, numbers, acknowledged, failures)) for _ in range(WRITERS)]
+        is_over = asyncio.Event()
+        for _ in range(WRITERS):
+            group.create_task(_write(pool, numbers, acknowledged, failures, is_over=is_over))
         await _until(lambda: len(acknowledged) >= ACKNOWLEDGED_MIN)
         # From here on only the other standby has what is acknowledged.
         receiver = await asyncio.to_thread(three.receiver)
@@ -43,8 +45,7 @@ async def test_what_was_acknowledged_outlives_the_primary_and_writing_goes_on(no
         receiver.resume()
         before = len(acknowledged)
         await _until(lambda: len(acknowledged) >= before + ACKNOWLEDGED_MIN)
-        for task in writing:
-            task.cancel()
+        is_over.set()
 
     found = {number for (number,) in promoted.rows("SELECT number FROM written")}
     assert (promoted, other) == (two, three)
@@ -54,9 +55,14 @@ async def test_what_was_acknowledged_outlives_the_primary_and_writing_goes_on(no
 
 
 async def _write(
-    pool: Pool, numbers: Iterator[int], acknowledged: set[int], failures: list[Exception]
+    pool: Pool,
+    numbers: Iterator[int],
+    acknowledged: set[int],
+    failures: list[Exception],
+    *,
+    is_over: asyncio.Event,
 ) -> None:
-    while True:
+    while not is_over.is_set():
         number = next(numbers)
         try:
             async with pool.connection() as connection:
