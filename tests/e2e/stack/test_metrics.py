@@ -1,5 +1,6 @@
 """Every process of a running stack tells what it should, in closed sets of labels, and no secret."""
 
+import asyncio
 import json
 import re
 import urllib.request
@@ -11,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from docs.metrics import exported
+from services.common.telemetry.exposition import FRESH_SECONDS
 from services.edge.metrics import METRICS
 from tests.e2e.customer import ENDED, SMALL, VIDEOS, open_customer
 from tests.e2e.local_stack import Account, Stack
@@ -109,11 +111,14 @@ def _assert_told(families: Mapping[str, Metric], metric: str, labels: tuple[str,
 async def test_what_a_customer_did_is_what_the_metrics_say(stack: Stack, accounts: list[Account]) -> None:
     addresses: Mapping[str, str] = stack.status()["metrics"]
     await _complete(stack, accounts[0], jobs=1)
+    # Until then a scrape may be answered with the page of the one before.
+    await asyncio.sleep(FRESH_SECONDS)
     jobs, billing = (_values(_scraped(addresses[name])) for name in ("jobs", "billing"))
 
     created = jobs['reelgate_rpc_total{code="OK",method="VideoService/CreateVideo"}']
     refused = jobs['reelgate_rpc_total{code="NOT_FOUND",method="VideoService/GetVideo"}']
     await _complete(stack, accounts[0], jobs=2)
+    await asyncio.sleep(FRESH_SECONDS)
     after, paid = (_values(_scraped(addresses[name])) for name in ("jobs", "billing"))
 
     assert after['reelgate_rpc_total{code="OK",method="VideoService/CreateVideo"}'] == created + 2

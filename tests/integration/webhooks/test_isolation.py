@@ -94,28 +94,30 @@ async def test_a_backlog_does_not_slow_claims(settings: WebhooksSettings, databa
     backlogged = "acct_1 https://0.example.com"
     async with open_bench(settings) as bench:
         await _accept_callbacks(bench, RECEIVER_MAX, account="acct_2")
-        usual_blocks = await _claim_blocks(database, FreeCapacity(), count=RECEIVER_MAX)
+        usual_blocks = await _claim_blocks(bench, database, FreeCapacity(), count=RECEIVER_MAX)
         for first in range(0, BACKLOG, 500):
             await bench.accept(
                 *(event(f"vid_{n}", target_url="https://0.example.com/") for n in range(first, first + 500))
             )
         await _accept_callbacks(bench, RECEIVER_MAX, account="acct_3")
         passing_blocks = await _claim_blocks(
-            database, FreeCapacity(receivers={backlogged: 0}), count=RECEIVER_MAX
+            bench, database, FreeCapacity(receivers={backlogged: 0}), count=RECEIVER_MAX
         )
         claims = [await bench.claim() for _ in range(20)]
-        taking_blocks = await _claim_blocks(database, FreeCapacity(), count=RECEIVER_MAX)
+        taking_blocks = await _claim_blocks(bench, database, FreeCapacity(), count=RECEIVER_MAX)
 
     assert {len(claimed) for claimed in claims} == {RECEIVER_MAX}
     assert passing_blocks < 2 * usual_blocks
     assert taking_blocks < 2 * usual_blocks
 
 
-async def _claim_blocks(database: Database, rooms: FreeCapacity, *, count: int) -> int:
+async def _claim_blocks(bench: Bench, database: Database, rooms: FreeCapacity, *, count: int) -> int:
     """Claims, and returns how many blocks that read."""
+    await bench.membership.beat()
+    owner = await bench.membership.owner()
     async with database.connection() as connection:
         cursor = await connection.execute(
-            b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + _CLAIM.sql, _claim_parameters(0, 100, rooms)
+            b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + _CLAIM.sql, _claim_parameters(owner, 100, rooms)
         )
         [row] = await cursor.fetchall()
     [measured] = row["QUERY PLAN"]
