@@ -77,7 +77,7 @@ async def performing(*duties: Duty) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            await _end(*tasks)
+            await end(*tasks)
 
 
 @asynccontextmanager
@@ -88,10 +88,10 @@ async def running(duty: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            await _end(task)
+            await end(task)
 
 
-async def _end(*tasks: asyncio.Task[None]) -> None:
+async def end(*tasks: asyncio.Task[None]) -> None:
     """Cancels tasks until they have ended."""
     left: Collection[asyncio.Task[None]] = tasks
     while left:

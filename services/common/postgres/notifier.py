@@ -9,6 +9,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from services.common.backoff import backoff_seconds
+from services.common.loop import end
 from services.common.postgres.connection import connection_parameters
 
 log = logging.getLogger(__name__)
@@ -123,8 +124,7 @@ async def open_notifier(
         try:
             yield notifier
         finally:
-            for task in tasks:
-                task.cancel()
+            await end(*tasks)
 
 
 async def _keep(url: str, side: Callable[[AsyncConnection], Awaitable[None]], *, name: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from services.common.errors import Reason, ServiceError
-from services.common.loop import repeat
+from services.common.loop import end, repeat
 from services.common.postgres.connection import DATABASE_OUTAGES
 from services.common.telemetry.tracing import span
 from services.jobs.domain.claims import Claim, LeaseLostError
@@ -66,11 +66,9 @@ class Walker:
             try:
                 yield
             finally:
-                for task in claiming:
-                    task.cancel()
-                await asyncio.wait(claiming)
+                await end(*claiming)
                 await self.drain()
-                renewing.cancel()
+                await end(renewing)
 
     async def claim_once(self, lane: Lane = Lane.WALK) -> int:
         """Claims as many due jobs as a lane has free slots and starts their walks. Returns how many.

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from services.common.clock import Clock
-from services.common.loop import repeat
+from services.common.loop import end, repeat
 from services.webhooks.capacity import Capacity
 from services.webhooks.domain import Answer, Attempt, Delivery, NoAnswer, Outcome, Verdict, judge
 from services.webhooks.metrics import ATTEMPTED, DELAY
@@ -79,15 +79,11 @@ class Dispatcher:
             try:
                 yield
             finally:
-                duties = {claiming, reopening, announcing}
-                for duty in duties:
-                    duty.cancel()
-                await asyncio.wait(duties)
+                await end(claiming, reopening, announcing)
                 await self._finish(seconds=STOP_SECONDS)
-                beating.cancel()
-                await asyncio.wait({beating})
+                await end(beating)
                 await self._membership.leave()
-                recording.cancel()
+                await end(recording)
 
     async def claim_due(self) -> int:
         """Claims as much as there is room for and starts to attempt it.
