@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import grpc
 
-from services.common.loop import repeat
+from services.common.loop import end, repeat
 from services.common.tls.files import TlsFiles, TlsFolder
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,5 @@ async def renewed_channel(make: MakeChannel, folder: TlsFolder) -> AsyncIterator
     try:
         yield cast("grpc.aio.Channel", channel)
     finally:
-        renewing.cancel()
-        await asyncio.wait([renewing])
+        await end(renewing)
         await channel.close()
