@@ -1,7 +1,7 @@
 """Each mistake that an operator may make in the objects is found, and what it is found by names the place."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -41,32 +41,29 @@ class Planted:
         self.objects = tuple(found for found in self.objects if found is not gone)
 
 
+def _within(found: Any, keys: Sequence[Any]) -> Any:
+    for key in keys:
+        found = found[key]
+    return found
+
+
 def _set(*keys: Any, to: Any, of: Callable[[Planted], Found]) -> Mistake:
     def plant(planted: Planted) -> None:
-        found: Any = of(planted)
-        for key in keys[:-1]:
-            found = found[key]
-        found[keys[-1]] = to
+        _within(of(planted), keys[:-1])[keys[-1]] = to
 
     return plant
 
 
 def _unset(*keys: Any, of: Callable[[Planted], Found]) -> Mistake:
     def plant(planted: Planted) -> None:
-        found: Any = of(planted)
-        for key in keys[:-1]:
-            found = found[key]
-        del found[keys[-1]]
+        del _within(of(planted), keys[:-1])[keys[-1]]
 
     return plant
 
 
 def _more(*keys: Any, what: Any, of: Callable[[Planted], Found]) -> Mistake:
     def plant(planted: Planted) -> None:
-        found: Any = of(planted)
-        for key in keys:
-            found = found[key]
-        found.append(what)
+        _within(of(planted), keys).append(what)
 
     return plant
 
