@@ -9,14 +9,33 @@ from services.common.tls.files import TlsFiles, TlsFolder
 
 def server_credentials(folder: TlsFolder) -> grpc.ServerCredentials:
     """Returns credentials that ask every caller for a certificate, and take changed files at the next handshake."""
+    changes = Changes(folder)
     return cast(
         "grpc.ServerCredentials",
         cast("Any", grpc).dynamic_ssl_server_credentials(
-            _configuration(folder.read()),
-            lambda: _configuration(folder.read()),
-            require_client_authentication=True,
+            _configuration(changes.files), changes.configuration, require_client_authentication=True
         ),
     )
+
+
+class Changes:
+    """What gRPC asks for at every handshake.
+
+    It gets a configuration only if there is a new one. gRPC frees the previous one without waiting for handshakes that
+    another of its threads is beginning with it, which has killed a process that was given a new one each time.
+    """
+
+    def __init__(self, folder: TlsFolder) -> None:
+        self._folder = folder
+        self.files = folder.read()
+
+    def configuration(self) -> Any | None:
+        """Returns the configuration of files that have changed since they were last read, if they have."""
+        files = self._folder.read()
+        if files == self.files:
+            return None
+        self.files = files
+        return _configuration(files)
 
 
 def channel_credentials(files: TlsFiles) -> grpc.ChannelCredentials:

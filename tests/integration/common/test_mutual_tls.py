@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -169,6 +169,27 @@ async def test_a_running_server_goes_over_to_another_authority(
     async with open_channel(address, tls=TlsFolder(theirs / "jobs")) as channel:
         assert await who_is_let_in(channel) == f"{JOBS} (ada)"
     assert "UNAVAILABLE" in await refusal(open_channel(address, tls=TlsFolder(ours / "jobs")))
+
+
+async def test_a_server_is_configured_anew_by_changed_files_and_not_by_each_connection(
+    servicer: Servicer, ours: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configurations = []
+    configure = cast("Any", grpc).ssl_server_certificate_configuration
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        configurations.append(options["root_certificates"])
+        return configure(*arguments, **options)
+
+    monkeypatch.setattr(grpc, "ssl_server_certificate_configuration", noted)
+    async with served(servicer, ours / "billing") as address:
+        for trusted in (ours, theirs):
+            replace(ours / "billing", trusted / "billing")
+            for _ in range(3):
+                async with open_channel(address, tls=TlsFolder(trusted / "jobs")) as channel:
+                    await who_is_let_in(channel)
+
+    assert configurations == [(trusted / "jobs" / "ca.crt").read_bytes() for trusted in (ours, theirs)]
 
 
 @pytest.mark.parametrize("broken", ["tls.key", "tls.crt", "ca.crt"])
