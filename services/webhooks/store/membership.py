@@ -142,11 +142,10 @@ class SqlMembership:
 
     async def _entered(self) -> int:
         if self._owner is None:
-            [row] = await fetch(self._pool, _ENTER, forgotten=_FORGOTTEN, most=FORGOTTEN_MAX)
-            owner = int(row["owner"])
             await self._disconnect()
-            await self._connected(owner)
-            self._owner = owner
+            [row] = await fetch(self._pool, _ENTER, forgotten=_FORGOTTEN, most=FORGOTTEN_MAX)
+            self._owner = int(row["owner"])
+            await self._connected(self._owner)
         return self._owner
 
     async def _connected(self, owner: int) -> Connection:
