@@ -98,7 +98,7 @@ def _threads(pids: Iterable[int]) -> Iterable[tuple[int, Time]]:
                 continue
 
 
-ECHO_MICROSECONDS = (320.0, 400.0)
+ECHO_MICROSECONDS = (240.0, 340.0)
 """What an echo costs its server and its Envoy while nothing else disturbs the machine that the goals are for."""
 WAITING_SHARE_MAX = 1 / 3
 

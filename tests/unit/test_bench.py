@@ -49,7 +49,7 @@ def test_a_process_that_works_has_spent_time() -> None:
 
 @pytest.mark.parametrize(
     ("microseconds", "share", "said"),
-    [(360, 0.2, ""), (410, 0.2, "costs 410"), (200, 0.2, "costs 200"), (360, 0.5, "waited for a core 50%")],
+    [(300, 0.2, ""), (410, 0.2, "costs 410"), (200, 0.2, "costs 200"), (300, 0.5, "waited for a core 50%")],
 )
 def test_an_echo_out_of_its_band_makes_a_run_noisy(microseconds: float, share: float, said: str) -> None:
     reason = why_noisy(microseconds, share)
