@@ -13,6 +13,8 @@ SERVICES = ("billing", "jobs", "webhooks")
 _WORK_SECONDS = {"jobs-worker": DRAIN_SECONDS, "webhooks-dispatcher": STOP_SECONDS}
 """How long those processes take to hand over what they are at."""
 _NO_PROCESS_OF_OURS = ("operator",)
+KNOWN_SECONDS = 10
+"""Within which the name servers of a cluster tell of a pod that has become ready."""
 
 
 def processes_have_probes(objects: Objects) -> Iterator[str]:
@@ -71,6 +73,8 @@ def rollouts_start_before_they_stop(objects: Objects) -> Iterator[str]:
         rolling = named(objects, "Deployment")[name]["spec"].get("strategy", {}).get("rollingUpdate", {})
         if rolling.get("maxUnavailable") != 0 or not rolling.get("maxSurge"):
             yield f"{name}: set strategy.rollingUpdate to maxSurge 1, maxUnavailable 0"
+        if named(objects, "Deployment")[name]["spec"].get("minReadySeconds", 0) < KNOWN_SECONDS:
+            yield f"{name}: set minReadySeconds to {KNOWN_SECONDS} or more, so that callers know a new pod before an old one stops"
         spread = {each["topologyKey"] for each in pods(objects)[name].get("topologySpreadConstraints", ())}
         if not {"kubernetes.io/hostname", "topology.kubernetes.io/zone"} <= spread:
             yield f"{name}: spread its pods by kubernetes.io/hostname and topology.kubernetes.io/zone"

@@ -221,6 +221,10 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         _set("spec", "strategy", "rollingUpdate", "maxUnavailable", to=1, of=_object("Deployment", "billing")),
         "billing: set strategy.rollingUpdate",
     ),
+    "a rollout that callers do not keep up with": (
+        _unset("spec", "minReadySeconds", of=_object("Deployment", "jobs-api")),
+        "jobs-api: set minReadySeconds",
+    ),
     "no wait for the schema": (
         _unset("initContainers", of=_pod("webhooks-dispatcher")),
         "webhooks-dispatcher: add an init container",
