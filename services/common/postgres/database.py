@@ -25,14 +25,9 @@ IDLE_TRANSACTION_TIMEOUT_MS = 10_000
 RECONNECT_SECONDS = 1.0
 """How long one connection is tried again before it is given up, and another one begun."""
 
-_SESSION = (
-    f"SELECT set_config('statement_timeout', '{STATEMENT_TIMEOUT_MS}', false),"
-    f" set_config('idle_in_transaction_session_timeout', '{IDLE_TRANSACTION_TIMEOUT_MS}', false),"
-    " set_config('timezone', 'UTC', false), set_config('jit', 'off', false)"
-).encode()
-_PLANS_ONCE = b"SELECT set_config('plan_cache_mode', 'force_generic_plan', false)"
 
 _DIALECT = PGDialect_psycopg(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+_NUMBERED = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 
 class Query:
@@ -40,6 +35,7 @@ class Query:
 
     def __init__(self, statement: Executable) -> None:
         assert isinstance(statement, ClauseElement)
+        self._statement = statement
         compiled = statement.compile(dialect=_DIALECT)
         self.sql = str(compiled).encode()
         self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
@@ -49,6 +45,10 @@ class Query:
         """Returns the parameters of one execution. Every name must be one of the statement's."""
         assert values.keys() <= self._names, f"unknown parameters {values.keys() - self._names}"
         return {**self._defaults, **values}
+
+    def prepared_as(self, name: str) -> bytes:
+        """Returns the command that prepares the statement under a name, for one session."""
+        return f"PREPARE {name} AS {self._statement.compile(dialect=_NUMBERED)}".encode()
 
 
 class _RenewingPool(AsyncConnectionPool[Connection]):
@@ -68,11 +68,22 @@ class _RenewingPool(AsyncConnectionPool[Connection]):
             await self.check()
 
 
+def session_command(*, statement_timeout_ms: int, plans_once: bool) -> bytes:
+    """Returns the command that a session begins with. Its settings are no options of the start: poolers refuse or drop those."""
+    settings = {
+        "statement_timeout": statement_timeout_ms,
+        "idle_in_transaction_session_timeout": IDLE_TRANSACTION_TIMEOUT_MS,
+        "timezone": "UTC",
+        "jit": "off",
+        **({"plan_cache_mode": "force_generic_plan"} if plans_once else {}),
+    }
+    calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    return f"SELECT {', '.join(calls)}".encode()
+
+
 async def _configure(connection: Connection, *, plans_once: bool) -> None:
-    # Not as options of the start, which poolers refuse or drop.
-    await connection.execute(_SESSION, prepare=False)
-    if plans_once:
-        await connection.execute(_PLANS_ONCE, prepare=False)
+    command = session_command(statement_timeout_ms=STATEMENT_TIMEOUT_MS, plans_once=plans_once)
+    await connection.execute(command, prepare=False)
 
 
 @asynccontextmanager

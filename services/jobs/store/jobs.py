@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -13,6 +14,7 @@ from typing_extensions import override
 from services.common.clock import Clock, utc_now
 from services.common.postgres.batching import Batcher
 from services.common.postgres.database import Pool, Query, fetch, fetch_within
+from services.common.postgres.reader import KeyedRows, NoAnswerError, Reader
 from services.jobs.domain.job import Job, UsageCount
 from services.jobs.domain.requests import CAPS_DEFAULT, Caps, Owner
 from services.jobs.domain.states import Status
@@ -60,6 +62,7 @@ GET = Query(
 GET_ONE = Query(
     text(f"SELECT {', '.join(column.name for column in JOB_COLUMNS)} FROM jobs WHERE {has_id('id', ':id')}")  # noqa: S608
 )
+BY_ID = KeyedRows(key="id", one=GET_ONE, several=GET, keys_max=JOBS_PER_BATCH_MAX)
 NEWEST = {
     (by_status, before): _newest(by_status=by_status, before=before)
     for by_status in (False, True)
@@ -84,10 +87,21 @@ class _Full:
 
 
 class SqlJobs(Jobs):
-    """Jobs on PostgreSQL. Creations that come together share a commit, and reads share a statement."""
+    """Jobs on PostgreSQL. Creations that come together share a commit, and reads share a statement.
 
-    def __init__(self, pool: Pool, *, waiting: SqlWaiting | None = None, clock: Clock = utc_now) -> None:
+    A single job is read by `reader`, or from the pool while there is none that answers.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        reader: Reader | None = None,
+        waiting: SqlWaiting | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
         self._pool = pool
+        self._reader = reader
         self._clock = clock
         self._waiting = waiting or SqlWaiting(pool)
         self._creations = Batcher(
@@ -113,7 +127,7 @@ class SqlJobs(Jobs):
 
     @override
     async def find(self, job_id: str, *, owner: Owner) -> Job | None:
-        found = await self._reads.submit(job_id)
+        found = await self._read_one(job_id)
         return found if found is not None and found.owner == owner else None
 
     @override
@@ -175,6 +189,13 @@ class SqlJobs(Jobs):
             )
         )
         return [refusals.get(job.id) for job, _ in batch]
+
+    async def _read_one(self, job_id: str) -> Job | None:
+        if self._reader is not None:
+            with suppress(NoAnswerError):
+                row = await self._reader.find(job_id)
+                return None if row is None else job_from_row(row)
+        return await self._reads.submit(job_id)
 
     async def _read(self, batch: Sequence[str]) -> Sequence[Job | None]:
         ids = list(set(batch))

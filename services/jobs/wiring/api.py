@@ -118,7 +118,7 @@ def public_port(
 
 def job_operations(
     settings: JobsSettings,
-    pool: Pool,
+    jobs: SqlJobs,
     *,
     ledger: Ledger,
     funds: Funds,
@@ -130,7 +130,7 @@ def job_operations(
     """Returns what owners do with jobs. `notify` wakes the workers."""
     catalogue, _ = load_catalogue(settings.catalogue_file)
     return JobOperations(
-        jobs=SqlJobs(pool),
+        jobs=jobs,
         models=ModelOperations(catalogue=catalogue, prices=prices, clock=clock),
         moderate=moderate,
         ledger=ledger,

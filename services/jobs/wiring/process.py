@@ -15,6 +15,7 @@ from services.common.egress.session import open_egress_session
 from services.common.ids import new_id
 from services.common.postgres.database import Pool
 from services.common.postgres.notifier import open_notifier
+from services.common.postgres.reader import open_reader
 from services.common.rate_limit.client import LimitClient
 from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.client import open_channel
@@ -33,6 +34,7 @@ from services.jobs.clients import (
 )
 from services.jobs.routing import provider_policy, providers_of
 from services.jobs.settings import JobsSettings
+from services.jobs.store.jobs import BY_ID, SqlJobs
 from services.jobs.store.queue.stages import SqlStages
 from services.jobs.watch.event_stream import EventStreams
 from services.jobs.watch.job_watch import JobWatch
@@ -125,10 +127,11 @@ async def _serving(core: Core, pool: Pool, billing: aio.Channel) -> AsyncIterato
         watch.running(),
         moderating(settings) as moderate,
         open_egress_session(provider_policy(settings), connections_max=CALLS_MAX) as session,
+        open_reader(settings.database_url, BY_ID, name=pool.name) as reader,
     ):
         jobs = job_operations(
             settings,
-            pool,
+            SqlJobs(pool, reader=reader),
             ledger=core.ledger,
             funds=core.ledger,
             prices=PriceCache(PriceClient(billing).fetch),

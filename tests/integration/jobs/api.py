@@ -176,7 +176,7 @@ async def running_api(
 
     jobs = job_operations(
         jobs_settings(),
-        pool,
+        api.jobs,
         ledger=api.ledger,
         funds=api.ledger,
         prices=api.prices,

@@ -1,0 +1,170 @@
+"""Rows by their keys, over a connection that the loop itself listens to: no task, cursor or pool takes part.
+
+Keys that are asked for in one turn of the loop, or while a statement runs, share the next statement. As long as the
+connection is away there are no answers, and nobody waits for them: whoever asks then turns to a pool.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import DictRow
+
+from services.common.backoff import backoff_seconds
+from services.common.loop import running
+from services.common.postgres.connection import PrimaryConnection, connection_parameters
+from services.common.postgres.database import Query, session_command
+from services.common.postgres.line import Line
+
+log = logging.getLogger(__name__)
+
+STATEMENT_TIMEOUT_MS = 2_000
+"""Shorter than a pool's: whoever waited so long asks a pool next."""
+OPENING_SECONDS_MAX = 15.0
+LIFETIME_SECONDS = 3_600.0
+"""Then the connection is opened again, as those of pools are: its address may lead elsewhere by now."""
+RECONNECT_SECONDS_FIRST, RECONNECT_SECONDS_MAX = 0.1, 2.0
+_ONE, _SEVERAL = "one", "several"
+
+Asked = tuple[str, "asyncio.Future[DictRow | None]"]
+
+
+class NoAnswerError(Exception):
+    """The reader's connection cannot tell. A pool's may."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyedRows:
+    """What is read: at most one row for each key. Both statements take nothing else, and return the same columns."""
+
+    key: str
+    """The column that has the keys, which are texts."""
+    one: Query
+    """Takes one key."""
+    several: Query
+    """Takes a list of keys."""
+    keys_max: int
+    """Of one statement."""
+
+
+class Reader:
+    """Finds rows by their keys, each as it is when it is asked for or later."""
+
+    def __init__(self, rows: KeyedRows) -> None:
+        self._rows = rows
+        self._loop = asyncio.get_running_loop()
+        self._line: Line | None = None
+        self._lost: asyncio.Future[None]
+        self._failures = 0
+        self._waiting: deque[Asked] = deque()
+        self._asked: list[Asked] = []
+
+    def find(self, key: str) -> "asyncio.Future[DictRow | None]":
+        """Returns the row with a key, if there is one. Raises NoAnswerError, here or where it is awaited."""
+        if self._line is None:
+            raise NoAnswerError
+        answer: asyncio.Future[DictRow | None] = self._loop.create_future()
+        self._waiting.append((key, answer))
+        if len(self._waiting) == 1 and not self._asked:
+            self._loop.call_soon(self._ask_when_all_came, 0)
+        return answer
+
+    async def keep(self, url: str, *, name: str) -> None:
+        """Keeps a connection open until cancelled. PostgreSQL knows it by `name`."""
+        while True:
+            try:
+                async with asyncio.timeout(OPENING_SECONDS_MAX):
+                    connection = await self._open(url, name)
+                await self._serve(connection)
+            except (psycopg.Error, TimeoutError, OSError) as error:
+                self._failures += 1
+                log.warning("reader=%s interrupted: %s", name, error)
+                pause = backoff_seconds(
+                    self._failures, first=RECONNECT_SECONDS_FIRST, most=RECONNECT_SECONDS_MAX
+                )
+                await asyncio.sleep(pause)
+
+    async def _open(self, url: str, name: str) -> PrimaryConnection:
+        parameters = {"application_name": name, **connection_parameters(url)}
+        connection = await PrimaryConnection.connect(url, autocommit=True, **parameters)
+        try:
+            for command in (
+                session_command(statement_timeout_ms=STATEMENT_TIMEOUT_MS, plans_once=True),
+                self._rows.one.prepared_as(_ONE),
+                self._rows.several.prepared_as(_SEVERAL),
+            ):
+                await connection.execute(command, prepare=False)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _serve(self, connection: PrimaryConnection) -> None:
+        """Finds rows over a connection until it is old. Raises what it breaks with."""
+        self._lost = self._loop.create_future()
+        self._line = Line(connection, answered=self._answer, broken=self._lose)
+        try:
+            await asyncio.wait((self._lost,), timeout=LIFETIME_SECONDS)
+        finally:
+            self._hang_up()
+        if self._lost.done():
+            self._lost.result()
+
+    def _ask_when_all_came(self, seen: int) -> None:
+        """Lets calls that are just being read join in: a turn of the loop more for as long as each brings some."""
+        if seen < len(self._waiting) < self._rows.keys_max:
+            self._loop.call_soon(self._ask_when_all_came, len(self._waiting))
+        elif self._line is not None and not self._asked:
+            self._ask(self._line)
+
+    def _ask(self, line: Line) -> None:
+        while self._waiting and len(self._asked) < self._rows.keys_max:
+            asked = self._waiting.popleft()
+            if not asked[1].done():
+                self._asked.append(asked)
+        keys = list({key for key, _ in self._asked})
+        try:
+            if len(keys) == 1:
+                line.ask(_ONE.encode(), keys[0])
+            elif keys:
+                line.ask(_SEVERAL.encode(), keys)
+        except psycopg.Error as error:
+            self._lose(error)
+
+    def _answer(self, rows: list[DictRow]) -> None:
+        asked, self._asked = self._asked, []
+        self._failures = 0
+        found = {row[self._rows.key]: row for row in rows}
+        for key, answer in asked:
+            if not answer.done():
+                answer.set_result(found.get(key))
+        if self._waiting:
+            self._loop.call_soon(self._ask_when_all_came, 0)
+
+    def _lose(self, error: psycopg.Error) -> None:
+        self._hang_up()
+        self._lost.set_exception(error)
+
+    def _hang_up(self) -> None:
+        """Leaves the connection, if there is one. Whoever waits learns that there will be no answer."""
+        if self._line is None:
+            return
+        self._line.close()
+        self._line = None
+        for _, answer in (*self._asked, *self._waiting):
+            if not answer.done():
+                answer.set_exception(NoAnswerError())
+        self._asked.clear()
+        self._waiting.clear()
+
+
+@asynccontextmanager
+async def open_reader(url: str, rows: KeyedRows, *, name: str) -> AsyncIterator[Reader]:
+    """Opens a reader, whose connection comes when it comes and comes back whenever it breaks."""
+    reader = Reader(rows)
+    async with running(reader.keep(url, name=name)):
+        yield reader
