@@ -24,6 +24,8 @@ def cluster(name: str, targets: Sequence[str]) -> Config:
         ),
         "lb_policy": "LEAST_REQUEST",
         "ignore_health_on_host_removal": True,
+        # Else what changes is known to threads that choose a process up to a second later: new ones, and dead ones.
+        "common_lb_config": {"update_merge_window": "0s"},
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
         "circuit_breakers": {"thresholds": [_limits()]},
         "health_checks": [_health_check()],
