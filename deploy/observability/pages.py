@@ -122,6 +122,12 @@ OVERVIEW = Dashboard(
             unit="reqps",
         ),
         Panel(
+            title="Creations refused because too many were under way",
+            says="By `jobs-api`, which lets accounts in by turns. What the edge refuses before is shown below.",
+            lines=[("sum(rate(reelgate_overload_refusals_total[5m]))", "refused")],
+            unit="reqps",
+        ),
+        Panel(
             title="Services as the edge sees them",
             says="Processes that do not answer the edge's probes, requests without an answer, and sent again.",
             lines=[

@@ -5,12 +5,18 @@ from services.edge.extension import Config, named, socket_address, typed
 
 CONCURRENT_REQUESTS_MAX: Final = 16_384
 """Most of them only wait: a jobs process keeps 4,000 such."""
+CREATIONS_PRIORITY: Final = "HIGH"
+"""Envoy knows two kinds of requests, and gives each its own connections and limits. It prefers neither."""
 WINDOW_BYTES: Final = 65_536
 CONNECTION_WINDOW_BYTES: Final = 1_048_576
 
 
-def cluster(name: str, targets: Sequence[str]) -> Config:
-    """Returns a gRPC upstream whose endpoints are all addresses that the targets resolve to."""
+def cluster(name: str, targets: Sequence[str], *, creations_max: int) -> Config:
+    """Returns a gRPC upstream whose endpoints are all addresses that the targets resolve to.
+
+    Creations, which routes send with CREATIONS_PRIORITY, have a limit of their own, so that a flood of them leaves polls
+    their way.
+    """
     endpoints = [{"endpoint": {"address": socket_address(target)}} for target in targets]
     return {
         "name": name,
@@ -27,7 +33,7 @@ def cluster(name: str, targets: Sequence[str]) -> Config:
         # Else what changes is known to threads that choose a process up to a second later: new ones, and dead ones.
         "common_lb_config": {"update_merge_window": "0s"},
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
-        "circuit_breakers": {"thresholds": [_limits()]},
+        "circuit_breakers": {"thresholds": [_limits(), _limits_of_creations(creations_max)]},
         "health_checks": [_health_check()],
         "outlier_detection": _outlier_detection(),
         "typed_extension_protocol_options": {
@@ -42,6 +48,15 @@ def _limits() -> Config:
         "max_pending_requests": CONCURRENT_REQUESTS_MAX,
         "max_requests": CONCURRENT_REQUESTS_MAX,
         "retry_budget": {"budget_percent": {"value": 20.0}, "min_retry_concurrency": 3},
+    }
+
+
+def _limits_of_creations(most: int) -> Config:
+    return {
+        **_limits(),
+        "priority": CREATIONS_PRIORITY,
+        "max_pending_requests": most,
+        "max_requests": most,
     }
 
 

@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
     FileDescriptorSet,
     MethodDescriptorProto,
+    MethodOptions,
 )
 
 SERVICES: Final = {
@@ -50,6 +51,8 @@ class Endpoint:
     """Whether a body is read as that message."""
     streams: bool = False
     """Whether the answer comes bit by bit."""
+    creates: bool = False
+    """Whether each call makes something new: a POST that cannot simply be repeated."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ def _endpoint(
         request_name,
         has_json_body,
         method.server_streaming,
+        creates=verb == "post" and method.options.idempotency_level == MethodOptions.IDEMPOTENCY_UNKNOWN,
     )
 
 

@@ -25,6 +25,10 @@ REFUSALS: Final[tuple[Refusal, ...]] = (
 """How a status compares with what, code and message; the first that fits wins."""
 TYPES: Final = {"internal_error": "api_error", "rate_limit_exceeded": "rate_limit_error"}
 """By code. Of all others it is `invalid_request_error`."""
+CROWDED: Final[Config] = {"response_flag_filter": {"flags": ["UO"]}}
+"""Fits the refusal of what is more than a limit of a cluster."""
+RETRY_SECONDS: Final = 1
+TOO_MANY: Final = f"Too many requests are under way at the moment. Try again in {RETRY_SECONDS} s."
 RAW_HEADER: Final = "x-api-raw"
 """Marks what envelope.lua has to put in a customer's words."""
 
@@ -34,7 +38,11 @@ def local_replies() -> Config:
     nextapi = of_nextapi()
     refusals = [
         *(_malformed(each) for each in MALFORMED),
-        *(_Refused(_of_status(comparison, status), None, *said) for comparison, status, *said in REFUSALS),
+        _Refused(CROWDED, None, "internal_error", TOO_MANY, retry_seconds=RETRY_SECONDS),
+        *(
+            _Refused(_of_status(comparison, status), None, code, message)
+            for comparison, status, code, message in REFUSALS
+        ),
     ]
     return {
         "mappers": [
@@ -52,6 +60,7 @@ class _Refused:
     """None: Envoy's own."""
     code: str
     message: str
+    retry_seconds: int | None = None
 
 
 def _malformed(refused: Malformed) -> _Refused:
@@ -70,11 +79,12 @@ def _mapper(refused: _Refused, *, typed: bool, condition: Config | None = None) 
     # What cannot even be parsed never got an id; where there is one, Envoy puts it over this one.
     request_id = {"header": {"key": "x-request-id", "value": "%UNIQUE_ID%"}, "append_action": "ADD_IF_ABSENT"}
     raw = [header(RAW_HEADER, "true")] if refused.message == RAW_TEXT else []
+    retry = [header("retry-after", str(refused.retry_seconds))] if refused.retry_seconds else []
     return {
         "filter": {"and_filter": {"filters": [refused.condition, condition]}}
         if condition
         else refused.condition,
-        "headers_to_add": [request_id, *raw],
+        "headers_to_add": [request_id, *raw, *retry],
         "body_format_override": {"json_format": {"error": error}},
         **({"status_code": refused.status} if refused.status else {}),
     }

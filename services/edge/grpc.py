@@ -1,9 +1,15 @@
 """Native gRPC for customers: the public services and nothing else, as hardened as JSON is."""
 
+from base64 import b64encode
 from typing import Final
 
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from services.common.errors import Reason
+from services.common.rpc.both_ends import ERROR_DOMAIN
 from services.edge.descriptor import Descriptor
-from services.edge.extension import Config, named
+from services.edge.errors import CROWDED, RETRY_SECONDS, TOO_MANY
+from services.edge.extension import Config, header, named
 from services.edge.filters import body_limit, clean_answers, removals, router
 from services.edge.floods import flood_guard
 from services.edge.routes import grpc_routes
@@ -43,7 +49,7 @@ def grpc_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
                 mutations=removals(*FORGED_HEADERS),
             )
         ],
-        "local_reply_config": {"mappers": [_mapper(*refusal) for refusal in REFUSALS]},
+        "local_reply_config": {"mappers": [_crowded(), *(_mapper(*refusal) for refusal in REFUSALS)]},
         "route_config": {"name": "grpc", "virtual_hosts": [host]},
         "http_filters": [
             clean_answers(headers=LEAKED_HEADERS, trailers=LEAKED_HEADERS),
@@ -59,4 +65,24 @@ def _mapper(comparison: str, status: int, message: str) -> Config:
     return {
         "filter": {"status_code_filter": {"comparison": {"op": comparison, "value": value}}},
         "body_format_override": {"text_format_source": {"inline_string": message}},
+    }
+
+
+def _crowded() -> Config:
+    """Returns the refusal of what is too much at the moment, as services refuse it: with a reason, and when to try again."""
+    status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message=TOO_MANY)
+    info = error_details_pb2.ErrorInfo(
+        reason=str(Reason.UNAVAILABLE),
+        domain=ERROR_DOMAIN,
+        metadata={"retry_after_seconds": str(RETRY_SECONDS)},
+    )
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromSeconds(RETRY_SECONDS)
+    for detail in (info, retry):
+        status.details.add().Pack(detail)
+    details = b64encode(status.SerializeToString(deterministic=True)).rstrip(b"=").decode()
+    return {
+        "filter": CROWDED,
+        "headers_to_add": [header("grpc-status-details-bin", details)],
+        "body_format_override": {"text_format_source": {"inline_string": TOO_MANY}},
     }

@@ -37,7 +37,10 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
         "static_resources": {
             "listeners": listeners(settings, secret_file),
             "clusters": [
-                *(cluster(name, targets[name]) for name in SERVICES),
+                *(
+                    cluster(name, targets[name], creations_max=settings.creations_at_once)
+                    for name in SERVICES
+                ),
                 *media,
                 *own_pages,
                 *collector_clusters(settings.otlp_endpoint),

@@ -3,6 +3,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from services.common.rpc.durations import ANSWER_SECONDS_MAX, WAIT_SECONDS_MAX
+from services.edge.clusters import CREATIONS_PRIORITY
 from services.edge.descriptor import Endpoint
 from services.edge.extension import Config, header, named, switched
 from services.edge.floods import MEASURED
@@ -145,6 +146,7 @@ def _forward(endpoint: Endpoint, match: Config, *, seconds: int) -> Config:
             "cluster": endpoint.cluster,
             "timeout": f"{seconds + 1}s",
             "retry_policy": _read_retries() if reads else _write_retries(),
+            **({"priority": CREATIONS_PRIORITY} if endpoint.creates else {}),
         },
     }
     if endpoint.template.startswith(CALLBACKS):

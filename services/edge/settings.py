@@ -81,6 +81,10 @@ class EdgeSettings(Settings):
     large_body_kib_per_second: Annotated[int, Field(ge=0, le=1_000_000)] = 128
     """Bodies over 64 KiB that all addresses together may send, in KiB; 0 is no limit. Smaller bodies are not counted,
     so large ones never cause usual requests to be refused."""
+    creations_at_once: Annotated[int, Field(ge=1, le=16_384)] = 400
+    """Creations of tasks under way at once, in all `jobs` processes together; more are refused at once, with 503. A process
+    works on 100 and lets others wait for half a second at most, so plan with 400 for each. If it is too high, processes
+    refuse what is too much themselves, which costs them more."""
     connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """Connections at once; more are refused."""
     connections_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import grpc
-from google.protobuf import any_pb2
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
@@ -227,11 +226,14 @@ async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> Non
     detail = error_details_pb2.ErrorInfo(
         reason=str(error.reason), domain=ERROR_DOMAIN, metadata=error.metadata
     )
-    packed = any_pb2.Any()
-    packed.Pack(detail)
-    status = status_pb2.Status(code=code.value[0], message=error.message, details=[packed])
+    status = status_pb2.Status(code=code.value[0], message=error.message)
+    status.details.add().Pack(detail)
     if "retry_after_seconds" in error.metadata:
-        answer_header("retry-after", error.metadata["retry_after_seconds"])
+        seconds = error.metadata["retry_after_seconds"]
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromSeconds(int(seconds))
+        status.details.add().Pack(retry)
+        answer_header("retry-after", seconds)
     # Without a message before it, what trails becomes headers of the answer.
     context.set_trailing_metadata(
         (

@@ -11,6 +11,7 @@ from services.common.rpc.bounds import bounded
 from services.common.rpc.durations import WAIT_SECONDS_MAX
 from services.common.rpc.exactness import exact
 from services.common.rpc.interceptors import Middleware, errors_mapped, logged
+from services.common.rpc.overload import Entrance, entered, unless_full
 from services.common.rpc.server import CONCURRENT_CALLS_MAX, PUBLIC_REQUEST_BYTES_MAX, AddServicer, Port
 from services.common.rpc.validation import validated
 
@@ -24,18 +25,22 @@ def build_public_port(
     limiter: Limiter,
     idempotency_keys: SqlIdempotencyKeys | None,
     reflection: bool,
+    entrance: Entrance | None = None,
     calls_max: int = CONCURRENT_CALLS_MAX,
     call_seconds_max: float = WAIT_SECONDS_MAX,
 ) -> Port:
     """Returns a port that serves callers with a valid key, as often as the key may call.
 
-    `access` is that of `authenticated`. `idempotency_keys` is None where the services only read.
+    `access` is that of `authenticated`. `idempotency_keys` is None where the services only read. Creations go
+    through `entrance`, if there is one.
     """
     return Port(
         address=address,
         request_bytes_max=PUBLIC_REQUEST_BYTES_MAX,
         services=services,
-        middleware=_middleware(access, keys=keys, limiter=limiter, idempotency_keys=idempotency_keys),
+        middleware=_middleware(
+            access, keys=keys, limiter=limiter, idempotency_keys=idempotency_keys, entrance=entrance
+        ),
         reflection=reflection,
         calls_max=calls_max,
         call_seconds_max=call_seconds_max,
@@ -48,13 +53,16 @@ def _middleware(
     keys: KeyCache,
     limiter: Limiter,
     idempotency_keys: SqlIdempotencyKeys | None,
+    entrance: Entrance | None,
 ) -> tuple[Middleware, ...]:
     """Returns it outermost first: who calls is settled before the request is read, and its size before its content."""
     return (
         logged,
         errors_mapped,
+        *(() if entrance is None else (unless_full(entrance),)),
         authenticated(keys, access),
         limited(limiter, access),
+        *(() if entrance is None else (entered(entrance),)),
         bounded,
         exact(access),
         without_blanks,

@@ -21,6 +21,7 @@ from services.common.idempotency.store import SqlIdempotencyKeys
 from services.common.ids import new_id
 from services.common.postgres.database import Pool
 from services.common.rate_limit.limiter import Limiter
+from services.common.rpc.overload import Entrance
 from services.common.rpc.public_port import build_public_port
 from services.common.rpc.server import CONCURRENT_CALLS_MAX, Port
 from services.jobs.catalogue import load_catalogue
@@ -111,6 +112,7 @@ def public_port(
         limiter=limiter,
         idempotency_keys=SqlIdempotencyKeys(pool),
         reflection=settings.reflection,
+        entrance=Entrance(),
         calls_max=CONCURRENT_CALLS_MAX + SUBSCRIPTIONS_MAX,
         call_seconds_max=streams.seconds_max,
     )

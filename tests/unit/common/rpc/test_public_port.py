@@ -8,6 +8,7 @@ import services
 from services.common.auth.authentication import KeyCache
 from services.common.idempotency.store import SqlIdempotencyKeys
 from services.common.rate_limit.limiter import Limiter
+from services.common.rpc.overload import Entrance
 from services.common.rpc.public_port import build_public_port
 from services.common.rpc.server import PUBLIC_REQUEST_BYTES_MAX, Port
 
@@ -23,9 +24,10 @@ READING = [
     "validated",
 ]
 WRITING = [*READING[:-1], "idempotent", "validated"]
+CROWDED = [*READING[:2], "unless_full", *READING[2:4], "entered", *READING[4:]]
 
 
-def _port(idempotency_keys: SqlIdempotencyKeys | None) -> Port:
+def _port(idempotency_keys: SqlIdempotencyKeys | None, *, entrance: Entrance | None = None) -> Port:
     return build_public_port(
         "127.0.0.1:0",
         (),
@@ -34,6 +36,7 @@ def _port(idempotency_keys: SqlIdempotencyKeys | None) -> Port:
         limiter=cast("Limiter", None),
         idempotency_keys=idempotency_keys,
         reflection=False,
+        entrance=entrance,
     )
 
 
@@ -55,6 +58,12 @@ def _callers(name: str) -> set[str]:
 def test_a_request_is_bounded_once_it_is_known_who_calls_and_before_anything_reads_it() -> None:
     assert _names(_port(None)) == READING
     assert _names(_port(SqlIdempotencyKeys(cast("object", None)))) == WRITING  # type: ignore[arg-type]
+
+
+def test_a_crowd_is_refused_before_anybody_is_looked_up_and_let_in_by_account_before_anything_is_read() -> (
+    None
+):
+    assert _names(_port(None, entrance=Entrance())) == CROWDED
 
 
 def test_a_public_port_reads_no_more_than_customers_need() -> None:
