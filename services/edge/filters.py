@@ -9,6 +9,7 @@ from services.edge.extension import Config, named
 from services.edge.floods import body_guards, flood_guard
 from services.edge.settings import EdgeSettings
 from services.edge.strict import strict_filters
+from services.edge.trailing import trailing_filter
 from services.edge.transcoding import BODY_BYTES_MAX, transcoder
 
 LEAKED_HEADERS: Final = ({"prefix": "grpc-"}, {"prefix": "x-envoy-"})
@@ -23,6 +24,7 @@ def http_filters(settings: EdgeSettings, descriptor: Descriptor) -> list[Config]
         clean_answers(headers=LEAKED_HEADERS, trailers=ALL_TRAILERS),
         _readiness(),
         envelope_filter(),
+        trailing_filter(),
         *([flood_guard(most)] if (most := settings.calls_per_second_per_address) else ()),
         # The transcoder's own limit is none: it counts only what it has not parsed yet.
         body_limit(),

@@ -9,6 +9,7 @@ from services.edge.extension import Config, header, named, switched
 from services.edge.floods import MEASURED
 from services.edge.strict import switched_on
 from services.edge.tracing import NEVER_TRACED
+from services.edge.trailing import copying
 from services.edge.transcoding import TRANSCODER
 
 PROTOCOL_HEADER: Final = "x-edge-protocol"
@@ -93,12 +94,14 @@ def _forwards(endpoint: Endpoint, match: Config) -> list[Config]:
     if endpoint.streams:
         return [_stream(endpoint, match)]
     usual = _forward(endpoint, match, seconds=READ_SECONDS if endpoint.verb == "GET" else WRITE_SECONDS)
+    if endpoint.template.startswith(CALLBACKS):
+        return [usual]
     if endpoint.has_json_body:
         usual["typed_per_filter_config"] = switched_on(endpoint)
     if WAIT not in endpoint.query_names:
-        return [usual]
+        return [copying(usual)]
     waiting = {**match, "query_parameters": [{"name": WAIT, "present_match": True}]}
-    return [_forward(endpoint, waiting, seconds=WAIT_SECONDS), usual]
+    return [copying(_forward(endpoint, waiting, seconds=WAIT_SECONDS)), copying(usual)]
 
 
 def _path(template: str) -> Config:

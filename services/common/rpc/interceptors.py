@@ -6,7 +6,7 @@ One interceptor composes plain functions once per method, because each intercept
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,6 +20,7 @@ from grpc.aio import ServicerContext
 from services.common.errors import Reason, ServiceError, outage
 from services.common.postgres.connection import DATABASE_OUTAGES
 from services.common.rpc.both_ends import ERROR_DOMAIN, request_id
+from services.common.rpc.trailing_headers import COPIED, COPIES
 from services.common.telemetry.rpc_metrics import OK, code_of_failure, is_untimed, served
 from services.common.telemetry.tracing import ANSWER, HEADER, span, traceparent
 
@@ -203,10 +204,17 @@ def errors_mapped(method: str, inside: Handler) -> Handler:
             log.exception("method=%s request_id=%s", method, request_id.get())
             await _abort(context, outage(_reason_of(error)))
         if headers:
-            await context.send_initial_metadata(tuple(headers.items()))
+            await _tell(context, headers)
         return answer
 
     return call
+
+
+async def _tell(context: ServicerContext[Any, Any], headers: Mapping[str, str]) -> None:
+    if COPIES in metadata_of(context) and headers.keys() <= COPIED:
+        context.set_trailing_metadata(tuple(headers.items()))
+    else:
+        await context.send_initial_metadata(tuple(headers.items()))
 
 
 def _ends_call(error: BaseException) -> bool:

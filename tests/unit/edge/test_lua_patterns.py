@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.edge import strict
+from services.edge import strict, trailing
 from services.edge.descriptor import read_descriptor
 from services.edge.errors import LUA
 from services.edge.render import render
@@ -41,15 +41,18 @@ def test_all_lua_that_envoy_runs_stands_in_files() -> None:
     reader = strict.source(read_descriptor(DESCRIPTOR))
     files = "".join(file.read_text(encoding="utf-8") for file in strict.SOURCES)
 
-    assert set(rendered_lua(render(EdgeSettings()))) == {LUA.read_text(encoding="utf-8"), reader}
+    ran = set(rendered_lua(render(EdgeSettings())))
+    assert ran == {LUA.read_text(encoding="utf-8"), reader, trailing.source()}
     assert reader.endswith(files)
-    assert {LUA, *strict.SOURCES} == set(SOURCES.rglob("*.lua"))
+    assert trailing.source().endswith(trailing.LUA.read_text(encoding="utf-8"))
+    assert {LUA, trailing.LUA, *strict.SOURCES} == set(SOURCES.rglob("*.lua"))
 
 
 def test_a_pattern_only_ever_meets_a_cut() -> None:
     source = LUA.read_text(encoding="utf-8")
 
     assert pattern_calls(source) == []
+    assert pattern_calls(trailing.source()) == []
     assert "local HEAD_BYTES = 256\n" in source
     assert "local TAIL_BYTES = 64\n" in source
 
