@@ -10,6 +10,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Double,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -159,6 +160,35 @@ caps = Table(
 """How many jobs of an account, or of one of its keys, may be at providers at once: what the last creation brought.
 
 The account's own cap has an empty `key_id`.
+"""
+
+places = Table(
+    "places",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("placed", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+)
+"""How many jobs of an account, or of one of its keys, have a place at a provider, and how many wait for one.
+
+Together with the changes that are not folded into it yet. The account's own row has an empty `key_id`.
+"""
+
+place_changes = Table(
+    "place_changes",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("change_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("placed", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+)
+"""What triggers on `work` note: by how much the counts of a key and of its account changed, in the commit that did it.
+
+Only ever added, so whoever gives a place back waits for nobody. Whoever takes one folds them into `places`.
 """
 
 attempts = Table(

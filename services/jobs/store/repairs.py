@@ -16,35 +16,40 @@ from services.jobs.store.refunds import APPLY, LOCK_JOB, Refund
 
 _IS_JOB = has_id("jobs.id", ":job_id")
 
-# No worker moves an unfinished job that has no work row.
-_RESTORE_WORK = Query(
-    text(f"""
-    INSERT INTO work (job_id, state, account_id, environment, key_id)
-    SELECT id, 'pending', account_id, environment, key_id FROM jobs
-    WHERE {_IS_JOB} AND status IN ('pending', 'processing')
-    ON CONFLICT DO NOTHING
-    """)  # noqa: S608
-)
-
-# A worker that has the job finds that it no longer does, and changes nothing.
+# A worker that has the job finds that it no longer does, and changes nothing. No worker moves an unfinished job that has
+# no work row, so it gets one; whether the job has ended meanwhile is known once nobody else can end it.
 _GIVE_UP = Query(
     text(f"""
     WITH known AS (
         SELECT job_id, state FROM work WHERE job_id = :job_id FOR UPDATE
+    ), tried AS (
+        SELECT id FROM attempts WHERE job_id = :job_id AND {once_locked("known")} ORDER BY id FOR UPDATE
+    ), forsaken AS (
+        SELECT id, account_id, environment, key_id FROM jobs
+        WHERE {_IS_JOB} AND status IN ('pending', 'processing') AND (SELECT count(*) FROM known) = 0
+            AND {once_locked("tried")}
+        FOR NO KEY UPDATE
+    ), restored AS (
+        INSERT INTO work (job_id, state, account_id, environment, key_id, lease_no)
+        SELECT id, 'failing', account_id, environment, key_id, 1 FROM forsaken
+        ON CONFLICT DO NOTHING
+        RETURNING job_id, 'pending' AS state
     ), taken AS (
         UPDATE work SET state = 'failing', state_since = now(), {GOT_ON}, due_at = now(),
             lease_no = lease_no + 1, lease_until = '-infinity'
         FROM known WHERE work.job_id = known.job_id
+    ), given_up AS (
+        SELECT * FROM known UNION ALL SELECT * FROM restored
     ), closed AS (
         UPDATE attempts SET outcome = 'failed', detail = 'operator', closed_at = now()
-        FROM known WHERE attempts.job_id = known.job_id AND outcome IS NULL
+        FROM given_up WHERE attempts.job_id = given_up.job_id AND outcome IS NULL
         RETURNING {STRAY_COLUMNS}
     ), {strayed("closed", reason="operator")}, named AS (
-        UPDATE jobs SET failure = coalesce(failure, :failure) FROM known
-        WHERE {_IS_JOB} AND id = known.job_id AND {once_locked("closed")}
+        UPDATE jobs SET failure = coalesce(failure, :failure) FROM given_up
+        WHERE {_IS_JOB} AND id = given_up.job_id AND {once_locked("closed")}
     )
     INSERT INTO audit (actor, action, subject_id, reason, details)
-    SELECT :actor, :action, job_id, :reason, jsonb_build_object('state', state, 'move', 'give_up') FROM known
+    SELECT :actor, :action, job_id, :reason, jsonb_build_object('state', state, 'move', 'give_up') FROM given_up
     """)  # noqa: S608
 )
 
@@ -126,8 +131,7 @@ class SqlRepairs:
 
     async def give_up(self, job_id: str, *, failure: FailureCode, action: str, note: AuditNote) -> None:
         """Moves an unfinished job to FAILING, whichever worker has it, and makes it due."""
-        async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute(_RESTORE_WORK.sql, _RESTORE_WORK.bind(job_id=job_id))
+        async with self._pool.connection() as connection:
             bound = _GIVE_UP.bind(job_id=job_id, failure=failure.value, action=action, **vars(note))
             await connection.execute(_GIVE_UP.sql, bound)
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from services.common.postgres.database import Connection, Pool, Query
+from services.jobs.store.admission.creation import CREATE
+from services.jobs.store.admission.waiting import ADMIT, LOCK
 from services.jobs.store.jobs import GET, NEWEST
 from services.jobs.store.queue.stages import MOVED
 from services.jobs.store.usage import BY_INDEX_ALONE, USAGE, usage_ranges
@@ -62,6 +64,8 @@ async def plan(pool: Pool, query: Query, **values: Any) -> set[str]:
     async with pool.connection() as connection, connection.transaction():
         if query is USAGE:
             await connection.execute(BY_INDEX_ALONE.sql)
+        if query in (CREATE, ADMIT):
+            await connection.execute(LOCK.sql, LOCK.bind(keys=[1]))
         statement = b"EXPLAIN (FORMAT JSON) " + query.sql
         row = await (await connection.execute(statement, query.bind(**values))).fetchone()
         indexes_of_all, empty = await parts(connection)

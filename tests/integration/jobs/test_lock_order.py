@@ -40,7 +40,7 @@ from tests.integration.lock_log import LockLog, lock_log
 
 NOTE = AuditNote(actor="tests", reason="order")
 CAPS = Caps(account_jobs=50, key_jobs=50)
-IN_NOBODYS_WAY = frozenset({"work", "attempts", "jobs", "audit"})
+IN_NOBODYS_WAY = frozenset({"work", "attempts", "jobs", "audit", "place_changes"})
 """New rows of these: see `lock_order`."""
 LEASE_SECONDS = 600.0
 

@@ -15,6 +15,7 @@ from tests.integration.jobs.test_api_queries import plans
 FILL = """
     INSERT INTO caps
     SELECT 'acct_' || n, 'live', key, 100 FROM generate_series(0, 299) AS n, (VALUES (''), ('key_0')) AS keys (key);
+    INSERT INTO places SELECT account_id, environment, key_id, 0, 0 FROM caps;
     INSERT INTO jobs (id, account_id, environment, contract, status, model, input, price_version,
         micros_per_second, reserved_micros, created_at)
     SELECT 'vid_' || lpad(n::text, 26, '0'), 'acct_' || (n % 300), 'live', 'seedancee2', 'pending', 'mini', '{}',
@@ -39,12 +40,14 @@ async def test_creating_reads_places_and_queues_by_index(filled: Pool) -> None:
     values = creation_values([(job, Caps(account_jobs=1, key_jobs=1))])
 
     for used in await plans(filled, CREATE, **values):
-        assert {"work_admitted", "work_waiting", "caps_pkey"} <= used
+        assert {"places_pkey", "place_changes_pkey", "caps_pkey"} <= used
+        assert not {"work_admitted", "work_waiting"} & used
 
 
 async def test_letting_in_reads_by_index(filled: Pool) -> None:
     for used in await plans(filled, ADMIT, **admission_values(OWNED)):
-        assert {"work_admitted", "work_waiting", "work_pkey", "caps_pkey"} <= used
+        assert {"places_pkey", "place_changes_pkey", "work_waiting", "work_pkey", "caps_pkey"} <= used
+        assert "work_admitted" not in used
 
 
 async def test_ending_a_job_looks_for_who_waits_by_index(filled: Pool) -> None:

@@ -11,7 +11,8 @@ from services.common.postgres.database import Query
 from services.jobs.domain.job import Job
 from services.jobs.domain.ledger import CREATION_SECONDS_MAX
 from services.jobs.domain.requests import Caps
-from services.jobs.store.admission.waiting import IS_WAITING, AccountEnvironment
+from services.jobs.store.admission.places import counted_places
+from services.jobs.store.admission.waiting import AccountEnvironment
 from services.jobs.store.rows import job_to_row
 from services.jobs.tables import jobs
 
@@ -49,22 +50,8 @@ CREATE = Query(
         ORDER BY account_id, environment, key_id
         ON CONFLICT (account_id, environment, key_id) DO UPDATE SET jobs_max = excluded.jobs_max
     ), counted AS (
-        SELECT asked.*, (
-            SELECT count(*) FROM (
-                SELECT FROM work
-                WHERE admitted_at IS NOT NULL AND work.account_id = asked.account_id
-                    AND work.environment = asked.environment AND asked.key_id IN ('', work.key_id)
-                LIMIT greatest(jobs_max, unfinished_max)
-            ) AS placed
-        ) AS placed_count, (
-            SELECT count(*) FROM (
-                SELECT FROM work
-                WHERE {IS_WAITING} AND work.account_id = asked.account_id
-                    AND work.environment = asked.environment AND asked.key_id = ''
-                LIMIT unfinished_max
-            ) AS waiting
-        ) AS waiting_count
-        FROM asked
+        SELECT asked.*, placed_count, waiting_count
+        FROM asked CROSS JOIN LATERAL {counted_places("asked", key="asked.key_id")} AS counted_place
     ), crowded AS (
         SELECT account_id, environment, bool_or(key_id = '' AND placed_count >= jobs_max) AS is_full
         FROM counted GROUP BY account_id, environment

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from services.common.postgres.batching import Batcher, answer_apart, succeeded
 from services.common.postgres.database import Connection, Pool, Query, fetch
+from services.jobs.store.admission.places import counted_places
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,13 @@ IS_WAITING = "admitted_at IS NULL AND state = 'pending'"
 
 AccountEnvironment = tuple[str, str]
 
-_LOCK = Query(text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key"))
+# What is planned while a table is small is kept when it has grown, so its index is to be used from the first on.
+LOCK = Query(
+    text("""
+    SELECT pg_advisory_xact_lock(key), set_config('enable_seqscan', 'off', true)
+    FROM unnest(CAST(:keys AS bigint[])) AS key
+    """)
+)
 
 # What may be let in of a key is let in if the account has room: so the oldest of each key, as many as the key has
 # room for, and of all those the oldest. However many wait, no more rows are read than there are places: nothing is
@@ -32,14 +39,7 @@ _LOCK = Query(text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS 
 ADMIT = Query(
     text(f"""
     WITH RECURSIVE owners AS MATERIALIZED (
-        SELECT wanted.account_id, wanted.environment, jobs_max - (
-            SELECT count(*) FROM (
-                SELECT FROM work
-                WHERE admitted_at IS NOT NULL
-                    AND work.account_id = wanted.account_id AND work.environment = wanted.environment
-                LIMIT jobs_max
-            ) AS placed
-        ) AS room
+        SELECT wanted.account_id, wanted.environment, jobs_max - placed_count AS room
         FROM unnest(CAST(:account_ids AS text[]), CAST(:environments AS text[]))
             AS wanted (account_id, environment)
         CROSS JOIN LATERAL (
@@ -47,6 +47,7 @@ ADMIT = Query(
             WHERE caps.account_id = wanted.account_id AND caps.environment = wanted.environment AND key_id = ''
             LIMIT 1
         ) AS cap
+        CROSS JOIN LATERAL {counted_places("wanted", key="''")} AS taken
     ), keys AS (
         SELECT owners.*, first.key_id
         FROM owners CROSS JOIN LATERAL (
@@ -64,20 +65,14 @@ ADMIT = Query(
             ORDER BY key_id LIMIT 1
         ) AS next
     ), rooms AS (
-        SELECT keys.*, least(room, jobs_max - (
-            SELECT count(*) FROM (
-                SELECT FROM work
-                WHERE admitted_at IS NOT NULL AND work.account_id = keys.account_id
-                    AND work.environment = keys.environment AND work.key_id = keys.key_id
-                LIMIT jobs_max
-            ) AS placed
-        )) AS key_room
+        SELECT keys.*, least(room, greatest(jobs_max - placed_count, 0)) AS key_room
         FROM keys CROSS JOIN LATERAL (
             SELECT jobs_max FROM caps
             WHERE caps.account_id = keys.account_id AND caps.environment = keys.environment
                 AND caps.key_id = keys.key_id
             LIMIT 1
         ) AS cap
+        CROSS JOIN LATERAL {counted_places("keys", key="keys.key_id")} AS taken
     ), oldest AS (
         SELECT first.job_id, room, row_number() OVER (
             PARTITION BY account_id, environment ORDER BY first.job_id COLLATE "C"
@@ -136,7 +131,7 @@ async def deciding(connection: Connection, owners: Iterable[AccountEnvironment])
     """
     async with connection.pipeline(), connection.transaction():
         # In one order everywhere, so that two who want the same two never wait for each other.
-        await connection.execute(_LOCK.sql, _LOCK.bind(keys=sorted({_lock_key(owner) for owner in owners})))
+        await connection.execute(LOCK.sql, LOCK.bind(keys=sorted({_lock_key(owner) for owner in owners})))
         yield
 
 
