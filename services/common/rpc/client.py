@@ -5,18 +5,18 @@ Every call has a deadline, and a refusal arrives as the error it was.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import status_pb2
 
-from services.common.errors import REFUSAL_BY_GRPC, NewerReason, Reason, ServiceError, outage
-from services.common.rpc.both_ends import ERROR_DOMAIN, request_id
+from services.common.errors import ServiceError
+from services.common.rpc.both_ends import request_id
 from services.common.rpc.durations import DRAIN_SECONDS, LOOK_UP_SECONDS_MIN
 from services.common.rpc.reach import Reach
+from services.common.rpc.statuses import error_of
 from services.common.telemetry.rpc_metrics import OK, made
 from services.common.telemetry.tracing import CALL, HEADER, span, traceparent
 from services.common.tls.channel import renewed_channel
@@ -39,38 +39,37 @@ _CHANNEL_OPTIONS = (
     ("grpc.enable_retries", 1),
     ("grpc.service_config_disable_resolution", 1),
 )
-_REASON_BY_CODE = {
-    grpc.StatusCode.UNAVAILABLE: Reason.UNAVAILABLE,
-    grpc.StatusCode.CANCELLED: Reason.UNAVAILABLE,  # by a server that is stopping
-    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEADLINE_EXCEEDED,
-    grpc.StatusCode.PERMISSION_DENIED: Reason.UNAVAILABLE,  # to this service: an outage of ours, not the customer's
-}
+Metadata = Iterable[tuple[str, str | bytes]]
 
 
-class _Calls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
-    """Gives every call a deadline, the request id and its place in the trace, and turns a status back into the ServiceError it was.
+class _Method:
+    """Calls a method: with a deadline, the request id and its place in the trace. A status becomes the ServiceError it was.
 
     A call that was not begun is made again: of one that a stopping server had begun, nothing is heard for DRAIN_SECONDS
     but its answer, so one that is cancelled sooner came too late to be begun.
     """
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, call: Callable[..., Any], name: str, *, reach: Reach, timeout_seconds: float) -> None:
+        self._call = call
+        self._ended = made(name).ended
+        self._span_name = name.rpartition(".")[2]
+        self._reach = reach
         self._timeout_seconds = timeout_seconds
-        self.reach: Reach
 
-    async def intercept_unary_unary(
-        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    async def __call__(
+        self,
+        request: Any,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  as stubs are called
+        metadata: Metadata | None = None,
+        wait_for_ready: bool | None = None,
     ) -> Any:
-        metadata = client_call_details.metadata or grpc.aio.Metadata()
-        metadata.add("x-request-id", request_id.get())
         started = time.perf_counter()
         code = grpc.StatusCode.UNKNOWN.name
-        with span(_span_name(client_call_details.method), kind=CALL) as called:
-            if header := traceparent.get():
-                metadata.add(HEADER, header)
+        with span(self._span_name, kind=CALL) as called:
             try:
                 answer = await self._answer(
-                    continuation, client_call_details._replace(metadata=metadata), request
+                    request, _sent(metadata), timeout or self._timeout_seconds, wait_for_ready
                 )
                 code = OK
             except grpc.aio.AioRpcError as error:
@@ -81,22 +80,23 @@ class _Calls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
                 code = grpc.StatusCode.CANCELLED.name
                 raise
             finally:
-                made(client_call_details.method).ended(code, time.perf_counter() - started)
+                self._ended(code, time.perf_counter() - started)
         return answer
 
-    async def _answer(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+    async def _answer(
+        self, request: Any, metadata: Metadata, seconds: float, wait_for_ready: bool | None
+    ) -> Any:
         """Makes a call until it was begun, and returns its answer."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + (details.timeout or self._timeout_seconds)
+        deadline = clock() + seconds
         for again in range(SENT_AGAIN_MAX + 1):
             # If nobody is reached any more when the call is made, it waits too.
-            waits = await self.reach.someone() or details.wait_for_ready
+            waits = await self._reach.someone() or wait_for_ready
             started = clock()
-            call = await continuation(
-                details._replace(timeout=deadline - started, wait_for_ready=waits), request
-            )
             try:
-                return await call
+                return await self._call(
+                    request, timeout=deadline - started, metadata=metadata, wait_for_ready=waits
+                )
             except grpc.aio.AioRpcError as error:
                 is_late = error.code() is grpc.StatusCode.CANCELLED and clock() - started < DRAIN_SECONDS
                 if again == SENT_AGAIN_MAX or not is_late:
@@ -104,9 +104,34 @@ class _Calls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
         raise AssertionError("a call ends with its last attempt")
 
 
-@cache
-def _span_name(method: bytes) -> str:
-    return method.decode().rpartition(".")[2]
+def _sent(metadata: Metadata | None) -> Metadata:
+    header = traceparent.get()
+    of_ours = (("x-request-id", request_id.get()), *(((HEADER, header),) if header else ()))
+    return (*(metadata or ()), *of_ours)
+
+
+class _Channel:
+    """What stubs need of a channel. Our own methods take one message and answer with one.
+
+    It stands where an interceptor could: those of grpc cost each call a task and two objects more.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, *, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._reach = Reach(channel)
+        self._channel = channel
+        self.unary_stream = channel.unary_stream
+        self.stream_unary = channel.stream_unary
+        self.stream_stream = channel.stream_stream
+        self.channel_ready = channel.channel_ready
+        self.get_state = channel.get_state
+        self.wait_for_state_change = channel.wait_for_state_change
+        self.close = channel.close
+
+    def unary_unary(self, method: str, *coders: Any, **options: Any) -> _Method:
+        """Returns what calls a method."""
+        call = self._channel.unary_unary(method, *coders, **options)
+        return _Method(call, method, reach=self._reach, timeout_seconds=self._timeout_seconds)
 
 
 @asynccontextmanager
@@ -121,51 +146,31 @@ async def open_channel(
     """
     uri = target if target.startswith("dns:") else f"dns:///{target}"
 
-    def made(credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-        calls = _Calls(timeout_seconds)
-        options: Any = {"options": _CHANNEL_OPTIONS, "interceptors": [calls]}
-        if credentials is None:
-            channel = grpc.aio.insecure_channel(uri, **options)
-        else:
-            channel = grpc.aio.secure_channel(uri, credentials, **options)
-        calls.reach = Reach(channel)
-        return channel
+    def surrounded(channel: grpc.aio.Channel) -> grpc.aio.Channel:
+        return cast("grpc.aio.Channel", _Channel(channel, timeout_seconds=timeout_seconds))
 
     def protected(files: TlsFiles) -> grpc.aio.Channel:
-        return made(channel_credentials(files))
+        credentials = channel_credentials(files)
+        return surrounded(grpc.aio.secure_channel(uri, credentials, options=_CHANNEL_OPTIONS))
 
-    opened = made(None) if tls is None else renewed_channel(protected, tls)
-    async with opened as channel:
-        yield channel
+    if tls is not None:
+        async with renewed_channel(protected, tls) as renewed:
+            yield renewed
+        return
+    async with grpc.aio.insecure_channel(uri, options=_CHANNEL_OPTIONS) as channel:
+        yield surrounded(channel)
 
 
 def service_error(error: grpc.aio.AioRpcError) -> ServiceError:
-    """Returns the refusal that a status carries.
-
-    A reason that only a newer service knows is passed on under the gRPC status it came with. A status that is not ours
-    becomes UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
-    """
+    """Returns the refusal that a status carries, as `error_of` reads it."""
     trailers: Any = error.trailing_metadata() or ()
     for name, value in trailers:
         if name == "grpc-status-details-bin":
-            known = _from_details(status_pb2.Status.FromString(value), grpc_status=error.code().name)
-            if known is not None:
-                return known
-    reason = _REASON_BY_CODE.get(error.code(), Reason.INTERNAL)
-    return outage(reason, detail=f"{error.code().name}: {error.details()}")
+            return error_of(status_pb2.Status.FromString(value), code=error.code())
+    return error_of(status_pb2.Status(message=error.details() or ""), code=error.code())
 
 
-def _from_details(status: status_pb2.Status, *, grpc_status: str) -> ServiceError | None:
-    for packed in status.details:
-        detail = error_details_pb2.ErrorInfo()
-        if packed.Unpack(detail) and detail.domain == ERROR_DOMAIN:
-            reason = _reason(detail.reason, grpc_status)
-            return None if reason is None else ServiceError(reason, status.message, **dict(detail.metadata))
-    return None
-
-
-def _reason(name: str, grpc_status: str) -> Reason | NewerReason | None:
-    if name in Reason.__members__:
-        return Reason(name)
-    shown = REFUSAL_BY_GRPC.get(grpc_status)
-    return None if shown is None else NewerReason(name, shown)
+def is_method_unknown(error: ServiceError) -> bool:
+    """Returns whether a call failed because the other side, of another release, has no such method."""
+    cause = error.__cause__
+    return isinstance(cause, grpc.aio.AioRpcError) and cause.code() is grpc.StatusCode.UNIMPLEMENTED

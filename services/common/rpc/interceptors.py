@@ -14,12 +14,11 @@ from typing import Any, cast
 import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2, status_pb2
 from grpc.aio import ServicerContext
 
-from services.common.errors import Reason, ServiceError, outage
-from services.common.postgres.connection import DATABASE_OUTAGES
-from services.common.rpc.both_ends import ERROR_DOMAIN, request_id
+from services.common.errors import ServiceError
+from services.common.rpc.both_ends import request_id
+from services.common.rpc.statuses import refusal_of, status_of
 from services.common.rpc.trailing_headers import COPIED, COPIES
 from services.common.telemetry.rpc_metrics import OK, code_of_failure, is_untimed, served
 from services.common.telemetry.tracing import ANSWER, HEADER, span, traceparent
@@ -202,7 +201,7 @@ def errors_mapped(method: str, inside: Handler) -> Handler:
             if _ends_call(error):
                 raise
             log.exception("method=%s request_id=%s", method, request_id.get())
-            await _abort(context, outage(_reason_of(error)))
+            await _abort(context, refusal_of(error))
         if headers:
             await _tell(context, headers)
         return answer
@@ -223,35 +222,19 @@ def _ends_call(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-def _reason_of(error: BaseException) -> Reason:
-    if isinstance(error, DATABASE_OUTAGES):
-        return Reason.UNAVAILABLE
-    return Reason.DEADLINE_EXCEEDED if isinstance(error, TimeoutError) else Reason.INTERNAL
-
-
 async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> None:
-    code = grpc.StatusCode[error.status.grpc]
-    detail = error_details_pb2.ErrorInfo(
-        reason=str(error.reason), domain=ERROR_DOMAIN, metadata=error.metadata
-    )
-    status = status_pb2.Status(code=code.value[0], message=error.message)
-    status.details.add().Pack(detail)
     if "retry_after_seconds" in error.metadata:
-        seconds = error.metadata["retry_after_seconds"]
-        retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromSeconds(int(seconds))
-        status.details.add().Pack(retry)
-        answer_header("retry-after", seconds)
+        answer_header("retry-after", error.metadata["retry_after_seconds"])
     # Without a message before it, what trails becomes headers of the answer.
     context.set_trailing_metadata(
         (
-            ("grpc-status-details-bin", status.SerializeToString()),
+            ("grpc-status-details-bin", status_of(error).SerializeToString()),
             ("x-api-error-bin", error.envelope(contract.get())),
             ("x-api-status", str(error.status.http)),
             *_answer_headers.get().items(),
         )
     )
-    await context.abort(code, error.message)
+    await context.abort(grpc.StatusCode[error.status.grpc], error.message)
 
 
 def metadata_of(context: ServicerContext[Any, Any]) -> dict[str, str]:

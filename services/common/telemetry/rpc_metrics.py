@@ -76,9 +76,9 @@ def served(method: str) -> Calls:
 
 
 @cache
-def made(method: bytes) -> Calls:
+def made(method: str) -> Calls:
     """Returns the calls that this process makes of `/package.Service/Method`."""
-    return Calls(method.decode(), count=_MADE, seconds=_MADE_SECONDS)
+    return Calls(method, count=_MADE, seconds=_MADE_SECONDS)
 
 
 def bind_services(names: Iterable[str]) -> None:
