@@ -25,6 +25,7 @@ from services.billing.domain import (
     Balance,
     Funds,
     Hold,
+    HoldChange,
     HoldState,
     Key,
     KeyRules,
@@ -70,6 +71,34 @@ def parse_new_hold(request: ledger_service_pb2.CreateHoldRequest) -> NewHold:
         amount_micros=request.amount_micros,
         key_id=request.key_id or None,
     )
+
+
+def parse_confirmation(request: ledger_service_pb2.ConfirmHoldRequest) -> HoldChange:
+    """Returns the requested confirmation."""
+    return HoldChange(hold_id=request.hold_id, state=HoldState.CONFIRMED, lasts_seconds=request.lasts_seconds)
+
+
+def parse_capture(request: ledger_service_pb2.CaptureHoldRequest) -> HoldChange:
+    """Returns the requested capture."""
+    return HoldChange(
+        hold_id=request.hold_id, state=HoldState.CAPTURED, captured_micros=request.amount_micros
+    )
+
+
+def parse_release(request: ledger_service_pb2.ReleaseHoldRequest) -> HoldChange:
+    """Returns the requested release."""
+    return HoldChange(hold_id=request.hold_id, state=HoldState.RELEASED)
+
+
+def parse_change(change: ledger_service_pb2.HoldChange) -> HoldChange:
+    """Returns one of several requested changes."""
+    match change.WhichOneof("change"):
+        case "confirm":
+            return parse_confirmation(change.confirm)
+        case "capture":
+            return parse_capture(change.capture)
+        case _:
+            return parse_release(change.release)
 
 
 def parse_refund(request: ledger_service_pb2.RefundHoldRequest) -> Refund:

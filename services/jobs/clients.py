@@ -27,6 +27,8 @@ from typing_extensions import override
 from services.common.egress.failures import failure_text
 from services.common.egress.urls import outgoing_url
 from services.common.errors import Reason, ServiceError
+from services.common.rpc.statuses import error_of
+from services.common.rpc.together import Together
 from services.common.single_flight import SingleFlight
 from services.common.telemetry.tracing import CALL, span
 from services.jobs.domain.events import OutboxEvent
@@ -46,6 +48,7 @@ class ModeratorUnavailableError(Exception):
 
 log = logging.getLogger(__name__)
 
+HOLDS_PER_CALL_MAX = 100
 HOLD_TIMEOUT_SECONDS = 5.0
 LEDGER_TIMEOUT_SECONDS = 10.0
 INTAKE_TIMEOUT_SECONDS = 10.0
@@ -57,10 +60,24 @@ _MODERATION_CATEGORY = re.compile(r"[a-z0-9][a-z0-9_/ -]{0,63}")
 
 
 class LedgerClient(Ledger, Funds):
-    """The ledger of the billing service."""
+    """The ledger of the billing service. What many callers want at the same moment goes there in one call."""
 
     def __init__(self, channel: aio.Channel) -> None:
         self._stub = LedgerServiceStub(channel)
+        self._creations = Together(
+            one=self._create,
+            several=self._create_all,
+            name="create holds",
+            requests_max=HOLDS_PER_CALL_MAX,
+            seconds_max=HOLD_TIMEOUT_SECONDS,
+        )
+        self._changes = Together(
+            one=self._change,
+            several=self._change_all,
+            name="change holds",
+            requests_max=HOLDS_PER_CALL_MAX,
+            seconds_max=LEDGER_TIMEOUT_SECONDS,
+        )
 
     @override
     async def hold(self, hold_id: str, *, owner: Owner, key_id: str, amount_micros: int) -> Hold:
@@ -71,8 +88,7 @@ class LedgerClient(Ledger, Funds):
             amount_micros=amount_micros,
             key_id=key_id or None,
         )
-        answer = await self._stub.CreateHold(request, timeout=HOLD_TIMEOUT_SECONDS)
-        return _parse_hold(answer.hold)
+        return _parse_hold(await self._creations.ask(request))
 
     @override
     async def available(self, owner: Owner) -> int:
@@ -89,17 +105,17 @@ class LedgerClient(Ledger, Funds):
     @override
     async def confirm(self, hold_id: str, *, lasts_seconds: int) -> None:
         request = ledger_pb2.ConfirmHoldRequest(hold_id=hold_id, lasts_seconds=lasts_seconds)
-        await self._stub.ConfirmHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
+        await self._changes.ask(ledger_pb2.HoldChange(confirm=request))
 
     @override
     async def capture(self, hold_id: str, *, amount_micros: int) -> None:
         request = ledger_pb2.CaptureHoldRequest(hold_id=hold_id, amount_micros=amount_micros)
-        await self._stub.CaptureHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
+        await self._changes.ask(ledger_pb2.HoldChange(capture=request))
 
     @override
     async def release(self, hold_id: str) -> None:
         request = ledger_pb2.ReleaseHoldRequest(hold_id=hold_id)
-        await self._stub.ReleaseHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
+        await self._changes.ask(ledger_pb2.HoldChange(release=request))
 
     @override
     async def refund(self, refund_id: str, *, hold_id: str, amount_micros: int, reason: str) -> None:
@@ -107,6 +123,30 @@ class LedgerClient(Ledger, Funds):
             refund_id=refund_id, hold_id=hold_id, amount_micros=amount_micros, reason=reason
         )
         await self._stub.RefundHold(request, timeout=LEDGER_TIMEOUT_SECONDS)
+
+    async def _create(self, request: ledger_pb2.CreateHoldRequest, seconds: float) -> hold_pb2.Hold:
+        return (await self._stub.CreateHold(request, timeout=seconds)).hold
+
+    async def _create_all(
+        self, requests: Sequence[ledger_pb2.CreateHoldRequest], seconds: float
+    ) -> list[hold_pb2.Hold | ServiceError]:
+        answer = await self._stub.CreateHolds(ledger_pb2.CreateHoldsRequest(holds=requests), timeout=seconds)
+        return [_outcome(each) for each in answer.outcomes]
+
+    async def _change(self, change: ledger_pb2.HoldChange, seconds: float) -> hold_pb2.Hold:
+        match change.WhichOneof("change"):
+            case "confirm":
+                return (await self._stub.ConfirmHold(change.confirm, timeout=seconds)).hold
+            case "capture":
+                return (await self._stub.CaptureHold(change.capture, timeout=seconds)).hold
+            case _:
+                return (await self._stub.ReleaseHold(change.release, timeout=seconds)).hold
+
+    async def _change_all(
+        self, changes: Sequence[ledger_pb2.HoldChange], seconds: float
+    ) -> list[hold_pb2.Hold | ServiceError]:
+        answer = await self._stub.ChangeHolds(ledger_pb2.ChangeHoldsRequest(changes=changes), timeout=seconds)
+        return [_outcome(each) for each in answer.outcomes]
 
 
 class HoldClient(Holds):
@@ -136,6 +176,10 @@ class HoldClient(Holds):
         )
         answer = await self._stub.ListUnconfirmedHolds(request, timeout=LEDGER_TIMEOUT_SECONDS)
         return [_parse_hold(hold) for hold in answer.holds]
+
+
+def _outcome(outcome: ledger_pb2.HoldOutcome) -> hold_pb2.Hold | ServiceError:
+    return error_of(outcome.refusal) if outcome.HasField("refusal") else outcome.hold
 
 
 def _parse_hold(hold: hold_pb2.Hold) -> Hold:

@@ -1,16 +1,31 @@
 """The ledger on the wire, for other services."""
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from grpc.aio import ServicerContext
 from reelgate.internal.ledger.v1 import ledger_service_pb2, ledger_service_pb2_grpc
 from typing_extensions import override
 
-from services.billing.convert import parse_new_hold, parse_refund, render_hold
-from services.billing.domain import Hold, HoldChange, HoldState
+from services.billing.convert import (
+    parse_capture,
+    parse_change,
+    parse_confirmation,
+    parse_new_hold,
+    parse_refund,
+    parse_release,
+    render_hold,
+)
+from services.billing.domain import Hold
 from services.billing.store.accounts import SqlAccounts
 from services.billing.store.holds import SqlHolds
+from services.common.errors import ServiceError
 from services.common.paging import cut, page_size
+from services.common.rpc.both_ends import request_id
+from services.common.rpc.statuses import refusal_of, status_of
+
+log = logging.getLogger(__name__)
 
 Context = ServicerContext[Any, Any]
 
@@ -30,32 +45,43 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         return ledger_service_pb2.CreateHoldResponse(hold=render_hold(hold))
 
     @override
+    async def CreateHolds(
+        self, request: ledger_service_pb2.CreateHoldsRequest, context: Context
+    ) -> ledger_service_pb2.CreateHoldsResponse:
+        wanted = [parse_new_hold(each) for each in request.holds]
+        outcomes = await self._holds.create_all(wanted)
+        ids = [each.hold_id for each in wanted]
+        return ledger_service_pb2.CreateHoldsResponse(outcomes=_rendered(ids, outcomes))
+
+    @override
     async def ConfirmHold(
         self, request: ledger_service_pb2.ConfirmHoldRequest, context: Context
     ) -> ledger_service_pb2.ConfirmHoldResponse:
-        change = HoldChange(
-            hold_id=request.hold_id, state=HoldState.CONFIRMED, lasts_seconds=request.lasts_seconds
-        )
-        hold = await self._holds.change(change)
+        hold = await self._holds.change(parse_confirmation(request))
         return ledger_service_pb2.ConfirmHoldResponse(hold=render_hold(hold))
 
     @override
     async def CaptureHold(
         self, request: ledger_service_pb2.CaptureHoldRequest, context: Context
     ) -> ledger_service_pb2.CaptureHoldResponse:
-        change = HoldChange(
-            hold_id=request.hold_id, state=HoldState.CAPTURED, captured_micros=request.amount_micros
-        )
-        hold = await self._holds.change(change)
+        hold = await self._holds.change(parse_capture(request))
         return ledger_service_pb2.CaptureHoldResponse(hold=render_hold(hold))
 
     @override
     async def ReleaseHold(
         self, request: ledger_service_pb2.ReleaseHoldRequest, context: Context
     ) -> ledger_service_pb2.ReleaseHoldResponse:
-        change = HoldChange(hold_id=request.hold_id, state=HoldState.RELEASED)
-        hold = await self._holds.change(change)
+        hold = await self._holds.change(parse_release(request))
         return ledger_service_pb2.ReleaseHoldResponse(hold=render_hold(hold))
+
+    @override
+    async def ChangeHolds(
+        self, request: ledger_service_pb2.ChangeHoldsRequest, context: Context
+    ) -> ledger_service_pb2.ChangeHoldsResponse:
+        changes = [parse_change(each) for each in request.changes]
+        outcomes = await self._holds.change_all(changes)
+        ids = [each.hold_id for each in changes]
+        return ledger_service_pb2.ChangeHoldsResponse(outcomes=_rendered(ids, outcomes))
 
     @override
     async def RefundHold(
@@ -101,6 +127,27 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         return ledger_service_pb2.ListUnconfirmedHoldsResponse(
             holds=map(render_hold, page), next_page_token=token
         )
+
+
+def _rendered(
+    hold_ids: Sequence[str], outcomes: Sequence[Hold | Exception]
+) -> list[ledger_service_pb2.HoldOutcome]:
+    """Returns outcomes as they are sent. Raises the failure of a call in which everything failed."""
+    failed = {id(each): each for each in outcomes if not isinstance(each, Hold | ServiceError)}
+    if len(failed) == 1 and not any(isinstance(each, Hold | ServiceError) for each in outcomes):
+        raise failed.popitem()[1]
+    for error in failed.values():
+        log.error("request_id=%s", request_id.get(), exc_info=error)
+    return [_outcome(hold_id, outcome) for hold_id, outcome in zip(hold_ids, outcomes, strict=True)]
+
+
+def _outcome(hold_id: str, outcome: Hold | Exception) -> ledger_service_pb2.HoldOutcome:
+    if isinstance(outcome, Hold):
+        return ledger_service_pb2.HoldOutcome(hold=render_hold(outcome))
+    refusal = refusal_of(outcome)
+    # The line of the call says only that it was answered.
+    log.info("hold=%s refused reason=%s request_id=%s", hold_id, refusal.reason, request_id.get())
+    return ledger_service_pb2.HoldOutcome(refusal=status_of(refusal))
 
 
 def _hold_id(hold: Hold) -> str:

@@ -164,6 +164,14 @@ class SqlHolds:
             raise hold_not_created(new, answer)
         return answer
 
+    async def create_all(self, wanted: Sequence[NewHold]) -> list[Hold | Exception]:
+        """Does for each what `create` does for one. Returns for each its hold, or what `create` raises."""
+        answers = await self._creations.submit_all(wanted)
+        return [
+            hold_not_created(new, answer) if isinstance(answer, HoldRefusal) else answer
+            for new, answer in zip(wanted, answers, strict=True)
+        ]
+
     async def change(self, change: HoldChange) -> Hold:
         """Confirms, captures or releases a hold. Repeating it returns the same hold.
 
@@ -173,6 +181,14 @@ class SqlHolds:
         if isinstance(answer, HoldRefusal):
             raise hold_not_changed(change, answer)
         return answer
+
+    async def change_all(self, changes: Sequence[HoldChange]) -> list[Hold | Exception]:
+        """Does for each what `change` does for one. Returns for each its hold, or what `change` raises."""
+        answers = await self._changes.submit_all(changes)
+        return [
+            hold_not_changed(change, answer) if isinstance(answer, HoldRefusal) else answer
+            for change, answer in zip(changes, answers, strict=True)
+        ]
 
     async def expire(self, *, holds_max: int) -> int:
         """Returns the credits of the next batch of overdue holds. Returns how many there were.

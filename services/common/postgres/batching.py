@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from services.common.postgres.connection import is_outage
 
@@ -77,11 +77,20 @@ class Batcher(Generic[Item, Answer]):
 
     async def submit(self, item: Item) -> Answer:
         """Returns the answer to an item. Raises what it fails with."""
+        return await self._entered(item)
+
+    async def submit_all(self, items: Sequence[Item]) -> list[Answer | Exception]:
+        """Returns for each item its answer, or what it fails with."""
+        answers = [self._entered(item) for item in items]
+        found = await asyncio.gather(*answers, return_exceptions=True)
+        return [each if isinstance(each, Exception) else cast("Answer", each) for each in found]
+
+    def _entered(self, item: Item) -> "asyncio.Future[Answer]":
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
         if self._running is None:
             self._running = asyncio.create_task(self._run_all())
-        return await answer
+        return answer
 
     async def _run_all(self) -> None:
         try:

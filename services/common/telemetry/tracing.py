@@ -4,8 +4,8 @@ Whether a trace is sampled is one bit of that header, and nobody decides it agai
 no prompt, key, token, address or body can get into a span.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Self
@@ -60,6 +60,13 @@ class Untraced:
     def note(self, **attributes: str | int) -> None:
         """Does nothing."""
 
+    def header(self) -> str:
+        """Returns nothing."""
+        return ""
+
+    def link(self, header: str) -> None:
+        """Does nothing."""
+
     def end_call(self, code: str) -> None:
         """Does nothing."""
 
@@ -78,7 +85,7 @@ class Traced(Untraced):
         self._is_told = False
 
     def __enter__(self) -> Self:
-        self._token = traceparent.set(_header_of(self._span.get_span_context()))
+        self._token = traceparent.set(self.header())
         return self
 
     def __exit__(
@@ -95,6 +102,15 @@ class Traced(Untraced):
         """Adds attributes, named as in ATTRIBUTES."""
         for name, value in attributes.items():
             self._span.set_attribute(ATTRIBUTES[name], value)
+
+    def header(self) -> str:
+        """Returns the header of what belongs below it."""
+        return _header_of(self._span.get_span_context())
+
+    def link(self, header: str) -> None:
+        """Says that what happens here concerns the span of a header too, in another trace."""
+        if linked := _parsed(header):
+            self._span.add_link(linked)
 
     def end_call(self, code: str) -> None:
         """Says with which gRPC code the call ended. A refusal that is the caller's own fault is no error of the span."""
@@ -145,6 +161,24 @@ def span(
     return Traced(_recorder.tracer.start_span(name, context=context, kind=kind, attributes=named))
 
 
+@contextmanager
+def spans_together(name: str, headers: Sequence[str]) -> Iterator[None]:
+    """Makes a span in each sampled trace among those that share what happens inside. All are linked with the first.
+
+    What begins inside belongs below the first one. Where none is sampled, the first header is passed on.
+    """
+    sampled = list(dict.fromkeys(filter(is_sampled, headers)))
+    traceparent.set(sampled[0] if sampled else next(filter(None, headers), ""))
+    with ExitStack() as stack:
+        others = [stack.enter_context(span(name, parent=other)) for other in sampled[1:]]
+        if sampled:
+            present = stack.enter_context(span(name, parent=sampled[0]))
+            for each in others:
+                each.link(present.header())
+                present.link(each.header())
+        yield
+
+
 def is_recording() -> bool:
     """Returns whether this process makes spans at all."""
     return _recorder.tracer is not None
@@ -162,6 +196,11 @@ def recording(tracer: Tracer) -> Iterator[None]:
 
 def _context_of(header: str) -> Context | None:
     """Returns a context in which the span of a header is the present one, or None if it is not such a header."""
+    found = _parsed(header)
+    return None if found is None else set_span_in_context(NonRecordingSpan(found), Context())
+
+
+def _parsed(header: str) -> SpanContext | None:
     try:
         found = SpanContext(
             trace_id=int(header[3:35], 16),
@@ -171,9 +210,7 @@ def _context_of(header: str) -> Context | None:
         )
     except ValueError:
         return None
-    if not found.is_valid or len(header) != _LENGTH:
-        return None
-    return set_span_in_context(NonRecordingSpan(found), Context())
+    return found if found.is_valid and len(header) == _LENGTH else None
 
 
 def _header_of(context: SpanContext) -> str:

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from reelgate.internal.ledger.v1 import hold_pb2 as reelgate_dot_internal_dot_ledger_dot_v1_dot_hold__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0reelgate/internal/ledger/v1/ledger_service.proto\x12\x1breelgate.internal.ledger.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&reelgate/internal/ledger/v1/hold.proto\"\xff\x01\n\x11\x43reateHoldRequest\x12\"\n\x07hold_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holdId\x12(\n\naccount_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x03 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12\x35\n\ramount_micros\x18\x04 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x01R\x0c\x61mountMicros\x12%\n\x06key_id\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00R\x05keyId\x88\x01\x01\x42\t\n\x07_key_id\"K\n\x12\x43reateHoldResponse\x12\x35\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x04hold\"k\n\x12\x43onfirmHoldRequest\x12\"\n\x07hold_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holdId\x12\x31\n\rlasts_seconds\x18\x02 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\x9a\x9e\x01(\x01R\x0clastsSeconds\"L\n\x13\x43onfirmHoldResponse\x12\x35\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x04hold\"o\n\x12\x43\x61ptureHoldRequest\x12\"\n\x07hold_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holdId\x12\x35\n\ramount_micros\x18\x02 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00R\x0c\x61mountMicros\"L\n\x13\x43\x61ptureHoldResponse\x12\x35\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x04hold\"8\n\x12ReleaseHoldRequest\x12\"\n\x07hold_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holdId\"L\n\x13ReleaseHoldResponse\x12\x35\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x04hold\"\xba\x01\n\x11RefundHoldRequest\x12&\n\trefund_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x08refundId\x12\"\n\x07hold_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holdId\x12\x35\n\ramount_micros\x18\x03 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x01R\x0c\x61mountMicros\x12\"\n\x06reason\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03R\x06reason\"K\n\x12RefundHoldResponse\x12\x35\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x04hold\"p\n\x0fGetFundsRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\"^\n\x10GetFundsResponse\x12)\n\x10\x61vailable_micros\x18\x01 \x01(\x03R\x0f\x61vailableMicros\x12\x1f\n\x0bheld_micros\x18\x02 \x01(\x03R\nheldMicros\"A\n\x0fGetHoldsRequest\x12.\n\x08hold_ids\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\xe8\x07\"\x06r\x04\x10\x01\x18@R\x07holdIds\"K\n\x10GetHoldsResponse\x12\x37\n\x05holds\x18\x01 \x03(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x05holds\"`\n\x10ListHoldsRequest\x12&\n\npage_token\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\tpageToken\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\"t\n\x11ListHoldsResponse\x12\x37\n\x05holds\x18\x01 \x03(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x05holds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa1\x01\n\x1bListUnconfirmedHoldsRequest\x12\x34\n\x0f\x61ge_seconds_min\x18\x01 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\x9a\x9e\x01(\x01R\rageSecondsMin\x12&\n\npage_token\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\tpageToken\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\"\x7f\n\x1cListUnconfirmedHoldsResponse\x12\x37\n\x05holds\x18\x01 \x03(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x05holds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xbc\x08\n\rLedgerService\x12r\n\nCreateHold\x12..reelgate.internal.ledger.v1.CreateHoldRequest\x1a/.reelgate.internal.ledger.v1.CreateHoldResponse\"\x03\x90\x02\x02\x12u\n\x0b\x43onfirmHold\x12/.reelgate.internal.ledger.v1.ConfirmHoldRequest\x1a\x30.reelgate.internal.ledger.v1.ConfirmHoldResponse\"\x03\x90\x02\x02\x12u\n\x0b\x43\x61ptureHold\x12/.reelgate.internal.ledger.v1.CaptureHoldRequest\x1a\x30.reelgate.internal.ledger.v1.CaptureHoldResponse\"\x03\x90\x02\x02\x12u\n\x0bReleaseHold\x12/.reelgate.internal.ledger.v1.ReleaseHoldRequest\x1a\x30.reelgate.internal.ledger.v1.ReleaseHoldResponse\"\x03\x90\x02\x02\x12r\n\nRefundHold\x12..reelgate.internal.ledger.v1.RefundHoldRequest\x1a/.reelgate.internal.ledger.v1.RefundHoldResponse\"\x03\x90\x02\x02\x12l\n\x08GetFunds\x12,.reelgate.internal.ledger.v1.GetFundsRequest\x1a-.reelgate.internal.ledger.v1.GetFundsResponse\"\x03\x90\x02\x01\x12l\n\x08GetHolds\x12,.reelgate.internal.ledger.v1.GetHoldsRequest\x1a-.reelgate.internal.ledger.v1.GetHoldsResponse\"\x03\x90\x02\x01\x12o\n\tListHolds\x12-.reelgate.internal.ledger.v1.ListHoldsRequest\x1a..reelgate.internal.ledger.v1.ListHoldsResponse\"\x03\x90\x02\x01\x12\x90\x01\n\x14ListUnconfirmedHolds\x12\x38.reelgate.internal.ledger.v1.ListUnconfirmedHoldsRequest\x1a\x39.reelgate.internal.ledger.v1.ListUnconfirmedHoldsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0reelgate/internal/ledger/v1/ledger_service.proto\x12\x1breelgate.internal.ledger.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17google/rpc/status.proto\x1a&reelgate/internal/ledger/v1/hold.proto\"\xff\x01\n\x11\x43reateHoldRequest\x12\"\n\x07hold_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holdId\x12(\n\naccount_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x03 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\x12\x35\n\ramount_micros\x18\x04 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x01R\x0c\x61mountMicros\x12%\n\x06key_id\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00R\x05keyId\x88\x01\x01\x42\t\n\x07_key_id\"K\n\x12\x43reateHoldResponse\x12\x35\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x04hold\"f\n\x12\x43reateHoldsRequest\x12P\n\x05holds\x18\x01 \x03(\x0b\x32..reelgate.internal.ledger.v1.CreateHoldRequestB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64R\x05holds\"[\n\x13\x43reateHoldsResponse\x12\x44\n\x08outcomes\x18\x01 \x03(\x0b\x32(.reelgate.internal.ledger.v1.HoldOutcomeR\x08outcomes\"\x81\x01\n\x0bHoldOutcome\x12\x37\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldH\x00R\x04hold\x12.\n\x07refusal\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00R\x07refusalB\t\n\x07outcome\"k\n\x12\x43onfirmHoldRequest\x12\"\n\x07hold_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holdId\x12\x31\n\rlasts_seconds\x18\x02 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\x9a\x9e\x01(\x01R\x0clastsSeconds\"L\n\x13\x43onfirmHoldResponse\x12\x35\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x04hold\"o\n\x12\x43\x61ptureHoldRequest\x12\"\n\x07hold_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holdId\x12\x35\n\ramount_micros\x18\x02 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00R\x0c\x61mountMicros\"L\n\x13\x43\x61ptureHoldResponse\x12\x35\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x04hold\"8\n\x12ReleaseHoldRequest\x12\"\n\x07hold_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holdId\"L\n\x13ReleaseHoldResponse\x12\x35\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x04hold\"\x84\x02\n\nHoldChange\x12K\n\x07\x63onfirm\x18\x01 \x01(\x0b\x32/.reelgate.internal.ledger.v1.ConfirmHoldRequestH\x00R\x07\x63onfirm\x12K\n\x07\x63\x61pture\x18\x02 \x01(\x0b\x32/.reelgate.internal.ledger.v1.CaptureHoldRequestH\x00R\x07\x63\x61pture\x12K\n\x07release\x18\x03 \x01(\x0b\x32/.reelgate.internal.ledger.v1.ReleaseHoldRequestH\x00R\x07releaseB\x0f\n\x06\x63hange\x12\x05\xbaH\x02\x08\x01\"c\n\x12\x43hangeHoldsRequest\x12M\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\'.reelgate.internal.ledger.v1.HoldChangeB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64R\x07\x63hanges\"[\n\x13\x43hangeHoldsResponse\x12\x44\n\x08outcomes\x18\x01 \x03(\x0b\x32(.reelgate.internal.ledger.v1.HoldOutcomeR\x08outcomes\"\xba\x01\n\x11RefundHoldRequest\x12&\n\trefund_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x08refundId\x12\"\n\x07hold_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06holdId\x12\x35\n\ramount_micros\x18\x03 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x01R\x0c\x61mountMicros\x12\"\n\x06reason\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03R\x06reason\"K\n\x12RefundHoldResponse\x12\x35\n\x04hold\x18\x01 \x01(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x04hold\"p\n\x0fGetFundsRequest\x12(\n\naccount_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\taccountId\x12\x33\n\x0b\x65nvironment\x18\x02 \x01(\tB\x11\xbaH\x0er\x0cR\x04liveR\x04testR\x0b\x65nvironment\"^\n\x10GetFundsResponse\x12)\n\x10\x61vailable_micros\x18\x01 \x01(\x03R\x0f\x61vailableMicros\x12\x1f\n\x0bheld_micros\x18\x02 \x01(\x03R\nheldMicros\"A\n\x0fGetHoldsRequest\x12.\n\x08hold_ids\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\xe8\x07\"\x06r\x04\x10\x01\x18@R\x07holdIds\"K\n\x10GetHoldsResponse\x12\x37\n\x05holds\x18\x01 \x03(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x05holds\"`\n\x10ListHoldsRequest\x12&\n\npage_token\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\tpageToken\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\"t\n\x11ListHoldsResponse\x12\x37\n\x05holds\x18\x01 \x03(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x05holds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa1\x01\n\x1bListUnconfirmedHoldsRequest\x12\x34\n\x0f\x61ge_seconds_min\x18\x01 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\x9a\x9e\x01(\x01R\rageSecondsMin\x12&\n\npage_token\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\tpageToken\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\"\x7f\n\x1cListUnconfirmedHoldsResponse\x12\x37\n\x05holds\x18\x01 \x03(\x0b\x32!.reelgate.internal.ledger.v1.HoldR\x05holds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xaa\n\n\rLedgerService\x12r\n\nCreateHold\x12..reelgate.internal.ledger.v1.CreateHoldRequest\x1a/.reelgate.internal.ledger.v1.CreateHoldResponse\"\x03\x90\x02\x02\x12u\n\x0b\x43reateHolds\x12/.reelgate.internal.ledger.v1.CreateHoldsRequest\x1a\x30.reelgate.internal.ledger.v1.CreateHoldsResponse\"\x03\x90\x02\x02\x12u\n\x0b\x43onfirmHold\x12/.reelgate.internal.ledger.v1.ConfirmHoldRequest\x1a\x30.reelgate.internal.ledger.v1.ConfirmHoldResponse\"\x03\x90\x02\x02\x12u\n\x0b\x43\x61ptureHold\x12/.reelgate.internal.ledger.v1.CaptureHoldRequest\x1a\x30.reelgate.internal.ledger.v1.CaptureHoldResponse\"\x03\x90\x02\x02\x12u\n\x0bReleaseHold\x12/.reelgate.internal.ledger.v1.ReleaseHoldRequest\x1a\x30.reelgate.internal.ledger.v1.ReleaseHoldResponse\"\x03\x90\x02\x02\x12u\n\x0b\x43hangeHolds\x12/.reelgate.internal.ledger.v1.ChangeHoldsRequest\x1a\x30.reelgate.internal.ledger.v1.ChangeHoldsResponse\"\x03\x90\x02\x02\x12r\n\nRefundHold\x12..reelgate.internal.ledger.v1.RefundHoldRequest\x1a/.reelgate.internal.ledger.v1.RefundHoldResponse\"\x03\x90\x02\x02\x12l\n\x08GetFunds\x12,.reelgate.internal.ledger.v1.GetFundsRequest\x1a-.reelgate.internal.ledger.v1.GetFundsResponse\"\x03\x90\x02\x01\x12l\n\x08GetHolds\x12,.reelgate.internal.ledger.v1.GetHoldsRequest\x1a-.reelgate.internal.ledger.v1.GetHoldsResponse\"\x03\x90\x02\x01\x12o\n\tListHolds\x12-.reelgate.internal.ledger.v1.ListHoldsRequest\x1a..reelgate.internal.ledger.v1.ListHoldsResponse\"\x03\x90\x02\x01\x12\x90\x01\n\x14ListUnconfirmedHolds\x12\x38.reelgate.internal.ledger.v1.ListUnconfirmedHoldsRequest\x1a\x39.reelgate.internal.ledger.v1.ListUnconfirmedHoldsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEHOLDREQUEST'].fields_by_name['amount_micros']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\001'
   _globals['_CREATEHOLDREQUEST'].fields_by_name['key_id']._loaded_options = None
   _globals['_CREATEHOLDREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_CREATEHOLDSREQUEST'].fields_by_name['holds']._loaded_options = None
+  _globals['_CREATEHOLDSREQUEST'].fields_by_name['holds']._serialized_options = b'\272H\007\222\001\004\010\001\020d'
   _globals['_CONFIRMHOLDREQUEST'].fields_by_name['hold_id']._loaded_options = None
   _globals['_CONFIRMHOLDREQUEST'].fields_by_name['hold_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_CONFIRMHOLDREQUEST'].fields_by_name['lasts_seconds']._loaded_options = None
@@ -53,6 +56,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAPTUREHOLDREQUEST'].fields_by_name['amount_micros']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
   _globals['_RELEASEHOLDREQUEST'].fields_by_name['hold_id']._loaded_options = None
   _globals['_RELEASEHOLDREQUEST'].fields_by_name['hold_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_HOLDCHANGE'].oneofs_by_name['change']._loaded_options = None
+  _globals['_HOLDCHANGE'].oneofs_by_name['change']._serialized_options = b'\272H\002\010\001'
+  _globals['_CHANGEHOLDSREQUEST'].fields_by_name['changes']._loaded_options = None
+  _globals['_CHANGEHOLDSREQUEST'].fields_by_name['changes']._serialized_options = b'\272H\007\222\001\004\010\001\020d'
   _globals['_REFUNDHOLDREQUEST'].fields_by_name['refund_id']._loaded_options = None
   _globals['_REFUNDHOLDREQUEST'].fields_by_name['refund_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_REFUNDHOLDREQUEST'].fields_by_name['hold_id']._loaded_options = None
@@ -79,12 +86,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTUNCONFIRMEDHOLDSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LEDGERSERVICE'].methods_by_name['CreateHold']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['CreateHold']._serialized_options = b'\220\002\002'
+  _globals['_LEDGERSERVICE'].methods_by_name['CreateHolds']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['CreateHolds']._serialized_options = b'\220\002\002'
   _globals['_LEDGERSERVICE'].methods_by_name['ConfirmHold']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['ConfirmHold']._serialized_options = b'\220\002\002'
   _globals['_LEDGERSERVICE'].methods_by_name['CaptureHold']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['CaptureHold']._serialized_options = b'\220\002\002'
   _globals['_LEDGERSERVICE'].methods_by_name['ReleaseHold']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['ReleaseHold']._serialized_options = b'\220\002\002'
+  _globals['_LEDGERSERVICE'].methods_by_name['ChangeHolds']._loaded_options = None
+  _globals['_LEDGERSERVICE'].methods_by_name['ChangeHolds']._serialized_options = b'\220\002\002'
   _globals['_LEDGERSERVICE'].methods_by_name['RefundHold']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['RefundHold']._serialized_options = b'\220\002\002'
   _globals['_LEDGERSERVICE'].methods_by_name['GetFunds']._loaded_options = None
@@ -95,42 +106,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEDGERSERVICE'].methods_by_name['ListHolds']._serialized_options = b'\220\002\001'
   _globals['_LEDGERSERVICE'].methods_by_name['ListUnconfirmedHolds']._loaded_options = None
   _globals['_LEDGERSERVICE'].methods_by_name['ListUnconfirmedHolds']._serialized_options = b'\220\002\001'
-  _globals['_CREATEHOLDREQUEST']._serialized_start=151
-  _globals['_CREATEHOLDREQUEST']._serialized_end=406
-  _globals['_CREATEHOLDRESPONSE']._serialized_start=408
-  _globals['_CREATEHOLDRESPONSE']._serialized_end=483
-  _globals['_CONFIRMHOLDREQUEST']._serialized_start=485
-  _globals['_CONFIRMHOLDREQUEST']._serialized_end=592
-  _globals['_CONFIRMHOLDRESPONSE']._serialized_start=594
-  _globals['_CONFIRMHOLDRESPONSE']._serialized_end=670
-  _globals['_CAPTUREHOLDREQUEST']._serialized_start=672
-  _globals['_CAPTUREHOLDREQUEST']._serialized_end=783
-  _globals['_CAPTUREHOLDRESPONSE']._serialized_start=785
-  _globals['_CAPTUREHOLDRESPONSE']._serialized_end=861
-  _globals['_RELEASEHOLDREQUEST']._serialized_start=863
-  _globals['_RELEASEHOLDREQUEST']._serialized_end=919
-  _globals['_RELEASEHOLDRESPONSE']._serialized_start=921
-  _globals['_RELEASEHOLDRESPONSE']._serialized_end=997
-  _globals['_REFUNDHOLDREQUEST']._serialized_start=1000
-  _globals['_REFUNDHOLDREQUEST']._serialized_end=1186
-  _globals['_REFUNDHOLDRESPONSE']._serialized_start=1188
-  _globals['_REFUNDHOLDRESPONSE']._serialized_end=1263
-  _globals['_GETFUNDSREQUEST']._serialized_start=1265
-  _globals['_GETFUNDSREQUEST']._serialized_end=1377
-  _globals['_GETFUNDSRESPONSE']._serialized_start=1379
-  _globals['_GETFUNDSRESPONSE']._serialized_end=1473
-  _globals['_GETHOLDSREQUEST']._serialized_start=1475
-  _globals['_GETHOLDSREQUEST']._serialized_end=1540
-  _globals['_GETHOLDSRESPONSE']._serialized_start=1542
-  _globals['_GETHOLDSRESPONSE']._serialized_end=1617
-  _globals['_LISTHOLDSREQUEST']._serialized_start=1619
-  _globals['_LISTHOLDSREQUEST']._serialized_end=1715
-  _globals['_LISTHOLDSRESPONSE']._serialized_start=1717
-  _globals['_LISTHOLDSRESPONSE']._serialized_end=1833
-  _globals['_LISTUNCONFIRMEDHOLDSREQUEST']._serialized_start=1836
-  _globals['_LISTUNCONFIRMEDHOLDSREQUEST']._serialized_end=1997
-  _globals['_LISTUNCONFIRMEDHOLDSRESPONSE']._serialized_start=1999
-  _globals['_LISTUNCONFIRMEDHOLDSRESPONSE']._serialized_end=2126
-  _globals['_LEDGERSERVICE']._serialized_start=2129
-  _globals['_LEDGERSERVICE']._serialized_end=3213
+  _globals['_CREATEHOLDREQUEST']._serialized_start=176
+  _globals['_CREATEHOLDREQUEST']._serialized_end=431
+  _globals['_CREATEHOLDRESPONSE']._serialized_start=433
+  _globals['_CREATEHOLDRESPONSE']._serialized_end=508
+  _globals['_CREATEHOLDSREQUEST']._serialized_start=510
+  _globals['_CREATEHOLDSREQUEST']._serialized_end=612
+  _globals['_CREATEHOLDSRESPONSE']._serialized_start=614
+  _globals['_CREATEHOLDSRESPONSE']._serialized_end=705
+  _globals['_HOLDOUTCOME']._serialized_start=708
+  _globals['_HOLDOUTCOME']._serialized_end=837
+  _globals['_CONFIRMHOLDREQUEST']._serialized_start=839
+  _globals['_CONFIRMHOLDREQUEST']._serialized_end=946
+  _globals['_CONFIRMHOLDRESPONSE']._serialized_start=948
+  _globals['_CONFIRMHOLDRESPONSE']._serialized_end=1024
+  _globals['_CAPTUREHOLDREQUEST']._serialized_start=1026
+  _globals['_CAPTUREHOLDREQUEST']._serialized_end=1137
+  _globals['_CAPTUREHOLDRESPONSE']._serialized_start=1139
+  _globals['_CAPTUREHOLDRESPONSE']._serialized_end=1215
+  _globals['_RELEASEHOLDREQUEST']._serialized_start=1217
+  _globals['_RELEASEHOLDREQUEST']._serialized_end=1273
+  _globals['_RELEASEHOLDRESPONSE']._serialized_start=1275
+  _globals['_RELEASEHOLDRESPONSE']._serialized_end=1351
+  _globals['_HOLDCHANGE']._serialized_start=1354
+  _globals['_HOLDCHANGE']._serialized_end=1614
+  _globals['_CHANGEHOLDSREQUEST']._serialized_start=1616
+  _globals['_CHANGEHOLDSREQUEST']._serialized_end=1715
+  _globals['_CHANGEHOLDSRESPONSE']._serialized_start=1717
+  _globals['_CHANGEHOLDSRESPONSE']._serialized_end=1808
+  _globals['_REFUNDHOLDREQUEST']._serialized_start=1811
+  _globals['_REFUNDHOLDREQUEST']._serialized_end=1997
+  _globals['_REFUNDHOLDRESPONSE']._serialized_start=1999
+  _globals['_REFUNDHOLDRESPONSE']._serialized_end=2074
+  _globals['_GETFUNDSREQUEST']._serialized_start=2076
+  _globals['_GETFUNDSREQUEST']._serialized_end=2188
+  _globals['_GETFUNDSRESPONSE']._serialized_start=2190
+  _globals['_GETFUNDSRESPONSE']._serialized_end=2284
+  _globals['_GETHOLDSREQUEST']._serialized_start=2286
+  _globals['_GETHOLDSREQUEST']._serialized_end=2351
+  _globals['_GETHOLDSRESPONSE']._serialized_start=2353
+  _globals['_GETHOLDSRESPONSE']._serialized_end=2428
+  _globals['_LISTHOLDSREQUEST']._serialized_start=2430
+  _globals['_LISTHOLDSREQUEST']._serialized_end=2526
+  _globals['_LISTHOLDSRESPONSE']._serialized_start=2528
+  _globals['_LISTHOLDSRESPONSE']._serialized_end=2644
+  _globals['_LISTUNCONFIRMEDHOLDSREQUEST']._serialized_start=2647
+  _globals['_LISTUNCONFIRMEDHOLDSREQUEST']._serialized_end=2808
+  _globals['_LISTUNCONFIRMEDHOLDSRESPONSE']._serialized_start=2810
+  _globals['_LISTUNCONFIRMEDHOLDSRESPONSE']._serialized_end=2937
+  _globals['_LEDGERSERVICE']._serialized_start=2940
+  _globals['_LEDGERSERVICE']._serialized_end=4262
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,11 @@ class LedgerServiceStub:
                 request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldRequest.SerializeToString,
                 response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldResponse.FromString,
                 _registered_method=True)
+        self.CreateHolds = channel.unary_unary(
+                '/reelgate.internal.ledger.v1.LedgerService/CreateHolds',
+                request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldsResponse.FromString,
+                _registered_method=True)
         self.ConfirmHold = channel.unary_unary(
                 '/reelgate.internal.ledger.v1.LedgerService/ConfirmHold',
                 request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ConfirmHoldRequest.SerializeToString,
@@ -53,6 +58,11 @@ class LedgerServiceStub:
                 '/reelgate.internal.ledger.v1.LedgerService/ReleaseHold',
                 request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldRequest.SerializeToString,
                 response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldResponse.FromString,
+                _registered_method=True)
+        self.ChangeHolds = channel.unary_unary(
+                '/reelgate.internal.ledger.v1.LedgerService/ChangeHolds',
+                request_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ChangeHoldsRequest.SerializeToString,
+                response_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ChangeHoldsResponse.FromString,
                 _registered_method=True)
         self.RefundHold = channel.unary_unary(
                 '/reelgate.internal.ledger.v1.LedgerService/RefundHold',
@@ -90,6 +100,12 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateHolds(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ConfirmHold(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -103,6 +119,12 @@ class LedgerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseHold(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeHolds(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +168,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldRequest.FromString,
                     response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldResponse.SerializeToString,
             ),
+            'CreateHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateHolds,
+                    request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldsRequest.FromString,
+                    response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldsResponse.SerializeToString,
+            ),
             'ConfirmHold': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfirmHold,
                     request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ConfirmHoldRequest.FromString,
@@ -160,6 +187,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ReleaseHold,
                     request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldRequest.FromString,
                     response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldResponse.SerializeToString,
+            ),
+            'ChangeHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeHolds,
+                    request_deserializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ChangeHoldsRequest.FromString,
+                    response_serializer=reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ChangeHoldsResponse.SerializeToString,
             ),
             'RefundHold': grpc.unary_unary_rpc_method_handler(
                     servicer.RefundHold,
@@ -214,6 +246,33 @@ class LedgerService:
             '/reelgate.internal.ledger.v1.LedgerService/CreateHold',
             reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldRequest.SerializeToString,
             reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.internal.ledger.v1.LedgerService/CreateHolds',
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldsRequest.SerializeToString,
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -295,6 +354,33 @@ class LedgerService:
             '/reelgate.internal.ledger.v1.LedgerService/ReleaseHold',
             reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldRequest.SerializeToString,
             reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ReleaseHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.internal.ledger.v1.LedgerService/ChangeHolds',
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ChangeHoldsRequest.SerializeToString,
+            reelgate_dot_internal_dot_ledger_dot_v1_dot_ledger__service__pb2.ChangeHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

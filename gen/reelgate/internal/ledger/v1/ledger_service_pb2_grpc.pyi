@@ -32,9 +32,11 @@ class LedgerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LedgerServiceAsyncStub: ...
     CreateHold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.CreateHoldRequest, _ledger_service_pb2.CreateHoldResponse]
+    CreateHolds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.CreateHoldsRequest, _ledger_service_pb2.CreateHoldsResponse]
     ConfirmHold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ConfirmHoldRequest, _ledger_service_pb2.ConfirmHoldResponse]
     CaptureHold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.CaptureHoldRequest, _ledger_service_pb2.CaptureHoldResponse]
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ReleaseHoldRequest, _ledger_service_pb2.ReleaseHoldResponse]
+    ChangeHolds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ChangeHoldsRequest, _ledger_service_pb2.ChangeHoldsResponse]
     RefundHold: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.RefundHoldRequest, _ledger_service_pb2.RefundHoldResponse]
     GetFunds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetFundsRequest, _ledger_service_pb2.GetFundsResponse]
     GetHolds: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHoldsRequest, _ledger_service_pb2.GetHoldsResponse]
@@ -45,9 +47,11 @@ class LedgerServiceStub:
 class LedgerServiceAsyncStub(LedgerServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateHold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.CreateHoldRequest, _ledger_service_pb2.CreateHoldResponse]  # type: ignore[assignment]
+    CreateHolds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.CreateHoldsRequest, _ledger_service_pb2.CreateHoldsResponse]  # type: ignore[assignment]
     ConfirmHold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ConfirmHoldRequest, _ledger_service_pb2.ConfirmHoldResponse]  # type: ignore[assignment]
     CaptureHold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.CaptureHoldRequest, _ledger_service_pb2.CaptureHoldResponse]  # type: ignore[assignment]
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReleaseHoldRequest, _ledger_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
+    ChangeHolds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ChangeHoldsRequest, _ledger_service_pb2.ChangeHoldsResponse]  # type: ignore[assignment]
     RefundHold: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.RefundHoldRequest, _ledger_service_pb2.RefundHoldResponse]  # type: ignore[assignment]
     GetFunds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetFundsRequest, _ledger_service_pb2.GetFundsResponse]  # type: ignore[assignment]
     GetHolds: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHoldsRequest, _ledger_service_pb2.GetHoldsResponse]  # type: ignore[assignment]
@@ -61,6 +65,13 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.CreateHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.CreateHoldResponse, _abc.Awaitable[_ledger_service_pb2.CreateHoldResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CreateHolds(
+        self,
+        request: _ledger_service_pb2.CreateHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.CreateHoldsResponse, _abc.Awaitable[_ledger_service_pb2.CreateHoldsResponse]]: ...
 
     @_abc_1.abstractmethod
     def ConfirmHold(
@@ -82,6 +93,13 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.ReleaseHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ReleaseHoldResponse, _abc.Awaitable[_ledger_service_pb2.ReleaseHoldResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ChangeHolds(
+        self,
+        request: _ledger_service_pb2.ChangeHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ChangeHoldsResponse, _abc.Awaitable[_ledger_service_pb2.ChangeHoldsResponse]]: ...
 
     @_abc_1.abstractmethod
     def RefundHold(
