@@ -90,7 +90,7 @@ class JobOperations:
         return page, page[-1].id if len(found) > limit else None
 
     async def _price(self, wanted: NewJob, *, buyer: Buyer, moment: datetime) -> Quote:
-        return price_job(wanted, await self.models.at(moment, buyer=buyer))
+        return price_job(wanted, await self.models.at(moment, wanted.model, buyer=buyer))
 
     async def _store(self, job: Job, *, caps: Caps, reserved: ReservedId | None) -> Job:
         store = partial(self.jobs.create, caps=caps)

@@ -1,12 +1,10 @@
 """What a request costs: the one path by which it is accepted and estimated."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.common.errors import invalid_field
 from services.jobs.domain.offers import Model, Offer, Price
 from services.jobs.domain.requests import NewJob
-from services.jobs.operations.models import offer_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,13 +15,12 @@ class Quote:
     total_micros: int
 
 
-def price_job(wanted: NewJob, offers: Sequence[Offer]) -> Quote:
-    """Returns what a request costs by what its buyer can have.
+def price_job(wanted: NewJob, offer: Offer) -> Quote:
+    """Returns what a request costs by what its buyer can have of the model.
 
     Reference media cost nothing extra (the contract's formula: seconds x rate x outputs, one output).
-    Refuses with MODEL_NOT_FOUND, or with INVALID_FIELD what the model cannot do or has no price for.
+    Refuses with INVALID_FIELD what the model cannot do or has no price for.
     """
-    offer = offer_of(wanted.model, offers)
     _refuse_unsupported(offer.model, wanted)
     price = _price(offer, wanted)
     return Quote(price=price, total_micros=price.micros_per_second * wanted.input.duration_seconds)

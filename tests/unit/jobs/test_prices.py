@@ -11,7 +11,7 @@ from services.jobs.clients import PRICES_KNOWN_SECONDS, PriceCache
 from services.jobs.convert import seedancee2
 from services.jobs.domain.offers import PriceList
 from services.jobs.domain.requests import Buyer, NewJob
-from services.jobs.operations.models import offer_of, offers_at
+from services.jobs.operations.models import offer_at, offers_at
 from services.jobs.operations.price_job import Quote, price_job
 from tests.fakes.jobs import FakeJobs, FakeLedger
 from tests.fakes.operations import job_operations
@@ -33,7 +33,8 @@ CHANGING = PriceList(prices={("mini", "720p", "live"): VERSIONS})
 async def quote(
     wanted: NewJob, *, prices: PriceList = PRICES, buyer: Buyer = BUYER, moment: datetime = NOW
 ) -> Quote:
-    return price_job(wanted, offers_at(moment, buyer=buyer, catalogue=CATALOGUE, prices=prices))
+    offer = offer_at(moment, wanted.model, buyer=buyer, catalogue=CATALOGUE, prices=prices)
+    return price_job(wanted, offer)
 
 
 async def names(prices: PriceList, *, buyer: Buyer = BUYER) -> list[str]:
@@ -128,7 +129,7 @@ async def test_a_resolution_without_a_price_is_not_on_offer() -> None:
     prices = prices_of({"pro": {"480p": 10, "1080p": 50}}, "live")
 
     refused = await refusal(replace(WANTED, model="pro"), prices=prices)
-    offer = offer_of("pro", offers_at(NOW, buyer=BUYER, catalogue=CATALOGUE, prices=prices))
+    offer = offer_at(NOW, "pro", buyer=BUYER, catalogue=CATALOGUE, prices=prices)
 
     assert (
         refused.message == 'Field input.resolution must be one of 480p, 1080p for model pro. It was "720p".'
