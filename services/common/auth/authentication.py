@@ -55,6 +55,8 @@ class Caller:
     """Used unless a request chooses another. Empty: the configured default."""
     moderation_profiles: tuple[str, ...] = ()
     """Other profiles that a request may choose."""
+    views: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `view_of_caller` made, by what made it."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Credential:
 LookUp = Callable[[bytes], Awaitable[Caller | None]]
 """Asks billing for the owner of the key with this SHA-256. None: the key is unknown or no longer works."""
 
+View = TypeVar("View")
 _OUTAGE = frozenset({Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED})
 _caller: ContextVar[Caller] = ContextVar("caller")
 _credential: ContextVar[Credential] = ContextVar("credential")
@@ -83,6 +86,15 @@ _credential: ContextVar[Credential] = ContextVar("credential")
 def caller() -> Caller:
     """Returns who made the call being served. Only inside an authenticated method."""
     return _caller.get()
+
+
+def view_of_caller(make: Callable[[Caller], View]) -> View:
+    """Returns what `make` makes of the caller, once for as long as the key is remembered. Only inside an authenticated method."""
+    views = _caller.get().views
+    view: View | None = views.get(make)
+    if view is None:
+        view = views[make] = make(_caller.get())
+    return view
 
 
 def credential() -> Credential:

@@ -27,7 +27,7 @@ from services.common.idempotency.store import (
     SqlIdempotencyKeys,
 )
 from services.common.ids import new_ulid
-from services.common.rpc.interceptors import Handler, Middleware, answer_header
+from services.common.rpc.interceptors import Handler, Middleware, answer_header, metadata_of
 
 log = logging.getLogger(__name__)
 
@@ -87,13 +87,13 @@ def _is_post(method: str) -> bool:
 
 def presented_key(context: ServicerContext[Any, Any]) -> str | None:
     """Returns the idempotency key of a call without the quotes it may stand in. Refuses with INVALID_FIELD what is none."""
+    if HEADER not in metadata_of(context):
+        return None
     given = {
         _unquoted(value)
         for name, value in context.invocation_metadata() or ()
         if name == HEADER and isinstance(value, str)
     }
-    if not given:
-        return None
     if len(given) > 1:
         _refuse("must be given once. It was given with different values.")
     key = given.pop()

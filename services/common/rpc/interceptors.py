@@ -42,6 +42,7 @@ account: ContextVar[str] = ContextVar("account", default="")
 contract: ContextVar[str] = ContextVar("contract", default="seedancee2")
 """Whose error envelope the call is answered in: NextAPI's in its own methods, else that of the key's contract."""
 _answer_headers: ContextVar[dict[str, str]] = ContextVar("answer_headers")
+_metadata: ContextVar[Mapping[str, str] | None] = ContextVar("metadata", default=None)
 
 
 def answer_header(name: str, value: str) -> None:
@@ -74,6 +75,8 @@ class MiddlewareInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-ar
     ) -> RpcHandler:
         """Returns the surrounded method, composed at its first call."""
         method = handler_call_details.method
+        # For all that reads it: a context makes another copy each time it is asked.
+        _metadata.set(_texts(handler_call_details.invocation_metadata))
         known = self._handlers.get(method)
         if known is not None:
             return known
@@ -237,6 +240,11 @@ async def _abort(context: ServicerContext[Any, Any], error: ServiceError) -> Non
     await context.abort(grpc.StatusCode[error.status.grpc], error.message)
 
 
-def metadata_of(context: ServicerContext[Any, Any]) -> dict[str, str]:
-    """Returns the text metadata of a call. If a name repeats, the last value wins."""
-    return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+def metadata_of(context: ServicerContext[Any, Any]) -> Mapping[str, str]:
+    """Returns the text metadata of the call being served. If a name repeats, the last value wins."""
+    read = _metadata.get()
+    return _texts(context.invocation_metadata()) if read is None else read
+
+
+def _texts(metadata: Any) -> Mapping[str, str]:
+    return {name: value for name, value in metadata or () if isinstance(value, str)}

@@ -8,7 +8,7 @@ from typing import Any
 from google.api.httpbody_pb2 import HttpBody
 from grpc.aio import ServicerContext
 
-from services.common.auth.authentication import caller, credential
+from services.common.auth.authentication import Caller, credential, view_of_caller
 from services.common.rpc.interceptors import answer_header, metadata_of
 from services.common.telemetry.rpc_metrics import leave_untimed
 from services.jobs.domain.requests import Buyer, Caps, Owner
@@ -25,19 +25,20 @@ HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 def owner() -> Owner:
     """Returns the owner that the caller's key belongs to. Only inside an authenticated method."""
-    found = caller()
-    return Owner(account_id=found.account_id, environment=found.environment, contract=found.contract)
+    return buyer().owner
 
 
 def buyer() -> Buyer:
     """Returns that owner with its key. Only inside an authenticated method."""
-    found = caller()
-    caps = Caps(account_jobs=found.account_jobs_at_once, key_jobs=found.key_jobs_at_once)
+    return view_of_caller(_buyer)
+
+
+def _buyer(found: Caller) -> Buyer:
     return Buyer(
-        owner=owner(),
+        owner=Owner(account_id=found.account_id, environment=found.environment, contract=found.contract),
         key_id=found.key_id,
         models_allowed=found.models,
-        caps=caps,
+        caps=Caps(account_jobs=found.account_jobs_at_once, key_jobs=found.key_jobs_at_once),
         moderation_profile=found.moderation_profile,
         moderation_profiles=found.moderation_profiles,
     )

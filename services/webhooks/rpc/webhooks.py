@@ -7,7 +7,7 @@ from reelgate.webhooks.v1 import webhooks_service_pb2 as pb
 from reelgate.webhooks.v1.webhooks_service_pb2_grpc import WebhooksServiceServicer
 from typing_extensions import override
 
-from services.common.auth.authentication import caller
+from services.common.auth.authentication import Caller, view_of_caller
 from services.common.clock import Clock
 from services.common.idempotency.reservation import reserved_id
 from services.webhooks.convert import (
@@ -148,5 +148,8 @@ class WebhooksServicer(WebhooksServiceServicer):
 
 
 def _owner() -> Owner:
-    found = caller()
+    return view_of_caller(_owner_of)
+
+
+def _owner_of(found: Caller) -> Owner:
     return Owner(account_id=found.account_id, environment=found.environment, contract=found.contract)

@@ -1,6 +1,6 @@
 """The services behind the edge: a real gRPC server that notes what reaches it and answers what a test wants."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -43,7 +43,7 @@ CREATED_AT = "2026-06-29T10:00:00.000Z"
 class Call:
     method: str
     request: Any
-    metadata: dict[str, str]
+    metadata: Mapping[str, str]
     remaining_seconds: Any
     """None: as long as it takes."""
 
