@@ -6,6 +6,7 @@ from typing import Final
 
 from services.edge.envelopes import of_nextapi
 from services.edge.extension import Config, header, named
+from services.edge.floods import CREATIONS_STATUS
 from services.edge.malformed import MALFORMED, NO_ENDPOINT, UNREAD, Malformed, called
 
 LUA: Final = Path(__file__).with_name("envelope.lua")
@@ -25,8 +26,22 @@ REFUSALS: Final[tuple[Refusal, ...]] = (
 """How a status compares with what, code and message; the first that fits wins."""
 TYPES: Final = {"internal_error": "api_error", "rate_limit_exceeded": "rate_limit_error"}
 """By code. Of all others it is `invalid_request_error`."""
-CROWDED: Final[Config] = {"response_flag_filter": {"flags": ["UO"]}}
-"""Fits the refusal of what is more than a limit of a cluster."""
+CROWDED: Final[Config] = {
+    "or_filter": {
+        "filters": [
+            {"response_flag_filter": {"flags": ["UO"]}},
+            {
+                "status_code_filter": {
+                    "comparison": {
+                        "op": "EQ",
+                        "value": {"default_value": CREATIONS_STATUS, "runtime_key": "edge.refusal.crowded"},
+                    }
+                }
+            },
+        ]
+    }
+}
+"""Fits the refusal of what is more than a limit of a cluster, or than the creations of a key. It becomes a 503."""
 RETRY_SECONDS: Final = 1
 TOO_MANY: Final = f"Too many requests are under way at the moment. Try again in {RETRY_SECONDS} s."
 RAW_HEADER: Final = "x-api-raw"
@@ -38,7 +53,7 @@ def local_replies() -> Config:
     nextapi = of_nextapi()
     refusals = [
         *(_malformed(each) for each in MALFORMED),
-        _Refused(CROWDED, None, "internal_error", TOO_MANY, retry_seconds=RETRY_SECONDS),
+        _Refused(CROWDED, 503, "internal_error", TOO_MANY, retry_seconds=RETRY_SECONDS),
         *(
             _Refused(_of_status(comparison, status), None, code, message)
             for comparison, status, code, message in REFUSALS

@@ -6,7 +6,7 @@ from typing import Final
 from services.edge.descriptor import Descriptor
 from services.edge.errors import envelope_filter
 from services.edge.extension import Config, named
-from services.edge.floods import body_guards, flood_guard
+from services.edge.floods import NO_LIMIT, body_guards, creations_guard, flood_guard
 from services.edge.settings import EdgeSettings
 from services.edge.strict import strict_filters
 from services.edge.trailing import trailing_filter
@@ -26,6 +26,7 @@ def http_filters(settings: EdgeSettings, descriptor: Descriptor) -> list[Config]
         envelope_filter(),
         trailing_filter(),
         *([flood_guard(most)] if (most := settings.calls_per_second_per_address) else ()),
+        creations_guard(settings.creations_per_second_per_key or NO_LIMIT),
         # The transcoder's own limit is none: it counts only what it has not parsed yet.
         body_limit(),
         *body_guards(settings),

@@ -1,6 +1,7 @@
 """Limits what one address may send, and how much expensive work all together may send. The services limit keys."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from services.edge.extension import Config, header, named
 from services.edge.settings import EdgeSettings
@@ -9,6 +10,13 @@ from services.edge.transcoding import BODY_BYTES_MAX
 KIB: Final = 1024
 MEASURED: Final = "measured"
 """The filter that keeps a body of unknown length until it is whole."""
+CREATIONS: Final = "creations"
+"""The filter that bounds the creations of each key."""
+CREATIONS_STATUS: Final = 507
+"""What it refuses with, so that the refusal is known by it. It has no other meaning here, and nobody sees it."""
+KEY_HEADERS: Final = ("authorization", "x-api-key")
+KEYS_MAX: Final = 2_000
+"""How many keys are counted at once. Anybody can make them up, each as long as a header may be."""
 LARGE_BODY_BYTES: Final = 64 * KIB
 """A long prompt, full metadata and links are less."""
 ADDRESSES_MAX: Final = 10_000
@@ -22,10 +30,30 @@ def flood_guard(calls_per_second: int) -> Config:
     """Returns the filter that bounds the requests of each address."""
     return _guard(
         "edge_address",
-        {"actions": [ADDRESS]},
+        [{"actions": [ADDRESS]}],
         # An entry without a value: each address has a bucket of its own.
         {"entries": [{"key": "masked_remote_address"}], "token_bucket": _bucket(calls_per_second)},
     )
+
+
+def creations_guard(per_second: int) -> Config:
+    """Returns the filter that bounds the creations of each key, where a route switches it on.
+
+    Nobody knows yet whether there is such a key. One that floods is so held back before it costs a service anything.
+    """
+    by_key: list[Config] = [
+        {"actions": [{"request_headers": {"header_name": name, "descriptor_key": "key"}}]}
+        for name in KEY_HEADERS
+    ]
+    guard = _guard(
+        "edge_key_creations",
+        by_key,
+        {"entries": [{"key": "key"}], "token_bucket": _bucket(per_second)},
+        status={"code": CREATIONS_STATUS},
+        rate_limited_as_resource_exhausted=False,
+        max_dynamic_descriptors=KEYS_MAX,
+    )
+    return {**guard, "name": CREATIONS, "disabled": True}
 
 
 def body_guards(settings: EdgeSettings) -> list[Config]:
@@ -52,7 +80,7 @@ def whole_body() -> Config:
 def _bytes_of_address(bytes_per_second: int) -> Config:
     return _guard(
         "edge_address_bytes",
-        {"actions": [_body_from("any", 1), ADDRESS], "hits_addend": LENGTH_OF_BODY},
+        [{"actions": [_body_from("any", 1), ADDRESS], "hits_addend": LENGTH_OF_BODY}],
         {
             "entries": [{"key": "header_match", "value": "any"}, {"key": "masked_remote_address"}],
             "token_bucket": _bucket(bytes_per_second, at_least=BODY_BYTES_MAX),
@@ -63,7 +91,7 @@ def _bytes_of_address(bytes_per_second: int) -> Config:
 def _large_bytes(bytes_per_second: int) -> Config:
     return _guard(
         "edge_large_bytes",
-        {"actions": [_body_from("large", LARGE_BODY_BYTES + 1)], "hits_addend": LENGTH_OF_BODY},
+        [{"actions": [_body_from("large", LARGE_BODY_BYTES + 1)], "hits_addend": LENGTH_OF_BODY}],
         {
             "entries": [{"key": "header_match", "value": "large"}],
             "token_bucket": _bucket(bytes_per_second, at_least=BODY_BYTES_MAX),
@@ -79,25 +107,26 @@ def _body_from(name: str, length: int) -> Config:
     return {"header_value_match": {"descriptor_value": name, "headers": [is_long]}}
 
 
-def _guard(name: str, rate_limit: Config, descriptor: Config) -> Config:
+def _guard(name: str, rate_limits: Sequence[Config], descriptor: Config, **changes: Any) -> Config:
     bucket = descriptor["token_bucket"]
     full_after_seconds = -(-bucket["max_tokens"] // bucket["tokens_per_fill"])
     always = {"numerator": 100, "denominator": "HUNDRED"}
-    return named(
-        "envoy.filters.http.local_ratelimit",
-        "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
-        stat_prefix=name,
-        filter_enabled={"runtime_key": f"edge.{name}.enabled", "default_value": always},
-        filter_enforced={"runtime_key": f"edge.{name}.enforced", "default_value": always},
-        rate_limits=[rate_limit],
-        descriptors=[descriptor],
-        max_dynamic_descriptors=ADDRESSES_MAX,
-        always_consume_default_token_bucket=False,
+    config = {
+        "stat_prefix": name,
+        "filter_enabled": {"runtime_key": f"edge.{name}.enabled", "default_value": always},
+        "filter_enforced": {"runtime_key": f"edge.{name}.enforced", "default_value": always},
+        "rate_limits": list(rate_limits),
+        "descriptors": [descriptor],
+        "max_dynamic_descriptors": ADDRESSES_MAX,
+        "always_consume_default_token_bucket": False,
         # Of what the descriptor does not fit.
-        token_bucket=_bucket(NO_LIMIT),
-        rate_limited_as_resource_exhausted=True,
-        response_headers_to_add=[header("retry-after", str(full_after_seconds))],
-    )
+        "token_bucket": _bucket(NO_LIMIT),
+        "rate_limited_as_resource_exhausted": True,
+        "response_headers_to_add": [header("retry-after", str(full_after_seconds))],
+        **changes,
+    }
+    kind = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+    return named("envoy.filters.http.local_ratelimit", kind, **config)
 
 
 def _bucket(tokens_per_second: int, *, at_least: int = 0) -> Config:

@@ -11,7 +11,7 @@ from services.edge.descriptor import Descriptor
 from services.edge.errors import CROWDED, RETRY_SECONDS, TOO_MANY
 from services.edge.extension import Config, header, named
 from services.edge.filters import body_limit, clean_answers, removals, router
-from services.edge.floods import flood_guard
+from services.edge.floods import NO_LIMIT, creations_guard, flood_guard
 from services.edge.routes import grpc_routes
 from services.edge.settings import EdgeSettings
 from services.edge.strict import FAULT
@@ -54,6 +54,7 @@ def grpc_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
         "http_filters": [
             clean_answers(headers=LEAKED_HEADERS, trailers=LEAKED_HEADERS),
             *([flood_guard(most)] if most else ()),
+            creations_guard(settings.creations_per_second_per_key or NO_LIMIT),
             body_limit(),
             router(),
         ],
@@ -83,6 +84,7 @@ def _crowded() -> Config:
     details = b64encode(status.SerializeToString(deterministic=True)).rstrip(b"=").decode()
     return {
         "filter": CROWDED,
+        "status_code": 503,
         "headers_to_add": [header("grpc-status-details-bin", details)],
         "body_format_override": {"text_format_source": {"inline_string": TOO_MANY}},
     }

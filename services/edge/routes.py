@@ -6,7 +6,7 @@ from services.common.rpc.durations import ANSWER_SECONDS_MAX, WAIT_SECONDS_MAX
 from services.edge.clusters import CREATIONS_PRIORITY
 from services.edge.descriptor import Endpoint
 from services.edge.extension import Config, header, named, switched
-from services.edge.floods import MEASURED
+from services.edge.floods import CREATIONS, MEASURED
 from services.edge.strict import switched_on
 from services.edge.tracing import NEVER_TRACED
 from services.edge.trailing import copying
@@ -97,7 +97,8 @@ def _forwards(endpoint: Endpoint, match: Config) -> list[Config]:
     if endpoint.template.startswith(CALLBACKS):
         return [usual]
     if endpoint.has_json_body:
-        usual["typed_per_filter_config"] = switched_on(endpoint)
+        own = usual.get("typed_per_filter_config", {})
+        usual["typed_per_filter_config"] = {**own, **switched_on(endpoint)}
     if WAIT not in endpoint.query_names:
         return [copying(usual)]
     waiting = {**match, "query_parameters": [{"name": WAIT, "present_match": True}]}
@@ -152,6 +153,8 @@ def _forward(endpoint: Endpoint, match: Config, *, seconds: int) -> Config:
             **({"priority": CREATIONS_PRIORITY} if endpoint.creates else {}),
         },
     }
+    if endpoint.creates:
+        route["typed_per_filter_config"] = {CREATIONS: switched(on=True)}
     if endpoint.template.startswith(CALLBACKS):
         route["request_headers_to_remove"] = list(CUSTOMER_HEADERS)
         route["tracing"] = NEVER_TRACED

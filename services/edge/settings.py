@@ -85,6 +85,9 @@ class EdgeSettings(Settings):
     """Creations of tasks under way at once, in all `jobs` processes together; more are refused at once, with 503. A process
     works on 100 and lets others wait for half a second at most, so plan with 400 for each. If it is too high, processes
     refuse what is too much themselves, which costs them more."""
+    creations_per_second_per_key: Annotated[int, Field(ge=0, le=1_000_000)] = 200
+    """Creations of tasks that one key may send, whatever its own limit is; 0 is no limit. More are refused with 503 before
+    they cost a service anything, so that a key that floods leaves the others their way."""
     connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """Connections at once; more are refused."""
     connections_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000

@@ -22,6 +22,7 @@ from tests.patience import PATIENCE_SECONDS
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CREATIONS = 2
+FLOOD = 40
 TOO_MANY = "Too many requests are under way at the moment. Try again in 1 s."
 VIDEOS, JOBS = "/v1/videos/generations", "/v1/video/generations"
 VIDEO = '{"model":"mini","input":{"prompt":"a boat"}}'
@@ -143,3 +144,30 @@ async def test_over_grpc_the_refusal_says_when_to_come_back_too(
     assert status.details[0].Unpack(info)
     assert status.details[1].Unpack(retry)
     assert (status.message, info.reason, retry.retry_delay.seconds) == (TOO_MANY, "UNAVAILABLE", 1)
+
+
+async def test_a_key_that_floods_is_held_back_and_another_is_not(
+    services: Upstream, upstream: Upstream
+) -> None:
+    async with running_edge(
+        jobs_targets=services.target, billing_targets=services.target, creations_per_second_per_key=1
+    ) as edge:
+
+        async def create(path: str, body: str, *headers: str) -> Answer:
+            return await send(edge, "POST", path, body, headers)
+
+        videos = await asyncio.gather(
+            *(create(VIDEOS, VIDEO, "authorization: Bearer loud") for _ in range(FLOOD))
+        )
+        jobs = await asyncio.gather(*(create(JOBS, JOB, "x-api-key: louder") for _ in range(FLOOD)))
+        polled = await send(edge, "GET", f"{VIDEOS}/vid_1", headers=["authorization: Bearer loud"])
+        other = await create(VIDEOS, VIDEO, "authorization: Bearer quiet")
+
+    for answers, check in ((videos, assert_refused), (jobs, assert_refused_by_nextapi)):
+        refused = [answer for answer in answers if answer.status != 200]
+        assert 0 < len(refused) < FLOOD
+        for answer in refused:
+            kind = {"kind": "api_error"} if check is assert_refused else {}
+            check(answer, 503, TOO_MANY, code="internal_error", **kind)
+            assert answer.headers["retry-after"] == "1"
+    assert (polled.status, other.status) == (200, 200)
