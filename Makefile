@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-deploy check-cluster check-alerts check-upgrade bench drill-failover drill-restarts sbom lock upgrade
+.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-deploy check-cluster check-alerts check-upgrade bench soak drill-failover drill-restarts sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -95,8 +95,11 @@ drill-restarts: setup ## Restart every Deployment twice under load, and kill som
 check-upgrade: setup ## Upgrade from the release before and back, under load; PREVIOUS names another revision
 	$(BIN)/python -m tests.upgrade $(PREVIOUS)
 
-bench: setup ## Measure speed (PART=poll,create: only these parts); writes build/bench.json
+bench: setup ## Measure speed in 15 minutes (PART=poll,create: only these; PART=stored,flight: what takes longer)
 	$(BIN)/python -m tests.bench $(PART)
+
+soak: setup ## Walk jobs for MINUTES=10, and see whether memory stays and the books agree; writes build/soak.json
+	$(BIN)/python -m tests.bench.soak $(MINUTES)
 
 PIN = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate

@@ -2,7 +2,7 @@
 
 A part that breaks takes none of the others with it.
 
-`python -m tests.bench [PART,...]`: all parts take some ten minutes.
+`python -m tests.bench [PART,...]`: without a PART all but ONLY_BY_NAME, which takes less than 15 minutes.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ REPORT = Path("build/bench.json")
 CREDITS = "1000000000"
 JOBS_AT_ONCE = "10000"
 """What is measured is the whole walk, not the wait for a place."""
-ALL_SECONDS = 780
+ALL_SECONDS = 900
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     broken: list[str] = []
     if parts:
         rows += asyncio.run(_measure(parts, broken=broken))
-    if len(parts) == len(PARTS):
+    if names == chosen(""):
         took = time.monotonic() - started
         rows.append(Row(name="the whole bench, s", measured=took, goal=ALL_SECONDS, better="lower"))
     publish(rows, file=REPORT)

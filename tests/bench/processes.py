@@ -17,13 +17,16 @@ from tests.e2e.local_stack import Stack
 
 
 @asynccontextmanager
-async def open_edge(status: dict[str, Any], jobs_target: str) -> AsyncIterator[str]:
+async def open_edge(
+    status: dict[str, Any], jobs_target: str, *, creations_per_second_per_key: int = 0
+) -> AsyncIterator[str]:
     """Runs an edge without an access log in front of a jobs process and the stack's billing. Yields `host:port`."""
     async with running_edge(
         jobs_targets=jobs_target,
         billing_targets=status["grpc"]["billing"]["public"],
         access_log=False,
         calls_per_second_per_address=0,
+        creations_per_second_per_key=creations_per_second_per_key,
         body_kib_per_second_per_address=0,
         connections_per_address=0,
     ) as edge:

@@ -70,13 +70,17 @@ class Rig:
 
 
 @asynccontextmanager
-async def running_rig(stack: Stack, *, database: str) -> AsyncIterator[Rig]:
+async def running_rig(
+    stack: Stack, *, database: str, creations_per_second_per_key: int = 0
+) -> AsyncIterator[Rig]:
     """Runs the api on a database of its own and an edge in front of it until the block ends."""
     status = stack.status()
     [billing] = [each["pid"] for each in status["processes"] if each["name"] == "billing"]
     async with AsyncExitStack() as opened:
         api, url = await start_api(opened, stack, database=database)
-        edge = await opened.enter_async_context(open_edge(status, api))
+        edge = await opened.enter_async_context(
+            open_edge(status, api, creations_per_second_per_key=creations_per_second_per_key)
+        )
         processes = {
             "jobs-api": [process_at(api).pid],
             ECHO_EDGE: [process_at(edge).pid],

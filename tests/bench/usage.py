@@ -65,7 +65,7 @@ async def measure_usage(stack: Stack) -> list[Row]:
         edge = await opened.enter_async_context(open_edge(status, api))
         for count, account in accounts.items():
             assert await _total(edge, account) == count, "the roll-ups and the jobs do not add up"
-        requests = {count: _requests(account) for count, account in accounts.items()}
+        requests = {count: usage_requests(account) for count, account in accounts.items()}
         await _round(edge, requests)
         rounds = [await _round(edge, requests) for _ in range(ROUNDS)]
     return _rows(rounds)
@@ -95,7 +95,7 @@ async def _round(edge: str, requests: dict[int, Callable[[], bytes]]) -> dict[in
     }
 
 
-def _requests(account: Account) -> Callable[[], bytes]:
+def usage_requests(account: Account) -> Callable[[], bytes]:
     """Returns one range after another: the default, all there is, and shorter ones that begin and end within hours."""
     now = datetime.fromtimestamp(time.time(), UTC)
     ranges = [

@@ -9,7 +9,8 @@ import pytest
 from tests.bench.capacity import BEGIN, END, between, cores, table
 from tests.bench.counters import Counted, count_statements, for_each
 from tests.bench.cpu import GENERATOR, Meter, Time, parse_schedstat, spent, why_noisy
-from tests.bench.parts import PARTS, UnknownPartError, chosen
+from tests.bench.parts import ONLY_BY_NAME, PARTS, UnknownPartError, chosen
+from tests.bench.performance import held
 from tests.bench.report import Row
 
 LOG = """\
@@ -80,7 +81,8 @@ def test_what_goes_on_anyway_is_not_counted() -> None:
 
 
 def test_parts_are_chosen_by_name_and_run_in_their_order() -> None:
-    assert chosen("") == ["start", *PARTS]
+    assert chosen("") == ["start", *(name for name in PARTS if name not in ONLY_BY_NAME)]
+    assert chosen("flight, poll") == ["poll", "flight"]
     assert chosen("walk, poll") == ["poll", "walk"]
 
 
@@ -130,3 +132,30 @@ def test_cores_are_those_of_a_whole_job_and_its_polls() -> None:
 def test_a_page_keeps_what_is_around_its_table() -> None:
     page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     assert between(page, "new") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
+
+
+def test_a_page_shows_what_is_held_to_a_bound_and_what_was_measured() -> None:
+    rows = [
+        {
+            "name": "poll, CPU",
+            "measured": 2.41,
+            "better": "lower",
+            "must": 2.5,
+            "goal": 2.1,
+            "verdict": "yes",
+        },
+        {"name": "jobs/s", "measured": 97.0, "better": "higher", "must": None, "goal": 100, "verdict": "NO"},
+        {
+            "name": "only told",
+            "measured": 1.0,
+            "better": "lower",
+            "must": None,
+            "goal": None,
+            "verdict": "yes",
+        },
+    ]
+
+    assert held(rows).splitlines()[2:] == [
+        "| poll, CPU | 2.41 | ≤ 2.5 | ≤ 2.1 | yes |",
+        "| jobs/s | 97 | ≥ 100 | ≥ 100 | NO |",
+    ]
