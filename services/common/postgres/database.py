@@ -13,6 +13,7 @@ from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import ClauseElement
 from typing_extensions import override
 
+from services.common.postgres.arrays import ArrayDumper
 from services.common.postgres.connection import PrimaryConnection, connection_parameters
 from services.common.telemetry.pool_metrics import pool_measured
 
@@ -37,7 +38,8 @@ class Query:
         assert isinstance(statement, ClauseElement)
         self._statement = statement
         compiled = statement.compile(dialect=_DIALECT)
-        self.sql = str(compiled).encode()
+        # Without indentation: psycopg remembers how it reads a statement only if that is not too long.
+        self.sql = "\n".join(line.strip() for line in str(compiled).split("\n")).encode()
         self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
         self._names = frozenset(compiled.params)
 
@@ -68,8 +70,9 @@ class _RenewingPool(AsyncConnectionPool[Connection]):
             await self.check()
 
 
-def session_command(*, statement_timeout_ms: int, plans_once: bool) -> bytes:
-    """Returns the command that a session begins with. Its settings are no options of the start: poolers refuse or drop those."""
+async def begin_session(connection: Connection, *, statement_timeout_ms: int, plans_once: bool) -> None:
+    """Prepares a new connection for statements of ours."""
+    connection.adapters.register_dumper(list, ArrayDumper)
     settings = {
         "statement_timeout": statement_timeout_ms,
         "idle_in_transaction_session_timeout": IDLE_TRANSACTION_TIMEOUT_MS,
@@ -77,13 +80,9 @@ def session_command(*, statement_timeout_ms: int, plans_once: bool) -> bytes:
         "jit": "off",
         **({"plan_cache_mode": "force_generic_plan"} if plans_once else {}),
     }
+    # Not as options of the start, which poolers refuse or drop.
     calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-    return f"SELECT {', '.join(calls)}".encode()
-
-
-async def _configure(connection: Connection, *, plans_once: bool) -> None:
-    command = session_command(statement_timeout_ms=STATEMENT_TIMEOUT_MS, plans_once=plans_once)
-    await connection.execute(command, prepare=False)
+    await connection.execute(f"SELECT {', '.join(calls)}".encode(), prepare=False)
 
 
 @asynccontextmanager
@@ -104,7 +103,7 @@ async def open_pool(
             "application_name": name,
             **connection_parameters(url),
         },
-        configure=partial(_configure, plans_once=plans_once),
+        configure=partial(begin_session, statement_timeout_ms=STATEMENT_TIMEOUT_MS, plans_once=plans_once),
         min_size=1,
         max_size=connections_max,
         timeout=CHECKOUT_TIMEOUT_SECONDS,

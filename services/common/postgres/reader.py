@@ -17,7 +17,7 @@ from psycopg.rows import DictRow
 from services.common.backoff import backoff_seconds
 from services.common.loop import running
 from services.common.postgres.connection import PrimaryConnection, connection_parameters
-from services.common.postgres.database import Query, session_command
+from services.common.postgres.database import Query, begin_session
 from services.common.postgres.line import Line
 
 log = logging.getLogger(__name__)
@@ -92,12 +92,9 @@ class Reader:
         parameters = {"application_name": name, **connection_parameters(url)}
         connection = await PrimaryConnection.connect(url, autocommit=True, **parameters)
         try:
-            for command in (
-                session_command(statement_timeout_ms=STATEMENT_TIMEOUT_MS, plans_once=True),
-                self._rows.one.prepared_as(_ONE),
-                self._rows.several.prepared_as(_SEVERAL),
-            ):
-                await connection.execute(command, prepare=False)
+            await begin_session(connection, statement_timeout_ms=STATEMENT_TIMEOUT_MS, plans_once=True)
+            await connection.execute(self._rows.one.prepared_as(_ONE), prepare=False)
+            await connection.execute(self._rows.several.prepared_as(_SEVERAL), prepare=False)
         except BaseException:
             await connection.close()
             raise
