@@ -45,7 +45,7 @@ class Till:
         if steps >= 2:
             await self.ledger.refund("r1", hold_id=JOB.id, amount_micros=AMOUNT, reason=WANTED.note.reason)
         if steps >= 3:
-            await self.refunds.apply("r1")
+            await self.refunds.apply("r1", job_id=JOB.id)
 
     async def call_again(self) -> None:
         """The operator repeats the call."""

@@ -43,6 +43,10 @@ class Query:
         self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
         self._names = frozenset(compiled.params)
 
+    def takes(self, name: str) -> bool:
+        """Returns whether the statement has a parameter of this name."""
+        return name in self._names
+
     def bind(self, **values: Any) -> dict[str, Any]:
         """Returns the parameters of one execution. Every name must be one of the statement's."""
         assert values.keys() <= self._names, f"unknown parameters {values.keys() - self._names}"

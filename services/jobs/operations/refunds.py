@@ -26,4 +26,4 @@ async def settle_refund(refund: Refund, *, refunds: SqlRefunds, ledger: Ledger) 
         amount_micros=refund.amount_micros,
         reason=refund.reason,
     )
-    await refunds.apply(refund.refund_id)
+    await refunds.apply(refund.refund_id, job_id=refund.job_id)

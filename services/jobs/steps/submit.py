@@ -82,7 +82,7 @@ async def submit(
             await adopt(claim, task_id, work=work, clock=clock, render_event=render_event)
         except LeaseLostError:
             # The worker that has the job now adopts the task; if the attempt is closed, the task is a stray.
-            await work.note_stray(attempt.id, task_id)
+            await work.note_stray(attempt, task_id)
             raise
     return None
 

@@ -79,7 +79,7 @@ _TAKE_DUE = Query(
     RETURNING refunds.refund_id, job_id, amount_micros, reason
     """)
 )
-_IS_ITS_JOB = has_id("jobs.id", "(SELECT job_id FROM refunds WHERE refund_id = :refund_id)")
+_IS_ITS_JOB = has_id("jobs.id", ":job_id")
 APPLY = Query(
     text(f"""
     WITH held AS MATERIALIZED (
@@ -158,9 +158,9 @@ class SqlRefunds:
         rows = await fetch(self._pool, _TAKE_DUE, most=limit, own_time_seconds=OWN_TIME_SECONDS)
         return [Refund(**row) for row in rows]
 
-    async def apply(self, refund_id: str) -> None:
+    async def apply(self, refund_id: str, *, job_id: str) -> None:
         """Counts a refund to its job and to usage, once."""
-        await fetch(self._pool, APPLY, refund_id=refund_id)
+        await fetch(self._pool, APPLY, refund_id=refund_id, job_id=job_id)
 
 
 def _repeated(wanted: WantedRefund, known: Refund) -> Refund:

@@ -169,7 +169,7 @@ class SqlRepairs:
                 **vars(note),
             )
             await connection.execute(_NOTE_REFUND.sql, bound)
-            await connection.execute(APPLY.sql, APPLY.bind(refund_id=refund.refund_id))
+            await connection.execute(APPLY.sql, APPLY.bind(refund_id=refund.refund_id, job_id=refund.job_id))
             details = Jsonb({"move": "note_refund", "amount_micros": refund.amount_micros})
             noted = _NOTE.bind(subject_id=refund.job_id, action=action, details=details, **vars(note))
             await connection.execute(_NOTE.sql, noted)

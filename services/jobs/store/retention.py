@@ -8,7 +8,7 @@ from sqlalchemy import text
 from services.common.postgres.database import Pool, Query, fetch
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import without_content
-from services.jobs.store.partitions import has_id
+from services.jobs.store.partitions import among, these_ids
 from services.jobs.store.rows import JOB_COLUMNS, input_to_json, job_from_row
 
 
@@ -77,24 +77,22 @@ _DELETE_CONTENT = Query(
     text(f"""
     WITH old AS MATERIALIZED (
         SELECT id, shortened.input
-        FROM unnest(CAST(:ids AS text[]), CAST(:inputs AS text[])) AS shortened (job_id, input)
-        JOIN jobs ON {has_id("jobs.id", "job_id")}
+        FROM unnest(CAST(:job_ids AS text[]), CAST(:inputs AS text[])) AS shortened (job_id, input)
+        JOIN jobs ON jobs.id = job_id AND {among("jobs.id")}
         WHERE ended_at IS NOT NULL AND content_deleted_at IS NULL
         ORDER BY id FOR NO KEY UPDATE OF jobs
     )
     UPDATE jobs SET input = old.input, metadata = NULL, callback_url = NULL, content_deleted_at = now()
-    FROM old WHERE {has_id("jobs.id", "old.id")}
+    FROM old WHERE jobs.id = old.id AND {among("jobs.id")}
     """)  # noqa: S608
 )
 _NOTE_MEDIA = Query(
     text(f"""
     WITH old AS MATERIALIZED (
-        SELECT id FROM unnest(CAST(:ids AS text[])) AS deleted (job_id)
-        JOIN jobs ON {has_id("jobs.id", "job_id")}
-        WHERE media_deleted_at IS NULL
-        ORDER BY id FOR NO KEY UPDATE OF jobs
+        SELECT id FROM jobs WHERE {among("jobs.id")} AND media_deleted_at IS NULL
+        ORDER BY id FOR NO KEY UPDATE
     )
-    UPDATE jobs SET media_deleted_at = now() FROM old WHERE {has_id("jobs.id", "old.id")}
+    UPDATE jobs SET media_deleted_at = now() FROM old WHERE jobs.id = old.id AND {among("jobs.id")}
     """)  # noqa: S608
 )
 
@@ -127,10 +125,15 @@ class SqlRetention:
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(_ONE_BY_ONE.sql)
             await connection.execute(_DELETE_ATTEMPTS.sql, _DELETE_ATTEMPTS.bind(ids=ids))
-            await connection.execute(_DELETE_CONTENT.sql, _DELETE_CONTENT.bind(ids=ids, inputs=inputs))
+            await connection.execute(
+                _DELETE_CONTENT.sql, _DELETE_CONTENT.bind(inputs=inputs, **these_ids(ids))
+            )
 
     async def note_media_deleted(self, jobs: Sequence[Job]) -> None:
         """Notes that there are no media of these jobs any more."""
+        if not jobs:
+            return
+        ids = [job.id for job in jobs]
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(_ONE_BY_ONE.sql)
-            await connection.execute(_NOTE_MEDIA.sql, _NOTE_MEDIA.bind(ids=[job.id for job in jobs]))
+            await connection.execute(_NOTE_MEDIA.sql, _NOTE_MEDIA.bind(**these_ids(ids)))

@@ -75,7 +75,7 @@ class History:
         refund_id = f"{job_id}-{next(self.numbers)}"
         wanted = WantedRefund(refund_id=refund_id, job_id=job_id, amount_micros=amount_micros, note=NOTE)
         await self.refunds.register(wanted)
-        await self.refunds.apply(refund_id)
+        await self.refunds.apply(refund_id, job_id=job_id)
         job = self.plain.jobs[job_id]
         self.plain.jobs[job_id] = replace(job, returned_micros=job.returned_micros + amount_micros)
 

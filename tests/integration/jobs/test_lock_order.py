@@ -129,6 +129,9 @@ async def walk(driven: Driven) -> None:
     second = await driven.submitted(second)
     async with log.step("drop_attempt"):
         await work.drop_attempt(second, outcome="busy", detail="", seconds=0)
+    assert second.attempt is not None
+    async with log.step("call of a dropped attempt"):
+        assert not await work.wake(second.attempt.token, claimed_task_id="cgt-5")
     third = await driven.processing(third)
     assert third.attempt is not None
     async with log.step("wake"):
@@ -144,7 +147,7 @@ async def walk(driven: Driven) -> None:
     async with log.step("late wake"):
         assert not await work.wake(fifth.attempt.token, claimed_task_id="cgt-3")
     async with log.step("note_stray"):
-        await work.note_stray(fifth.attempt.id, "cgt-4")
+        await work.note_stray(fifth.attempt, "cgt-4")
 
 
 async def take_away(driven: Driven) -> None:
@@ -186,7 +189,7 @@ async def settle(driven: Driven) -> None:
     async with log.step("take due refunds", waits=False):
         assert await refunds.take_due(limit=10)
     async with log.step("apply refund"):
-        await refunds.apply("r1")
+        await refunds.apply("r1", job_id=jobs[0].id)
     late = Refund(refund_id="r3", job_id=jobs[0].id, amount_micros=1, reason="x")
     async with log.step("note_refund"):
         await repairs.note_refund(late, action="job.settle", note=NOTE)

@@ -13,7 +13,7 @@ from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.errors import ServiceError
 from services.common.postgres.database import Pool, open_pool
-from services.jobs.domain.claims import Claim, LeaseLostError
+from services.jobs.domain.claims import Attempt, Claim, LeaseLostError
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import Status
 from services.jobs.store.queue.controls import SqlControls
@@ -52,14 +52,14 @@ def _token(claim: Claim) -> str:
     return claim.attempt.token
 
 
-def _attempt_id(claim: Claim) -> str:
+def _attempt(claim: Claim) -> Attempt:
     assert claim.attempt is not None
-    return claim.attempt.id
+    return claim.attempt
 
 
 ANY_TIME: dict[str, Move] = {
     "wake": lambda pool, claim: SqlWork(pool).wake(_token(claim), claimed_task_id="cgt-2"),
-    "note_stray": lambda pool, claim: SqlWork(pool).note_stray(_attempt_id(claim), "cgt-3"),
+    "note_stray": lambda pool, claim: SqlWork(pool).note_stray(_attempt(claim), "cgt-3"),
     "renew": lambda pool, claim: SqlWork(pool).renew([claim], lease_seconds=60),
     "give_up": lambda pool, claim: SqlWork(pool).give_up(
         claim, failure=FailureCode.TIMEOUT, detail="", may_run=True
@@ -94,7 +94,7 @@ COMPLETED: dict[str, Move] = {
     "register": lambda pool, claim: SqlRefunds(pool).register(
         WantedRefund(refund_id=f"{claim.job.id}-more", job_id=claim.job.id, amount_micros=1, note=NOTE)
     ),
-    "apply": lambda pool, claim: SqlRefunds(pool).apply(_refund(claim).refund_id),
+    "apply": lambda pool, claim: SqlRefunds(pool).apply(_refund(claim).refund_id, job_id=claim.job.id),
     "note_refund": lambda pool, claim: SqlRepairs(pool).note_refund(
         replace(_refund(claim), refund_id=f"{claim.job.id}-more"), **LATER
     ),

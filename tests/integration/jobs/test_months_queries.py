@@ -9,12 +9,15 @@ import pytest
 from services.common.clock import utc_now
 from services.common.ids import new_id
 from services.common.postgres.database import Pool, Query
+from services.jobs.domain.states import State
 from services.jobs.store.jobs import GET, GET_ONE, NEWEST
-from services.jobs.store.queue import controls, moves, stages, withdrawals
+from services.jobs.store.partitions import these_ids
+from services.jobs.store.queue import controls, leases, moves, stages, withdrawals
+from services.jobs.store.queue.moving import items_to_json
 from services.jobs.store.queue.turns import CLAIM, Turns
 from services.jobs.store.refunds import APPLY, LOCK_JOB
 from services.jobs.store.repairs import _GIVE_UP, _WAIVE
-from services.jobs.store.retention import AGED, Kept
+from services.jobs.store.retention import _DELETE_CONTENT, _NOTE_MEDIA, AGED, Kept
 from services.jobs.store.verification import _GET
 from services.jobs.wiring.core import Core
 from tests.integration.jobs.conftest import jobs_settings
@@ -50,29 +53,44 @@ OPEN_JOB = f"""
 CLAIMED = Turns().bound(
     fetching=False, busy={}, share_max=50, most=50, lease_seconds=60, claims_max=5, aside_seconds=60
 )
-MOVED: dict[str, Any] = {
+ITEM = {
     "job_id": JOB_ID,
     "lease_no": 0,
     "attempt_id": f"{JOB_ID}-1",
+    "task_id": "cgt-1",
+    "seconds": 1,
+    "wake_no": 0,
+    "started_at": utc_now(),
+    "ended_at": utc_now(),
+    "failure": "timeout",
+    "may_run": True,
+    "status": "completed",
+    "charged": 1,
+    "refunded": 0,
+    "event_id": "evt_1",
+    "event_type": "t",
+    "event_sequence": 1,
+    "event_body": "{}",
+    "event_occurred_at": utc_now(),
+}
+MOVED: dict[str, Any] = {
+    "items": items_to_json([ITEM]),
+    **these_ids([JOB_ID]),
+    "token": "token",
+    "claimed_task_id": "cgt-2",
+    "task_id": "cgt-2",
+    "job_id": JOB_ID,
     "account_id": "acct_1",
     "action": "a",
     "actor": "a",
     "reason": "b",
     "failure": "timeout",
     "refund_id": "r",
-    "status": "completed",
-    "charged": 1,
-    "refunded": 0,
     "lease_seconds": 60,
-    "seconds": 1,
-    "wake_no": 0,
     "id": JOB_ID,
     "ids": [JOB_ID],
     "job_ids": [JOB_ID],
     "stages": [0],
-    "may_run": True,
-    "started_at": utc_now(),
-    "ended_at": utc_now(),
     "age_seconds_min": 0,
     "stalled": False,
     "after_moment": "-infinity",
@@ -80,26 +98,38 @@ MOVED: dict[str, Any] = {
     "most": 10,
     "fail_action": "a",
 }
-ONE_JOB = {
+READS = {
     "get": GET,
     "get_one": GET_ONE,
     "moved": stages.MOVED,
+    "unfinished": controls._UNFINISHED,
+    "standing": controls._STANDING,
+    "record": _GET,
+}
+# These read the jobs that they have taken at the end, when nothing is locked any more.
+TAKES = {"withdraw": withdrawals._WITHDRAW, "seize": withdrawals._STEAL_LEASE}
+STRAYS = {
+    "drop_attempt": moves.DROP_ATTEMPT,
+    "note_stray": leases.NOTE_STRAY,
+    "late_call": leases.LATE_CALL,
+}
+"""They open a month only if there is a stray."""
+CHANGES = {
     "adopt_task": moves.ADOPT_TASK,
     "note_running": moves.NOTE_RUNNING,
     "keep_output": moves.KEEP_OUTPUT,
     "give_up": moves.GIVE_UP,
     "finish": moves.FINISH,
-    "withdraw": withdrawals._WITHDRAW,
-    "seize": withdrawals._STEAL_LEASE,
-    "unfinished": controls._UNFINISHED,
     "fail": controls._FAIL,
-    "standing": controls._STANDING,
     "lock_job": LOCK_JOB,
     "apply_refund": APPLY,
     "repair": _GIVE_UP,
     "waive": _WAIVE,
-    "record": _GET,
+    "delete_content": _DELETE_CONTENT,
+    "note_media": _NOTE_MEDIA,
 }
+ONE_JOB = READS | TAKES | CHANGES
+OF_ENDED = {"waive", "delete_content"}
 
 
 @pytest.fixture
@@ -116,10 +146,13 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(inner)
 
 
-async def executed(pool: Pool, query: Query, bound: dict[str, Any], *, plan: str) -> list[dict[str, Any]]:
+async def executed(
+    pool: Pool, query: Query, bound: dict[str, Any], *, plan: str, state: State = State.PROCESSING
+) -> list[dict[str, Any]]:
     """Runs a statement by a plan for these values, or for all, and returns what was read of jobs: undone afterwards."""
     async with pool.connection() as connection, connection.transaction(force_rollback=True):
         await connection.execute(f"SET LOCAL plan_cache_mode = force_{plan}_plan".encode())
+        await connection.execute("UPDATE work SET state = %s", [state])
         statement = b"EXPLAIN (ANALYZE, FORMAT JSON) " + query.sql
         row = await (await connection.execute(statement, bound, prepare=True)).fetchone()
     assert row is not None
@@ -135,15 +168,30 @@ def opened(scans: list[dict[str, Any]]) -> set[str]:
     return {scan["Relation Name"] for scan in scans if scan["Actual Loops"]}
 
 
+async def executed_by_name(pool: Pool, name: str, query: Query, *, plan: str) -> list[dict[str, Any]]:
+    ended = {"job_id": ENDED_ID, **these_ids([ENDED_ID]), "inputs": ["{}"]} if name in OF_ENDED else {}
+    values = {key: value for key, value in {**MOVED, **ended}.items() if query.takes(key)}
+    bound = query.bind(**{**dict.fromkeys(query._names), **values})
+    state = State.SUBMITTING if name in {"adopt_task", "drop_attempt"} else State.PROCESSING
+    return await executed(pool, query, bound, plan=plan, state=state)
+
+
 async def test_what_is_about_one_job_opens_its_month_alone(filled: Pool) -> None:
     found = {}
     for (name, query), plan in product(ONE_JOB.items(), PLANS):
-        job_id = {"job_id": ENDED_ID} if name == "waive" else {}
-        values = {key: value for key, value in {**MOVED, **job_id}.items() if key in query._names}
-        bound = query.bind(**{**dict.fromkeys(query._names), **values})
-        found[name, plan] = opened(await executed(filled, query, bound, plan=plan))
+        found[name, plan] = opened(await executed_by_name(filled, name, query, plan=plan))
 
     assert found == {key: {THIS_MONTH} for key in product(ONE_JOB, PLANS)}
+
+
+async def test_a_statement_that_may_wait_for_a_row_has_found_its_month_before(filled: Pool) -> None:
+    """Until 18.4, PostgreSQL may crash when it looks for a partition after it has waited for a row."""
+    found = {
+        name: {scan["Relation Name"] for scan in await executed_by_name(filled, name, query, plan="generic")}
+        for name, query in (CHANGES | STRAYS).items()
+    }
+
+    assert found == {name: {THIS_MONTH} for name in CHANGES | STRAYS}
 
 
 async def test_a_claim_opens_the_months_of_its_jobs_alone(filled: Pool) -> None:

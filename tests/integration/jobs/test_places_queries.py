@@ -8,7 +8,9 @@ from services.common.postgres.database import Pool
 from services.jobs.domain.requests import Caps
 from services.jobs.store.admission.creation import CREATE, creation_values
 from services.jobs.store.admission.waiting import ADMIT, OVERDUE, OWNERS, admission_values
+from services.jobs.store.partitions import these_ids
 from services.jobs.store.queue.moves import FINISH
+from services.jobs.store.queue.moving import items_to_json
 from tests.integration.jobs.conftest import OWNER, a_job
 from tests.integration.jobs.test_api_queries import plans
 
@@ -51,12 +53,10 @@ async def test_letting_in_reads_by_index(filled: Pool) -> None:
 
 
 async def test_ending_a_job_looks_for_who_waits_by_index(filled: Pool) -> None:
-    values = dict.fromkeys(
-        ("status", "event_id", "event_type", "event_body", "event_occurred_at", "ended_at")
-    )
-    numbers = dict.fromkeys(("lease_no", "charged", "refunded", "event_sequence"), 0)
+    ids = [a_job(number).id for number in range(1, 6)]
+    items = items_to_json([{"job_id": job_id, "lease_no": 0} for job_id in ids])
 
-    for used in await plans(filled, FINISH, job_id=a_job(1).id, **values, **numbers):
+    for used in await plans(filled, FINISH, items=items, **these_ids(ids)):
         assert {"work_waiting", "work_pkey", "jobs_pkey"} <= used
 
 

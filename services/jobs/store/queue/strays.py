@@ -39,13 +39,17 @@ STRAY_COLUMNS = "attempts.id, attempts.job_id, attempts.route, attempts.task_id,
 """What a part of a statement that closes attempts has to return for `strayed`."""
 
 
-def strayed(closed: str, *, reason: str, condition: str = "true") -> str:
-    """Returns the part of a statement that puts on record what was started for the attempts of another part."""
+def strayed(closed: str, *, reason: str, condition: str = "true", job: str = job_of(":job_id")) -> str:
+    """Returns the part of a statement that puts on record what was started for the attempts of another part.
+
+    `job` is a subquery for the job of an attempt: the one that the statement is about.
+    """
     return f"""strayed AS (
         INSERT INTO strays (attempt_id, job_id, environment, route, task_id, reason, price_micros)
         SELECT {closed}.id, job_id, job.environment, route, coalesce(task_id, claimed_task_id), '{reason}', reserved_micros
-        FROM {closed} CROSS JOIN LATERAL {job_of("job_id")} AS job
+        FROM {closed} CROSS JOIN LATERAL {job} AS job
         WHERE coalesce(task_id, claimed_task_id) IS NOT NULL AND {condition}
+        ORDER BY {closed}.id
         ON CONFLICT DO NOTHING
     )"""  # noqa: S608
 

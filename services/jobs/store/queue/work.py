@@ -1,4 +1,4 @@
-"""Unfinished jobs as workers move them, on PostgreSQL: claims with a fence, and one guarded commit for each move."""
+"""Unfinished jobs as workers move them, on PostgreSQL: claims with a fence, and moves that are guarded by it."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from services.common.postgres.batching import Batcher
 from services.common.postgres.database import Pool, Query, fetch
-from services.jobs.domain.claims import Attempt, Claim, LeaseLostError, Route
+from services.jobs.domain.claims import Attempt, Claim, Route
 from services.jobs.domain.events import NewEvent
 from services.jobs.domain.failures import FailureCode, UnusableReference
 from services.jobs.domain.job import Job, Output
@@ -17,6 +18,7 @@ from services.jobs.metrics import COMPLETION_LAG, JOB_ENDED
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.queue import leases, moves
 from services.jobs.store.queue.claims import claim_from_row
+from services.jobs.store.queue.moving import JOBS_PER_BATCH_MAX, Moves, items_to_json
 from services.jobs.store.queue.turns import CLAIM, Turns
 from services.jobs.store.rows import unusable_to_text
 from services.jobs.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX, LEASE_SECONDS, SUBMIT_START_SECONDS
@@ -24,11 +26,14 @@ from services.jobs.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX, LEASE_SECONDS, S
 NOBODY_BUSY: Mapping[Owner, int] = {}
 DETAIL_CHARACTERS_MAX = 1_000
 _EVENT_FIELDS = ("id", "type", "sequence", "body", "occurred_at")
+_Call = tuple[str, str | None]
+"""The token of an attempt, and what its task is said to be called."""
 
 
 class SqlWork:
     """Unfinished jobs as workers move them. A method that takes a claim raises LeaseLostError if another worker has the job.
 
+    Moves of one kind that come together share a commit; each is made, fails or finds its lease lost for itself.
     Calls `notify` when there is a new event in the outbox, and `name_moved` with each job that customers see moved. When
     a job ends, the job that waits for its place is admitted at once.
     """
@@ -46,6 +51,8 @@ class SqlWork:
         self._notify = notify
         self._name_moved = name_moved
         self._turns = Turns()
+        self._moves = Moves(pool)
+        self._wakes = Batcher(self._wake, items_max=JOBS_PER_BATCH_MAX, name="wake_jobs", name_of=_unnamed)
 
     async def claim(
         self,
@@ -105,7 +112,7 @@ class SqlWork:
         `checked` counts a question to the provider. With `awaits_fetch`, the job is claimed by the lane that fetches.
         """
         values = {"seconds": seconds, "checked": int(checked), "awaits_fetch": awaits_fetch}
-        await self._move(leases.POSTPONE, claim, wake_no=claim.wake_no, **values)
+        await self._moves.make(leases.POSTPONE, claim, wake_no=claim.wake_no, **values)
 
     async def stall(self, claim: Claim, *, seconds: float, error: str, is_outage: bool) -> None:
         """Lets go of a job whose step failed, until it is due again, and keeps the error.
@@ -113,13 +120,13 @@ class SqlWork:
         An outage of our own does not count as a claim without a move.
         """
         error = error[:DETAIL_CHARACTERS_MAX].replace("\0", "")
-        await self._move(leases.STALL, claim, seconds=seconds, error=error, is_outage=is_outage)
+        await self._moves.make(leases.STALL, claim, seconds=seconds, error=error, is_outage=is_outage)
 
     async def open_attempt(self, claim: Claim, *, route: Route, token: str) -> Claim:
         """Moves PENDING to SUBMITTING with a new attempt on record, and keeps the lease."""
         # Taken before the statement, so that it ends before the lease that the statement begins.
         submit_until = asyncio.get_running_loop().time() + SUBMIT_START_SECONDS
-        row = await self._move(
+        row = await self._moves.make(
             moves.OPEN_ATTEMPT,
             claim,
             route=route.name,
@@ -135,15 +142,17 @@ class SqlWork:
             submit_until=submit_until,
         )
 
-    async def note_stray(self, attempt_id: str, task_id: str) -> None:
+    async def note_stray(self, attempt: Attempt, task_id: str) -> None:
         """Records a task that was started for an attempt. It is a stray if the attempt is closed."""
-        await fetch(self._pool, leases.NOTE_STRAY, attempt_id=attempt_id, task_id=task_id)
+        await fetch(
+            self._pool, leases.NOTE_STRAY, attempt_id=attempt.id, job_id=attempt.job_id, task_id=task_id
+        )
 
     async def drop_attempt(self, claim: Claim, *, outcome: str, detail: str, seconds: float) -> None:
         """Closes an attempt that certainly started nothing: SUBMITTING to PENDING, due in `seconds`."""
         detail = detail[:DETAIL_CHARACTERS_MAX]
         attempt_id = _attempt_id(claim)
-        await self._move(
+        await self._moves.make(
             moves.DROP_ATTEMPT, claim, attempt_id=attempt_id, outcome=outcome, detail=detail, seconds=seconds
         )
 
@@ -197,7 +206,7 @@ class SqlWork:
             "detail": detail[:DETAIL_CHARACTERS_MAX],
             "may_run": may_run,
         }
-        await self._move(moves.GIVE_UP, claim, attempt_id=_attempt_id(claim), **values)
+        await self._moves.make(moves.GIVE_UP, claim, attempt_id=_attempt_id(claim), **values)
         return _got_on(claim, State.FAILING, job=replace(claim.job, failure=failure, unusable=unusable))
 
     async def finish(self, claim: Claim, job: Job, *, event: NewEvent | None) -> None:
@@ -220,27 +229,32 @@ class SqlWork:
 
         A task that is named for a closed attempt without one is a stray.
         """
-        return bool(
-            await fetch(
-                self._pool, leases.WAKE, token=token, claimed_task_id=claimed_task_id, claims_max=CLAIMS_MAX
-            )
-        )
+        return await self._wakes.submit((token, claimed_task_id))
+
+    async def _wake(self, calls: Sequence[_Call]) -> Sequence[bool]:
+        named: dict[str, str | None] = {}
+        for token, claimed_task_id in calls:
+            named[token] = named.get(token) or claimed_task_id
+        items = [{"token": token, "claimed_task_id": task_id} for token, task_id in named.items()]
+        rows = await fetch(self._pool, leases.WAKE, items=items_to_json(items), claims_max=CLAIMS_MAX)
+        late = {row["token"]: row["late_job_id"] for row in rows}
+        for token, job_id in late.items():
+            if job_id is not None:
+                await fetch(
+                    self._pool, leases.LATE_CALL, token=token, job_id=job_id, claimed_task_id=named[token]
+                )
+        woken = {token for token, job_id in late.items() if job_id is None}
+        return [token in woken for token, _ in calls]
 
     async def _move_with_event(
         self, query: Query, claim: Claim, event: NewEvent | None, **values: Any
     ) -> Mapping[str, Any]:
         told = {f"event_{name}": event and getattr(event, name) for name in _EVENT_FIELDS}
-        row = await self._move(query, claim, **told, **values)
+        row = await self._moves.make(query, claim, **told, **values)
         self._name_moved(claim.job.id)
         if event is not None:
             self._notify()
         return row
-
-    async def _move(self, query: Query, claim: Claim, **values: Any) -> Mapping[str, Any]:
-        rows = await fetch(self._pool, query, job_id=claim.job.id, lease_no=claim.lease_no, **values)
-        if not rows:
-            raise LeaseLostError(claim.job.id)
-        return rows[0]
 
 
 def _tell_end(claim: Claim, job: Job) -> None:
@@ -256,3 +270,7 @@ def _got_on(claim: Claim, state: State, **changes: Any) -> Claim:
 
 def _attempt_id(claim: Claim) -> str | None:
     return claim.attempt.id if claim.attempt is not None else None
+
+
+def _unnamed(_call: _Call) -> str:
+    return "a callback"  # its token is a secret
