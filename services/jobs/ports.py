@@ -126,7 +126,7 @@ class Holds(Protocol):
 
 
 class Records(Protocol):
-    """Jobs and their usage, as the verifier reads them."""
+    """Jobs, their usage and their places, as the verifier reads them."""
 
     async def get(self, job_ids: Sequence[str]) -> list[JobRecord]:
         """Returns the jobs with these ids; unknown ids are left out."""
@@ -139,6 +139,9 @@ class Records(Protocol):
 
     async def usage_page(self, part: UsagePart, after: Sequence[Any], *, rows_max: int) -> Page:
         """Checks the roll-ups that follow a key, from one snapshot."""
+
+    async def places_page(self, after: Sequence[Any], *, rows_max: int) -> Page:
+        """Checks what is kept about the places of the accounts and keys that follow a key, from one snapshot."""
 
 
 class Media(Protocol):

@@ -1,4 +1,4 @@
-"""Jobs and their usage as they are checked, in SQL."""
+"""Jobs, their usage and their places as they are checked, in SQL."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +12,8 @@ from services.common.verification.query import CheckQuery
 from services.jobs.domain.ledger import JobRecord, UsagePart
 from services.jobs.domain.states import State, Status
 from services.jobs.ports import Records
+from services.jobs.store.admission.places import counted_places
+from services.jobs.store.admission.waiting import IS_WAITING
 from services.jobs.store.partitions import job_of
 
 JOBS_RECOUNTED_MAX = 50_000
@@ -108,6 +110,37 @@ _DAYS = CheckQuery(
         FROM known""",
 )
 
+
+def _places(placed: str, waiting: str) -> str:
+    return f"concat_ws(' ', {placed}, 'placed', {waiting}, 'waiting')"
+
+
+def _work_counted(condition: str) -> str:
+    return f"""(
+                SELECT count(*) FROM work
+                WHERE {condition} AND work.account_id = page.account_id AND work.environment = page.environment
+                    AND page.key_id IN ('', work.key_id)
+            )"""  # noqa: S608
+
+
+# Whoever stores a job notes its caps. So these name whatever is counted, and more than what is kept about it may.
+_PLACES = CheckQuery(
+    "caps",
+    ("account_id", "environment", "key_id"),
+    weight=f"(SELECT placed_count + waiting_count FROM {counted_places('caps', key='caps.key_id')} AS kept)",  # noqa: S608
+    weight_max=JOBS_RECOUNTED_MAX,
+    facts=f"""
+    known AS (
+        SELECT page.*, {_places("kept.placed_count", "kept.waiting_count")} AS written,
+            {_places(_work_counted("admitted_at IS NOT NULL"), _work_counted(IS_WAITING))} AS counted
+        FROM page CROSS JOIN LATERAL {counted_places("page", key="page.key_id")} AS kept
+    )""",  # noqa: S608
+    rules="""
+        SELECT 'places' AS rule, concat_ws(' ', 'places', account_id, environment, nullif(key_id, '')) AS row,
+            counted AS expected, written AS found
+        FROM known""",
+)
+
 _USAGE = {UsagePart.HOURS: _HOURS, UsagePart.DAYS: _DAYS}
 assert _USAGE.keys() == set(UsagePart)
 
@@ -134,6 +167,10 @@ class SqlRecords(Records):
     @override
     async def usage_page(self, part: UsagePart, after: Sequence[Any], *, rows_max: int) -> Page:
         return await _USAGE[part].page(self._pool, after, rows_max=rows_max)
+
+    @override
+    async def places_page(self, after: Sequence[Any], *, rows_max: int) -> Page:
+        return await _PLACES.page(self._pool, after, rows_max=rows_max)
 
     async def _records(self, query: Query, **values: Any) -> list[JobRecord]:
         return [_record(row) for row in await fetch(self._pool, query, **values)]

@@ -22,6 +22,7 @@ from services.jobs.duties.admit_jobs import admit_jobs
 from services.jobs.duties.end_waits import end_waits
 from services.jobs.duties.forget_content_and_media import forget_content, forget_media
 from services.jobs.duties.keep_months import keep_months
+from services.jobs.duties.keep_places import keep_places
 from services.jobs.duties.relay_events import relay_events
 from services.jobs.duties.release_orphans import release_orphans
 from services.jobs.duties.settle_refunds import settle_refunds
@@ -40,6 +41,7 @@ from services.jobs.steps.discard_result import discard_result
 from services.jobs.steps.recover import recover
 from services.jobs.steps.return_credits import return_credits
 from services.jobs.steps.submit import submit
+from services.jobs.store.admission.recount import SqlPlaces
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.jobs import SqlAnyJobs
 from services.jobs.store.months import SqlMonths
@@ -108,6 +110,7 @@ def _duties(
         forget_content(retention, days_of=settings.content_days_of),
         forget_media(retention, days_of=settings.media_days_of, delete=media.delete),
         keep_months(SqlMonths(pool), kept_days=settings.job_days),
+        keep_places(SqlPlaces(pool)),
         forget_expired(SqlIdempotencyKeys(pool)),
         verify_books(records=records, holds=holds),
         reading(pool, READINGS, service="jobs"),

@@ -20,6 +20,7 @@ from services.jobs.domain.job import Job
 from services.jobs.domain.requests import Caps
 from services.jobs.domain.states import Status
 from services.jobs.store import lock_order
+from services.jobs.store.admission.recount import FOLDED_FROM, SqlPlaces
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.endings import Place, SqlEndings
 from services.jobs.store.jobs import SqlJobs
@@ -174,6 +175,18 @@ async def take_away(driven: Driven) -> None:
     await driven.sql("UPDATE work SET admitted_at = NULL, due_at = 'infinity', state = 'pending'")
     async with log.step("admit"):
         assert await SqlWaiting(driven.pool).admit()
+    await driven.sql("UPDATE places SET placed = placed + 1")
+    async with log.step("mend places"):
+        assert await SqlPlaces(driven.pool).mend()
+    await driven.sql(
+        "INSERT INTO place_changes (account_id, environment, key_id, placed, waiting)"
+        f" SELECT '{OWNER.account_id}', '{OWNER.environment}', '', 0, 0 FROM generate_series(1, {FOLDED_FROM})"
+    )
+    async with log.step("fold places"):
+        await SqlPlaces(driven.pool).fold()
+    async with log.step("repair give_up of a job without work"):
+        await driven.sql(f"DELETE FROM work WHERE job_id = '{given_up.job.id}'")
+        await repairs.give_up(given_up.job.id, failure=FailureCode.TIMEOUT, action="job.settle", note=NOTE)
 
 
 async def settle(driven: Driven) -> None:

@@ -34,6 +34,7 @@ COMPLETED, FAILED, SHORTER = Plan(), Plan(is_to_fail=True), Plan(delivered_secon
 PROCESSING, PENDING = Plan(until=State.PROCESSING), Plan(until=State.PENDING)
 
 JOB, HOLD = "jobs {job_id}", "holds {job_id}"
+PLACES = "places {account_id} live"
 HOUR, DAY = "usage_hourly {account_id} live {hour} mini", "usage_daily {account_id} live {day} mini"
 
 IN_JOBS: dict[str, tuple[Plan, str, str, str]] = {
@@ -92,6 +93,24 @@ IN_JOBS: dict[str, tuple[Plan, str, str, str]] = {
         "DELETE FROM usage_daily WHERE account_id = '{account_id}'",
         "usage_day_missing",
         HOUR,
+    ),
+    "the places of an account are off by one": (
+        PENDING,
+        "UPDATE place_changes SET placed = placed + 1 WHERE account_id = '{account_id}'",
+        "places",
+        PLACES,
+    ),
+    "the places of an account are gone": (
+        PROCESSING,
+        "DELETE FROM place_changes WHERE account_id = '{account_id}'",
+        "places",
+        PLACES,
+    ),
+    "a job that waits is not counted": (
+        PENDING,
+        "UPDATE work SET admitted_at = NULL, due_at = 'infinity' WHERE account_id = '{account_id}'",
+        "places",
+        PLACES,
     ),
 }
 IN_BILLING: dict[str, tuple[Plan, str, str, str]] = {
@@ -200,7 +219,7 @@ def test_healthy_books_have_no_findings(planted: Planted) -> None:
 
     ended_count = sum(plan.until is None for plan, *_ in CORRUPTIONS.values())
     assert findings == []
-    assert checked_count == 2 * len(CORRUPTIONS) + 2 * ended_count  # jobs, holds, hours and days
+    assert checked_count == 3 * len(CORRUPTIONS) + 2 * ended_count  # jobs, holds, caps; hours and days
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
