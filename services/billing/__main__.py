@@ -9,6 +9,7 @@ with needs_extra("services"):
     from services.billing.diagnosis import checks_of
     from services.billing.settings import BillingSettings
     from services.billing.wiring import open_billing
+    from services.common.leave import leave
     from services.common.process import run_service
 
 PROCESSES = {
@@ -17,7 +18,7 @@ PROCESSES = {
 }
 
 if __name__ == "__main__":
-    sys.exit(
+    leave(
         run_service(
             "billing",
             kind=BillingSettings,

@@ -8,6 +8,7 @@ from functools import partial
 from services.common.extras import needs_extra
 
 with needs_extra("services"):
+    from services.common.leave import leave
     from services.common.process import run_service
     from services.jobs.diagnosis import checks_of
     from services.jobs.settings import JobsSettings
@@ -33,4 +34,4 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    leave(main(sys.argv[1:], os.environ))

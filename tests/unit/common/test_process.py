@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -80,3 +83,25 @@ def test_migrate_needs_the_settings_of_the_database_and_no_others(
     assert capsys.readouterr().err == "BILLING_DATABASE_URL: required\n"
     assert _run("migrate", BILLING_DATABASE_URL=runtime, BILLING_MIGRATION_DATABASE_URL=owner) == 0
     assert migrated == [(owner, "billing", "billing")]
+
+
+def test_a_process_leaves_with_all_that_was_written_and_without_being_dismantled() -> None:
+    program = """
+import atexit, os, sys
+from services.common.leave import leave
+
+class Dismantled:
+    def __del__(self, write=os.write):
+        write(1, b"dismantled")
+
+kept = Dismantled()
+atexit.register(print, "registered")
+print("written")
+leave(3)
+"""
+    environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "written\nregistered\n", "")
