@@ -18,8 +18,9 @@ MOVE_SECONDS: Final = 2.0
 DRAIN_SECONDS: Final = ANSWER_SECONDS_MAX + 2.0
 """How long a stopping server lets running calls finish. A caller whose call was cancelled sooner knows that it was never
 begun."""
-CLOSE_SECONDS_MAX: Final = 6.0
-"""How long a process takes at the most to close its pools and connections after everything else."""
+CLOSE_SECONDS_MAX: Final = 8.0
+"""How long a process takes at the most to close its pools and connections and to export its last spans, after everything
+else."""
 
 
 def grace_seconds(*, notice_seconds: float, work_seconds: float = 0.0) -> float:

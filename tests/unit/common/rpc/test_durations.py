@@ -19,6 +19,7 @@ from services.common.rpc.durations import (
     grace_seconds,
 )
 from services.common.rpc.server import Port
+from services.common.telemetry.span_queue import FLUSH_SECONDS_MAX
 from services.edge.render import render
 from services.edge.routes import STREAM_SECONDS
 from services.edge.settings import EdgeSettings
@@ -92,6 +93,6 @@ def test_connections_that_reached_their_age_outlive_their_longest_call() -> None
 @pytest.mark.parametrize(("notice", "work"), [(0.0, 0.0), (10.0, 5.0)])
 def test_a_process_has_time_for_everything_it_does_at_its_end(notice: float, work: float) -> None:
     assert grace_seconds(notice_seconds=notice, work_seconds=work) >= (
-        notice + DRAIN_SECONDS + work + CHECKOUT_TIMEOUT_SECONDS
+        notice + DRAIN_SECONDS + work + CHECKOUT_TIMEOUT_SECONDS + FLUSH_SECONDS_MAX
     )
-    assert CLOSE_SECONDS_MAX > CHECKOUT_TIMEOUT_SECONDS
+    assert CLOSE_SECONDS_MAX > CHECKOUT_TIMEOUT_SECONDS + FLUSH_SECONDS_MAX
