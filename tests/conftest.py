@@ -1,5 +1,6 @@
 """What tests share: one PostgreSQL cluster per session, and a fresh database of a service per test."""
 
+import asyncio
 import itertools
 import os
 import shutil
@@ -18,6 +19,7 @@ from hypothesis import settings
 from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling
 
+from services.common.event_loop import new_event_loop
 from services.common.postgres.migrate import migrate
 from services.devstack import postgres
 from tests.patience import PATIENCE_SECONDS
@@ -25,6 +27,7 @@ from tests.patience import PATIENCE_SECONDS
 # Servers in this process run as they do in services, which do not leave gRPC's fork handlers out.
 os.environ.pop("GRPC_ENABLE_FORK_SUPPORT", None)
 
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 MakeDatabase = Callable[[str], str]
 PASSWORD = "of-the-tests"
 """Of the superuser of the session's cluster."""
@@ -52,6 +55,11 @@ class StacksTogether(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return next((folder for folder in STACKS if file.startswith(folder)), file)
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, LoopFactory]:
+    """Has tests, and the services that they run in this process, on the loop that services have."""
+    return {"of services": new_event_loop}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StacksTogether:

@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from services.common.diagnosis.command import check
 from services.common.diagnosis.findings import Check
+from services.common.event_loop import run_to_end
 from services.common.postgres.migrate import LockedError, migrate
 from services.common.postgres.runtime_role import RoleError
 from services.common.postgres.schema import WAIT_SECONDS_MAX, find_gap, newest_known, until_migrated
@@ -120,7 +121,7 @@ def _wait_migrated(service: str, settings: DatabaseSettings) -> int:
     """Returns 0 once the schema is what this release needs, 1 if that takes longer than WAIT_SECONDS_MAX."""
     set_up_logs("text")
     try:
-        asyncio.run(_migrated_in_time(service, settings))
+        run_to_end(_migrated_in_time(service, settings))
     except TimeoutError:
         sys.stderr.write(f"The schema is not there after {WAIT_SECONDS_MAX:.0f} s.\n")
         return 1

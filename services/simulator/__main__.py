@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Mapping
 
+from services.common.event_loop import run_to_end
 from services.common.extras import needs_extra
 from services.common.settings import SettingsError, load_settings
 from services.simulator.settings import PREFIX, SimulatorSettings
@@ -32,7 +33,7 @@ def main(environment: Mapping[str, str]) -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    asyncio.run(serve_until_stopped(settings))
+    run_to_end(serve_until_stopped(settings))
     return 0
 
 

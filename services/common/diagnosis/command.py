@@ -1,11 +1,11 @@
 """The `check` command of a service."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from services.common.diagnosis.findings import Check, Finding, run_checks
+from services.common.event_loop import run_to_end
 from services.common.settings import ServiceSettings, SettingsError
 
 AnyService = TypeVar("AnyService", bound=ServiceSettings)
@@ -26,7 +26,7 @@ def check(
             Finding(subject="settings", problem=each, remedy="Correct the environment") for each in problems
         ]
     else:
-        findings = asyncio.run(run_checks(checks))
+        findings = run_to_end(run_checks(checks))
         if not findings:
             looked_at = ", ".join(each.subject for each in checks)
             sys.stdout.write(f"{service}: nothing found in {looked_at}.\n")

@@ -55,7 +55,9 @@ class Connection(asyncio.Protocol):
     def send(self, request: bytes) -> None:
         """Sends a request, of which what comes next is the answer."""
         self.has_received = False
-        self._transport.write(request)
+        # A closed one takes nothing, and says so in `more`.
+        if not self._transport.is_closing():
+            self._transport.write(request)
 
     async def more(self) -> bool:
         """Waits until more was received. False at the end. Raises what else ended it than the other side: OSError."""

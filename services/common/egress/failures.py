@@ -28,6 +28,7 @@ _BY_CLASS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (aiohttp.ServerFingerprintMismatch, "the certificate is not trusted"),
     (UnansweredError, CLOSED),
     (aiohttp.ServerDisconnectedError, CLOSED),
+    (aiohttp.ClientConnectionResetError, CLOSED),
     (CutShortError, CUT_SHORT),
     (EncodedBodyError, "the answer is compressed, although compression was not requested"),
     (aiohttp.ClientPayloadError, CUT_SHORT),

@@ -6,6 +6,7 @@ blamed on the name if another name was answered meanwhile, otherwise on our name
 
 import asyncio
 import socket
+import time
 from collections.abc import Sequence
 
 import aiodns
@@ -37,7 +38,7 @@ class NameServers:
 
         Raises socket.gaierror: EAI_NONAME without any, EAI_FAIL when the fault is the name's, EAI_AGAIN when it may be ours.
         """
-        began_at = asyncio.get_running_loop().time()
+        began_at = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._ask(host, port)
@@ -72,7 +73,7 @@ class NameServers:
 
     def _note_answer(self, host: str) -> None:
         self._answered.pop(host, None)
-        self._answered[host] = asyncio.get_running_loop().time()
+        self._answered[host] = time.monotonic()
         if len(self._answered) > 2:
             del self._answered[next(iter(self._answered))]
 

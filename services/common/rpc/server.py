@@ -12,6 +12,7 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.common.event_loop import run_to_end
 from services.common.rpc.durations import (
     CONNECTION_AGE_SECONDS,
     CONNECTION_GRACE_SECONDS,
@@ -142,7 +143,7 @@ def run_until_signalled(
 ) -> None:
     """Runs a process: `start` opens everything on the stack; SIGTERM or SIGINT closes it in reverse, or breaks the start off."""
     set_up_logs(log_format)
-    asyncio.run(_run(start))
+    run_to_end(_run(start))
 
 
 async def _run(start: Callable[[AsyncExitStack], Awaitable[None]]) -> None:
