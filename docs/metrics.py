@@ -10,6 +10,7 @@ PROCESSES = (
     "services.common.process",
     "services.billing.wiring",
     "services.jobs.wiring.process",
+    "services.jobs.wiring.worker",
     "services.webhooks.wiring",
 )
 """What loads every module that defines a metric."""

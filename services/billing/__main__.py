@@ -2,15 +2,24 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 from services.common.extras import needs_extra
 
 with needs_extra("services"):
-    from services.billing.diagnosis import checks_of
     from services.billing.settings import BillingSettings
     from services.billing.wiring import open_billing
+    from services.common.diagnosis.findings import Check
     from services.common.leave import leave
     from services.common.process import run_service
+
+
+def checks_of(settings: BillingSettings) -> Sequence[Check]:
+    """Returns what `check` looks at."""
+    from services.billing import diagnosis
+
+    return diagnosis.checks_of(settings)
+
 
 PROCESSES = {
     "api": ("serve customers, other services and operators", open_billing),

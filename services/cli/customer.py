@@ -11,9 +11,9 @@ import aiohttp
 
 from services.cli.errors import CommandError
 from services.cli.video_request import VIDEOS_PATH
-from services.common.egress.failures import failure_text
 from services.common.egress.policy import ForbiddenUrlError, UrlPolicy
 from services.common.egress.session import open_egress_session
+from services.common.egress.session_failures import session_failure_text
 from services.common.egress.urls import origin_of, outgoing_url
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0)
@@ -100,7 +100,7 @@ class Customer:
         except ForbiddenUrlError as error:
             raise CommandError(f"Cannot save {url}: the address {error.why}.") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise CommandError(f"Cannot save {url} as {target}: {failure_text(error)}.") from error
+            raise CommandError(f"Cannot save {url} as {target}: {session_failure_text(error)}.") from error
         finally:
             draft.unlink(missing_ok=True)
 
@@ -111,7 +111,7 @@ class Customer:
             ) as response:
                 body = b"".join([chunk async for chunk in _bounded(response, ANSWER_BYTES_MAX)])
         except (aiohttp.ClientError, OSError) as error:
-            raise UnansweredError(f"{url} does not answer: {failure_text(error)}.") from error
+            raise UnansweredError(f"{url} does not answer: {session_failure_text(error)}.") from error
         return _task(response.status, body, url)
 
 

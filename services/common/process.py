@@ -1,4 +1,7 @@
-"""What every `python -m services.<service> PROCESS` does: choose a process, read the settings, run it to its end."""
+"""What every `python -m services.<service> PROCESS` does: choose a process, read the settings, run it to its end.
+
+A process that serves loads nothing that only commands need.
+"""
 
 import asyncio
 import sys
@@ -9,11 +12,8 @@ from typing import TypeVar, cast
 
 from psycopg.conninfo import conninfo_to_dict
 
-from services.common.diagnosis.command import check
 from services.common.diagnosis.findings import Check
 from services.common.event_loop import run_to_end
-from services.common.postgres.migrate import LockedError, migrate
-from services.common.postgres.runtime_role import RoleError
 from services.common.postgres.schema import WAIT_SECONDS_MAX, find_gap, newest_known, until_migrated
 from services.common.rpc.server import run_until_signalled
 from services.common.settings import (
@@ -62,6 +62,8 @@ def run_service(
             return run(service, load_database_settings(prefix=prefix, environment=environment))
         load = partial(load_settings, kind, prefix=prefix, environment=environment)
         if arguments[0] == CHECK:
+            from services.common.diagnosis.command import check
+
             return check(service, load=load, checks_of=checks_of)
         settings = load()
     except SettingsError as error:
@@ -98,6 +100,9 @@ async def _telling(settings: ServiceSettings) -> AsyncIterator[None]:
 
 
 def _migrate(service: str, settings: DatabaseSettings) -> int:
+    from services.common.postgres.migrate import LockedError, migrate
+    from services.common.postgres.runtime_role import RoleError
+
     role = cast("str | None", conninfo_to_dict(settings.database_url).get("user"))
     url = settings.migration_database_url
     if not url:

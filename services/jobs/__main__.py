@@ -8,11 +8,19 @@ from functools import partial
 from services.common.extras import needs_extra
 
 with needs_extra("services"):
+    from services.common.diagnosis.findings import Check
     from services.common.leave import leave
     from services.common.process import run_service
-    from services.jobs.diagnosis import checks_of
     from services.jobs.settings import JobsSettings
     from services.jobs.wiring.process import Role, open_jobs
+
+
+def checks_of(settings: JobsSettings) -> Sequence[Check]:
+    """Returns what `check` looks at."""
+    from services.jobs import diagnosis
+
+    return diagnosis.checks_of(settings)
+
 
 PROCESSES = {
     "api": ("serve customers", partial(open_jobs, role=Role.API)),

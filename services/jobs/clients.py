@@ -24,7 +24,7 @@ from reelgate.internal.prices.v1.price_service_pb2 import ListPricesRequest
 from reelgate.internal.prices.v1.price_service_pb2_grpc import PriceServiceStub
 from typing_extensions import override
 
-from services.common.egress.failures import failure_text
+from services.common.egress.session_failures import session_failure_text
 from services.common.egress.urls import outgoing_url
 from services.common.errors import Reason, ServiceError
 from services.common.rpc.statuses import error_of
@@ -319,7 +319,7 @@ class ModerationClient:
                 status, body = await self._ask({**self._fixed, "input": prompt})
                 asked.note(status=status)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise ModeratorUnavailableError(failure_text(error)) from error
+            raise ModeratorUnavailableError(session_failure_text(error)) from error
         if status != HTTPStatus.OK:
             raise ModeratorUnavailableError(f"status {status}")
         try:

@@ -10,9 +10,9 @@ from typing import IO
 
 import aiohttp
 
-from services.common.egress.failures import failure_text
 from services.common.egress.policy import ForbiddenUrlError
 from services.common.egress.session import EncodedBodyError
+from services.common.egress.session_failures import session_failure_text
 from services.common.egress.urls import check_form, outgoing_url
 from services.media.errors import MediaError, MediaGoneError, MediaRejectedError, MediaUnavailableError
 from services.media.limits import MIB, MediaLimits
@@ -35,12 +35,12 @@ async def fetched(
         except ForbiddenUrlError as error:
             raise MediaRejectedError(f"link {error.why}") from None
         except aiohttp.InvalidURL as error:
-            raise MediaRejectedError(failure_text(error)) from None
+            raise MediaRejectedError(session_failure_text(error)) from None
         except EncodedBodyError as error:
             raise MediaRejectedError(str(error)) from None
         except (aiohttp.ClientError, OSError) as error:
             # The cause may quote the signed link, so only its kind is passed on.
-            raise MediaUnavailableError(f"fetch failed: {failure_text(error)}") from None
+            raise MediaUnavailableError(f"fetch failed: {session_failure_text(error)}") from None
         yield Path(file.name)
 
 

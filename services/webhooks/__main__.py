@@ -8,11 +8,19 @@ from functools import partial
 from services.common.extras import needs_extra
 
 with needs_extra("services"):
+    from services.common.diagnosis.findings import Check
     from services.common.leave import leave
     from services.common.process import run_service
-    from services.webhooks.diagnosis import checks_of
     from services.webhooks.settings import WebhooksSettings
     from services.webhooks.wiring import Role, open_webhooks
+
+
+def checks_of(settings: WebhooksSettings) -> Sequence[Check]:
+    """Returns what `check` looks at."""
+    from services.webhooks import diagnosis
+
+    return diagnosis.checks_of(settings)
+
 
 PROCESSES = {
     "api": (

@@ -3,13 +3,11 @@
 import errno
 import socket
 import ssl
+from collections.abc import Iterable
 from typing import Final
-
-import aiohttp
 
 from services.common.egress.answer import CutShortError, NoHttpError, TooLongError, UnansweredError
 from services.common.egress.policy import ForbiddenUrlError
-from services.common.egress.session import EncodedBodyError
 
 BROKEN: Final = "the connection broke"
 UNREACHABLE: Final = "no connection could be made"
@@ -18,24 +16,15 @@ CUT_SHORT: Final = "the answer ended early"
 NO_HTTP: Final = "the answer is not HTTP"
 LATE: Final = "no answer in time"
 
-_BY_CLASS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (aiohttp.ConnectionTimeoutError, "no connection in time"),
-    (aiohttp.ClientConnectorDNSError, "the host name does not resolve"),
+TextByClass = tuple[type[BaseException], str]
+_BY_CLASS: Final[tuple[TextByClass, ...]] = (
     (socket.gaierror, "the host name does not resolve"),
     (ssl.SSLCertVerificationError, "the certificate is not trusted"),
     (ssl.SSLError, "no secure connection could be negotiated"),
-    (aiohttp.ClientSSLError, "no secure connection could be negotiated"),
-    (aiohttp.ServerFingerprintMismatch, "the certificate is not trusted"),
     (UnansweredError, CLOSED),
-    (aiohttp.ServerDisconnectedError, CLOSED),
-    (aiohttp.ClientConnectionResetError, CLOSED),
     (CutShortError, CUT_SHORT),
-    (EncodedBodyError, "the answer is compressed, although compression was not requested"),
-    (aiohttp.ClientPayloadError, CUT_SHORT),
     (TooLongError, "the answer is too long"),
     (NoHttpError, NO_HTTP),
-    (aiohttp.ClientResponseError, NO_HTTP),
-    (aiohttp.InvalidURL, "the address is malformed"),
 )
 """The first match wins."""
 
@@ -65,15 +54,17 @@ _BY_ERRNO: Final = {
 }
 
 
-def failure_text(error: BaseException) -> str:
-    """Returns the sentence for what a client of this package raised."""
+def failure_text(
+    error: BaseException, by_class: Iterable[TextByClass] = (), *, otherwise: str = BROKEN
+) -> str:
+    """Returns the sentence for what went wrong with a request: by its class as here, or else as in `by_class`."""
     if isinstance(error, ForbiddenUrlError):
         return f"the address {error.why}"
     fault = getattr(error, "certificate_error", error)
     by_certificate = _BY_CERTIFICATE_FAULT.get(getattr(fault, "verify_code", 0))
     if by_certificate is not None:
         return by_certificate
-    for kind, text in _BY_CLASS:
+    for kind, text in (*_BY_CLASS, *by_class):
         if isinstance(error, kind):
             return text
     number = getattr(error, "errno", None)
@@ -81,4 +72,4 @@ def failure_text(error: BaseException) -> str:
         return _BY_ERRNO[number]
     if isinstance(error, TimeoutError):
         return LATE
-    return UNREACHABLE if isinstance(error, aiohttp.ClientConnectorError) else BROKEN
+    return otherwise

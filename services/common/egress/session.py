@@ -1,13 +1,16 @@
 """The client for everything but deliveries: requests go byte for byte where they are meant to go, once."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from typing_extensions import override
 
 from services.common.egress.policy import ForbiddenUrlError, UrlPolicy
-from services.common.egress.sockets import LookUp, open_checked_sockets
+from services.common.egress.sockets import CheckedResolver, LookUp, family_of, open_checked_sockets
 
 KEEPALIVE_SECONDS = 2.0
 REQUEST_TIMEOUT_SECONDS = 15.0
@@ -15,6 +18,36 @@ REQUEST_TIMEOUT_SECONDS = 15.0
 
 class EncodedBodyError(aiohttp.ClientPayloadError):
     """A compressed answer to a request that did not ask for one. It was not read."""
+
+
+class _Resolver(AbstractResolver):
+    """Gives aiohttp checked addresses."""
+
+    def __init__(self, checked: CheckedResolver) -> None:
+        self._checked = checked
+
+    @override
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=family_of(address),
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in await self._checked.addresses(host, port)
+        ]
+
+    @override
+    async def close(self) -> None:
+        pass
 
 
 @asynccontextmanager
@@ -34,7 +67,7 @@ async def open_egress_session(
     async with AsyncExitStack() as stack:
         resolver, open_socket = await stack.enter_async_context(open_checked_sockets(policy, look_up))
         connector = aiohttp.TCPConnector(
-            resolver=resolver,
+            resolver=_Resolver(resolver),
             use_dns_cache=False,
             socket_factory=open_socket,
             limit=connections_max,

@@ -7,9 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-from typing_extensions import override
-
 from services.common.egress.name_servers import NameServers
 from services.common.egress.policy import Address, UrlPolicy, check_address, check_host, parse_address
 
@@ -47,7 +44,7 @@ class TrustedTargets:
         return is_noted or (str(address), port) in self._origins
 
 
-class CheckedResolver(AbstractResolver):
+class CheckedResolver:
     """Refuses a name that `check_url` refuses or that has a forbidden address. Trusted origins are never refused."""
 
     def __init__(self, policy: UrlPolicy, look_up: LookUp, trusted: TrustedTargets) -> None:
@@ -71,29 +68,6 @@ class CheckedResolver(AbstractResolver):
             for address in found:
                 check_address(address, port, self._policy)
         return found
-
-    @override
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address),
-                port=port,
-                family=family_of(address),
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in await self.addresses(host, port)
-        ]
-
-    @override
-    async def close(self) -> None:
-        pass
 
 
 def family_of(address: Address) -> socket.AddressFamily:

@@ -41,7 +41,6 @@ from services.jobs.watch.job_watch import JobWatch
 from services.jobs.wiring.api import canceller_of, job_operations, moderating, public_port
 from services.jobs.wiring.core import CALLS_MAX, MOVED_TOPIC, OUTBOX_CHANNEL, WORK_CHANNEL, Core
 from services.jobs.wiring.internal import admin_port
-from services.jobs.wiring.worker import working
 
 
 class Role(Flag):
@@ -87,6 +86,9 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
         ports: list[Port] = []
         let_go: list[Callable[[], None]] = []
         if Role.WORKER in role:
+            # It brings what fetches and keeps media, which customers never cause.
+            from services.jobs.wiring.worker import working
+
             pool = await enter(core.open_pool("jobs-worker"))
             await enter(working(core, pool))
         if Role.API in role:

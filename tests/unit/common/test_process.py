@@ -76,7 +76,7 @@ def test_migrate_needs_the_settings_of_the_database_and_no_others(
         migrated.append((url, service, runtime_role))
         return 1
 
-    monkeypatch.setattr("services.common.process.migrate", migrate)
+    monkeypatch.setattr("services.common.postgres.migrate.migrate", migrate)
     runtime, owner = "postgresql://billing@db/billing", "postgresql://billing_owner@db/billing"
 
     assert _run("migrate", BILLING_ADMIN_ADDRESS="here") == 2

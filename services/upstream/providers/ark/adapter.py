@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from services.common.egress.failures import failure_text
+from services.common.egress.session_failures import session_failure_text
 from services.common.egress.urls import outgoing_url
 from services.common.telemetry.tracing import CALL, span
 from services.upstream.provider import (
@@ -80,9 +80,9 @@ class ArkProvider:
         try:
             answer = await self._call("POST", self._tasks_url, json=body, timeout_seconds=timeout_seconds)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise UnreachableError(failure_text(error)) from error
+            raise UnreachableError(session_failure_text(error)) from error
         except (aiohttp.ClientError, OSError, wire.UnusableBodyError) as error:
-            raise UnknownError(failure_text(error)) from error
+            raise UnknownError(session_failure_text(error)) from error
         if not answer.ok:
             refused = wire.parse_error(answer.body)
             raise submission_error(answer.status, refused, retry_after=answer.retry_after)
@@ -205,7 +205,7 @@ class ArkProvider:
         try:
             return await self._call(method, url, query=query, timeout_seconds=timeout_seconds)
         except (aiohttp.ClientError, OSError, wire.UnusableBodyError) as error:
-            raise UnreachableError(failure_text(error)) from error
+            raise UnreachableError(session_failure_text(error)) from error
 
     async def _call(
         self,

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import client_exceptions, http_exceptions
 
 from services.common.egress import answer, failures, policy, session
-from services.common.egress.failures import failure_text
+from services.common.egress.session_failures import session_failure_text
 
 MODULES = (client_exceptions, http_exceptions, answer, policy, session, ssl, socket)
 SENTENCE = re.compile(r"(the|no|connection|there) ([a-z0-9 ',.]|HTTP)*([a-z]|HTTP)")
@@ -38,7 +38,7 @@ def _raised(kind: type[BaseException]) -> BaseException:
 
 @pytest.mark.parametrize("kind", _classes(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_exception_of_the_clients_has_a_sentence(kind: type[BaseException]) -> None:
-    text = failure_text(_raised(kind))
+    text = session_failure_text(_raised(kind))
 
     assert SENTENCE.fullmatch(text)
     names = {each.__name__ for each in kind.__mro__} | {"SECRET", "10.1.2.3", "5432", "aiohttp"}
@@ -48,7 +48,7 @@ def test_every_exception_of_the_clients_has_a_sentence(kind: type[BaseException]
 
 @pytest.mark.parametrize("number", sorted(errno.errorcode))
 def test_every_fault_of_the_system_has_a_sentence(number: int) -> None:
-    text = failure_text(OSError(number, "at 10.1.2.3"))
+    text = session_failure_text(OSError(number, "at 10.1.2.3"))
 
     assert SENTENCE.fullmatch(text)
     assert "10.1" not in text
@@ -57,7 +57,7 @@ def test_every_fault_of_the_system_has_a_sentence(number: int) -> None:
 def test_the_cause_of_a_failed_connection_is_told() -> None:
     refused = OSError(errno.ECONNREFUSED, "refused")
 
-    assert failure_text(aiohttp.ClientConnectorError(None, refused)) == "connection refused"  # type: ignore[arg-type]
+    assert session_failure_text(aiohttp.ClientConnectorError(None, refused)) == "connection refused"  # type: ignore[arg-type]
 
 
 def test_no_sentence_is_for_nothing() -> None:
