@@ -1,5 +1,6 @@
 """Wire messages to domain values and back."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 from reelgate.admin.v1 import (
@@ -282,7 +283,8 @@ def render_key(key: Key) -> key_admin_service_pb2.Key:
 
 def render_caller(caller: Caller) -> key_service_pb2.LookUpKeyResponse:
     """Returns the owner of a key."""
-    return key_service_pb2.LookUpKeyResponse(**vars(caller))
+    stated = {each.name: getattr(caller, each.name) for each in fields(caller) if each.init}
+    return key_service_pb2.LookUpKeyResponse(**stated)
 
 
 def render_leased(leased: Leased) -> limit_service_pb2.LeaseCallsResponse:

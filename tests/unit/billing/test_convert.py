@@ -11,6 +11,7 @@ from services.billing.convert import (
     parse_statement_range,
     render_account_rules,
     render_balance,
+    render_caller,
     render_hold,
     render_key,
     render_spending,
@@ -26,6 +27,7 @@ from services.billing.domain import (
     SpendLimits,
     StatementRange,
 )
+from services.common.auth.authentication import Caller
 from services.common.rpc.enums import environment_value
 
 CREATED_AT = datetime(2026, 6, 29, 10, 0, 0, 1999, UTC)
@@ -132,3 +134,14 @@ def test_a_statement_is_by_default_of_everything() -> None:
         after_version=0,
         lines_max=100,
     )
+
+
+def test_the_owner_of_a_key_is_told_without_what_a_process_made_of_it() -> None:
+    caller = Caller(
+        key_id="key_1", account_id="acct_1", environment="live", contract="seedancee2", models=("mini",)
+    )
+    caller.views["view"] = object()
+
+    told = render_caller(caller)
+
+    assert (told.key_id, told.account_id, list(told.models)) == ("key_1", "acct_1", ["mini"])
