@@ -27,10 +27,12 @@ async def repeat(
     name: str,
     idle_seconds: float,
     wake: asyncio.Event | None = None,
+    rest_seconds: float = REST_SECONDS,
 ) -> None:
     """Runs a duty until cancelled.
 
-    `run_once` returns how much it did; after 0 the loop waits `idle_seconds` or until `wake` is set.
+    `run_once` returns how much it did; after 0 the loop waits `idle_seconds` or until `wake` is set, and `rest_seconds`
+    in any case.
     A failure is logged and followed by a growing wait; it never ends the loop.
     """
     failures, runs = 0, Runs(name)
@@ -48,7 +50,7 @@ async def repeat(
             await asyncio.sleep(backoff_seconds(failures, first=0.1, most=FAILURE_WAIT_SECONDS_MAX))
             continue
         runs.succeeded(done=done, seconds=time.perf_counter() - started)
-        await asyncio.sleep(REST_SECONDS)
+        await asyncio.sleep(rest_seconds)
         if done == 0:
             await _wait(idle_seconds, wake)
 
@@ -62,6 +64,7 @@ class Duty:
     _: KW_ONLY
     idle_seconds: float
     wake: asyncio.Event | None = None
+    rest_seconds: float = REST_SECONDS
 
 
 @asynccontextmanager
@@ -70,7 +73,13 @@ async def performing(*duties: Duty) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(
-                repeat(duty.run_once, name=duty.name, idle_seconds=duty.idle_seconds, wake=duty.wake)
+                repeat(
+                    duty.run_once,
+                    name=duty.name,
+                    idle_seconds=duty.idle_seconds,
+                    wake=duty.wake,
+                    rest_seconds=duty.rest_seconds,
+                )
             )
             for duty in duties
         ]

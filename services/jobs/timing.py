@@ -46,6 +46,10 @@ CANCEL_TIMEOUT_SECONDS = 3.0
 STAGED_SECONDS = 3600.0
 """A file this old is not being staged any more: fetching, probing and storing take less time."""
 
+WALK_REST_SECONDS = 0.05
+"""Between two batches of a busy worker: claims, moves of one kind, events that it hands over. Jobs that come meanwhile go
+together. A job that is alone waits for none."""
+
 BROKEN_WAIT_SECONDS = 60.0
 RETRY_FIRST_SECONDS = 0.5
 RETRY_SECONDS_MAX = 30.0

@@ -1,4 +1,4 @@
-"""Group commit: calls that arrive while a batch runs make up the next one. No call waits for a timer.
+"""Group commit: calls that arrive while a batch runs, or rests after it, make up the next one.
 
 A failing item fails alone: a batch that fails is run again in parts, until only the items that break it are left.
 """
@@ -56,7 +56,8 @@ def succeeded(answers: Sequence[Answer | Exception]) -> list[Answer]:
 class Batcher(Generic[Item, Answer]):
     """Runs items of many callers together, one batch at a time, each caller getting the answer to its own.
 
-    `run` and the names are those of `answer_apart`.
+    `run` and the names are those of `answer_apart`. After each batch it rests for `rest_seconds`, which a call that comes
+    alone never waits for.
     How many can wait is bounded by the server's limit of concurrent calls.
     """
 
@@ -67,8 +68,10 @@ class Batcher(Generic[Item, Answer]):
         items_max: int,
         name: str,
         name_of: Callable[[Item], str],
+        rest_seconds: float = 0.0,
     ) -> None:
         self._run = run
+        self._rest_seconds = rest_seconds
         self._items_max = items_max
         self._name = name
         self._name_of = name_of
@@ -98,6 +101,8 @@ class Batcher(Generic[Item, Answer]):
                 await self._all_arrived()
                 count = min(len(self._waiting), self._items_max)
                 await self._run_batch([self._waiting.popleft() for _ in range(count)])
+                if self._rest_seconds:
+                    await asyncio.sleep(self._rest_seconds)
         finally:
             self._running = None
 

@@ -14,6 +14,7 @@ from services.common.postgres.connection import connection_parameters
 
 log = logging.getLogger(__name__)
 
+_NOTIFY = b"SELECT pg_notify(name, payload) FROM unnest(CAST(%s AS text[]), CAST(%s AS text[])) AS due (name, payload)"
 DEBOUNCE_SECONDS = 0.02
 RECONNECT_SECONDS_MAX = 2.0
 PAYLOAD_BYTES_MAX = 7_999
@@ -71,8 +72,8 @@ class Notifier:
             await self._notifying.wait()
             await asyncio.sleep(DEBOUNCE_SECONDS)
             self._notifying.clear()
-            for channel, payload in self.take_due():
-                await connection.execute("SELECT pg_notify(%s, %s)", (channel, payload))
+            due = self.take_due()
+            await connection.execute(_NOTIFY, ([name for name, _ in due], [payload for _, payload in due]))
 
     async def receive(self, connection: AsyncConnection) -> None:
         """Notifies and publishes here what other processes sent, until cancelled."""

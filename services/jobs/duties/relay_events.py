@@ -11,6 +11,7 @@ from services.common.telemetry.tracing import span
 from services.jobs.domain.events import OutboxEvent
 from services.jobs.ports import Intake
 from services.jobs.store.outbox import SqlOutbox
+from services.jobs.timing import WALK_REST_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,13 @@ def relay_events(*, outbox: SqlOutbox, intake: Intake, wake: asyncio.Event | Non
 
     If a batch is refused, each of its events is offered alone, and those that are refused are set aside.
     """
-    return Duty("relay", partial(_relay, outbox, intake), idle_seconds=IDLE_SECONDS, wake=wake)
+    return Duty(
+        "relay",
+        partial(_relay, outbox, intake),
+        idle_seconds=IDLE_SECONDS,
+        wake=wake,
+        rest_seconds=WALK_REST_SECONDS,
+    )
 
 
 async def _relay(outbox: SqlOutbox, intake: Intake) -> int:

@@ -20,6 +20,7 @@ from services.jobs.timing import (
     LEASE_SECONDS,
     RENEW_SECONDS,
     STALL_SECONDS_MAX,
+    WALK_REST_SECONDS,
     aside_seconds,
     retry_seconds,
 )
@@ -57,7 +58,11 @@ class Walker:
             claiming = {
                 group.create_task(
                     repeat(
-                        partial(self.claim_once, lane), name=lane.value, idle_seconds=POLL_SECONDS, wake=wake
+                        partial(self.claim_once, lane),
+                        name=lane.value,
+                        idle_seconds=POLL_SECONDS,
+                        wake=wake,
+                        rest_seconds=WALK_REST_SECONDS,
                     )
                 )
                 for lane, wake in wakes.items()

@@ -14,6 +14,7 @@ from services.jobs.clients import (
 from services.jobs.settings import JobsSettings
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.queue.work import SqlWork
+from services.jobs.timing import WALK_REST_SECONDS
 
 WORK_CHANNEL = "jobs_work"
 OUTBOX_CHANNEL = "jobs_outbox"
@@ -52,4 +53,5 @@ class Core:
             notify=partial(self.notifier.notify, OUTBOX_CHANNEL),
             name_moved=partial(self.notifier.publish, MOVED_TOPIC),
             waiting=waiting,
+            rest_seconds=WALK_REST_SECONDS,
         )

@@ -17,10 +17,14 @@ Row = Mapping[str, Any]
 
 
 class Moves:
-    """Makes moves of claimed jobs, whose statements begin with `held`. One that breaks its statement fails alone."""
+    """Makes moves of claimed jobs, whose statements begin with `held`. One that breaks its statement fails alone.
 
-    def __init__(self, pool: Pool) -> None:
+    Between two batches of one kind it rests, so that moves which come meanwhile go together.
+    """
+
+    def __init__(self, pool: Pool, *, rest_seconds: float) -> None:
         self._pool = pool
+        self._rest_seconds = rest_seconds
         self._batchers: dict[tuple[Query, str], Batcher[Item, Row | None]] = {}
 
     async def make(self, move: Query, claim: Claim, **values: Any) -> Row:
@@ -34,7 +38,11 @@ class Moves:
     def _batcher(self, move: Query, *, prefix: str) -> Batcher[Item, Row | None]:
         if (move, prefix) not in self._batchers:
             self._batchers[move, prefix] = Batcher(
-                partial(self._make_all, move), items_max=JOBS_PER_BATCH_MAX, name="move_jobs", name_of=_name
+                partial(self._make_all, move),
+                items_max=JOBS_PER_BATCH_MAX,
+                name="move_jobs",
+                name_of=_name,
+                rest_seconds=self._rest_seconds,
             )
         return self._batchers[move, prefix]
 

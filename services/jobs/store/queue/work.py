@@ -33,7 +33,8 @@ _Call = tuple[str, str | None]
 class SqlWork:
     """Unfinished jobs as workers move them. A method that takes a claim raises LeaseLostError if another worker has the job.
 
-    Moves of one kind that come together share a commit; each is made, fails or finds its lease lost for itself.
+    Moves of one kind that come together, or in the rest after others, share a commit; each is made, fails or finds its
+    lease lost for itself.
     Calls `notify` when there is a new event in the outbox, and `name_moved` with each job that customers see moved. When
     a job ends, the job that waits for its place is admitted at once.
     """
@@ -45,14 +46,21 @@ class SqlWork:
         notify: Callable[[], None] = lambda: None,
         name_moved: Callable[[str], None] = lambda _job_id: None,
         waiting: SqlWaiting | None = None,
+        rest_seconds: float = 0.0,
     ) -> None:
         self._pool = pool
         self._waiting = waiting or SqlWaiting(pool)
         self._notify = notify
         self._name_moved = name_moved
         self._turns = Turns()
-        self._moves = Moves(pool)
-        self._wakes = Batcher(self._wake, items_max=JOBS_PER_BATCH_MAX, name="wake_jobs", name_of=_unnamed)
+        self._moves = Moves(pool, rest_seconds=rest_seconds)
+        self._wakes = Batcher(
+            self._wake,
+            items_max=JOBS_PER_BATCH_MAX,
+            name="wake_jobs",
+            name_of=_unnamed,
+            rest_seconds=rest_seconds,
+        )
 
     async def claim(
         self,

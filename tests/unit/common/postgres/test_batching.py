@@ -90,3 +90,31 @@ async def test_a_caller_who_gives_up_during_the_batch_does_not_disturb_the_other
     slow.allowed.set()
 
     assert await both[1] == 4
+
+
+async def test_what_comes_in_the_rest_after_a_batch_waits_for_its_end_and_what_comes_alone_does_not() -> None:
+    slow = Slow()
+    slow.allowed.set()
+    batcher = Batcher(slow.run, items_max=10, name="double", name_of=str, rest_seconds=3600)
+
+    alone = await batcher.submit(1)
+    waiting = [asyncio.create_task(batcher.submit(item)) for item in (2, 3)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    assert alone == 2
+    assert slow.batches == [[1]]
+    for task in waiting:
+        task.cancel()
+
+
+async def test_what_came_in_the_rest_goes_together() -> None:
+    slow = Slow()
+    slow.allowed.set()
+    batcher = Batcher(slow.run, items_max=10, name="double", name_of=str, rest_seconds=0.001)
+
+    await batcher.submit(1)
+    answers = await asyncio.gather(*(batcher.submit(item) for item in (2, 3)))
+
+    assert answers == [4, 6]
+    assert slow.batches == [[1], [2, 3]]
