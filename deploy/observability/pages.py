@@ -238,6 +238,17 @@ MONEY = Dashboard(
             lines=[("max by (check) (reelgate_verifier_findings)", "{{check}}")],
         ),
         Panel(
+            title="Requests to holds",
+            says="By outcome. Many come in one call.",
+            lines=[
+                (
+                    _rate("reelgate_hold_requests_total", "request, outcome") + " > 0",
+                    "{{request}} {{outcome}}",
+                )
+            ],
+            unit="reqps",
+        ),
+        Panel(
             title="Calls to the ledger",
             says="By status.",
             lines=[

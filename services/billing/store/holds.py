@@ -35,7 +35,7 @@ from services.billing.domain import (
 )
 from services.billing.refusals import hold_not_changed, hold_not_created, hold_not_found, hold_not_refunded
 from services.billing.store.movements import count_movements
-from services.billing.store.outcomes import OK
+from services.billing.store.outcomes import OK, count_changed, count_created
 from services.billing.tables import holds
 from services.common.audit.note import AuditNote
 from services.common.audit.store import write_audit
@@ -269,6 +269,7 @@ class SqlHolds:
             standing_micros=list(STANDING_TEST_MICROS.values()),
         )
         count_movements(rows)
+        count_created(rows)
         return _answers(rows)
 
     async def _change(self, batch: Sequence[HoldChange]) -> list[Hold | HoldRefusal]:
@@ -281,6 +282,7 @@ class SqlHolds:
             lasts_seconds=[change.lasts_seconds for change in batch],
         )
         count_movements(rows)
+        count_changed([change.state for change in batch], rows)
         return _answers(rows)
 
 
