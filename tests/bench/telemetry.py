@@ -4,7 +4,6 @@ Client and server are one process here, so that its processor time is that of bo
 """
 
 import asyncio
-import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -24,7 +23,8 @@ from services.common.rpc import client, interceptors
 from services.common.rpc.client import open_channel
 from services.common.rpc.interceptors import errors_mapped, logged
 from services.common.rpc.server import Port, serve
-from services.common.telemetry.logs import TEXT, TextFormatter
+from services.common.telemetry.call_lines import lines_sent_to
+from services.common.telemetry.logs import LineHandler
 from services.common.telemetry.span_queue import (
     SPANS_PER_MESSAGE_MAX,
     SPANS_WAITING_MAX,
@@ -205,17 +205,11 @@ async def _served() -> AsyncIterator["key_service_pb2_grpc.KeyServiceAsyncStub"]
 @contextmanager
 def _lines_written() -> Iterator[None]:
     """Writes the line of each call, as a process does, to where nobody reads it."""
-    logger, before = logging.getLogger("reelgate.call"), logging.getLogger("reelgate.call").level
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        handler = logging.StreamHandler(nowhere)
-        handler.setFormatter(TextFormatter(TEXT))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        try:
+        handler = LineHandler("text", nowhere)
+        with lines_sent_to(handler.calls.note):
             yield
-        finally:
-            logger.setLevel(before)
-            logger.removeHandler(handler)
+        handler.flush()
 
 
 @contextmanager

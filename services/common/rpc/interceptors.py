@@ -20,12 +20,11 @@ from services.common.errors import ServiceError
 from services.common.rpc.both_ends import request_id
 from services.common.rpc.statuses import refusal_of, status_of
 from services.common.rpc.trailing_headers import COPIED, COPIES
+from services.common.telemetry.call_lines import LOGGER, CallLine, note_call
 from services.common.telemetry.rpc_metrics import OK, code_of_failure, is_untimed, served
 from services.common.telemetry.tracing import ANSWER, HEADER, span, traceparent
 
-log = logging.getLogger("reelgate.call")
-
-_LINE = "method=%(method)s code=%(code)s duration_ms=%(duration_ms).1f request_id=%(request_id)s"
+log = logging.getLogger(LOGGER)
 
 Handler = Callable[[Any, ServicerContext[Any, Any]], Awaitable[Any]]
 """A method as middleware sees it. It returns a message or its bytes, and for a stream what `_opened` returns."""
@@ -172,12 +171,19 @@ def logged(method: str, inside: Handler) -> Handler:
                 seconds = time.perf_counter() - started
                 calls.ended(code, None if is_untimed() else seconds)
                 answered.end_call(code)
-                if who := account.get():
+                who = account.get()
+                if who:
                     answered.note(account=who)
-                milliseconds = round(seconds * 1000, 1)
-                log.info(
-                    _LINE,
-                    {"method": method, "code": code, "duration_ms": milliseconds, "request_id": found},
+                note_call(
+                    CallLine(
+                        ended_at=time.time(),
+                        method=method,
+                        code=code,
+                        duration_ms=round(seconds * 1000, 1),
+                        request_id=found,
+                        trace_id=traceparent.get()[3:35],
+                        account=who,
+                    )
                 )
 
     return call

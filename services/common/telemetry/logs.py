@@ -7,15 +7,15 @@ because the others quote rows.
 import json
 import logging
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from typing_extensions import override
 
 from services.common.rpc.both_ends import request_id
 from services.common.rpc.interceptors import account
+from services.common.telemetry.call_lines import Gathered, as_json, as_text, send_lines_to
 from services.common.telemetry.tracing import traceparent
 
 LogFormat = Literal["text", "json"]
@@ -29,9 +29,41 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 
 def set_up_logs(log_format: LogFormat) -> None:
     """Writes the lines of this process to standard error, as `text` or `json`."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(TEXT))
+    handler = LineHandler(log_format)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    send_lines_to(handler.calls.note)
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines in the order in which they came: those of calls together, any other at once.
+
+    What is left is written when the process ends, unless it is killed.
+    """
+
+    def __init__(self, log_format: LogFormat, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
+        is_json = log_format == "json"
+        self.setFormatter(JsonFormatter() if is_json else TextFormatter(TEXT))
+        self._written = as_json if is_json else as_text
+        self.calls = Gathered(self.flush)
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        self.flush()
+        super().emit(record)
+
+    @override
+    def flush(self) -> None:
+        """Writes what has been gathered."""
+        self.acquire()
+        try:
+            self.stream.write("".join(map(self._written, self.calls.take())))
+            super().flush()
+        except (OSError, ValueError):
+            # Nobody reads any more. Calls are answered all the same.
+            return
+        finally:
+            self.release()
 
 
 class TextFormatter(logging.Formatter):
@@ -47,10 +79,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(TextFormatter):
-    """One object of JSON for each line, with the trace, the request and the account that it belongs to.
-
-    A record whose arguments are a mapping gets them as members in place of a message.
-    """
+    """One object of JSON for each line, with the trace, the request and the account that it belongs to."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -58,11 +87,8 @@ class JsonFormatter(TextFormatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
+            "message": _without_rows(record.getMessage()),
         }
-        if isinstance(record.args, Mapping):
-            line |= record.args
-        else:
-            line["message"] = _without_rows(record.getMessage())
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         belongs = {

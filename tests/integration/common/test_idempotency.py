@@ -1,7 +1,6 @@
 """A request with an idempotency key is run once, and answered the same ever after, whatever happens on the way."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from reelgate.video.v1.video_service_pb2 import EstimateVideoRequest, ListVideos
 from services.common.errors import Reason, ServiceError
 from services.common.idempotency.reservation import ReservationSpentError
 from services.common.idempotency.store import LEASE_SECONDS, SqlIdempotencyKeys
+from services.common.telemetry.call_lines import CallLine, lines_sent_to
 from tests.conftest import MakeDatabase
 from tests.integration.common.keyed import Answer, Service, api_key, post, running_service
 from tests.patience import PATIENCE_SECONDS
@@ -280,17 +280,18 @@ async def test_a_caller_who_hangs_up_can_come_again_at_once(service: Service) ->
 
 
 async def test_a_caller_who_hangs_up_before_anything_runs_leaves_no_lock(
-    service: Service, caplog: pytest.LogCaptureFixture
+    service: Service,
 ) -> None:
-    caplog.set_level(logging.INFO, "reelgate.call")
-    async with service.pool.connection() as connection, connection.transaction():
-        await connection.execute("LOCK TABLE idempotency")
-        first = asyncio.create_task(service.post("k"))
-        await _until_found(service, "SELECT pid FROM pg_locks WHERE NOT granted")
-        first.cancel()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not caplog.records:  # noqa: ASYNC110  the server tells nobody else
-                await asyncio.sleep(0.01)
+    lines: list[CallLine] = []
+    with lines_sent_to(lines.append):
+        async with service.pool.connection() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE idempotency")
+            first = asyncio.create_task(service.post("k"))
+            await _until_found(service, "SELECT pid FROM pg_locks WHERE NOT granted")
+            first.cancel()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not lines:  # noqa: ASYNC110  the server tells nobody else
+                    await asyncio.sleep(0.01)
 
     answer = await come_again(service)
 

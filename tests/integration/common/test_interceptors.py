@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from services.common.rpc.bounds import bounded
 from services.common.rpc.client import CALL_TIMEOUT_SECONDS, open_channel
 from services.common.rpc.interceptors import errors_mapped, logged
 from services.common.rpc.server import Port, serve
+from services.common.telemetry.call_lines import CallLine, lines_sent_to
 from tests.conftest import free_port
 from tests.patience import PATIENCE_SECONDS
 
@@ -216,11 +216,9 @@ async def test_a_service_that_is_not_there_is_unavailable() -> None:
 
 
 async def test_the_request_id_travels_along_and_is_in_the_log_line(
-    servicer: Servicer,
-    ours: "key_service_pb2_grpc.KeyServiceAsyncStub",
-    caplog: pytest.LogCaptureFixture,
+    servicer: Servicer, ours: "key_service_pb2_grpc.KeyServiceAsyncStub"
 ) -> None:
-    caplog.set_level(logging.INFO, "reelgate.call")
+    lines: list[CallLine] = []
     found: list[str] = []
 
     async def answer(_context: Any) -> key_service_pb2.LookUpKeyResponse:
@@ -230,11 +228,11 @@ async def test_the_request_id_travels_along_and_is_in_the_log_line(
     servicer.answer = answer
     request_id.set("req-7")
 
-    await ours.LookUpKey(REQUEST)
+    with lines_sent_to(lines.append):
+        await ours.LookUpKey(REQUEST)
 
     assert found == ["req-7"]
-    assert f"method={METHOD} code=OK" in caplog.text
-    assert "request_id=req-7" in caplog.text
+    assert [(line.method, line.code, line.request_id) for line in lines] == [(METHOD, "OK", "req-7")]
 
 
 async def test_a_stopping_server_refuses_new_calls_and_lets_running_ones_finish(servicer: Servicer) -> None:

@@ -1,7 +1,6 @@
 """A trace goes on over a real call where it is sampled; where it is not, the header does, and nothing else."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from services.common.errors import Reason, ServiceError
 from services.common.rpc.client import open_channel
 from services.common.rpc.interceptors import errors_mapped, logged
 from services.common.rpc.server import Port, serve
+from services.common.telemetry.call_lines import CallLine, lines_sent_to
 from services.common.telemetry.exporting import exporting
 from services.common.telemetry.tracing import ATTRIBUTES, HEADER, span, traceparent
 from tests.conftest import free_port
@@ -127,17 +127,15 @@ async def test_a_span_says_how_its_call_ended(
 
 
 async def test_the_line_of_a_call_belongs_to_its_trace(
-    stub: "key_service_pb2_grpc.KeyServiceAsyncStub", monkeypatch: pytest.MonkeyPatch
+    stub: "key_service_pb2_grpc.KeyServiceAsyncStub",
 ) -> None:
-    traces: list[str] = []
-    monkeypatch.setattr(
-        logging.getLogger("reelgate.call"), "info", lambda *_: traces.append(traceparent.get())
-    )
+    lines: list[CallLine] = []
     traceparent.set(UNSAMPLED)
 
-    await stub.LookUpKey(REQUEST)
+    with lines_sent_to(lines.append):
+        await stub.LookUpKey(REQUEST)
 
-    assert traces == [UNSAMPLED]
+    assert [line.trace_id for line in lines] == [TRACE]
 
 
 async def test_a_header_that_is_none_harms_no_call(servicer: Servicer) -> None:

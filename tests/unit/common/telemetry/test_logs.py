@@ -51,13 +51,6 @@ def test_what_is_not_known_is_left_out() -> None:
     assert set(line) == {"time", "level", "logger", "message"}
 
 
-def test_named_arguments_become_members() -> None:
-    line = json.loads(JsonFormatter().format(a_record("code=%(code)s", {"code": "OK", "duration_ms": 1.5})))
-
-    assert (line["code"], line["duration_ms"]) == ("OK", 1.5)
-    assert "message" not in line
-
-
 def test_a_line_stays_one_line() -> None:
     written = JsonFormatter().format(a_record("two\nlines \x85 \u2028 „so“"))
 
