@@ -36,6 +36,9 @@ class Ports:
     jobs_admin: int
     jobs_health: int
     jobs_metrics: int
+    worker_admin: int
+    worker_health: int
+    worker_metrics: int
 
 
 def choose_ports(edge: int) -> Ports:

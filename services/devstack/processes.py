@@ -63,7 +63,8 @@ def process_specs(settings: StackSettings) -> dict[str, ProcessSpec]:
         _edge(settings),
         _billing(settings),
         _webhooks(settings),
-        _jobs(settings),
+        _jobs_api(settings),
+        _jobs_worker(settings),
     )
     return {spec.name: spec for spec in specs}
 
@@ -91,7 +92,8 @@ def metrics_addresses(ports: Ports) -> dict[str, str]:
         "edge": _local(ports.edge_metrics),
         "billing": _local(ports.billing_metrics),
         "webhooks": _local(ports.webhooks_metrics),
-        "jobs": _local(ports.jobs_metrics),
+        "jobs-api": _local(ports.jobs_metrics),
+        "jobs-worker": _local(ports.worker_metrics),
     }
 
 
@@ -212,43 +214,71 @@ def _webhooks(settings: StackSettings) -> ProcessSpec:
     )
 
 
-def _jobs(settings: StackSettings) -> ProcessSpec:
+def _jobs_api(settings: StackSettings) -> ProcessSpec:
     ports = settings.ports
     return _service(
         "jobs",
         settings,
+        role="api",
         environment={
+            **_of_jobs(settings),
             "JOBS_PUBLIC_ADDRESS": _local(ports.jobs_public),
             "JOBS_ADMIN_ADDRESS": _local(ports.jobs_admin),
             "JOBS_HEALTH_ADDRESS": _local(ports.jobs_health),
             "JOBS_METRICS_ADDRESS": _local(ports.jobs_metrics),
-            "JOBS_BILLING_TARGET": _local(ports.billing_internal),
-            "JOBS_WEBHOOKS_TARGET": _local(ports.webhooks_internal),
-            "JOBS_MEDIA_STORE_URL": str(settings.folder.media),
-            "JOBS_MEDIA_BASE_URL": settings.edge + MEDIA_PATH,
-            "JOBS_CALLBACK_BASE_URL": settings.edge,
-            "JOBS_LIVE_PROVIDER": "simulator",
-            "JOBS_SIMULATOR_BASE_URL": f"http://{_local(ports.simulator)}{ARK_API_PATH}",
-            "JOBS_SIMULATOR_API_KEY_FILE": str(settings.folder.simulator_api_key),
-            "JOBS_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,
         },
         port=ports.jobs_health,
     )
 
 
-def _service(name: str, settings: StackSettings, *, environment: Mapping[str, str], port: int) -> ProcessSpec:
-    prefix = f"{name.upper()}_"
+def _jobs_worker(settings: StackSettings) -> ProcessSpec:
+    """Apart from the api, so that no customer waits while it walks jobs and handles media."""
+    ports = settings.ports
+    return _service(
+        "jobs",
+        settings,
+        role="worker",
+        environment={
+            **_of_jobs(settings),
+            "JOBS_ADMIN_ADDRESS": _local(ports.worker_admin),
+            "JOBS_HEALTH_ADDRESS": _local(ports.worker_health),
+            "JOBS_METRICS_ADDRESS": _local(ports.worker_metrics),
+        },
+        port=ports.worker_health,
+    )
+
+
+def _of_jobs(settings: StackSettings) -> dict[str, str]:
+    ports = settings.ports
+    return {
+        "JOBS_BILLING_TARGET": _local(ports.billing_internal),
+        "JOBS_WEBHOOKS_TARGET": _local(ports.webhooks_internal),
+        "JOBS_MEDIA_STORE_URL": str(settings.folder.media),
+        "JOBS_MEDIA_BASE_URL": settings.edge + MEDIA_PATH,
+        "JOBS_CALLBACK_BASE_URL": settings.edge,
+        "JOBS_LIVE_PROVIDER": "simulator",
+        "JOBS_SIMULATOR_BASE_URL": f"http://{_local(ports.simulator)}{ARK_API_PATH}",
+        "JOBS_SIMULATOR_API_KEY_FILE": str(settings.folder.simulator_api_key),
+        "JOBS_PRIVATE_TARGETS_ALLOWED": PRIVATE_TARGETS_ALLOWED,
+    }
+
+
+def _service(
+    service: str, settings: StackSettings, *, role: str = "all", environment: Mapping[str, str], port: int
+) -> ProcessSpec:
+    prefix = f"{service.upper()}_"
     common = {
-        f"{prefix}DATABASE_URL": database_addresses(settings)[name],
+        f"{prefix}DATABASE_URL": database_addresses(settings)[service],
         f"{prefix}KEY_CHECKSUM_SECRETS_FILE": str(settings.folder.key_checksum_secrets),
-        f"{prefix}TLS_FOLDER": str(settings.folder.tls / name),
+        f"{prefix}TLS_FOLDER": str(settings.folder.tls / service),
         f"{prefix}REFLECTION": "true",
         f"{prefix}OTLP_ENDPOINT": settings.otlp_endpoint,
         f"{prefix}LOG_FORMAT": settings.log_format,
     }
     return _python(
-        name,
-        "all",
+        service,
+        role,
+        name=service if role == "all" else f"{service}-{role}",
         environment={**common, **environment},
         port=port,
         ready_at=[f"grpc://{_local(port)}"],
@@ -257,16 +287,17 @@ def _service(name: str, settings: StackSettings, *, environment: Mapping[str, st
 
 
 def _python(
-    name: str,
+    package: str,
     *arguments: str,
+    name: str = "",
     environment: Mapping[str, str],
     port: int,
     ready_at: Sequence[str],
     stop_seconds: float,
 ) -> ProcessSpec:
     return ProcessSpec(
-        name=name,
-        argv=[sys.executable, "-m", f"services.{name}", *arguments],
+        name=name or package,
+        argv=[sys.executable, "-m", f"services.{package}", *arguments],
         environment=environment,
         port=port,
         ready_at=ready_at,

@@ -40,7 +40,7 @@ FAILURE_CHECK_SECONDS = 1.0
 RENEWAL_CHECK_SECONDS = 10.0
 FIRST_WAVE = ("postgres", "simulator", "edge")
 """Processes without dependencies; the others need migrated databases."""
-STOP_ORDER = (("edge",), ("jobs", "webhooks", "billing"), ("simulator",), ("postgres",))
+STOP_ORDER = (("edge",), ("jobs-api", "jobs-worker", "webhooks", "billing"), ("simulator",), ("postgres",))
 
 
 @dataclass(frozen=True, kw_only=True)

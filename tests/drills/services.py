@@ -37,7 +37,7 @@ from tests.e2e.local_stack import Stack
 from tests.patience import PATIENCE_SECONDS
 
 TASK_SECONDS = 0.5
-START_ORDER = ("simulator", "edge", "billing", "webhooks", "jobs")
+START_ORDER = ("simulator", "edge", "billing", "webhooks", "jobs-api", "jobs-worker")
 POLL_SECONDS = 0.1
 
 

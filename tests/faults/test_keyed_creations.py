@@ -44,7 +44,7 @@ class Creations:
         return sorted(answer.json["data"]["id"] for answer in self.answers.values())
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["jobs", "postgres"])
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["jobs-api", "postgres"])
 async def creations(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[Creations]:
     """Kills a process while jobs are created."""
     name: str = request.param

@@ -39,7 +39,7 @@ PROMPTS = (
     *("A paper boat",) * 2,
 )
 """Ten jobs that take their time in different steps, so that a kill finds some in each."""
-PROCESSES = ("postgres", "billing", "jobs", "edge", "webhooks", "simulator")
+PROCESSES = ("postgres", "billing", "jobs-api", "edge", "jobs-worker", "webhooks", "simulator")
 CREATING = PROCESSES[:4]
 """What a creation passes through."""
 CREATIONS_MAX = 90

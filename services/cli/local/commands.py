@@ -194,7 +194,7 @@ def _without_password(url: str) -> str:
 
 
 def logs(
-    name: Annotated[str, typer.Argument(help="Process, such as `jobs`.")], data: Data = DATA_DEFAULT
+    name: Annotated[str, typer.Argument(help="Process, such as `jobs-api`.")], data: Data = DATA_DEFAULT
 ) -> None:
     """Show the end of a process's log."""
     path = StackFolder(data).logs / f"{name}.log"

@@ -20,7 +20,7 @@ from services.devstack.identity import Identity, is_alive
 from tests.e2e.local_stack import Stack, reelgate, running_stack
 from tests.patience import PATIENCE_SECONDS
 
-NAMES = {"postgres", "simulator", "edge", "billing", "webhooks", "jobs"}
+NAMES = {"postgres", "simulator", "edge", "billing", "webhooks", "jobs-api", "jobs-worker"}
 
 
 def process(status: dict[str, Any], name: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def test_a_start_after_a_killed_supervisor_recovers_and_ctrl_c_stops_it_in_order
             ended = seconds_until_end(status)
             assert supervisor.wait(PATIENCE_SECONDS) == 0
 
-        services = [ended[name] for name in ("jobs", "webhooks", "billing")]
+        services = [ended[name] for name in ("jobs-api", "jobs-worker", "webhooks", "billing")]
         assert ended["edge"] <= min(services)
         assert max(services) <= ended["simulator"] <= ended["postgres"]
         assert stack.run("status").returncode == 1

@@ -87,7 +87,7 @@ async def test_the_metrics_of_a_stack_are_complete_closed_and_without_secrets(
     for name, text in after.items():
         families = _families(text)
         for metric, defined in exported().items():
-            if any(process.partition("-")[0] == name for process in defined.processes):
+            if any(name in {process, process.partition("-")[0]} for process in defined.processes):
                 _assert_told(families, metric, defined.labels, kind=defined.kind)
         undefined = {family for family in families if family.startswith("reelgate_")} - exported().keys()
         assert undefined == set()
@@ -113,13 +113,13 @@ async def test_what_a_customer_did_is_what_the_metrics_say(stack: Stack, account
     await _complete(stack, accounts[0], jobs=1)
     # Until then a scrape may be answered with the page of the one before.
     await asyncio.sleep(FRESH_SECONDS)
-    jobs, billing = (_values(_scraped(addresses[name])) for name in ("jobs", "billing"))
+    jobs, billing = (_values(_scraped(addresses[name])) for name in ("jobs-api", "billing"))
 
     created = jobs['reelgate_rpc_total{code="OK",method="VideoService/CreateVideo"}']
     refused = jobs['reelgate_rpc_total{code="NOT_FOUND",method="VideoService/GetVideo"}']
     await _complete(stack, accounts[0], jobs=2)
     await asyncio.sleep(FRESH_SECONDS)
-    after, paid = (_values(_scraped(addresses[name])) for name in ("jobs", "billing"))
+    after, paid = (_values(_scraped(addresses[name])) for name in ("jobs-api", "billing"))
 
     assert after['reelgate_rpc_total{code="OK",method="VideoService/CreateVideo"}'] == created + 2
     assert after['reelgate_rpc_total{code="NOT_FOUND",method="VideoService/GetVideo"}'] == refused + 1

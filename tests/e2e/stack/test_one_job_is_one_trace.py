@@ -29,7 +29,7 @@ PROMPT = "A lighthouse nobody may read of"
 QUERY = "signature=OfAnAddressThatIsSigned"
 METADATA = "MetadataOfOneCustomer"
 FORGED_KEY = "rg_live_AKeyThatSomebodyMadeUp"
-SERVICES = ("edge", "jobs", "billing", "webhooks")
+SERVICES = ("edge", "jobs-api", "jobs-worker", "billing", "webhooks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ async def told(traced_stack: Stack, collector: Collector) -> AsyncIterator[Told]
         token = callback_token(traced_stack, job_id)
         await until(lambda: "step submit" in names(collector, job_id), collector)
         before = len(collector.trace(trace_of(collector, job_id)))
-        [pid] = [each["pid"] for each in traced_stack.status()["processes"] if each["name"] == "jobs"]
+        [pid] = [each["pid"] for each in traced_stack.status()["processes"] if each["name"] == "jobs-worker"]
         os.kill(pid, signal.SIGKILL)
         await receiver.first("told", seconds=PATIENCE_SECONDS)
         await until(lambda: "webhook attempt" in names(collector, job_id), collector)
@@ -187,29 +187,35 @@ def secrets_of(account: Account, token: str, folder: StackFolder) -> dict[str, s
 
 async def test_the_trace_begins_at_the_edge_and_leads_to_the_ledger(told: Told) -> None:
     received = told.one("edge", f"POST {VIDEOS}")
-    assert {span.service for span in told.spans} >= {"edge", "jobs-all", "billing-all", "webhooks-all"}
+    assert {span.service for span in told.spans} >= {
+        "edge",
+        "jobs-api",
+        "jobs-worker",
+        "billing-all",
+        "webhooks-all",
+    }
     [root] = [span for span in told.spans if not span.parent_id]
     called = told.one("edge", f"POST {VIDEOS}", below=root)
-    created = told.one("jobs-all", "VideoService/CreateVideo", below=called)
-    asked = told.one("jobs-all", "LedgerService/CreateHold", below=created)
+    created = told.one("jobs-api", "VideoService/CreateVideo", below=called)
+    asked = told.one("jobs-api", "LedgerService/CreateHold", below=created)
     told.one("billing-all", "LedgerService/CreateHold", below=asked)
     assert received.service == "edge"
     assert created.attributes[ATTRIBUTES["request"]] == told.request_id
 
 
 async def test_steps_providers_media_and_webhooks_belong_to_the_same_trace(told: Told) -> None:
-    created = told.one("jobs-all", "VideoService/CreateVideo")
-    submitted = told.one("jobs-all", "step submit", below=created)
-    told.one("jobs-all", "provider POST", below=submitted)
-    kept = told.one("jobs-all", "keep media")
+    created = told.one("jobs-api", "VideoService/CreateVideo")
+    submitted = told.one("jobs-worker", "step submit", below=created)
+    told.one("jobs-worker", "provider POST", below=submitted)
+    kept = told.one("jobs-worker", "keep media")
     checked = next(span for span in told.spans if span.span_id == kept.parent_id)
     assert (checked.name, checked.parent_id) == ("step check", created.span_id)
-    told.one("jobs-all", "provider GET", below=checked)
-    completed = told.one("jobs-all", "step complete", below=created)
-    captured = told.one("jobs-all", "LedgerService/CaptureHold", below=completed)
+    told.one("jobs-worker", "provider GET", below=checked)
+    completed = told.one("jobs-worker", "step complete", below=created)
+    captured = told.one("jobs-worker", "LedgerService/CaptureHold", below=completed)
     told.one("billing-all", "LedgerService/CaptureHold", below=captured)
-    relayed = told.one("jobs-all", "relay events", below=created)
-    handed = told.one("jobs-all", "IntakeService/AcceptEvents", below=relayed)
+    relayed = told.one("jobs-worker", "relay events", below=created)
+    handed = told.one("jobs-worker", "IntakeService/AcceptEvents", below=relayed)
     accepted = told.one("webhooks-all", "IntakeService/AcceptEvents", below=handed)
     attempted = told.one("webhooks-all", "webhook attempt", below=accepted)
     assert attempted.attributes[ATTRIBUTES["status"]] == 204
@@ -242,7 +248,7 @@ async def test_no_signal_tells_a_secret(told: Told) -> None:
 
 
 async def test_a_line_of_a_call_names_trace_request_and_account(told: Told) -> None:
-    lines = [json.loads(line) for line in told.logs["jobs"].splitlines() if '"reelgate.call"' in line]
+    lines = [json.loads(line) for line in told.logs["jobs-api"].splitlines() if '"reelgate.call"' in line]
 
     [line] = [line for line in lines if line["request_id"] == told.request_id]
     assert line["method"] == "/reelgate.video.v1.VideoService/CreateVideo"
@@ -253,6 +259,6 @@ async def test_a_line_of_a_call_names_trace_request_and_account(told: Told) -> N
 
 
 async def test_every_line_of_a_service_is_one_object_of_json(told: Told) -> None:
-    for name in ("jobs", "billing", "webhooks"):
+    for name in SERVICES[1:]:
         for line in told.logs[name].splitlines():
             assert {"time", "level", "logger"} <= json.loads(line).keys()

@@ -30,6 +30,9 @@ def settings(tmp_path: Path) -> StackSettings:
         edge_metrics=19,
         webhooks_metrics=17,
         jobs_metrics=18,
+        worker_admin=21,
+        worker_health=22,
+        worker_metrics=23,
     )
     folder = StackFolder(tmp_path)
     folder.prepare(roles=ROLES)

@@ -14,7 +14,8 @@ from services.webhooks.settings import WebhooksSettings
     [
         ("billing", BillingSettings),
         ("webhooks", WebhooksSettings),
-        ("jobs", JobsSettings),
+        ("jobs-api", JobsSettings),
+        ("jobs-worker", JobsSettings),
         ("edge", EdgeSettings),
         ("simulator", SimulatorSettings),
     ],
@@ -24,18 +25,17 @@ def test_every_process_understands_its_settings(
 ) -> None:
     environment = process_specs(settings)[name].environment
 
-    loaded = load_settings(kind, prefix=f"{name.upper()}_", environment=environment)
+    prefix = f"{name.partition('-')[0].upper()}_"
+    loaded = load_settings(kind, prefix=prefix, environment=environment)
 
-    given = {
-        variable.removeprefix(f"{name.upper()}_").removesuffix("_FILE").lower() for variable in environment
-    }
+    given = {variable.removeprefix(prefix).removesuffix("_FILE").lower() for variable in environment}
     assert loaded.model_fields_set == given
 
 
 def test_the_processes_are_told_where_the_others_listen(settings: StackSettings) -> None:
     specs = process_specs(settings)
 
-    jobs, edge = specs["jobs"].environment, specs["edge"].environment
+    jobs, edge = specs["jobs-api"].environment, specs["edge"].environment
     assert jobs["JOBS_BILLING_TARGET"] == specs["billing"].environment["BILLING_INTERNAL_ADDRESS"]
     assert jobs["JOBS_WEBHOOKS_TARGET"] == specs["webhooks"].environment["WEBHOOKS_INTERNAL_ADDRESS"]
     assert edge["EDGE_JOBS_TARGETS"] == jobs["JOBS_PUBLIC_ADDRESS"]
@@ -56,13 +56,13 @@ def test_only_the_processes_that_call_customers_may_call_this_machine(settings: 
         if any(variable.endswith("PRIVATE_TARGETS_ALLOWED") for variable in spec.environment)
     }
 
-    assert allowed == {"jobs", "simulator", "webhooks"}
+    assert allowed == {"jobs-api", "jobs-worker", "simulator", "webhooks"}
 
 
 def test_a_process_inherits_the_environment_but_no_settings_meant_for_others(settings: StackSettings) -> None:
     outside = {"HOME": "/home/someone", "JOBS_REFLECTION": "false", "BILLING_TYPO": "1"}
 
-    seen = child_environment(outside, process_specs(settings)["jobs"])
+    seen = child_environment(outside, process_specs(settings)["jobs-api"])
 
     assert seen["HOME"] == "/home/someone"
     assert seen["JOBS_REFLECTION"] == "true"
