@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from services.common.clock import utc_now
 from services.common.loop import running
+from services.common.postgres.schema import find_gap
 from services.devstack import demo, postgres
 from services.devstack.certificates import ensure_certificates
 from services.devstack.errors import StackError
@@ -22,6 +23,7 @@ from services.devstack.lock import stack_lock
 from services.devstack.log_files import open_log, tail
 from services.devstack.ports import choose_ports
 from services.devstack.processes import (
+    DATABASES,
     ROLES,
     StackSettings,
     cluster,
@@ -38,8 +40,6 @@ log = logging.getLogger("reelgate.stack")
 START_SECONDS_MAX = 90.0
 FAILURE_CHECK_SECONDS = 1.0
 RENEWAL_CHECK_SECONDS = 10.0
-FIRST_WAVE = ("postgres", "simulator", "edge")
-"""Processes without dependencies; the others need migrated databases."""
 STOP_ORDER = (("edge",), ("jobs-api", "jobs-worker", "webhooks", "billing"), ("simulator",), ("postgres",))
 
 
@@ -86,7 +86,6 @@ class _Stack:
         with self._phase("folder"):
             self._folder.prepare(roles=ROLES)
             ensure_certificates(self._folder.tls, now=utc_now())
-            self._prepare_postgres()
         self._settings = StackSettings(
             folder=self._folder,
             ports=ports,
@@ -147,16 +146,17 @@ class _Stack:
 
     async def _start(self) -> None:
         deadline = time.monotonic() + START_SECONDS_MAX
+        # They load meanwhile, and wait for their tables by themselves.
+        for name, process in self._processes.items():
+            if name != "postgres":
+                process.start()
         with self._phase("postgres"):
-            for name in FIRST_WAVE:
-                self._processes[name].start()
+            await asyncio.to_thread(self._prepare_postgres)
+            self._processes["postgres"].start()
             await until_ready([self._processes["postgres"]], deadline=deadline)
         with self._phase("migrations"):
-            await asyncio.to_thread(self._migrate, deadline - time.monotonic())
+            await self._migrate(deadline)
         with self._phase("services"):
-            for name, process in self._processes.items():
-                if name not in FIRST_WAVE:
-                    process.start()
             await until_ready(list(self._processes.values()), deadline=deadline)
         with self._phase("demo account"):
             await self._ensure_demo_account()
@@ -166,13 +166,18 @@ class _Stack:
             account = await self._options.open_demo_account(self._state())
             demo.write_demo_account(self._folder.demo_account, account)
 
-    def _migrate(self, timeout_seconds: float) -> None:
-        owner = cluster(self._folder, self._settings.ports.postgres)
-        addresses = {}
-        for name, url in database_addresses(self._settings).items():
-            owner.ensure_service(name, password=self._folder.read_password(name))
-            addresses[f"{name.upper()}_DATABASE_URL"] = url
-            addresses[f"{name.upper()}_MIGRATION_DATABASE_URL"] = owner.url(name)
+    async def _migrate(self, deadline: float) -> None:
+        owner, urls = cluster(self._folder, self._settings.ports.postgres), database_addresses(self._settings)
+        for name in DATABASES:
+            await asyncio.to_thread(owner.ensure_service, name, password=self._folder.read_password(name))
+        gaps = await asyncio.gather(*(find_gap(urls[name], service=name) for name in DATABASES))
+        behind = [name for name, gap in zip(DATABASES, gaps, strict=True) if gap is not None]
+        if behind:
+            addresses = {f"{name.upper()}_DATABASE_URL": urls[name] for name in behind}
+            addresses |= {f"{name.upper()}_MIGRATION_DATABASE_URL": owner.url(name) for name in behind}
+            await asyncio.to_thread(self._run_migrations, addresses, deadline - time.monotonic())
+
+    def _run_migrations(self, addresses: Mapping[str, str], timeout_seconds: float) -> None:
         log_path = self._folder.logs / "migrations.log"
         with open_log(log_path) as output:
             done = subprocess.run(

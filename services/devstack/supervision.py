@@ -22,6 +22,8 @@ from services.devstack.state import ProcessState
 log = logging.getLogger("reelgate.stack")
 
 POLL_SECONDS = 0.05
+ASK_POLLS = 4
+"""A process is asked at every so many polls whether it answers: to ask costs more than to see that it lives."""
 RESTART_WAIT_SECONDS_FIRST = 0.1
 RESTART_WAIT_SECONDS_MAX = 5.0
 STEADY_SECONDS = 10.0
@@ -111,8 +113,10 @@ class Supervised:
         return process
 
     async def _until_exit(self, process: subprocess.Popen[bytes], output: BinaryIO) -> None:
+        polls = 0
         while process.poll() is None:
-            if not self.ready and await self._answers():
+            polls += 1
+            if not self.ready and polls % ASK_POLLS == 0 and await self._answers():
                 self.ready = self._was_ready = True
                 self._changed()
             if os.fstat(output.fileno()).st_size > LOG_BYTES_MAX:

@@ -18,7 +18,9 @@ from services.common.postgres.connection import connection_parameters
 
 log = logging.getLogger(__name__)
 
+POLL_SECONDS_FIRST, POLLS_FIRST = 0.25, 40
 POLL_SECONDS = 1.0
+"""Until the schema is there: often at first, because processes and migrations mostly start together."""
 WAIT_SECONDS_MAX = 300.0
 """For `wait-migrated`. Whoever started it sees that it failed, and starts it again."""
 Sleep = Callable[[float], Awaitable[None]]
@@ -61,11 +63,13 @@ async def find_gap(url: str, *, service: str) -> str | None:
 async def until_migrated(find: Callable[[], Awaitable[str | None]], *, sleep: Sleep = asyncio.sleep) -> None:
     """Returns once `find` finds nothing missing. Logs what it waits for whenever that changes."""
     said: str | None = None
+    polls = 0
     while (gap := await find()) is not None:
         if gap != said:
             log.warning("waiting: %s", gap)
             said = gap
-        await sleep(POLL_SECONDS)
+        polls += 1
+        await sleep(POLL_SECONDS_FIRST if polls <= POLLS_FIRST else POLL_SECONDS)
     if said is not None:
         log.info("the schema is there")
 

@@ -129,11 +129,14 @@ def test_a_killed_process_is_started_again_on_its_port(stack: Stack, name: str) 
 def test_a_start_after_a_killed_supervisor_recovers_and_ctrl_c_stops_it_in_order() -> None:
     with running_stack("--simulator-mode", "instant") as stack:
         before = stack.status()
+        migrations = stack.folder / "logs" / "migrations.log"
+        assert migrations.read_text()
         os.kill(before["supervisor"]["pid"], signal.SIGKILL)
 
         with foreground_stack(stack.folder) as (supervisor, announcement):
             assert demo_keys(announcement) == demo_keys(stack.announcement)
             assert not any(map(is_alive, identities(before)))
+            assert migrations.read_text() == "", "they ran again, with nothing to do"
             status = stack.status()
             supervisor.send_signal(signal.SIGINT)
             ended = seconds_until_end(status)

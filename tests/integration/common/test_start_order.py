@@ -20,7 +20,14 @@ from psycopg import sql
 from services.billing.settings import BillingSettings
 from services.billing.wiring import open_billing
 from services.common.postgres.migrate import migrate
-from services.common.postgres.schema import POLL_SECONDS, find_gap, newest_known, until_migrated
+from services.common.postgres.schema import (
+    POLL_SECONDS,
+    POLL_SECONDS_FIRST,
+    POLLS_FIRST,
+    find_gap,
+    newest_known,
+    until_migrated,
+)
 from services.common.process import run_service
 from services.common.rpc.health import LIVE
 from services.common.settings import ServiceSettings, load_settings
@@ -173,7 +180,7 @@ async def test_a_database_that_cannot_be_reached_is_a_gap_without_its_password()
 
 
 async def test_each_gap_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    gaps = iter(["a", "a", "b", "b", "b", None])
+    gaps = iter(["a", "a", *["b"] * POLLS_FIRST, None])
     pauses: list[float] = []
 
     async def find() -> str | None:
@@ -184,7 +191,7 @@ async def test_each_gap_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
 
     await until_migrated(find, sleep=pause)
 
-    assert pauses == [POLL_SECONDS] * 5
+    assert pauses == [POLL_SECONDS_FIRST] * POLLS_FIRST + [POLL_SECONDS] * 2
     assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
         "waiting: a",
         "waiting: b",
