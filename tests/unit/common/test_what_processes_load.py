@@ -38,7 +38,7 @@ def loaded(service: str, process: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize(("service", "process"), USELESS, ids=" ".join)
+@pytest.mark.parametrize(("service", "process"), USELESS, ids=map(" ".join, USELESS))
 def test_a_process_loads_only_what_its_role_uses(service: str, process: str) -> None:
     assert loaded(service, process) & USELESS[service, process] == set()
 
