@@ -19,6 +19,9 @@ POSTER_SIDE_MAX = 1280
 JPEG_QUALITY = 85
 BRAND_PREFIXES = (b"iso", b"mp4", b"avc1", b"M4V", b"dash", b"cmf")
 CODECS = ("h264", "hevc")
+BOX_HEAD_BYTES = 8
+BOXES_MAX = 10_000
+"""At the top of a file. A minute in fragments of a tenth of a second has an eighth of this."""
 
 
 def probe(file: int, *, want_last_frame: bool, limits: MediaLimits) -> Probed:
@@ -27,6 +30,7 @@ def probe(file: int, *, want_last_frame: bool, limits: MediaLimits) -> Probed:
     Pixel count, duration and number of samples are checked before anything is decoded. Raises MediaRejectedError.
     """
     _require_mp4(file)
+    _require_all_boxes(file)
     try:
         with _opened(file, limits=limits) as container:
             stream = _bounded_video(container, limits=limits)
@@ -42,6 +46,26 @@ def _require_mp4(file: int) -> None:
         raise MediaRejectedError("not an MP4 file: no ftyp box")
     if not head[8:12].startswith(BRAND_PREFIXES):
         raise MediaRejectedError(f"not an MP4 file: brand {head[8:12]!r}")
+
+
+def _require_all_boxes(file: int) -> None:
+    """Rejects a file that ends within a box. FFmpeg is content with half an index, and would leave out the sound."""
+    size, position = os.fstat(file).st_size, 0
+    for _ in range(BOXES_MAX):
+        if size - position < BOX_HEAD_BYTES:
+            return
+        head = os.pread(file, 2 * BOX_HEAD_BYTES, position)
+        length = int.from_bytes(head[:4], "big")
+        if length == 0:  # it is the last one, and reaches to the end
+            return
+        if length == 1:
+            length = int.from_bytes(head[BOX_HEAD_BYTES:], "big")
+        if length < BOX_HEAD_BYTES:
+            raise MediaRejectedError(f"a box of {length} bytes")
+        position += length
+        if position > size:
+            raise MediaRejectedError(f"cut off: {size} bytes of at least {position}")
+    raise MediaRejectedError(f"more than {BOXES_MAX} boxes")
 
 
 def _opened(file: int, *, limits: MediaLimits) -> InputContainer:
