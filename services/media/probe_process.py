@@ -1,6 +1,6 @@
 """The separate process that parses and decodes untrusted files. It has no secrets and almost no rights.
 
-It starts with an empty environment, drops root, and forks once for each file, so that nothing is left over from the file
+It starts with an environment in which nothing is to be found, drops root, and forks once for each file, so that nothing is left over from the file
 before. Stdin is a socket: a question brings the file and a socket for the answer; when the fork has ended, the process
 reports how.
 """

@@ -17,6 +17,8 @@ from services.media.limits import MIB, MediaLimits
 from services.media.probed import Probed, parse_answer, render_question
 
 COMMAND = (sys.executable, "-I", "-m", "services.media.probe_process")
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""All that a process is given: it asks for pictures in large pages. Most of the time of a fork went into getting small ones."""
 ANSWER_BYTES_MAX = 64 * MIB
 """A poster and the largest frame together are a tenth of this."""
 LINE_BYTES_MAX = 4_096
@@ -140,7 +142,8 @@ async def _started(command: Sequence[str]) -> _Process:
         try:
             # No `user` and no `preexec_fn`: they would fork this process, which gRPC does not survive.
             started = subprocess.Popen(  # noqa: ASYNC220, S603  it returns once the program is loaded
-                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={}, cwd="/",
+                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT,
+                cwd="/",
                 start_new_session=True,
             )  # fmt: skip
         except OSError as error:

@@ -17,7 +17,7 @@ import pytest
 from services.media.errors import MediaRejectedError, MediaUnavailableError
 from services.media.limits import MIB, MediaLimits
 from services.media.probe_process import OPEN_FILES_MAX, USER_ID
-from services.media.prober import Prober
+from services.media.prober import ENVIRONMENT, Prober
 from tests.integration.media import planted_decoder
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.media.clips import make_clip
@@ -119,7 +119,8 @@ async def test_a_file_that_harms_its_decoder_is_rejected(planted: Planted, order
 async def test_there_is_nothing_to_be_found_in_the_process(planted: Planted) -> None:
     environment = await planted.told("environment")
 
-    assert set(environment) <= {"LC_CTYPE"}  # set by Python itself
+    assert set(environment) <= {"LC_CTYPE", *ENVIRONMENT}  # the first is set by Python itself
+    assert set(ENVIRONMENT) == {"GLIBC_TUNABLES"}
     assert await planted.told("limits") == [OPEN_FILES_MAX, 0]
     assert await planted.told("write") == "OSError"
 
