@@ -179,9 +179,12 @@ BEGIN
 END $$
 """
 
+# Only triggers and the processes of the service count; for those the runner grants it.
+RIGHTS = "REVOKE EXECUTE ON FUNCTION fold_places(text, text), mend_places() FROM PUBLIC"
+
 
 def upgrade() -> None:
-    for part in (TABLES, FOLD, STORED_OR_GONE, CHANGED, EMPTIED, MEND, TRIGGERS):
+    for part in (TABLES, FOLD, STORED_OR_GONE, CHANGED, EMPTIED, MEND, RIGHTS, TRIGGERS):
         op.execute(part)
     with op.get_context().autocommit_block():
         op.execute("SELECT FROM mend_places()")

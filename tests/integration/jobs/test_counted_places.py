@@ -58,6 +58,11 @@ KILL_ONE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle' LIMIT 1
 """
+END_OTHERS = f"""
+    SELECT pg_terminate_backend(pid, {int(PATIENCE_SECONDS * 1000)}) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 LOST = (LeaseLostError, ServiceError)
 """What a move is answered whose job another one has taken."""
 ROWS = "SELECT account_id, environment, key_id, admitted_at IS NOT NULL AS placed, state = 'pending' AS pending FROM work"
@@ -258,6 +263,15 @@ async def test_it_is_so_at_every_moment_of_processes_that_are_killed(jobs_pool: 
         group.create_task(look_and_kill())
 
     await assert_counted(jobs_pool)
+    assert await deadlocks(jobs_pool) == 0
+
+
+async def deadlocks(pool: Pool) -> int:
+    """Returns how many there were. Ends all other connections: what one of them counted is known when it is gone."""
+    async with pool.connection() as connection:
+        await connection.execute(END_OTHERS.encode())
+        [found] = await (await connection.execute(DEADLOCKS.encode())).fetchall()
+    return int(found["deadlocks"])
 
 
 async def test_creations_and_ends_at_once_keep_to_the_cap_and_nobody_waits_beside_a_free_place(
