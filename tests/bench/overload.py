@@ -6,9 +6,10 @@ By itself: `make bench PART=overload`.
 import asyncio
 import itertools
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import psycopg
 
@@ -16,16 +17,17 @@ from services.edge.settings import EdgeSettings
 from tests.bench.load import request
 from tests.bench.report import Row
 from tests.bench.rig import CREATE_BODY, LOADED_CONNECTIONS, PATH, Rig, running_rig
-from tests.bench.storm import Answered, Due, Storm, percentile
+from tests.bench.storm import Answered, Due, Storm, percentile, storm_apart
 from tests.e2e.local_stack import Account, Stack
 
 DATABASE = "jobs_overload_bench"
-ACCOUNTS = 6
+ACCOUNTS = 4
 TIMES = 10
 PER_KEY = EdgeSettings().creations_per_second_per_key
 SUSTAINED_SECONDS = 4.0
 STORM_SECONDS = 10.0
-AFTER_SECONDS = 6.0
+AFTER_SECONDS = 8.0
+"""In which it starts, too."""
 QUIET_PER_SECOND, POLLS_PER_SECOND = 5.0, 20.0
 OTHER_SECONDS_MAX = 1.0
 """An answer of the quiet customer that takes longer is none, for the recovery."""
@@ -37,7 +39,7 @@ class Found:
     """What became of all that was sent."""
 
     per_second: float
-    """How many a second came in the storm."""
+    """How many a second were to come in the storm."""
     ended_at: float
     """When the last of it was due."""
     storm: Sequence[Answered]
@@ -66,18 +68,17 @@ def _customer(stack: Stack, name: str) -> Account:
     return account
 
 
-def _creates(senders: Sequence[Account]) -> Callable[[], Due]:
-    sent = [
+def _sent(senders: Sequence[Account]) -> list[Due]:
+    return [
         Due(each.account_id, request("POST", "bench", PATH, key=each.keys["live"], body=CREATE_BODY))
         for each in senders
     ]
-    return itertools.cycle(sent).__next__
 
 
 async def _sustained(rig: Rig, senders: Sequence[Account]) -> float:
-    creates = _creates(senders)
+    creates = itertools.cycle(_sent(senders))
     cost = await rig.measure(
-        lambda: creates().content, connections=LOADED_CONNECTIONS, seconds=SUSTAINED_SECONDS
+        lambda: next(creates).content, connections=LOADED_CONNECTIONS, seconds=SUSTAINED_SECONDS
     )
     assert cost.measured.only_ok, cost.measured.statuses
     return cost.measured.per_second
@@ -87,15 +88,19 @@ async def _storm(rig: Rig, senders: Sequence[Account], quiet: Account, *, per_se
     [job_id] = await rig.create(quiet, 1)
     poll = Due(quiet.account_id, request("GET", "bench", f"{PATH}/{job_id}", key=quiet.keys["live"]))
     beside = STORM_SECONDS + AFTER_SECONDS
-    started = time.perf_counter()
-    storm, others, polls = await asyncio.gather(
-        Storm(rig.edge).run(_creates(senders), per_second=per_second, seconds=STORM_SECONDS),
-        Storm(rig.edge).run(_creates([quiet]), per_second=QUIET_PER_SECOND, seconds=beside),
-        Storm(rig.edge).run(lambda: poll, per_second=POLLS_PER_SECOND, seconds=beside),
-    )
-    return Found(
-        per_second=per_second, ended_at=started + STORM_SECONDS, storm=storm, quiet=others, polls=polls
-    )
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+        storming = asyncio.get_running_loop().run_in_executor(
+            apart, storm_apart, rig.edge, _sent(senders), per_second, STORM_SECONDS
+        )
+        storm, others, polls = await asyncio.gather(
+            storming,
+            Storm(rig.edge).run(
+                itertools.cycle(_sent([quiet])).__next__, per_second=QUIET_PER_SECOND, seconds=beside
+            ),
+            Storm(rig.edge).run(lambda: poll, per_second=POLLS_PER_SECOND, seconds=beside),
+        )
+    ended_at = max(each.due_at for each in storm)
+    return Found(per_second=per_second, ended_at=ended_at, storm=storm, quiet=others, polls=polls)
 
 
 def _rows(name: str, found: Found, sustained: float) -> list[Row]:
@@ -109,7 +114,8 @@ def _rows(name: str, found: Found, sustained: float) -> list[Row]:
         return Row(name=f"{name}: {what}", measured=measured, goal=must, better=better)
 
     return [
-        row("creates offered/s", found.per_second, better="higher"),
+        row("creates sent/s", len(found.storm) / STORM_SECONDS, must=0.9 * found.per_second, better="higher"),
+        row("sent later than due, p99, s", _late(found.storm)),
         row("accepted/s / sustained", len(accepted) / STORM_SECONDS / sustained, better="higher"),
         row("p99 of accepted creates, s", percentile(accepted, 0.99), must=1.0),
         row("refused, %", _percent(len(refused), found.storm)),
@@ -126,6 +132,11 @@ def _rows(name: str, found: Found, sustained: float) -> list[Row]:
         ),
         row("recovery after its end, s", _recovery(found), must=5.0),
     ]  # fmt: skip
+
+
+def _late(answers: Sequence[Answered]) -> float:
+    found = sorted(each.late_seconds for each in answers)
+    return found[int(0.99 * (len(found) - 1))]
 
 
 def _percent(count: int, of: Sequence[Answered]) -> float:
@@ -165,7 +176,7 @@ def _books(
     )
     found = {
         "accepted and not stored": len(told - jobs.keys()),
-        "jobs with a wrong hold, and holds without a job": wrong,
+        "jobs without their hold": wrong,
         "micro-credits set aside that no hold explains": abs(int(balance) - sum(held.values())),
     }
     return [
