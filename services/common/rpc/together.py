@@ -1,5 +1,6 @@
-"""Requests of one turn of the loop travel in one call, and each caller gets the outcome of its own.
+"""Requests that come while a call is under way travel in the next one, and each caller gets the outcome of its own.
 
+A call that takes long holds up nobody: the next one leaves PACE_SECONDS after it.
 One that is alone goes by a call of its own, and so do all where the other side is of a release that takes only those.
 """
 
@@ -17,6 +18,8 @@ from services.common.telemetry.tracing import spans_together, traceparent
 
 APART_SECONDS = 30.0
 """How long requests go apart after the other side did not know the method that takes several."""
+PACE_SECONDS = 0.05
+"""How long others wait for a call that is under way. Without waiting, calls of a busy process have one request each."""
 REQUEST_ID_LENGTH_MAX = 64
 """How much of each request id is sent of several, so that all fit into the metadata of a call."""
 FAILURES = frozenset({Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED, Reason.INTERNAL})
@@ -50,6 +53,7 @@ class Together(Generic[Request, Answer]):
         requests_max: int,
         seconds_max: float,
         monotonic: Callable[[], float] = time.monotonic,
+        pace_seconds: float = PACE_SECONDS,
     ) -> None:
         """`requests_max` go in one call. It may take `seconds_max`, and its spans have a name."""
         self._one = one
@@ -58,25 +62,46 @@ class Together(Generic[Request, Answer]):
         self._requests_max = requests_max
         self._seconds_max = seconds_max
         self._monotonic = monotonic
+        self._pace_seconds = pace_seconds
         self._waiting: list[_Asked[Request, Answer]] = []
         self._sending: set[asyncio.Task[None]] = set()
+        self._pace: asyncio.TimerHandle | None = None
+        """While there is one, a call is under way for which others wait."""
         self._apart_until = -1.0
 
     async def ask(self, request: Request) -> Answer:
         """Returns the answer to a request. Raises ServiceError. Who stops waiting does not disturb the others."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
-        if not self._waiting:
-            # In a context of its own: what it sends belongs to several callers.
-            task = loop.create_task(self._send_all(), context=Context())
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
         self._waiting.append(_Asked(request, answer, request_id.get(), traceparent.get()))
+        if self._pace is None:
+            self._start(loop)
         return await answer
 
-    async def _send_all(self) -> None:
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._pace = pace = loop.call_later(self._pace_seconds, self._go_on, loop)
+        # In a context of its own: what it sends belongs to several callers.
+        task = loop.create_task(self._send_all(pace, loop), context=Context())
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._pace = None
+        if self._waiting:
+            self._start(loop)
+
+    async def _send_all(self, pace: asyncio.TimerHandle, loop: asyncio.AbstractEventLoop) -> None:
         asked = [each for each in self._waiting if not each.answer.done()]
         self._waiting = []
+        try:
+            if asked:
+                await self._send_parts(asked)
+        finally:
+            if pace is self._pace:
+                pace.cancel()
+                self._go_on(loop)
+
+    async def _send_parts(self, asked: Sequence[_Asked[Request, Answer]]) -> None:
         if len(asked) <= self._requests_max:
             await self._send(asked)
             return

@@ -1,4 +1,4 @@
-"""Requests of one turn of the loop share a call, and none of their callers can tell."""
+"""Requests of one moment share a call, and none of their callers can tell."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pytest
 
 from services.common.errors import OUTAGE_MESSAGE, Reason, ServiceError, outage
 from services.common.rpc.both_ends import request_id
-from services.common.rpc.together import APART_SECONDS, REQUEST_ID_LENGTH_MAX, Together
+from services.common.rpc.together import APART_SECONDS, PACE_SECONDS, REQUEST_ID_LENGTH_MAX, Together
 from services.common.telemetry.tracing import span, traceparent
 from tests.patience import PATIENCE_SECONDS
 from tests.spans import SAMPLED, UNSAMPLED, id_of, parent_of, spans_kept, trace_of
@@ -34,13 +34,17 @@ class Doubling:
 
     def __post_init__(self) -> None:
         self.may_answer.set()
-        self.together = Together(
+        self.together = self.made()
+
+    def made(self, pace_seconds: float = PACE_SECONDS) -> Together[int, int]:
+        return Together(
             one=self.one,
             several=self.several,
             name="double",
             requests_max=REQUESTS_MAX,
             seconds_max=5,
             monotonic=lambda: self.now,
+            pace_seconds=pace_seconds,
         )
 
     async def one(self, number: int, _seconds: float) -> int:
@@ -109,7 +113,23 @@ async def test_a_call_takes_only_so_many(doubling: Doubling) -> None:
     assert [len(call) for call in doubling.calls] == [REQUESTS_MAX, REQUESTS_MAX, 1]
 
 
-async def test_nobody_waits_for_a_call_that_is_under_way(doubling: Doubling) -> None:
+async def test_those_that_come_during_a_call_share_the_next_one(doubling: Doubling) -> None:
+    doubling.together = doubling.made(pace_seconds=PATIENCE_SECONDS)
+    doubling.may_answer.clear()
+    first = asyncio.create_task(doubling.ask(1))
+    await doubling.began.get()
+    later = []
+    for number in (2, 3):
+        later.append(asyncio.create_task(doubling.ask(number)))
+        await asyncio.sleep(0)
+    doubling.may_answer.set()
+
+    assert [await first, *[await each for each in later]] == [[2], [4], [6]]
+    assert doubling.calls == [[1], [2, 3]]
+    assert await doubling.ask(4) == [8]
+
+
+async def test_a_call_that_takes_long_does_not_hold_up_the_next_one(doubling: Doubling) -> None:
     doubling.may_answer.clear()
     first = asyncio.create_task(doubling.ask(1, 2))
     await doubling.began.get()
@@ -171,6 +191,15 @@ async def test_who_left_before_is_not_asked_for(doubling: Doubling) -> None:
 
     assert await stays == 4
     assert leaves.cancelled()
+    assert doubling.calls == [[2]]
+
+
+async def test_where_all_left_before_no_call_is_made(doubling: Doubling) -> None:
+    leaves = asyncio.ensure_future(doubling.together.ask(1))
+    asyncio.get_running_loop().call_soon(leaves.cancel)
+    await asyncio.gather(leaves, return_exceptions=True)
+
+    assert await doubling.ask(2) == [4]
     assert doubling.calls == [[2]]
 
 
