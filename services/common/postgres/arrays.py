@@ -30,7 +30,7 @@ _WRITTEN: dict[type, Callable[[Any], str]] = {
 class ArrayDumper(Dumper):
     """Writes a list without looking for a type that fits all of its items: the statement says of what type its array is.
 
-    psycopg's own takes ten times as long, and has a statement planned again for lists with other or larger items.
+    psycopg's own takes some six times as long, and has a statement planned again for lists with other or larger items.
     """
 
     @override
