@@ -38,7 +38,7 @@ JOBS_PER_SECOND = (10, 100, 1_000)
 GROUPS = {
     "Envoy": "edge",
     "jobs-api": "jobs, api and worker",
-    "jobs": "jobs, api and worker",
+    "jobs-worker": "jobs, api and worker",
     "billing": "billing",
     "webhooks": "webhooks",
 }

@@ -118,7 +118,7 @@ def test_the_table_of_capacity_has_a_column_for_each_request_and_sums_what_serve
 
 def test_cores_are_those_of_a_whole_job_and_its_polls() -> None:
     rows = [
-        {"name": "whole walk: jobs, CPU µs", "measured": 10_000},
+        {"name": "whole walk: jobs-worker, CPU µs", "measured": 10_000},
         {"name": "poll: jobs-api, CPU µs", "measured": 500},
         {"name": "poll: PostgreSQL: jobs-api, CPU µs", "measured": 50},
         {"name": "whole walk: generator, CPU µs", "measured": 9_999},
