@@ -30,12 +30,12 @@ DATABASES = {FEW: "jobs_few_stored_bench", MANY: "jobs_many_stored_bench"}
 CREATE = "create"
 FILL = """
     INSERT INTO jobs (id, account_id, environment, contract, status, model, input, price_version, micros_per_second,
-        reserved_micros, charged_micros, created_at, ended_at, content_deleted_at)
+        reserved_micros, charged_micros, created_at, ended_at, video_url, thumbnail_url, output_seconds)
     SELECT 'vid_' || ulid_at(moment) || lpad(n::text, 16, '0'), %(account)s, 'live', 'seedancee2', 'completed',
         (ARRAY['pro', 'fast', 'mini'])[1 + n %% 3],
         '{"prompt":"' || repeat('waves ', 20) || '","duration_seconds":5,"resolution":"720p","aspect_ratio":"16:9",'
             '"generate_audio":false,"watermark":false,"return_last_frame":false,"seed":7}',
-        '1', 10000000, 50000000, 50000000, moment, moment, moment
+        '1', 10000000, 50000000, 50000000, moment, moment, 'http://media.example/v.mp4', 'http://media.example/t.jpg', 5
     FROM generate_series(1, %(count)s) AS n,
         LATERAL (SELECT date_trunc('milliseconds', now() - n * (interval '1 day' * %(days)s / %(count)s))) AS at (moment)
 """
