@@ -21,7 +21,8 @@ from tests.bench.storm import Answered, Due, Storm, percentile, storm_apart
 from tests.e2e.local_stack import Account, Stack
 
 DATABASE = "jobs_overload_bench"
-ACCOUNTS = 4
+ACCOUNTS = 12
+"""Their keys together may send more than one process can make."""
 TIMES = 10
 PER_KEY = EdgeSettings().creations_per_second_per_key
 SUSTAINED_SECONDS = 4.0
