@@ -93,9 +93,9 @@ def test_opening_a_file_of_the_checkout_would_be_seen(installed: Install) -> Non
     assert seen.opened_of_checkout == [__file__]
 
 
-def environment_of(stack: dict[str, Any], process: str) -> dict[str, str]:
-    """Returns the environment that the stack gave one of its processes."""
-    [pid] = [each["pid"] for each in stack["processes"] if each["name"] == process]
+def environment_of(stack: dict[str, Any], service: str) -> dict[str, str]:
+    """Returns the environment that the stack gave the process of a service, or its API."""
+    [pid] = [each["pid"] for each in stack["processes"] if each["name"] in {service, f"{service}-api"}]
     return psutil.Process(pid).environ()
 
 

@@ -23,7 +23,8 @@ from services.billing.store.holds import SqlHolds
 from services.common.errors import ServiceError
 from services.common.paging import cut, page_size
 from services.common.rpc.both_ends import request_id
-from services.common.rpc.statuses import refusal_of, status_of
+from services.common.rpc.refusals import refusal_of
+from services.common.rpc.statuses import status_of
 
 log = logging.getLogger(__name__)
 

@@ -28,12 +28,13 @@ def admin_address(service: str, *, root: Path) -> str:
 
 
 def environments(root: Path) -> dict[str, dict[str, str]]:
-    """Returns the environment of each running service, by name."""
+    """Returns the environment of each running service, by name: of its API, where that is a process apart."""
     state = require_running(root)
     return {
-        process.name: psutil.Process(process.pid).environ()
+        service: psutil.Process(process.pid).environ()
         for process in state.processes
-        if process.name in state.grpc
+        for service in state.grpc
+        if process.name in {service, f"{service}-api"}
     }
 
 

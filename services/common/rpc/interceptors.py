@@ -18,7 +18,8 @@ from grpc.aio import ServicerContext
 
 from services.common.errors import ServiceError
 from services.common.rpc.both_ends import request_id
-from services.common.rpc.statuses import refusal_of, status_of
+from services.common.rpc.refusals import refusal_of
+from services.common.rpc.statuses import status_of
 from services.common.rpc.trailing_headers import COPIED, COPIES
 from services.common.telemetry.call_lines import LOGGER, CallLine, note_call
 from services.common.telemetry.rpc_metrics import OK, code_of_failure, is_untimed, served

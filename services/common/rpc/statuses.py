@@ -4,7 +4,6 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from services.common.errors import REFUSAL_BY_GRPC, NewerReason, Reason, ServiceError, outage
-from services.common.postgres.connection import DATABASE_OUTAGES
 from services.common.rpc.both_ends import ERROR_DOMAIN
 
 _REASON_BY_CODE = {
@@ -14,11 +13,6 @@ _REASON_BY_CODE = {
     grpc.StatusCode.PERMISSION_DENIED: Reason.UNAVAILABLE,  # to this service: an outage of ours, not the customer's
 }
 _CODE_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
-
-
-def refusal_of(error: BaseException) -> ServiceError:
-    """Returns what a caller is told of an error: itself if it is a refusal, or else that something failed."""
-    return error if isinstance(error, ServiceError) else outage(_reason_of(error))
 
 
 def status_of(error: ServiceError) -> status_pb2.Status:
@@ -46,12 +40,6 @@ def error_of(status: status_pb2.Status, *, code: grpc.StatusCode | None = None) 
     if known is not None:
         return known
     return outage(_REASON_BY_CODE.get(code, Reason.INTERNAL), detail=f"{code.name}: {status.message}")
-
-
-def _reason_of(error: BaseException) -> Reason:
-    if isinstance(error, DATABASE_OUTAGES):
-        return Reason.UNAVAILABLE
-    return Reason.DEADLINE_EXCEEDED if isinstance(error, TimeoutError) else Reason.INTERNAL
 
 
 def _from_details(status: status_pb2.Status, *, grpc_status: str) -> ServiceError | None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from importlib import import_module
 from typing import Any
 
@@ -229,10 +230,14 @@ class Customers:
 
         async def tried(case: Case) -> str | None:
             async with turns:
-                answer = await customer.send(
-                    endpoint.verb, endpoint.path, raw=case.body.encode(), headers=None
-                )
-            return fault_in(answer, case)
+                while True:
+                    answer = await customer.send(
+                        endpoint.verb, endpoint.path, raw=case.body.encode(), headers=None
+                    )
+                    if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                        return fault_in(answer, case)
+                    # We send more at once than a key may create.
+                    await asyncio.sleep(int(answer.headers["retry-after"]))
 
         found = await asyncio.gather(*map(tried, cases(endpoint)))
         return [fault for fault in found if fault is not None]

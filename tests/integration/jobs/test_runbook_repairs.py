@@ -95,12 +95,21 @@ async def restore_a_backup(books: Books, account: str) -> None:
     await books.reconcile()
 
 
+async def count_places_anew(books: Books, account: str) -> None:
+    await books.accept(account, JOB_ID)
+    execute_unguarded(books.url, "DELETE FROM place_changes")
+    assert [found.rule for found in (await books.verify())[0]] == ["places"]
+
+    await books.sql("SELECT * FROM mend_places()")
+
+
 REPAIRS: dict[str, Callable[[Books, str], Awaitable[None]]] = {
     "reelgate ledger release HOLD": release_an_orphan,
     "reelgate job settle JOB --as failed": settle_a_job_without_work,
     "reelgate ledger reconcile": reconcile_all,
     "set to what was expected": set_to_what_was_expected,
     "restore a backup": restore_a_backup,
+    "SELECT * FROM mend_places()": count_places_anew,
 }
 """Each plants what is to be repaired, sees it found, and repairs it."""
 
