@@ -1,5 +1,6 @@
 """Going from page to page, and what the duty does with what it finds."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,8 @@ from services.common.verification.checks import (
     DAY,
     MOMENT,
     NUMBER,
+    PAUSE_SECONDS,
+    RESTS,
     TEXT,
     Check,
     Finding,
@@ -19,6 +22,7 @@ from services.common.verification.checks import (
     Verified,
     verify_page,
 )
+from tests.unit.common.virtual_time import run_virtually
 
 WORDS = ["a/b", "ä", "é\u2028", "z"]
 WRONG = Finding(rule="off", row="words z", detail="expected y, found z")
@@ -97,3 +101,23 @@ async def test_the_duty_goes_round_page_by_page_and_logs_each_finding_each_time(
     assert asked == [None, "second", None, "second"]
     assert done == [0] * 4
     assert caplog.messages == ['ledger finding rule=off row="words z" expected y, found z'] * 2
+
+
+@pytest.mark.parametrize(("page_seconds", "seconds"), [(0.0, 0.0), (0.05, 0.0), (0.5, 8.5), (2.0, 37.0)])
+def test_the_duty_takes_a_twentieth_of_the_time_however_long_its_pages_take(
+    page_seconds: float, seconds: float
+) -> None:
+    async def verify(_: str | None) -> Verified:
+        await asyncio.sleep(page_seconds)
+        return Verified(findings=[], checked_count=1, next_page_token=None)
+
+    async def rested() -> float:
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        await Rounds(verify, checks=["words"], amounts=[]).run_once()
+        return clock() - started - page_seconds
+
+    rest = run_virtually(rested())
+
+    assert rest == pytest.approx(seconds)
+    assert rest + PAUSE_SECONDS >= RESTS * page_seconds
