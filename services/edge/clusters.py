@@ -7,6 +7,8 @@ CONCURRENT_REQUESTS_MAX: Final = 16_384
 """Most of them only wait: a jobs process keeps 4,000 such."""
 CREATIONS_PRIORITY: Final = "HIGH"
 """Envoy knows two kinds of requests, and gives each its own connections and limits. It prefers neither."""
+RETRIES_AT_ONCE_MIN: Final = 100
+"""Also where they are more than a fifth of all requests: when a process dies, all that it had go to another at once."""
 WINDOW_BYTES: Final = 65_536
 CONNECTION_WINDOW_BYTES: Final = 1_048_576
 
@@ -47,7 +49,7 @@ def _limits() -> Config:
         "max_connections": 1024,
         "max_pending_requests": CONCURRENT_REQUESTS_MAX,
         "max_requests": CONCURRENT_REQUESTS_MAX,
-        "retry_budget": {"budget_percent": {"value": 20.0}, "min_retry_concurrency": 3},
+        "retry_budget": {"budget_percent": {"value": 20.0}, "min_retry_concurrency": RETRIES_AT_ONCE_MIN},
     }
 
 
