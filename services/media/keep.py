@@ -8,7 +8,7 @@ from functools import partial
 import aiohttp
 
 from services.media.errors import MediaRejectedError
-from services.media.fetch import fetched
+from services.media.fetch import HeadersFor, fetched, no_headers
 from services.media.limits import MediaLimits
 from services.media.names import MediaNames
 from services.media.prober import Prober
@@ -39,15 +39,19 @@ async def keep(
     session: aiohttp.ClientSession,
     prober: Prober,
     limits: MediaLimits,
+    headers_for: HeadersFor = no_headers,
     executor: Executor | None = None,
 ) -> Kept:
     """Copies a provider's result into the store if it is a video that fits. May be repeated at any time.
 
     It is stored under its `staged` names, which nobody can guess, until it is published under `names`, whose addresses are
-    returned. `fits` checks width and height. Files are written in `executor`, or in the loop's own if None.
+    returned. `fits` checks width and height, `headers_for` is as `fetched` takes it. Files are written in `executor`, or in
+    the loop's own if None.
     Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
     """
-    async with fetched(source_url, session=session, limits=limits, executor=executor) as file:
+    async with fetched(
+        source_url, session=session, limits=limits, headers_for=headers_for, executor=executor
+    ) as file:
         probed = await prober.probe(file, want_last_frame=want_last_frame)
         if not fits(probed.width, probed.height):
             raise MediaRejectedError(f"{probed.width}x{probed.height} is not the requested size")

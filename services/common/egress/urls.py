@@ -7,7 +7,7 @@ addresses they are different.
 import re
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urljoin
 
 from pydantic import BeforeValidator
 from yarl import URL
@@ -17,6 +17,7 @@ from services.common.egress.policy import MALFORMED, ForbiddenUrlError, Origin, 
 URL_LENGTH_MAX = 2_048
 
 _SCHEMES = ("http://", "https://")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _USER = re.compile(r"(?i:https?)://[^/?#]*@")
 _FORM = re.compile(
     r"(?P<scheme>(?i:https?))://(?P<authority>(?:\[[0-9a-fA-F:.]+\]|[^][:/?#]+)(?::[0-9]{1,5})?)"
@@ -76,6 +77,27 @@ def origin_of(url: str) -> Origin:
     except ForbiddenUrlError:
         raise ValueError(f"{url!r} is not an address such as https://files.example.com") from None
     return outgoing.raw_host or "", outgoing.port or 0
+
+
+def has_same_origin(url: str, other: str) -> bool:
+    """Returns whether two addresses agree in scheme, host and port. An address that cannot be requested has no origin."""
+    try:
+        first, second = outgoing_url(url), outgoing_url(other)
+    except ForbiddenUrlError:
+        return False
+    return (first.scheme, first.raw_host, first.port) == (second.scheme, second.raw_host, second.port)
+
+
+def redirect_target(url: str, location: str) -> str:
+    """Returns where an answer from `url` sends its client. What the answer spells out stays as it is."""
+    if _SCHEME.match(location):
+        return location
+    parts = _parts(url)
+    if location.startswith("//"):
+        return f"{parts['scheme']}:{location}"
+    if location.startswith("/"):
+        return f"{parts['scheme']}://{parts['authority']}{location}"
+    return urljoin(url, location)
 
 
 def parse_origins(urls: str) -> frozenset[Origin]:

@@ -98,15 +98,6 @@ def _in_link(address: Address) -> str:
     return str(address) if address.version == 4 else f"[{address}]"
 
 
-async def test_a_link_that_redirects_is_not_followed(host: ArkServer) -> None:
-    host.will(Reply(status=302, headers={"Location": "/elsewhere.mp4"}))
-    async with _session(host.origin) as session:
-        refusal = await _refusal(f"{host.origin}/clip.mp4", session)
-
-    assert isinstance(refusal, MediaRejectedError)
-    assert len(host.seen) == 1
-
-
 async def test_a_name_that_changes_its_mind_is_checked_at_every_connection(host: ArkServer) -> None:
     _, port = origin_of(host.origin)
     async with _session(look_up=_answering("127.0.0.1")) as session:
