@@ -60,6 +60,10 @@ class Features:
         )
 
 
+STRICT = tuple(each.name for each in fields(Asked) if each.name != "seed")
+"""The features that a request cannot do without, in the order in which they are looked at."""
+
+
 def lacking(asked: Asked, features: Features) -> str | None:
     """Returns the name of the first asked feature that is not there, or None.
 
@@ -71,10 +75,7 @@ def lacking(asked: Asked, features: Features) -> str | None:
 def all_lacking(asked: Asked, features: Features) -> tuple[str, ...]:
     """Returns the names of all asked features that are not there."""
     can, want = vars(features), vars(asked)
-    return tuple(name for name in _STRICT if not _holds(can[name], want[name]))
-
-
-_STRICT = tuple(each.name for each in fields(Asked) if each.name != "seed")
+    return tuple(name for name in STRICT if not _holds(can[name], want[name]))
 
 
 def _holds(can: frozenset[str] | frozenset[int] | int, want: str | int) -> bool:

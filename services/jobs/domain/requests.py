@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from services.upstream.features import Asked
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobInput:
@@ -21,6 +23,23 @@ class JobInput:
     audio_urls: tuple[str, ...] = ()
     start_image_url: str | None = None
     end_image_url: str | None = None
+
+    def asked(self, *, names_seed: bool) -> Asked:
+        """Returns what it asks of a provider. `names_seed`: whether the seed is the customer's own."""
+        return Asked(
+            resolutions=self.resolution,
+            seconds=self.duration_seconds,
+            aspect_ratios=self.aspect_ratio,
+            image_references=len(self.image_urls),
+            video_references=len(self.video_urls),
+            audio_references=len(self.audio_urls),
+            start_frame=self.start_image_url is not None,
+            end_frame=self.end_image_url is not None,
+            audio=self.generate_audio,
+            watermark=self.watermark,
+            last_frame=self.return_last_frame,
+            seed=names_seed,
+        )
 
 
 def without_content(wanted: JobInput) -> JobInput:
