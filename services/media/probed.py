@@ -20,6 +20,8 @@ class Probed:
     height: int
     poster_jpeg: bytes
     last_frame_jpeg: bytes | None
+    frames_per_second: float = 0.0
+    """Only of references."""
 
 
 def render_question(*, want_last_frame: bool, limits: MediaLimits) -> bytes:
@@ -61,6 +63,7 @@ def _probed(head: Mapping[str, Any], pictures: bytes) -> Probed:
         duration_seconds=float(head["duration_seconds"]),
         width=int(head["width"]),
         height=int(head["height"]),
+        frames_per_second=float(head["frames_per_second"]),
         poster_jpeg=pictures[:poster_bytes],
         last_frame_jpeg=pictures[poster_bytes:] if head["has_last_frame"] is True else None,
     )
