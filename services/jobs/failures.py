@@ -9,6 +9,7 @@ _FAILURE_BY_KIND = {
     RefusalKind.CONTENT: FailureCode.CONTENT_POLICY_VIOLATION,
     RefusalKind.INPUT_MEDIA: FailureCode.INPUT_MEDIA_ERROR,
     RefusalKind.EXPIRED: FailureCode.TIMEOUT,
+    RefusalKind.UNAVAILABLE: FailureCode.GENERATION_FAILED,
     RefusalKind.FAILED: FailureCode.GENERATION_FAILED,
 }
 assert _FAILURE_BY_KIND.keys() == set(RefusalKind)

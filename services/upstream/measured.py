@@ -1,7 +1,7 @@
 """A provider that tells how long its answers took and how its calls failed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from services.common.telemetry.metrics import JOBS_API, JOBS_WORKER, counter, histogram
@@ -9,6 +9,7 @@ from services.upstream.provider import (
     BrokenError,
     BusyError,
     Done,
+    Hint,
     Order,
     Pending,
     Provider,
@@ -16,16 +17,18 @@ from services.upstream.provider import (
     RefusedError,
     UnknownError,
     UnreachableError,
+    UnsearchableError,
     UpstreamError,
 )
 
-_OPERATIONS = ("submit", "find", "carries", "check", "cancel")
+_OPERATIONS = ("submit", "find", "carries", "check", "cancel", "read_callback")
 _CLASSES: dict[type[UpstreamError], str] = {
     RefusedError: "refused",
     BusyError: "busy",
     UnreachableError: "unreachable",
     UnknownError: "unknown",
     BrokenError: "broken",
+    UnsearchableError: "unsearchable",
 }
 _SECONDS = histogram(
     "reelgate_provider_seconds",
@@ -36,7 +39,7 @@ _SECONDS = histogram(
 _FAILURES = counter(
     "reelgate_provider_failures_total",
     "Calls to a provider that failed: it `refused` the order, was `busy` or `unreachable`, may have begun and did not"
-    " say so (`unknown`), or our access is `broken`.",
+    " say so (`unknown`), cannot be asked for a lost task (`unsearchable`), or our access is `broken`.",
     labels=("route", "operation", "class"),
     of=(JOBS_API, JOBS_WORKER),
 )
@@ -89,6 +92,15 @@ class MeasuredProvider:
         """As `Provider` says."""
         with self._measured("cancel"):
             return await self._provider.cancel(task_id, timeout_seconds=timeout_seconds)
+
+    async def read_callback(self, headers: Mapping[str, str], body: bytes) -> Hint | None:
+        """As `Provider` says."""
+        with self._measured("read_callback"):
+            return await self._provider.read_callback(headers, body)
+
+    def media_headers(self, url: str) -> Mapping[str, str]:
+        """As `Provider` says."""
+        return self._provider.media_headers(url)
 
     @contextmanager
     def _measured(self, operation: str) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """The interface to providers of video: what jobs asks, and the answers that a provider may give."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -32,6 +33,8 @@ class Order:
     audio_urls: tuple[str, ...] = ()
     start_image_url: str | None = None
     end_image_url: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What the route asks of the provider beyond the job. `Kind.options` says which an adapter knows."""
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -64,7 +67,10 @@ class RefusalKind(StrEnum):
     CONTENT = "content"
     INPUT_MEDIA = "input_media"
     EXPIRED = "expired"
+    UNAVAILABLE = "unavailable"
+    """The provider's own fault, such as an internal error or no capacity: another provider may deliver."""
     FAILED = "failed"
+    """No reason is known."""
 
 
 class ReferenceFault(StrEnum):
@@ -95,6 +101,15 @@ class Refused:
     detail: str = ""
     reference: BadReference = BadReference()
     """For INPUT_MEDIA."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hint:
+    """What a callback says: look at this task."""
+
+    task_id: str
+    is_authentic: bool
+    """Whether the provider surely sent it. If not, anybody may have, and only `carries` tells whose task it is."""
 
 
 class UpstreamError(Exception):
@@ -129,8 +144,27 @@ class UnknownError(UpstreamError):
     """The render may have started although no usable answer came: look for it before submitting again."""
 
 
+class UnsearchableError(UpstreamError):
+    """The provider lists no tasks, or keeps nothing of ours with them: only an authentic callback names a lost one."""
+
+
+class BrokenCause(StrEnum):
+    """What an operator must mend."""
+
+    CREDENTIAL = "credential"
+    """The key is wrong, or may not do this."""
+    QUOTA = "quota"
+    """The account has no money or no allowance left."""
+    MODEL = "model"
+    """The model, endpoint or address of the route is not there, or closed to us."""
+
+
 class BrokenError(UpstreamError):
-    """Our credential, account or configuration is at fault: an operator must act; then retry."""
+    """Our credential, account or configuration is at fault: an operator must act. Nothing was started."""
+
+    def __init__(self, detail: str, *, cause: BrokenCause) -> None:
+        super().__init__(detail)
+        self.cause = cause
 
 
 class Provider(Protocol):
@@ -151,13 +185,13 @@ class Provider(Protocol):
         """Returns the id of the task that carries the correlation id, or None if there is certainly none.
 
         `model` is what the order named; `created_after` (Unix seconds) bounds the search.
-        Raises BusyError, UnreachableError or BrokenError.
+        Raises BusyError, UnreachableError, BrokenError or UnsearchableError.
         """
 
     async def carries(self, task_id: str, correlation_id: str, *, timeout_seconds: float) -> bool:
         """Returns whether a task has the correlation id.
 
-        Raises BusyError, UnreachableError or BrokenError.
+        Raises BusyError, UnreachableError, BrokenError or UnsearchableError.
         """
 
     async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
@@ -170,4 +204,16 @@ class Provider(Protocol):
         """Asks the provider to stop a task. True: the task has ended without a result. False: it runs on.
 
         Repeating it is harmless. Raises BusyError, UnreachableError or BrokenError; the task may then have been stopped.
+        """
+
+    async def read_callback(self, headers: Mapping[str, str], body: bytes) -> Hint | None:
+        """Returns what a callback says. None: it names no task, or should prove its origin and does not.
+
+        `headers` have lower-case names. May fetch what signatures are checked with, and raises UnreachableError if it cannot.
+        """
+
+    def media_headers(self, url: str) -> Mapping[str, str]:
+        """Returns what to send when a result is fetched: the credential if the address has the API's origin, else nothing.
+
+        After a redirect, ask again.
         """

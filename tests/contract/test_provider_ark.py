@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 
+from services.upstream.call import BODY_BYTES_MAX
 from services.upstream.provider import (
     BrokenError,
     BusyError,
@@ -20,7 +21,6 @@ from services.upstream.provider import (
     UpstreamError,
 )
 from services.upstream.providers.ark.adapter import (
-    BODY_BYTES_MAX,
     CREATED_MARGIN_SECONDS,
     LIST_PAGE_SIZE,
     LIST_PAGES_MAX,

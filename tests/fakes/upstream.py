@@ -1,6 +1,6 @@
 """A provider, a media store and a ledger that do what a test says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from services.jobs.domain.job import Job, Output
 from services.jobs.domain.ledger import Hold, HoldState
 from services.jobs.domain.requests import Owner
 from services.jobs.ports import Holds, Ledger, Media
-from services.upstream.provider import Done, Order, Pending, Refused
+from services.upstream.provider import Done, Hint, Order, Pending, Refused
 
 Answer = Pending | Done | Refused | Exception
 
@@ -69,6 +69,13 @@ class ScriptedProvider:
         if isinstance(self.cancel_answer, Exception):
             raise self.cancel_answer
         return self.cancel_answer
+
+    async def read_callback(self, headers: Mapping[str, str], body: bytes) -> Hint | None:
+        """Takes the whole body for the name of a task."""
+        return Hint(task_id=body.decode(), is_authentic="signature" in headers)
+
+    def media_headers(self, url: str) -> Mapping[str, str]:
+        return {"authorization": f"of {url}"}
 
 
 @dataclass

@@ -59,7 +59,7 @@ from services.jobs.store.queue.work import SqlWork
 from services.jobs.watch.event_stream import EventStreams
 from services.jobs.watch.job_watch import SUBSCRIPTIONS_MAX
 from services.jobs.wiring.core import CALLS_MAX
-from services.upstream.providers.ark.wire import claimed_task_id
+from services.upstream.providers.ark.wire import parse_hint
 
 SEED_MAX = 2**31 - 1
 
@@ -94,7 +94,7 @@ def public_port(
         receive_callback,
         tokens=settings.callback_tokens,
         work=canceller.work,
-        claimed_task_id=claimed_task_id,
+        read_hint=parse_hint,
         notify=jobs.notify,
     )
     models, usage = ModelsServicer(jobs.models), UsageServicer(jobs=jobs.jobs, clock=jobs.clock)

@@ -1,7 +1,7 @@
 """Cancelling a job while somebody completes it: one of them wins, and the money follows."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +32,7 @@ from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
-from services.upstream.provider import Done, Order, Pending, RefusalKind, Refused
+from services.upstream.provider import Done, Hint, Order, Pending, RefusalKind, Refused
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia
 from tests.integration.jobs.api import Api, Refusal, running_api
 from tests.integration.jobs.conftest import a_job, store_jobs
@@ -162,6 +162,12 @@ class RacingProvider:
             return False
         self.cancelled.add(task_id)
         return True
+
+    async def read_callback(self, headers: Mapping[str, str], body: bytes) -> Hint | None:
+        return None
+
+    def media_headers(self, url: str) -> Mapping[str, str]:
+        return {}
 
 
 JOB_COUNT = 60

@@ -12,6 +12,7 @@ from services.jobs.ports import ResultRejectedError, ResultUnavailableError
 from services.jobs.timing import RENDER_DEADLINE_SECONDS
 from services.upstream.provider import (
     TASK_SECONDS_MAX,
+    BrokenCause,
     BrokenError,
     BusyError,
     Pending,
@@ -164,7 +165,7 @@ async def test_a_lost_answer_leaves_the_attempt_to_be_looked_for(world: World) -
     [
         (BusyError("queue full", retry_after_seconds=3), "busy"),
         (UnreachableError("no route"), "unreachable"),
-        (BrokenError("bad key"), "broken"),
+        (BrokenError("bad key", cause=BrokenCause.CREDENTIAL), "broken"),
     ],
 )
 async def test_what_surely_started_nothing_is_tried_again_later(

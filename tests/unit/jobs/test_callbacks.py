@@ -14,6 +14,7 @@ from services.jobs.callback_tokens import (
 )
 from services.jobs.operations.receive_callback import receive_callback
 from services.jobs.store.queue.work import SqlWork
+from services.upstream.provider import Hint
 
 BODY = b'{"id":"cgt-1"}'
 KNOWN = "known-token"
@@ -38,9 +39,9 @@ class Desk:
         self.claims.append(claimed_task_id)
         return True
 
-    def claimed(self, body: bytes) -> str | None:
+    def read(self, body: bytes) -> Hint | None:
         self.bodies += 1
-        return "cgt-1" if b"cgt-1" in body else None
+        return Hint(task_id="cgt-1", is_authentic=False) if b"cgt-1" in body else None
 
     def notify(self) -> None:
         self.rings += 1
@@ -51,7 +52,7 @@ class Desk:
             BODY,
             tokens=self.tokens,
             work=cast("SqlWork", self),
-            claimed_task_id=self.claimed,
+            read_hint=self.read,
             notify=self.notify,
         )
 

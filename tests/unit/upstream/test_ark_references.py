@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.upstream.call import Answer
 from services.upstream.provider import BadReference, Order, ReferenceFault, RefusalKind, Refused, RefusedError
 from services.upstream.providers.ark.errors import ArkError, refusal, submission_error
 from services.upstream.providers.ark.wire import parse_error, parse_task, render_order
@@ -60,7 +61,7 @@ def test_a_file_is_found_in_answers_and_in_failed_tasks(
     expected = BadReference(position=position, is_image=is_image, fault=fault)
 
     body = f'{{"error":{{"code":"{said.code}","param":"{said.parameter}","message":"{said.message}"}}}}'
-    refused = submission_error(400, parse_error(body.encode()), retry_after=None)
+    refused = submission_error(Answer(status=400, body=b""), parse_error(body.encode()))
     failed = parse_task(f'{{"status":"failed",{body[1:]}'.encode())
 
     assert isinstance(refused, RefusedError)

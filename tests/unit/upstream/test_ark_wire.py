@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.upstream.provider import Done, Order, Pending, RefusalKind, Refused
+from services.upstream.bodies import UnusableBodyError
+from services.upstream.provider import Done, Hint, Order, Pending, RefusalKind, Refused
 from services.upstream.providers.ark import wire
 
 RECORDINGS = Path(__file__).parents[2] / "recordings" / "ark"
@@ -113,7 +114,7 @@ def test_created_answer_names_the_task() -> None:
     "body", [b"", b"<html>", b"\xff", b"[]", b"{}", b'{"id":7}', b'{"id":"../x"}', b"[" * 100_000]
 )
 def test_created_answer_without_a_usable_id_is_unusable(body: bytes) -> None:
-    with pytest.raises(wire.UnusableBodyError):
+    with pytest.raises(UnusableBodyError):
         wire.parse_created(body)
 
 
@@ -176,7 +177,7 @@ def test_ended_task_without_a_result_is_refused(body: bytes, kind: RefusalKind) 
 
 @pytest.mark.parametrize("body", [b"", b"OK", b"[]", b"{}", b'{"status":3}'])
 def test_body_that_is_no_task_is_unusable(body: bytes) -> None:
-    with pytest.raises(wire.UnusableBodyError):
+    with pytest.raises(UnusableBodyError):
         wire.parse_task(body)
 
 
@@ -205,14 +206,14 @@ def test_listing_may_be_called_data() -> None:
 
 @pytest.mark.parametrize("body", [b"{}", b'{"items":{}}', b'{"items":[1]}', b'{"items":[{"id":"cgt-1"}]}'])
 def test_listing_with_odd_rows_is_unusable(body: bytes) -> None:
-    with pytest.raises(wire.UnusableBodyError):
+    with pytest.raises(UnusableBodyError):
         wire.parse_page(body)
 
 
 def test_callback_claims_only_the_task() -> None:
-    assert wire.claimed_task_id(recording("succeeded")) == TASK_ID
+    assert wire.parse_hint(recording("succeeded")) == Hint(task_id=TASK_ID, is_authentic=False)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b'{"id":""}', b'{"id":"a/../b"}', b'{"id":".."}'])
 def test_unusable_callback_claims_nothing(body: bytes) -> None:
-    assert wire.claimed_task_id(body) is None
+    assert wire.parse_hint(body) is None

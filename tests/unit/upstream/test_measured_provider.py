@@ -5,14 +5,17 @@ import pytest
 from services.upstream import provider
 from services.upstream.measured import MeasuredProvider
 from services.upstream.provider import (
+    BrokenCause,
     BrokenError,
     BusyError,
+    Hint,
     Pending,
     RefusalKind,
     Refused,
     RefusedError,
     UnknownError,
     UnreachableError,
+    UnsearchableError,
     UpstreamError,
 )
 from tests.fakes.upstream import ScriptedProvider
@@ -24,7 +27,8 @@ FAILURES = {
     "busy": BusyError("later"),
     "unreachable": UnreachableError("down"),
     "unknown": UnknownError("cut off"),
-    "broken": BrokenError("no key"),
+    "broken": BrokenError("no key", cause=BrokenCause.CREDENTIAL),
+    "unsearchable": UnsearchableError("no listing"),
 }
 
 
@@ -65,6 +69,10 @@ async def test_what_is_answered_is_timed_and_passed_on() -> None:
     checked = await measured.check(task_id, timeout_seconds=1)
     is_cancelled = await measured.cancel(task_id, timeout_seconds=1)
 
+    hint = await measured.read_callback({}, b"task-1")
+
     assert (found, carries, checked, is_cancelled) == (task_id, True, Pending(running=True), True)
-    for operation in ("submit", "find", "carries", "check", "cancel"):
+    assert hint == Hint(task_id="task-1", is_authentic=False)
+    assert measured.media_headers("https://p.example/v") == {"authorization": "of https://p.example/v"}
+    for operation in ("submit", "find", "carries", "check", "cancel", "read_callback"):
         assert value("reelgate_provider_seconds_count", route="unit-answers", operation=operation) == 1

@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 
-from services.common.egress.session_failures import session_failure_text
-from services.common.egress.urls import outgoing_url
-from services.common.telemetry.tracing import CALL, span
+from services.upstream.bodies import UnusableBodyError
+from services.upstream.call import ProviderCalls, has_origin
+from services.upstream.features import Features
+from services.upstream.kind import Kind
 from services.upstream.provider import (
     Done,
+    Hint,
     Order,
     Pending,
     RefusalKind,
@@ -23,8 +23,6 @@ from services.upstream.provider import (
 from services.upstream.providers.ark import wire
 from services.upstream.providers.ark.errors import means_unknown_task, reading_error, submission_error
 
-BODY_BYTES_MAX = 4 * 1024 * 1024
-CONNECT_TIMEOUT_SECONDS = 5.0
 LIST_INTERVAL_SECONDS = 1.0
 LIST_PAGE_SIZE = 500
 LIST_PAGES_MAX = 20
@@ -32,17 +30,6 @@ CREATED_MARGIN_SECONDS = 300.0
 CONFLICT = 409
 
 _TASKS_PATH = "/contents/generations/tasks"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Answer:
-    status: int
-    body: bytes
-    retry_after: str | None
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
 
 
 class ArkProvider:
@@ -61,9 +48,10 @@ class ArkProvider:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._session = session
+        self._base_url = base_url
         self._tasks_url = base_url.rstrip("/") + _TASKS_PATH
         self._headers = {"Authorization": f"Bearer {api_key}"}
+        self._calls = ProviderCalls(session, headers=self._headers)
         self._sends_seed = sends_seed
         self._clock = clock
         self._sleep = sleep
@@ -77,18 +65,12 @@ class ArkProvider:
         body = wire.render_order(
             order, correlation_id=correlation_id, callback_url=callback_url, sends_seed=self._sends_seed
         )
-        try:
-            answer = await self._call("POST", self._tasks_url, json=body, timeout_seconds=timeout_seconds)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise UnreachableError(session_failure_text(error)) from error
-        except (aiohttp.ClientError, OSError, wire.UnusableBodyError) as error:
-            raise UnknownError(session_failure_text(error)) from error
+        answer = await self._calls.submit(self._tasks_url, json=body, timeout_seconds=timeout_seconds)
         if not answer.ok:
-            refused = wire.parse_error(answer.body)
-            raise submission_error(answer.status, refused, retry_after=answer.retry_after)
+            raise submission_error(answer, wire.parse_error(answer.body))
         try:
             return wire.parse_created(answer.body)
-        except wire.UnusableBodyError as error:
+        except UnusableBodyError as error:
             raise UnknownError(f"submission accepted, answer unusable: {error}") from error
 
     async def find(
@@ -114,7 +96,7 @@ class ArkProvider:
         body = await self._read(task_id, timeout_seconds=timeout_seconds)
         try:
             return not isinstance(body, Refused) and wire.parse_correlation_id(body) == correlation_id
-        except wire.UnusableBodyError as error:
+        except UnusableBodyError as error:
             raise UnreachableError(f"task unreadable: {error}") from error
 
     async def check(self, task_id: str, *, timeout_seconds: float) -> Pending | Done | Refused:
@@ -124,7 +106,7 @@ class ArkProvider:
             return body
         try:
             return wire.parse_task(body)
-        except wire.UnusableBodyError as error:
+        except UnusableBodyError as error:
             raise UnreachableError(f"task unreadable: {error}") from error
 
     async def cancel(self, task_id: str, *, timeout_seconds: float) -> bool:
@@ -142,8 +124,16 @@ class ArkProvider:
         except TimeoutError as error:
             raise UnreachableError("cancelling not finished in time") from error
 
+    async def read_callback(self, headers: Mapping[str, str], body: bytes) -> Hint | None:  # noqa: ARG002 (nothing is signed)
+        """Returns the task that a callback names. ModelArk signs nothing, so it is never authentic."""
+        return wire.parse_hint(body)
+
+    def media_headers(self, url: str) -> Mapping[str, str]:
+        """Returns nothing for a result, which has a signed address elsewhere."""
+        return self._headers if has_origin(url, self._base_url) else {}
+
     async def _delete(self, task_id: str, *, timeout_seconds: float) -> bool:
-        answer = await self._ask(
+        answer = await self._calls.ask(
             f"{self._tasks_url}/{task_id}", method="DELETE", timeout_seconds=timeout_seconds
         )
         if answer.ok:
@@ -154,16 +144,16 @@ class ArkProvider:
         code = wire.parse_error(answer.body).code
         if means_unknown_task(answer.status, code):
             return True
-        raise reading_error(answer.status, code, retry_after=answer.retry_after)
+        raise reading_error(answer, code)
 
     async def _read(self, task_id: str, *, timeout_seconds: float) -> bytes | Refused:
-        answer = await self._ask(f"{self._tasks_url}/{task_id}", timeout_seconds=timeout_seconds)
+        answer = await self._calls.ask(f"{self._tasks_url}/{task_id}", timeout_seconds=timeout_seconds)
         if answer.ok:
             return answer.body
         code = wire.parse_error(answer.body).code
         if means_unknown_task(answer.status, code):
             return Refused(kind=RefusalKind.EXPIRED, detail=f"task unknown: {code}")
-        raise reading_error(answer.status, code, retry_after=answer.retry_after)
+        raise reading_error(answer, code)
 
     async def _search(
         self, correlation_id: str, *, model: str, oldest: float, timeout_seconds: float
@@ -184,13 +174,13 @@ class ArkProvider:
     async def _list(self, *, model: str, page_num: int, timeout_seconds: float) -> wire.Page:
         await self._await_list_turn()
         query = {"page_num": str(page_num), "page_size": str(LIST_PAGE_SIZE), "filter.model": model}
-        answer = await self._ask(self._tasks_url, query=query, timeout_seconds=timeout_seconds)
+        answer = await self._calls.ask(self._tasks_url, query=query, timeout_seconds=timeout_seconds)
         if not answer.ok:
             code = wire.parse_error(answer.body).code
-            raise reading_error(answer.status, code, retry_after=answer.retry_after)
+            raise reading_error(answer, code)
         try:
             return wire.parse_page(answer.body)
-        except wire.UnusableBodyError as error:
+        except UnusableBodyError as error:
             raise UnreachableError(f"listing unreadable: {error}") from error
 
     async def _await_list_turn(self) -> None:
@@ -199,43 +189,6 @@ class ArkProvider:
             await self._sleep(wait_seconds)
         self._list_due = self._clock() + LIST_INTERVAL_SECONDS
 
-    async def _ask(
-        self, url: str, *, timeout_seconds: float, method: str = "GET", query: dict[str, str] | None = None
-    ) -> _Answer:
-        try:
-            return await self._call(method, url, query=query, timeout_seconds=timeout_seconds)
-        except (aiohttp.ClientError, OSError, wire.UnusableBodyError) as error:
-            raise UnreachableError(session_failure_text(error)) from error
-
-    async def _call(
-        self,
-        method: str,
-        url: str,
-        *,
-        timeout_seconds: float,
-        json: dict[str, Any] | None = None,
-        query: dict[str, str] | None = None,
-    ) -> _Answer:
-        # Connecting has a shorter limit of its own: if it is exceeded, nothing was sent.
-        timeout = aiohttp.ClientTimeout(
-            total=timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds / 2)
-        )
-        with span(f"provider {method}", kind=CALL) as called:
-            async with self._session.request(
-                method,
-                outgoing_url(url, query),
-                json=json,
-                headers=self._headers,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                called.note(status=response.status)
-                return _Answer(
-                    status=response.status,
-                    body=await _bounded_body(response),
-                    retry_after=response.headers.get("Retry-After"),
-                )
-
 
 def _newest_first(tasks: list[wire.ListedTask]) -> bool:
     # The order of the listing is not documented, so it is trusted only if the rows seen so far are in order.
@@ -243,10 +196,23 @@ def _newest_first(tasks: list[wire.ListedTask]) -> bool:
     return times[0] > times[-1] and times == sorted(times, reverse=True)
 
 
-async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise wire.UnusableBodyError("body too large")
-    return bytes(body)
+KIND = Kind(
+    name="ark",
+    base_url="https://ark.ap-southeast.bytepluses.com/api/v3",
+    open=ArkProvider,
+    features=Features(
+        resolutions=frozenset({"480p", "720p", "1080p", "4k"}),
+        seconds=frozenset(range(2, 31)),
+        aspect_ratios=frozenset({"16:9", "4:3", "1:1", "3:4", "9:16", "21:9", "adaptive"}),
+        image_references=30,
+        video_references=10,
+        audio_references=10,
+        start_frame=True,
+        end_frame=True,
+        audio=frozenset({False, True}),
+        watermark=frozenset({False, True}),
+        last_frame=True,
+        seed=True,
+    ),
+    callbacks=True,
+)

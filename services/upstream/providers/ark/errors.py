@@ -6,8 +6,10 @@ Messages are parsed only for which file of `content` was unusable and why, becau
 import re
 from dataclasses import dataclass
 
+from services.upstream.call import Answer
 from services.upstream.provider import (
     BadReference,
+    BrokenCause,
     BrokenError,
     BusyError,
     ReferenceFault,
@@ -19,7 +21,6 @@ from services.upstream.provider import (
     UpstreamError,
 )
 
-RETRY_AFTER_SECONDS_MAX = 300
 # The code stands both for a full queue and for a used-up trial, so waiting briefly rarely helps.
 QUOTA_RETRY_AFTER_SECONDS = 60.0
 
@@ -43,17 +44,25 @@ _CANNOT_BE_READ = "InvalidImageURL.InvalidFormat"
 _PLACE = r"content\[(\d{1,2})\](?:\.(?:image|video|audio)_url(?:\.url)?)?"
 _PARAMETER = re.compile(_PLACE)
 _QUOTED = re.compile(rf"`{_PLACE}`")
-_OUR_FAULT = (
-    "AuthenticationError",
-    "InvalidAccountStatus",
-    "AccessDenied",
-    "AccountOverdueError",
-    "OperationDenied",
-    "InvalidEndpoint",
-    "ModelNotOpen",
-    "AccountQuotaExceeded",
-    "SetLimitExceeded",
+_CAUSE_BY_PREFIX = (
+    (
+        ("AccountOverdueError", "OperationDenied.ServiceOverdue", "AccountQuotaExceeded", "SetLimitExceeded"),
+        BrokenCause.QUOTA,
+    ),
+    (
+        ("InvalidEndpoint", "ModelNotOpen", "OperationDenied.ServiceNotOpen", "OperationDenied.InvalidState"),
+        BrokenCause.MODEL,
+    ),
+    (
+        ("AuthenticationError", "InvalidAccountStatus", "AccessDenied", "OperationDenied"),
+        BrokenCause.CREDENTIAL,
+    ),
 )
+_CAUSE_BY_STATUS = {
+    401: BrokenCause.CREDENTIAL,
+    402: BrokenCause.QUOTA,
+    403: BrokenCause.CREDENTIAL,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,49 +99,49 @@ def _bad_reference(error: ArkError) -> BadReference:
     return BadReference(position=position, is_image=error.code.startswith("InvalidImageURL"), fault=fault)
 
 
-def submission_error(status: int, error: ArkError, *, retry_after: str | None) -> UpstreamError:
+def submission_error(answer: Answer, error: ArkError) -> UpstreamError:
     """Returns what a non-2xx answer to a submission means; `error` is empty if the body had no error envelope.
 
     A gateway can answer 5xx or 408 although the task was stored, so these never mean that nothing was started.
     """
-    code = error.code
+    status, code = answer.status, error.code
     detail = f"submission answered {status} {code}".rstrip()
     if status >= 500 or status == 408:
         return UnknownError(detail)
-    if common := _common_error(status, code, retry_after=retry_after, detail=detail):
+    if common := _common_error(answer, code, detail=detail):
         return common
     names_our_model = status == 404 and not code.startswith("NotFound.")
     if status < 400 or not code or names_our_model:
-        return BrokenError(detail)
+        return BrokenError(detail, cause=BrokenCause.MODEL)
     return RefusedError(refusal(error, otherwise=RefusalKind.PARAMETERS, detail=detail))
 
 
-def reading_error(status: int, code: str, *, retry_after: str | None) -> UpstreamError:
+def reading_error(answer: Answer, code: str) -> UpstreamError:
     """Returns what a non-2xx answer to a read means. A read is never refused, so an unexpected 4xx is our own fault."""
+    status = answer.status
     detail = f"read answered {status} {code}".rstrip()
     if status >= 500 or status == 408:
         return UnreachableError(detail)
-    return _common_error(status, code, retry_after=retry_after, detail=detail) or BrokenError(detail)
+    common = _common_error(answer, code, detail=detail)
+    return common or BrokenError(detail, cause=BrokenCause.MODEL)
 
 
 def means_unknown_task(status: int, code: str) -> bool:
     """Returns whether a read says that the task is gone, and not that our path or model is wrong."""
-    return status == 404 and bool(code) and not code.startswith(_OUR_FAULT)
+    return status == 404 and bool(code) and _cause_of(status, code) is None
 
 
-def _common_error(status: int, code: str, *, retry_after: str | None, detail: str) -> UpstreamError | None:
-    if status in {401, 402, 403} or code.startswith(_OUR_FAULT):
-        return BrokenError(detail)
-    if status != 429:
+def _common_error(answer: Answer, code: str, *, detail: str) -> UpstreamError | None:
+    if cause := _cause_of(answer.status, code):
+        return BrokenError(detail, cause=cause)
+    if answer.status != 429:
         return None
-    wait = _retry_after_seconds(retry_after)
+    wait = answer.retry_after_seconds
     if code.startswith("QuotaExceeded"):
         wait = max(wait or 0.0, QUOTA_RETRY_AFTER_SECONDS)
     return BusyError(detail, retry_after_seconds=wait)
 
 
-def _retry_after_seconds(value: str | None) -> float | None:
-    # The date form is not used by ModelArk and would need the wall clock.
-    if value is None or not (value.isascii() and value.isdigit()):
-        return None
-    return float(min(int(value[:9]), RETRY_AFTER_SECONDS_MAX))
+def _cause_of(status: int, code: str) -> BrokenCause | None:
+    named = (cause for prefixes, cause in _CAUSE_BY_PREFIX if code.startswith(prefixes))
+    return next(named, None) or _CAUSE_BY_STATUS.get(status)

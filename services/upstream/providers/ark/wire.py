@@ -1,22 +1,16 @@
 """ModelArk's bodies: written from an order, parsed into the answers of `provider.py`. No I/O here."""
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from services.upstream.provider import Done, Order, Pending, RefusalKind, Refused
+from services.upstream.bodies import UnusableBodyError, member, parse_object, parse_task_id, text
+from services.upstream.provider import Done, Hint, Order, Pending, RefusalKind, Refused
 from services.upstream.providers.ark.errors import ArkError, refusal
 
-_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SUFFIX_DASHES = re.compile(r"--+(?=[A-Za-z])")
 _CODE_LENGTH_MAX = 128
-_MESSAGE_LENGTH_MAX = 1_024
-
-
-class UnusableBodyError(ValueError):
-    """A body is not what the documentation promises."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +59,7 @@ def without_suffixes(prompt: str) -> str:
 
 def parse_created(body: bytes) -> str:
     """Returns the new task's id. Raises UnusableBodyError if the body holds none."""
-    return _task_id(_object(body).get("id"))
+    return parse_task_id(parse_object(body).get("id"))
 
 
 def parse_task(body: bytes) -> Pending | Done | Refused:
@@ -73,7 +67,7 @@ def parse_task(body: bytes) -> Pending | Done | Refused:
 
     Raises UnusableBodyError if the body is not a task.
     """
-    task = _object(body)
+    task = parse_object(body)
     match task.get("status"):
         case "queued" | "pending":
             return Pending(running=False)
@@ -95,12 +89,12 @@ def parse_task(body: bytes) -> Pending | Done | Refused:
 
 def parse_correlation_id(body: bytes) -> str:
     """Returns the correlation id of a task, or an empty string. Raises UnusableBodyError if the body is not a task."""
-    return _correlation_id(_object(body))
+    return _correlation_id(parse_object(body))
 
 
 def parse_page(body: bytes) -> Page:
     """Returns the tasks of a listing; a row that is not a task raises UnusableBodyError, as an odd body does."""
-    listing = _object(body)
+    listing = parse_object(body)
     rows = listing.get("items", listing.get("data"))
     if not isinstance(rows, list):
         raise UnusableBodyError("listing without items")
@@ -111,15 +105,15 @@ def parse_page(body: bytes) -> Page:
 def parse_error(body: bytes) -> ArkError:
     """Returns an error envelope; it is empty if the body is something else."""
     try:
-        return _error(_object(body))
+        return _error(parse_object(body))
     except UnusableBodyError:
         return ArkError()
 
 
-def claimed_task_id(body: bytes) -> str | None:
-    """Returns the task that a callback names, if it names a usable one. ModelArk signs nothing: it is only a hint."""
+def parse_hint(body: bytes) -> Hint | None:
+    """Returns the task that a callback names, if it names a usable one."""
     try:
-        return parse_created(body)
+        return Hint(task_id=parse_created(body), is_authentic=False)
     except UnusableBodyError:
         return None
 
@@ -162,41 +156,18 @@ def _listed(row: object) -> ListedTask:
     if not isinstance(row, dict) or not isinstance(created_at := row.get("created_at"), int | float):
         raise UnusableBodyError("listed task without created_at")
     return ListedTask(
-        task_id=_task_id(row.get("id")), correlation_id=_correlation_id(row), created_at=created_at
+        task_id=parse_task_id(row.get("id")), correlation_id=_correlation_id(row), created_at=created_at
     )
 
 
 def _correlation_id(task: dict[str, Any]) -> str:
-    found = task.get("safety_identifier")
-    return found if isinstance(found, str) else ""
+    return text(task.get("safety_identifier"))
 
 
 def _error(envelope: dict[str, Any]) -> ArkError:
-    error = envelope.get("error")
-    said = error if isinstance(error, dict) else {}
+    error = member(envelope, "error")
     return ArkError(
-        code=_text(said.get("code"))[:_CODE_LENGTH_MAX],
-        parameter=_text(said.get("param"))[:_CODE_LENGTH_MAX],
-        message=_text(said.get("message"))[:_MESSAGE_LENGTH_MAX],
+        code=text(error.get("code"), length_max=_CODE_LENGTH_MAX),
+        parameter=text(error.get("param"), length_max=_CODE_LENGTH_MAX),
+        message=text(error.get("message")),
     )
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _task_id(value: object) -> str:
-    # Ids go into a request path, and a callback's id comes from anybody.
-    if not isinstance(value, str) or not _TASK_ID.fullmatch(value):
-        raise UnusableBodyError("no usable task id")
-    return value
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise UnusableBodyError("not JSON") from error
-    if not isinstance(value, dict):
-        raise UnusableBodyError("not a JSON object")
-    return value

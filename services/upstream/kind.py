@@ -1,0 +1,24 @@
+"""What an adapter says about itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from services.upstream.features import Features
+from services.upstream.provider import Provider
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A provider that an adapter speaks to."""
+
+    name: str
+    base_url: str
+    """Where its API is unless a credential says otherwise."""
+    open: Callable[..., Provider]
+    """Takes `session`, `base_url` and `api_key`, and for tests `clock` and `sleep`."""
+    features: Features
+    """The most that the adapter can express for any model."""
+    options: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What a route may ask beyond an order: values by name."""
+    callbacks: bool
+    """Whether the provider calls back."""
