@@ -22,3 +22,5 @@ class Kind:
     """What a route may ask beyond an order: values by name."""
     callbacks: bool
     """Whether the provider calls back."""
+    callback_headers: frozenset[str] = frozenset()
+    """Names, in lower case, of the headers of a callback that prove who sent it."""

@@ -93,10 +93,10 @@ class MeasuredProvider:
         with self._measured("cancel"):
             return await self._provider.cancel(task_id, timeout_seconds=timeout_seconds)
 
-    async def read_callback(self, headers: Mapping[str, str], body: bytes) -> Hint | None:
+    async def read_callback(self, headers: Mapping[str, str], body: bytes, *, model: str) -> Hint | None:
         """As `Provider` says."""
         with self._measured("read_callback"):
-            return await self._provider.read_callback(headers, body)
+            return await self._provider.read_callback(headers, body, model=model)
 
     def media_headers(self, url: str) -> Mapping[str, str]:
         """As `Provider` says."""

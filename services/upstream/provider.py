@@ -206,10 +206,11 @@ class Provider(Protocol):
         Repeating it is harmless. Raises BusyError, UnreachableError or BrokenError; the task may then have been stopped.
         """
 
-    async def read_callback(self, headers: Mapping[str, str], body: bytes) -> Hint | None:
+    async def read_callback(self, headers: Mapping[str, str], body: bytes, *, model: str) -> Hint | None:
         """Returns what a callback says. None: it names no task, or should prove its origin and does not.
 
-        `headers` have lower-case names. May fetch what signatures are checked with, and raises UnreachableError if it cannot.
+        `headers` have lower-case names; `model` is what the order named. May fetch what signatures are checked with, and
+        raises UnreachableError if it cannot.
         """
 
     def media_headers(self, url: str) -> Mapping[str, str]:

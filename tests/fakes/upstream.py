@@ -70,7 +70,7 @@ class ScriptedProvider:
             raise self.cancel_answer
         return self.cancel_answer
 
-    async def read_callback(self, headers: Mapping[str, str], body: bytes) -> Hint | None:
+    async def read_callback(self, headers: Mapping[str, str], body: bytes, *, model: str) -> Hint | None:
         """Takes the whole body for the name of a task."""
         return Hint(task_id=body.decode(), is_authentic="signature" in headers)
 

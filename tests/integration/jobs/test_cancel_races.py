@@ -163,7 +163,7 @@ class RacingProvider:
         self.cancelled.add(task_id)
         return True
 
-    async def read_callback(self, headers: Mapping[str, str], body: bytes) -> Hint | None:
+    async def read_callback(self, headers: Mapping[str, str], body: bytes, *, model: str) -> Hint | None:
         return None
 
     def media_headers(self, url: str) -> Mapping[str, str]:

@@ -69,7 +69,7 @@ async def test_what_is_answered_is_timed_and_passed_on() -> None:
     checked = await measured.check(task_id, timeout_seconds=1)
     is_cancelled = await measured.cancel(task_id, timeout_seconds=1)
 
-    hint = await measured.read_callback({}, b"task-1")
+    hint = await measured.read_callback({}, b"task-1", model="m")
 
     assert (found, carries, checked, is_cancelled) == (task_id, True, Pending(running=True), True)
     assert hint == Hint(task_id="task-1", is_authentic=False)

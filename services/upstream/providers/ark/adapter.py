@@ -124,7 +124,7 @@ class ArkProvider:
         except TimeoutError as error:
             raise UnreachableError("cancelling not finished in time") from error
 
-    async def read_callback(self, headers: Mapping[str, str], body: bytes) -> Hint | None:  # noqa: ARG002 (nothing is signed)
+    async def read_callback(self, headers: Mapping[str, str], body: bytes, *, model: str) -> Hint | None:
         """Returns the task that a callback names. ModelArk signs nothing, so it is never authentic."""
         return wire.parse_hint(body)
 
