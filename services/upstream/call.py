@@ -1,6 +1,8 @@
 """The one HTTP call that all adapters make: bounded, timed, traced, never redirected, sent once."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +115,16 @@ class ProviderCalls:
                 return Answer(
                     status=response.status, body=await _bounded_body(response), headers=response.headers
                 )
+
+
+@asynccontextmanager
+async def within(timeout_seconds: float) -> AsyncIterator[None]:
+    """Bounds what may be asked again, of several calls. Raises UnreachableError when the time is over."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            yield
+    except TimeoutError as error:
+        raise UnreachableError("no answer in time") from error
 
 
 def has_origin(url: str, base_url: str) -> bool:

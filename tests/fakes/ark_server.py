@@ -77,18 +77,25 @@ class ArkServer:
         self._released.set()
         await self._runner.cleanup()
 
+    def scripted(self) -> bool:
+        """Returns whether the next answer was given by `will`."""
+        return bool(self._script)
+
+    async def respond(self, request: web.BaseRequest, body: bytes) -> Reply:
+        """Returns the answer to a request: the next of the script. Servers that know their provider's rules override it."""
+        return self._script.popleft()
+
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.seen.append(
-            Seen(
-                method=request.method,
-                target=request.path_qs,
-                path=request.path,
-                query=dict(request.query),
-                headers={name.lower(): value for name, value in request.headers.items()},
-                body=await request.read(),
-            )
+        seen = Seen(
+            method=request.method,
+            target=request.path_qs,
+            path=request.path,
+            query=dict(request.query),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=await request.read(),
         )
-        reply = self._script.popleft()
+        self.seen.append(seen)
+        reply = await self.respond(request, seen.body)
         if reply.fault is Fault.STALL:
             await self._released.wait()
         if reply.fault is Fault.RESET:
