@@ -51,6 +51,7 @@ class Reason(StrEnum):
     SIGNING_NOT_ROTATING = "SIGNING_NOT_ROTATING"
     EVENT_NOT_FOUND = "EVENT_NOT_FOUND"
     BODY_NOT_JSON = "BODY_NOT_JSON"
+    JOB_UNFINISHED = "JOB_UNFINISHED"
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ STATUS_BY_REASON = {
     Reason.SIGNING_NOT_ROTATING: _CONFLICT,
     Reason.EVENT_NOT_FOUND: _NOT_FOUND,
     Reason.BODY_NOT_JSON: replace(_BAD_REQUEST, http=415),
+    Reason.JOB_UNFINISHED: _CONFLICT,
 }
 assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
 

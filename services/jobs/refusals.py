@@ -38,6 +38,12 @@ def job_ended(job_id: str, status: Status) -> ServiceError:
     return ServiceError(Reason.JOB_ENDED, f"Job {job_id} has ended: it is {status}.", job_id=job_id)
 
 
+def job_unfinished(job_id: str, status: Status) -> ServiceError:
+    """Returns the refusal to delete a job that has not ended."""
+    message = f"Job {job_id} has not ended: it is {status}. Cancel it first, or delete it when it has ended."
+    return ServiceError(Reason.JOB_UNFINISHED, message, job_id=job_id)
+
+
 def job_completed(job_id: str) -> ServiceError:
     """Returns the refusal to settle a completed job as failed."""
     message = f"Job {job_id} is completed, and its customer has the video. Its credits can be refunded."

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import aiohttp
 from typing_extensions import override
@@ -111,11 +111,12 @@ class MediaKeeper(Media):
             staged = staged_names(job.id, secret=secret)
             await discard(staged, _names(job), store=self._store, limits=self._limits)
 
-    async def delete(self, job: Job) -> None:
+    async def delete(self, job_id: str, created_on: date) -> None:
         """Deletes the public media of a job. Repeating it is harmless. Raises ResultUnavailableError."""
+        names = media_names(job_id, created_on=created_on)
         with _errors_mapped():
             async with self._deletes:
-                await discard(_names(job), store=self._store, limits=self._limits)
+                await discard(names, store=self._store, limits=self._limits)
 
     async def staged_before(self, moment: datetime) -> AsyncIterator[Sequence[StagedObject]]:
         """Returns, in batches, the objects that were staged before a moment. Raises ResultUnavailableError."""

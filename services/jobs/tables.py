@@ -304,6 +304,21 @@ refunds = Table(
 )
 """Refunds that operators decided on. Until one is applied, somebody goes on with it whenever it is due."""
 
+deletions = Table(
+    "deletions",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("created_on", Date, nullable=False),
+    Column("due_at", Moment, nullable=False, server_default=text("now()")),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Index("deletions_due", "account_id", "due_at"),
+)
+"""Jobs whose owners deleted them and whose files may still be there. A row goes when the files have gone.
+
+It knows all that its work needs, so it outlives its job.
+"""
+
 forgotten_jobs = Table(
     "forgotten_jobs",
     metadata,

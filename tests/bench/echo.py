@@ -28,6 +28,9 @@ class Echo(video_service_pb2_grpc.VideoServiceServicer):
     async def CancelVideo(self, request: Any, context: Any) -> Any:  # noqa: N802
         raise NotImplementedError
 
+    async def DeleteVideo(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise NotImplementedError
+
     def WatchVideo(self, request: Any, context: Any) -> Any:  # noqa: N802
         raise NotImplementedError
 

@@ -47,6 +47,8 @@ class Job:
     returned_micros: int = 0
     """What an operator gave back later of what was charged."""
     output: Output | None = None
+    is_media_deleted: bool = False
+    """Whether its files are deleted, or will be in a moment."""
     failure: FailureCode | None = None
     reference_fields: tuple[str, ...] = ()
     """As in NewJob. Empty for jobs created before migration 0011."""

@@ -6,6 +6,7 @@ The records of payment stay: a job's row with its amounts, usage, refunds and th
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import date
 from functools import partial
 
 from services.common.loop import Duty
@@ -23,6 +24,8 @@ IDLE_SECONDS = 60.0
 
 DaysOf = Callable[[str], int]
 """Returns how many days an account's content, or media, is kept. 0: forever."""
+DeleteMedia = Callable[[str, date], Awaitable[None]]
+"""Deletes the files of a job by its id and the day of its creation. Raises ResultUnavailableError."""
 Forget = Callable[[Sequence[Job]], Awaitable[int]]
 
 
@@ -31,9 +34,7 @@ def forget_content(retention: SqlRetention, *, days_of: DaysOf) -> Duty:
     return _duty(Kept.CONTENT, retention, days_of=days_of, forget=partial(_forget_content, retention))
 
 
-def forget_media(
-    retention: SqlRetention, *, days_of: DaysOf, delete: Callable[[Job], Awaitable[None]]
-) -> Duty:
+def forget_media(retention: SqlRetention, *, days_of: DaysOf, delete: DeleteMedia) -> Duty:
     """Returns the duty that deletes files."""
     return _duty(Kept.MEDIA, retention, days_of=days_of, forget=partial(_forget_media, retention, delete))
 
@@ -78,12 +79,10 @@ async def _forget_content(retention: SqlRetention, jobs: Sequence[Job]) -> int:
     return len(jobs)
 
 
-async def _forget_media(
-    retention: SqlRetention, delete: Callable[[Job], Awaitable[None]], jobs: Sequence[Job]
-) -> int:
+async def _forget_media(retention: SqlRetention, delete: DeleteMedia, jobs: Sequence[Job]) -> int:
     async def is_deleted(job: Job) -> bool:
         try:
-            await delete(job)
+            await delete(job.id, job.created_at.date())
         except ResultUnavailableError as error:
             log.warning("job=%s media not deleted: %s", job.id, error)
             return False

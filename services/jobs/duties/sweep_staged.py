@@ -17,7 +17,7 @@ IDLE_SECONDS = 600.0
 
 
 def sweep_staged(*, staged: MediaKeeper, jobs: SqlAnyJobs, clock: Clock) -> Duty:
-    """Returns the duty that deletes what was staged for failed jobs, and publishes what completed jobs still lack.
+    """Returns the duty that publishes what completed jobs still lack, and deletes what was staged for jobs that have no media.
 
     What belongs to an unfinished job is left alone.
     """
@@ -39,8 +39,12 @@ async def _sweep_old(staged: MediaKeeper, jobs: SqlAnyJobs, clock: Clock) -> int
 async def _sweep(each: StagedObject, job: Job | None, *, staged: MediaKeeper) -> int:
     if job is not None and job.ended_at is None:
         return 0
-    if job is not None and job.status is Status.COMPLETED and job.output is not None:
+    if job is not None and _is_public(job):
         await staged.publish_one(each, job)
     else:
         await staged.discard_one(each)
     return 1
+
+
+def _is_public(job: Job) -> bool:
+    return job.status is Status.COMPLETED and job.output is not None and not job.is_media_deleted

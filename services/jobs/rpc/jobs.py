@@ -24,6 +24,7 @@ from services.jobs.convert.nextapi import (
 from services.jobs.convert.shared import parse_job_id
 from services.jobs.domain.requests import NewJob
 from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.delete_job import DeleteJob
 from services.jobs.operations.jobs import JobOperations
 from services.jobs.rpc.calls import (
     buyer,
@@ -48,12 +49,14 @@ class JobServicer(JobServiceServicer):
         *,
         jobs: JobOperations,
         canceller: Canceller,
+        delete: DeleteJob,
         streams: EventStreams,
         parse: Callable[[pb.CreateJobRequest], NewJob],
         clock: Clock,
     ) -> None:
         self._jobs = jobs
         self._canceller = canceller
+        self._delete = delete
         self._streams = streams
         self._parse = parse
         self._clock = clock
@@ -78,6 +81,12 @@ class JobServicer(JobServiceServicer):
         job_id = parse_job_id(request.id, ID_PREFIX)
         job = await self._canceller.cancel(job_id, owner=owner())
         return render_job(job, now=self._clock())
+
+    @override
+    async def DeleteJob(self, request: pb.DeleteJobRequest, context: Context) -> job_pb2.DeletedJob:
+        job_id = parse_job_id(request.id, ID_PREFIX)
+        await self._delete(job_id, buyer())
+        return job_pb2.DeletedJob(id=job_id, deleted=True)
 
     @override
     def WatchJob(self, request: pb.WatchJobRequest, context: Context) -> AsyncIterator[HttpBody]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 from grpc.aio import ServicerContext
+from reelgate.video.v1 import video_pb2
 from reelgate.video.v1 import video_service_pb2 as pb
 from reelgate.video.v1.video_service_pb2_grpc import VideoServiceServicer
 from typing_extensions import override
@@ -21,6 +22,7 @@ from services.jobs.convert.seedancee2 import (
 from services.jobs.convert.shared import parse_job_id
 from services.jobs.domain.requests import NewJob
 from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.delete_job import DeleteJob
 from services.jobs.operations.jobs import JobOperations
 from services.jobs.rpc.calls import (
     buyer,
@@ -49,11 +51,13 @@ class VideoServicer(VideoServiceServicer):
         *,
         jobs: JobOperations,
         canceller: Canceller,
+        delete: DeleteJob,
         streams: EventStreams,
         parse: Callable[[pb.CreateVideoRequest | pb.EstimateVideoRequest], NewJob],
     ) -> None:
         self._jobs = jobs
         self._canceller = canceller
+        self._delete = delete
         self._streams = streams
         self._parse = parse
 
@@ -90,6 +94,12 @@ class VideoServicer(VideoServiceServicer):
         job_id = parse_job_id(request.id, ID_PREFIX)
         job = await self._canceller.cancel(job_id, owner=owner())
         return pb.CancelVideoResponse(data=render_video(job))
+
+    @override
+    async def DeleteVideo(self, request: pb.DeleteVideoRequest, context: Context) -> pb.DeleteVideoResponse:
+        job_id = parse_job_id(request.id, ID_PREFIX)
+        await self._delete(job_id, buyer())
+        return pb.DeleteVideoResponse(data=video_pb2.DeletedVideo(id=job_id, deleted=True))
 
     @override
     async def EstimateVideo(

@@ -14,7 +14,7 @@ unless one reads another: `once_locked` makes it certain.
 
 LOCK_ORDER = (
     "work", "attempts", "jobs",
-    "audit", "caps", "forgotten_jobs", "idempotency", "outbox", "refunds", "strays", "usage_daily", "usage_hourly",
+    "audit", "caps", "deletions", "forgotten_jobs", "idempotency", "outbox", "refunds", "strays", "usage_daily", "usage_hourly",
     "place_changes", "places",
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from sqlalchemy import text
 
-from services.common.postgres.database import Pool, Query, fetch
+from services.common.postgres.database import Connection, Pool, Query, fetch
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import without_content
 from services.jobs.store.partitions import among, these_ids
@@ -97,6 +97,16 @@ _NOTE_MEDIA = Query(
 )
 
 
+async def delete_content_within(connection: Connection, jobs: Sequence[Job]) -> int:
+    """Forgets, in the caller's transaction, what customers said in these jobs. Returns of how many there was something."""
+    ids = [job.id for job in jobs]
+    inputs = [input_to_json(without_content(job.input)) for job in jobs]
+    await connection.execute(_ONE_BY_ONE.sql)
+    await connection.execute(_DELETE_ATTEMPTS.sql, _DELETE_ATTEMPTS.bind(ids=ids))
+    content = _DELETE_CONTENT.bind(inputs=inputs, **these_ids(ids))
+    return (await connection.execute(_DELETE_CONTENT.sql, content)).rowcount
+
+
 class SqlRetention:
     """Ended jobs whose old content and media are forgotten."""
 
@@ -120,14 +130,8 @@ class SqlRetention:
 
     async def delete_content(self, jobs: Sequence[Job]) -> None:
         """Forgets, in one commit, what customers said in these jobs, and the attempts at them."""
-        ids = [job.id for job in jobs]
-        inputs = [input_to_json(without_content(job.input)) for job in jobs]
         async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute(_ONE_BY_ONE.sql)
-            await connection.execute(_DELETE_ATTEMPTS.sql, _DELETE_ATTEMPTS.bind(ids=ids))
-            await connection.execute(
-                _DELETE_CONTENT.sql, _DELETE_CONTENT.bind(inputs=inputs, **these_ids(ids))
-            )
+            await delete_content_within(connection, jobs)
 
     async def note_media_deleted(self, jobs: Sequence[Job]) -> None:
         """Notes that there are no media of these jobs any more."""

@@ -87,6 +87,7 @@ def job_from_row(row: Mapping[str, Any]) -> Job:
         refunded_micros=row["refunded_micros"],
         returned_micros=row["returned_micros"],
         output=_output(row),
+        is_media_deleted=row["media_deleted_at"] is not None,
         failure=FailureCode(row["failure"]) if row["failure"] else None,
         reference_fields=tuple(filter(None, (row["reference_fields"] or "").split(_SEPARATOR))),
         unusable=unusable_from_text(row["unusable"]),

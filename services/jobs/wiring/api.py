@@ -33,6 +33,7 @@ from services.jobs.convert.nextapi import parse_new_job
 from services.jobs.convert.seedancee2 import parse_new_video
 from services.jobs.moderation import load_profiles
 from services.jobs.operations.cancel_job import Canceller
+from services.jobs.operations.delete_job import DeleteJob
 from services.jobs.operations.jobs import JobOperations
 from services.jobs.operations.models import ModelOperations
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
@@ -72,6 +73,7 @@ def public_port(
     limiter: Limiter,
     jobs: JobOperations,
     canceller: Canceller,
+    delete: DeleteJob,
     streams: EventStreams,
 ) -> Port:
     """Returns the port that customers call."""
@@ -80,12 +82,14 @@ def public_port(
     video_servicer = VideoServicer(
         jobs=jobs,
         canceller=canceller,
+        delete=delete,
         streams=streams,
         parse=partial(parse_new_video, check_url=check, random_seed=seed),
     )
     job_servicer = JobServicer(
         jobs=jobs,
         canceller=canceller,
+        delete=delete,
         streams=streams,
         parse=partial(parse_new_job, check_url=check, random_seed=seed),
         clock=jobs.clock,

@@ -18,6 +18,7 @@ from services.jobs.timing import WALK_REST_SECONDS
 
 WORK_CHANNEL = "jobs_work"
 OUTBOX_CHANNEL = "jobs_outbox"
+DELETIONS_CHANNEL = "jobs_deletions"
 MOVED_TOPIC = "jobs_moved"
 CALLS_MAX = 100
 """Calls of providers, or of a moderation endpoint, at the same time."""

@@ -32,14 +32,23 @@ from services.jobs.clients import (
     PriceCache,
     PriceClient,
 )
+from services.jobs.operations.delete_job import delete_job
 from services.jobs.routing import provider_policy, providers_of
 from services.jobs.settings import JobsSettings
+from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.jobs import BY_ID, SqlJobs
 from services.jobs.store.queue.stages import SqlStages
 from services.jobs.watch.event_stream import EventStreams
 from services.jobs.watch.job_watch import JobWatch
 from services.jobs.wiring.api import canceller_of, job_operations, moderating, public_port
-from services.jobs.wiring.core import CALLS_MAX, MOVED_TOPIC, OUTBOX_CHANNEL, WORK_CHANNEL, Core
+from services.jobs.wiring.core import (
+    CALLS_MAX,
+    DELETIONS_CHANNEL,
+    MOVED_TOPIC,
+    OUTBOX_CHANNEL,
+    WORK_CHANNEL,
+    Core,
+)
 from services.jobs.wiring.internal import admin_port
 
 
@@ -70,7 +79,7 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
         notifier = await enter(
             open_notifier(
                 settings.database_url,
-                (WORK_CHANNEL, OUTBOX_CHANNEL),
+                (WORK_CHANNEL, OUTBOX_CHANNEL, DELETIONS_CHANNEL),
                 name="jobs-wakeups",
                 topics=(MOVED_TOPIC,),
             )
@@ -153,6 +162,12 @@ async def _serving(core: Core, pool: Pool, billing: aio.Channel) -> AsyncIterato
             limiter=limiter,
             jobs=jobs,
             canceller=canceller,
+            delete=partial(
+                delete_job,
+                jobs=jobs.jobs,
+                deletions=SqlDeletions(pool),
+                notify=partial(notifier.notify, DELETIONS_CHANNEL),
+            ),
             streams=EventStreams(watch, clock=utc_now),
         )
         yield port, watch

@@ -19,6 +19,7 @@ from services.jobs.clients import IntakeClient
 from services.jobs.convert.events import render_event
 from services.jobs.domain.states import State
 from services.jobs.duties.admit_jobs import admit_jobs
+from services.jobs.duties.delete_media import delete_media
 from services.jobs.duties.end_waits import end_waits
 from services.jobs.duties.forget_content_and_media import forget_content, forget_media
 from services.jobs.duties.keep_months import keep_months
@@ -43,6 +44,7 @@ from services.jobs.steps.return_credits import return_credits
 from services.jobs.steps.submit import submit
 from services.jobs.store.admission.recount import SqlPlaces
 from services.jobs.store.admission.waiting import SqlWaiting
+from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.jobs import SqlAnyJobs
 from services.jobs.store.months import SqlMonths
 from services.jobs.store.outbox import SqlOutbox
@@ -53,7 +55,7 @@ from services.jobs.store.readings import READINGS
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.retention import SqlRetention
 from services.jobs.store.verification import SqlRecords
-from services.jobs.wiring.core import CALLS_MAX, OUTBOX_CHANNEL, WORK_CHANNEL, Core
+from services.jobs.wiring.core import CALLS_MAX, DELETIONS_CHANNEL, OUTBOX_CHANNEL, WORK_CHANNEL, Core
 from services.media.limits import MediaLimits
 from services.media.prober import Prober
 from services.media.store import MediaStore
@@ -109,6 +111,7 @@ def _duties(
         sweep_staged(staged=media, jobs=SqlAnyJobs(pool), clock=utc_now),
         forget_content(retention, days_of=settings.content_days_of),
         forget_media(retention, days_of=settings.media_days_of, delete=media.delete),
+        delete_media(SqlDeletions(pool), delete=media.delete, wake=core.notifier.event(DELETIONS_CHANNEL)),
         keep_months(SqlMonths(pool), kept_days=settings.job_days),
         keep_places(SqlPlaces(pool)),
         forget_expired(SqlIdempotencyKeys(pool)),

@@ -316,7 +316,6 @@ async def test_an_unknown_video_is_not_found(customer: Customer, video_id: str) 
     ("method", "path"),
     [
         ("PUT", VIDEOS),
-        ("DELETE", VIDEO),
         ("PATCH", VIDEO),
         ("POST", VIDEO),
         ("POST", "/v1/models"),

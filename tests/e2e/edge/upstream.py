@@ -104,6 +104,10 @@ class Upstream(
         return await self._answer("CancelVideo", request, context, video_service_pb2.CancelVideoResponse())
 
     @override
+    async def DeleteVideo(self, request: Any, context: Context) -> Any:
+        return await self._answer("DeleteVideo", request, context, video_service_pb2.DeleteVideoResponse())
+
+    @override
     async def WatchVideo(self, request: Any, context: Context) -> AsyncIterator[Any]:
         yield await self._answer("WatchVideo", request, context, HttpBody())
 
@@ -124,6 +128,10 @@ class Upstream(
     @override
     async def CancelJob(self, request: Any, context: Context) -> Any:
         return await self._answer("CancelJob", request, context, job_pb2.Job(id=request.id))
+
+    @override
+    async def DeleteJob(self, request: Any, context: Context) -> Any:
+        return await self._answer("DeleteJob", request, context, job_pb2.DeletedJob(id=request.id))
 
     @override
     async def WatchJob(self, request: Any, context: Context) -> AsyncIterator[Any]:

@@ -33,8 +33,10 @@ from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.server import serve
 from services.jobs.domain.requests import CAPS_DEFAULT, Caps
 from services.jobs.moderation import load_profiles
+from services.jobs.operations.delete_job import delete_job
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
 from services.jobs.settings import JobsSettings
+from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.stages import SqlStages
 from services.jobs.store.queue.work import SqlWork
@@ -194,6 +196,12 @@ async def running_api(
         limiter=limiter,
         jobs=jobs,
         canceller=canceller_of(jobs, pool, work=api.work, providers=providers, pause=api.pause),
+        delete=partial(
+            delete_job,
+            jobs=api.jobs,
+            deletions=SqlDeletions(pool),
+            notify=lambda: api.notified.append(True),
+        ),
         streams=EventStreams(watch, clock=api.now, pace=pace),
     )
     async with (

@@ -22,6 +22,7 @@ from services.jobs.domain.states import Status
 from services.jobs.store import lock_order
 from services.jobs.store.admission.recount import FOLDED_FROM, SqlPlaces
 from services.jobs.store.admission.waiting import SqlWaiting
+from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.endings import Place, SqlEndings
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.months import SqlMonths
@@ -215,6 +216,15 @@ async def settle(driven: Driven) -> None:
         await retention.delete_content([jobs[2], jobs[0], jobs[1]])
     async with log.step("note_media_deleted"):
         await retention.note_media_deleted([jobs[2], jobs[0], jobs[1]])
+    deletions = SqlDeletions(driven.pool)
+    [claim] = await driven.new(24)
+    unwanted = await driven.completed(claim)
+    async with log.step("delete job"):
+        await deletions.register(unwanted, note=NOTE)
+    async with log.step("take due deletions", waits=False):
+        due = await deletions.take_due(each_max=10, most=10)
+    async with log.step("end deletions"):
+        await deletions.end(due)
     strays = SqlStrays(driven.pool)
     months = SqlMonths(driven.pool)
     async with log.step("add month"):

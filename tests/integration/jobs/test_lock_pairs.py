@@ -16,6 +16,7 @@ from services.common.postgres.database import Pool, open_pool
 from services.jobs.domain.claims import Attempt, Claim, LeaseLostError
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import Status
+from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.queue.controls import SqlControls
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
@@ -100,6 +101,7 @@ COMPLETED: dict[str, Move] = {
     ),
     "waive": lambda pool, claim: SqlRepairs(pool).waive(claim.job.id, **LATER),
     "delete_content": lambda pool, claim: SqlRetention(pool).delete_content([claim.job]),
+    "delete": lambda pool, claim: SqlDeletions(pool).register(claim.job, note=NOTE),
     "note_media_deleted": lambda pool, claim: SqlRetention(pool).note_media_deleted([claim.job]),
 }
 STAGES = {"submitting": SUBMITTING, "processing": PROCESSING, "stored": STORED, "completed": COMPLETED}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -73,10 +74,10 @@ def forgetting(
 ) -> Duty:
     retention = SqlRetention(pool)
 
-    async def delete(job: Job) -> None:
-        if job.id in broken:
+    async def delete(job_id: str, _created_on: date) -> None:
+        if job_id in broken:
             raise ResultUnavailableError("store failed")
-        (deleted if deleted is not None else []).append(job.id)
+        (deleted if deleted is not None else []).append(job_id)
 
     def days_of(account_id: str) -> int:
         return (own or {}).get(account_id, days)

@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.session import open_egress_session
@@ -18,9 +19,11 @@ from services.common.postgres.database import Pool
 from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import State
+from services.jobs.duties.delete_media import delete_media
 from services.jobs.duties.sweep_staged import sweep_staged
 from services.jobs.ports import ResultUnavailableError
 from services.jobs.results import MediaKeeper
+from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.jobs import SqlAnyJobs
 from services.jobs.timing import STAGED_SECONDS
 from services.media.limits import MediaLimits
@@ -256,7 +259,26 @@ async def test_media_that_are_too_old_are_deleted_where_they_are_public(place: P
     await place.world.complete(claim)
     assert len(place.public()) == 2
 
+    job = await place.world.job()
     for _ in range(2):
-        await place.keeper.delete(await place.world.job())
+        await place.keeper.delete(job.id, job.created_at.date())
 
     assert place.public() == []
+
+
+async def test_media_that_their_owner_deleted_do_not_come_back_from_a_copy_that_was_staged(
+    place: Place,
+) -> None:
+    claim = await place.stored()
+    assert claim.attempt is not None
+    await place.world.complete(claim)
+    place.host.will(Reply(body=place.video))
+    url = f"{place.host.origin}/again.mp4"
+    await place.keeper.keep(claim.job, source_url=url, secret=claim.attempt.token)
+    deletions = SqlDeletions(place.world.pool)
+    await deletions.register(await place.world.job(), note=AuditNote(actor="key_1", reason="asked"))
+    await delete_media(deletions, delete=place.keeper.delete).run_once()
+
+    assert await place.sweep() == 2
+
+    assert (place.public(), place.staged()) == ([], [])

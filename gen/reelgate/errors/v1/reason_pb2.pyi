@@ -66,6 +66,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_SIGNING_NOT_ROTATING: _Reason.ValueType  # 41
     REASON_EVENT_NOT_FOUND: _Reason.ValueType  # 42
     REASON_BODY_NOT_JSON: _Reason.ValueType  # 43
+    REASON_JOB_UNFINISHED: _Reason.ValueType  # 44
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
 
@@ -113,4 +114,5 @@ REASON_JOB_LIMIT_REACHED: Reason.ValueType  # 40
 REASON_SIGNING_NOT_ROTATING: Reason.ValueType  # 41
 REASON_EVENT_NOT_FOUND: Reason.ValueType  # 42
 REASON_BODY_NOT_JSON: Reason.ValueType  # 43
+REASON_JOB_UNFINISHED: Reason.ValueType  # 44
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

@@ -56,6 +56,11 @@ class JobServiceStub:
                 request_serializer=reelgate_dot_nextapi_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=reelgate_dot_nextapi_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.DeleteJob = channel.unary_unary(
+                '/reelgate.nextapi.v1.JobService/DeleteJob',
+                request_serializer=reelgate_dot_nextapi_dot_v1_dot_job__service__pb2.DeleteJobRequest.SerializeToString,
+                response_deserializer=reelgate_dot_nextapi_dot_v1_dot_job__pb2.DeletedJob.FromString,
+                _registered_method=True)
         self.WatchJob = channel.unary_stream(
                 '/reelgate.nextapi.v1.JobService/WatchJob',
                 request_serializer=reelgate_dot_nextapi_dot_v1_dot_job__service__pb2.WatchJobRequest.SerializeToString,
@@ -90,6 +95,12 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteJob(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchJob(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -118,6 +129,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=reelgate_dot_nextapi_dot_v1_dot_job__service__pb2.CancelJobRequest.FromString,
                     response_serializer=reelgate_dot_nextapi_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'DeleteJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJob,
+                    request_deserializer=reelgate_dot_nextapi_dot_v1_dot_job__service__pb2.DeleteJobRequest.FromString,
+                    response_serializer=reelgate_dot_nextapi_dot_v1_dot_job__pb2.DeletedJob.SerializeToString,
             ),
             'WatchJob': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchJob,
@@ -233,6 +249,33 @@ class JobService:
             '/reelgate.nextapi.v1.JobService/CancelJob',
             reelgate_dot_nextapi_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
             reelgate_dot_nextapi_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.nextapi.v1.JobService/DeleteJob',
+            reelgate_dot_nextapi_dot_v1_dot_job__service__pb2.DeleteJobRequest.SerializeToString,
+            reelgate_dot_nextapi_dot_v1_dot_job__pb2.DeletedJob.FromString,
             options,
             channel_credentials,
             insecure,

@@ -29,7 +29,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from reelgate.video.v1 import video_pb2 as reelgate_dot_video_dot_v1_dot_video__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%reelgate/video/v1/video_service.proto\x12\x11reelgate.video.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1dreelgate/video/v1/video.proto\"\xec\x01\n\x12\x43reateVideoRequest\x12\x1f\n\x05model\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05model\x12;\n\x05input\x18\x02 \x01(\x0b\x32\x1d.reelgate.video.v1.VideoInputB\x06\xbaH\x03\xc8\x01\x01R\x05input\x12\x32\n\x0c\x63\x61llback_url\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10H\x00R\x0b\x63\x61llbackUrl\x88\x01\x01\x12\x33\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructR\x08metadataB\x0f\n\r_callback_url\"J\n\x13\x43reateVideoResponse\x12\x33\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x1f.reelgate.video.v1.CreatedVideoR\x04\x64\x61ta\"Y\n\x0fGetVideoRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n\x04wait\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18<(\x00H\x00R\x04wait\x88\x01\x01\x42\x07\n\x05_wait\"/\n\x12\x43\x61ncelVideoRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"C\n\x13\x43\x61ncelVideoResponse\x12,\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x18.reelgate.video.v1.VideoR\x04\x64\x61ta\".\n\x11WatchVideoRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"@\n\x10GetVideoResponse\x12,\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x18.reelgate.video.v1.VideoR\x04\x64\x61ta\"\xca\x01\n\x11ListVideosRequest\x12J\n\x06status\x18\x01 \x01(\tB-\xbaH*r(R\x07pendingR\nprocessingR\tcompletedR\x06\x66\x61iledH\x00R\x06status\x88\x01\x01\x12$\n\x05limit\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x01R\x05limit\x88\x01\x01\x12$\n\x05\x61\x66ter\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x02R\x05\x61\x66ter\x88\x01\x01\x42\t\n\x07_statusB\x08\n\x06_limitB\x08\n\x06_after\"u\n\x12ListVideosResponse\x12,\n\x04\x64\x61ta\x18\x01 \x03(\x0b\x32\x18.reelgate.video.v1.VideoR\x04\x64\x61ta\x12\"\n\nnext_after\x18\x02 \x01(\tH\x00R\tnextAfter\x88\x01\x01\x42\r\n\x0b_next_after\"\xee\x01\n\x14\x45stimateVideoRequest\x12\x1f\n\x05model\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05model\x12;\n\x05input\x18\x02 \x01(\x0b\x32\x1d.reelgate.video.v1.VideoInputB\x06\xbaH\x03\xc8\x01\x01R\x05input\x12\x32\n\x0c\x63\x61llback_url\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10H\x00R\x0b\x63\x61llbackUrl\x88\x01\x01\x12\x33\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructR\x08metadataB\x0f\n\r_callback_url\"M\n\x15\x45stimateVideoResponse\x12\x34\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32 .reelgate.video.v1.VideoEstimateR\x04\x64\x61ta2\x9f\x06\n\x0cVideoService\x12\x7f\n\x0b\x43reateVideo\x12%.reelgate.video.v1.CreateVideoRequest\x1a&.reelgate.video.v1.CreateVideoResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/videos/generations:\x01*\x12{\n\x08GetVideo\x12\".reelgate.video.v1.GetVideoRequest\x1a#.reelgate.video.v1.GetVideoResponse\"&\x90\x02\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/videos/generations/{id}\x12|\n\nListVideos\x12$.reelgate.video.v1.ListVideosRequest\x1a%.reelgate.video.v1.ListVideosResponse\"!\x90\x02\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/videos/generations\x12\x8e\x01\n\x0b\x43\x61ncelVideo\x12%.reelgate.video.v1.CancelVideoRequest\x1a&.reelgate.video.v1.CancelVideoResponse\"0\x90\x02\x02\x82\xd3\xe4\x93\x02\'\"\"/v1/videos/generations/{id}/cancel:\x01*\x12y\n\nWatchVideo\x12$.reelgate.video.v1.WatchVideoRequest\x1a\x14.google.api.HttpBody\"-\x90\x02\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/videos/generations/{id}/events0\x01\x12\x86\x01\n\rEstimateVideo\x12\'.reelgate.video.v1.EstimateVideoRequest\x1a(.reelgate.video.v1.EstimateVideoResponse\"\"\x90\x02\x01\x82\xd3\xe4\x93\x02\x19\"\x14/v1/videos/estimates:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%reelgate/video/v1/video_service.proto\x12\x11reelgate.video.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1dreelgate/video/v1/video.proto\"\xec\x01\n\x12\x43reateVideoRequest\x12\x1f\n\x05model\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05model\x12;\n\x05input\x18\x02 \x01(\x0b\x32\x1d.reelgate.video.v1.VideoInputB\x06\xbaH\x03\xc8\x01\x01R\x05input\x12\x32\n\x0c\x63\x61llback_url\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10H\x00R\x0b\x63\x61llbackUrl\x88\x01\x01\x12\x33\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructR\x08metadataB\x0f\n\r_callback_url\"J\n\x13\x43reateVideoResponse\x12\x33\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x1f.reelgate.video.v1.CreatedVideoR\x04\x64\x61ta\"Y\n\x0fGetVideoRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\"\n\x04wait\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18<(\x00H\x00R\x04wait\x88\x01\x01\x42\x07\n\x05_wait\"/\n\x12\x43\x61ncelVideoRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"C\n\x13\x43\x61ncelVideoResponse\x12,\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x18.reelgate.video.v1.VideoR\x04\x64\x61ta\"/\n\x12\x44\x65leteVideoRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"J\n\x13\x44\x65leteVideoResponse\x12\x33\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x1f.reelgate.video.v1.DeletedVideoR\x04\x64\x61ta\".\n\x11WatchVideoRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"@\n\x10GetVideoResponse\x12,\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x18.reelgate.video.v1.VideoR\x04\x64\x61ta\"\xca\x01\n\x11ListVideosRequest\x12J\n\x06status\x18\x01 \x01(\tB-\xbaH*r(R\x07pendingR\nprocessingR\tcompletedR\x06\x66\x61iledH\x00R\x06status\x88\x01\x01\x12$\n\x05limit\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x01R\x05limit\x88\x01\x01\x12$\n\x05\x61\x66ter\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x02R\x05\x61\x66ter\x88\x01\x01\x42\t\n\x07_statusB\x08\n\x06_limitB\x08\n\x06_after\"u\n\x12ListVideosResponse\x12,\n\x04\x64\x61ta\x18\x01 \x03(\x0b\x32\x18.reelgate.video.v1.VideoR\x04\x64\x61ta\x12\"\n\nnext_after\x18\x02 \x01(\tH\x00R\tnextAfter\x88\x01\x01\x42\r\n\x0b_next_after\"\xee\x01\n\x14\x45stimateVideoRequest\x12\x1f\n\x05model\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05model\x12;\n\x05input\x18\x02 \x01(\x0b\x32\x1d.reelgate.video.v1.VideoInputB\x06\xbaH\x03\xc8\x01\x01R\x05input\x12\x32\n\x0c\x63\x61llback_url\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10H\x00R\x0b\x63\x61llbackUrl\x88\x01\x01\x12\x33\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructR\x08metadataB\x0f\n\r_callback_url\"M\n\x15\x45stimateVideoResponse\x12\x34\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32 .reelgate.video.v1.VideoEstimateR\x04\x64\x61ta2\xa6\x07\n\x0cVideoService\x12\x7f\n\x0b\x43reateVideo\x12%.reelgate.video.v1.CreateVideoRequest\x1a&.reelgate.video.v1.CreateVideoResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/videos/generations:\x01*\x12{\n\x08GetVideo\x12\".reelgate.video.v1.GetVideoRequest\x1a#.reelgate.video.v1.GetVideoResponse\"&\x90\x02\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/videos/generations/{id}\x12|\n\nListVideos\x12$.reelgate.video.v1.ListVideosRequest\x1a%.reelgate.video.v1.ListVideosResponse\"!\x90\x02\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/videos/generations\x12\x8e\x01\n\x0b\x43\x61ncelVideo\x12%.reelgate.video.v1.CancelVideoRequest\x1a&.reelgate.video.v1.CancelVideoResponse\"0\x90\x02\x02\x82\xd3\xe4\x93\x02\'\"\"/v1/videos/generations/{id}/cancel:\x01*\x12\x84\x01\n\x0b\x44\x65leteVideo\x12%.reelgate.video.v1.DeleteVideoRequest\x1a&.reelgate.video.v1.DeleteVideoResponse\"&\x90\x02\x02\x82\xd3\xe4\x93\x02\x1d*\x1b/v1/videos/generations/{id}\x12y\n\nWatchVideo\x12$.reelgate.video.v1.WatchVideoRequest\x1a\x14.google.api.HttpBody\"-\x90\x02\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/videos/generations/{id}/events0\x01\x12\x86\x01\n\rEstimateVideo\x12\'.reelgate.video.v1.EstimateVideoRequest\x1a(.reelgate.video.v1.EstimateVideoResponse\"\"\x90\x02\x01\x82\xd3\xe4\x93\x02\x19\"\x14/v1/videos/estimates:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETVIDEOREQUEST'].fields_by_name['wait']._serialized_options = b'\272H\006\032\004\030<(\000'
   _globals['_CANCELVIDEOREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_CANCELVIDEOREQUEST'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_DELETEVIDEOREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_DELETEVIDEOREQUEST'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_WATCHVIDEOREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_WATCHVIDEOREQUEST'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_LISTVIDEOSREQUEST'].fields_by_name['status']._loaded_options = None
@@ -70,6 +72,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VIDEOSERVICE'].methods_by_name['ListVideos']._serialized_options = b'\220\002\001\202\323\344\223\002\030\022\026/v1/videos/generations'
   _globals['_VIDEOSERVICE'].methods_by_name['CancelVideo']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['CancelVideo']._serialized_options = b'\220\002\002\202\323\344\223\002\'\"\"/v1/videos/generations/{id}/cancel:\001*'
+  _globals['_VIDEOSERVICE'].methods_by_name['DeleteVideo']._loaded_options = None
+  _globals['_VIDEOSERVICE'].methods_by_name['DeleteVideo']._serialized_options = b'\220\002\002\202\323\344\223\002\035*\033/v1/videos/generations/{id}'
   _globals['_VIDEOSERVICE'].methods_by_name['WatchVideo']._loaded_options = None
   _globals['_VIDEOSERVICE'].methods_by_name['WatchVideo']._serialized_options = b'\220\002\001\202\323\344\223\002$\022\"/v1/videos/generations/{id}/events'
   _globals['_VIDEOSERVICE'].methods_by_name['EstimateVideo']._loaded_options = None
@@ -84,18 +88,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELVIDEOREQUEST']._serialized_end=660
   _globals['_CANCELVIDEORESPONSE']._serialized_start=662
   _globals['_CANCELVIDEORESPONSE']._serialized_end=729
-  _globals['_WATCHVIDEOREQUEST']._serialized_start=731
-  _globals['_WATCHVIDEOREQUEST']._serialized_end=777
-  _globals['_GETVIDEORESPONSE']._serialized_start=779
-  _globals['_GETVIDEORESPONSE']._serialized_end=843
-  _globals['_LISTVIDEOSREQUEST']._serialized_start=846
-  _globals['_LISTVIDEOSREQUEST']._serialized_end=1048
-  _globals['_LISTVIDEOSRESPONSE']._serialized_start=1050
-  _globals['_LISTVIDEOSRESPONSE']._serialized_end=1167
-  _globals['_ESTIMATEVIDEOREQUEST']._serialized_start=1170
-  _globals['_ESTIMATEVIDEOREQUEST']._serialized_end=1408
-  _globals['_ESTIMATEVIDEORESPONSE']._serialized_start=1410
-  _globals['_ESTIMATEVIDEORESPONSE']._serialized_end=1487
-  _globals['_VIDEOSERVICE']._serialized_start=1490
-  _globals['_VIDEOSERVICE']._serialized_end=2289
+  _globals['_DELETEVIDEOREQUEST']._serialized_start=731
+  _globals['_DELETEVIDEOREQUEST']._serialized_end=778
+  _globals['_DELETEVIDEORESPONSE']._serialized_start=780
+  _globals['_DELETEVIDEORESPONSE']._serialized_end=854
+  _globals['_WATCHVIDEOREQUEST']._serialized_start=856
+  _globals['_WATCHVIDEOREQUEST']._serialized_end=902
+  _globals['_GETVIDEORESPONSE']._serialized_start=904
+  _globals['_GETVIDEORESPONSE']._serialized_end=968
+  _globals['_LISTVIDEOSREQUEST']._serialized_start=971
+  _globals['_LISTVIDEOSREQUEST']._serialized_end=1173
+  _globals['_LISTVIDEOSRESPONSE']._serialized_start=1175
+  _globals['_LISTVIDEOSRESPONSE']._serialized_end=1292
+  _globals['_ESTIMATEVIDEOREQUEST']._serialized_start=1295
+  _globals['_ESTIMATEVIDEOREQUEST']._serialized_end=1533
+  _globals['_ESTIMATEVIDEORESPONSE']._serialized_start=1535
+  _globals['_ESTIMATEVIDEORESPONSE']._serialized_end=1612
+  _globals['_VIDEOSERVICE']._serialized_start=1615
+  _globals['_VIDEOSERVICE']._serialized_end=2549
 # @@protoc_insertion_point(module_scope)

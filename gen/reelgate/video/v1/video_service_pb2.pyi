@@ -136,6 +136,45 @@ class CancelVideoResponse(_message.Message):
 Global___CancelVideoResponse: _TypeAlias = CancelVideoResponse  # noqa: Y015
 
 @_typing.final
+class DeleteVideoRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteVideoRequest: _TypeAlias = DeleteVideoRequest  # noqa: Y015
+
+@_typing.final
+class DeleteVideoResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def data(self) -> _video_pb2.DeletedVideo: ...
+    def __init__(
+        self,
+        *,
+        data: _video_pb2.DeletedVideo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteVideoResponse: _TypeAlias = DeleteVideoResponse  # noqa: Y015
+
+@_typing.final
 class WatchVideoRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

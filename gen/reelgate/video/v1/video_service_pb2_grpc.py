@@ -55,6 +55,11 @@ class VideoServiceStub:
                 request_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoRequest.SerializeToString,
                 response_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoResponse.FromString,
                 _registered_method=True)
+        self.DeleteVideo = channel.unary_unary(
+                '/reelgate.video.v1.VideoService/DeleteVideo',
+                request_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoRequest.SerializeToString,
+                response_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoResponse.FromString,
+                _registered_method=True)
         self.WatchVideo = channel.unary_stream(
                 '/reelgate.video.v1.VideoService/WatchVideo',
                 request_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.WatchVideoRequest.SerializeToString,
@@ -94,6 +99,12 @@ class VideoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteVideo(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchVideo(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -128,6 +139,11 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.CancelVideo,
                     request_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoRequest.FromString,
                     response_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoResponse.SerializeToString,
+            ),
+            'DeleteVideo': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteVideo,
+                    request_deserializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoRequest.FromString,
+                    response_serializer=reelgate_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoResponse.SerializeToString,
             ),
             'WatchVideo': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchVideo,
@@ -248,6 +264,33 @@ class VideoService:
             '/reelgate.video.v1.VideoService/CancelVideo',
             reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoRequest.SerializeToString,
             reelgate_dot_video_dot_v1_dot_video__service__pb2.CancelVideoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteVideo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.video.v1.VideoService/DeleteVideo',
+            reelgate_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoRequest.SerializeToString,
+            reelgate_dot_video_dot_v1_dot_video__service__pb2.DeleteVideoResponse.FromString,
             options,
             channel_credentials,
             insecure,

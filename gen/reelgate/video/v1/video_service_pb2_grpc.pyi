@@ -36,6 +36,7 @@ class VideoServiceStub:
     GetVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_service_pb2.GetVideoResponse]
     ListVideos: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]
     CancelVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.CancelVideoRequest, _video_service_pb2.CancelVideoResponse]
+    DeleteVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _video_service_pb2.DeleteVideoResponse]
     WatchVideo: _grpc.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _httpbody_pb2.HttpBody]
     EstimateVideo: _grpc.UnaryUnaryMultiCallable[_video_service_pb2.EstimateVideoRequest, _video_service_pb2.EstimateVideoResponse]
 
@@ -46,6 +47,7 @@ class VideoServiceAsyncStub(VideoServiceStub):
     GetVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.GetVideoRequest, _video_service_pb2.GetVideoResponse]  # type: ignore[assignment]
     ListVideos: _aio.UnaryUnaryMultiCallable[_video_service_pb2.ListVideosRequest, _video_service_pb2.ListVideosResponse]  # type: ignore[assignment]
     CancelVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.CancelVideoRequest, _video_service_pb2.CancelVideoResponse]  # type: ignore[assignment]
+    DeleteVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.DeleteVideoRequest, _video_service_pb2.DeleteVideoResponse]  # type: ignore[assignment]
     WatchVideo: _aio.UnaryStreamMultiCallable[_video_service_pb2.WatchVideoRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     EstimateVideo: _aio.UnaryUnaryMultiCallable[_video_service_pb2.EstimateVideoRequest, _video_service_pb2.EstimateVideoResponse]  # type: ignore[assignment]
 
@@ -77,6 +79,13 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _video_service_pb2.CancelVideoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_video_service_pb2.CancelVideoResponse, _abc.Awaitable[_video_service_pb2.CancelVideoResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteVideo(
+        self,
+        request: _video_service_pb2.DeleteVideoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_service_pb2.DeleteVideoResponse, _abc.Awaitable[_video_service_pb2.DeleteVideoResponse]]: ...
 
     @_abc_1.abstractmethod
     def WatchVideo(

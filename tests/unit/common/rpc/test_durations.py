@@ -82,6 +82,7 @@ def test_connections_that_reached_their_age_outlive_their_longest_call() -> None
         limiter=ANYTHING,
         jobs=ANYTHING,
         canceller=ANYTHING,
+        delete=ANYTHING,
         streams=streams,
     )
 
