@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from services.common.loop import Duty, performing
 from services.media.errors import MediaRejectedError, MediaUnavailableError
 from services.media.limits import MIB, MediaLimits
 from services.media.probed import Probed, parse_answer, render_question
@@ -25,6 +26,8 @@ LINE_BYTES_MAX = 4_096
 BLOCK_BYTES = 256 * 1024
 START_SECONDS_MAX = 60.0
 STOP_SECONDS = 1.0
+UNUSED_SECONDS = 60.0
+"""A process that nothing needed for this long is ended, at twice this at the latest. It holds some 30 MiB, and is started in half a second."""
 MARGIN_SECONDS = 30.0
 """How long after its own deadline a process may still answer."""
 
@@ -35,27 +38,32 @@ class Prober:
     def __init__(self, *, limits: MediaLimits, processes_max: int, command: Sequence[str] = COMMAND) -> None:
         self._limits = limits
         self._command = command
-        self._processes_max = processes_max
         self._room = asyncio.Semaphore(processes_max)
         self._idle: list[_Process] = []
+        """The one that was used last is used next."""
+        self._never_taken = 0
+        """How many of them, from the first, were idle all the time since `end_unused`."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Starts its processes in the background, and ends them with the block."""
-        starting = [asyncio.create_task(self._start_ahead()) for _ in range(self._processes_max)]
+        """Ends the processes that probes started: with the block, and before that those that nothing needs any more."""
         try:
-            yield
+            async with performing(Duty("unused_probers", self.end_unused, idle_seconds=UNUSED_SECONDS)):
+                yield
         finally:
-            for task in starting:
-                task.cancel()
-            await asyncio.gather(*starting, return_exceptions=True)
-            await asyncio.gather(*(process.stop() for process in self._idle))
-            self._idle.clear()
+            await self._stop(len(self._idle))
+
+    async def end_unused(self) -> int:
+        """Ends the processes that were idle all the time since it was called before. Returns 0: it has done all there is."""
+        await self._stop(self._never_taken)
+        self._never_taken = len(self._idle)
+        return 0
 
     async def probe(self, path: Path, *, want_last_frame: bool) -> Probed:
         """Returns the measured file. Raises MediaRejectedError, or MediaUnavailableError if it could not be probed."""
         async with self._room:
             process = self._idle.pop() if self._idle else await _started(self._command)
+            self._never_taken = min(self._never_taken, len(self._idle))
             is_well = False
             try:
                 answer = await process.ask(path, want_last_frame=want_last_frame, limits=self._limits)
@@ -67,11 +75,9 @@ class Prober:
                     process.kill()
         return _read(*answer)
 
-    async def _start_ahead(self) -> None:
-        # If this fails, the first probe fails too and reports it.
-        with suppress(MediaUnavailableError):
-            async with self._room:
-                self._idle.append(await _started(self._command))
+    async def _stop(self, count: int) -> None:
+        ended, self._idle = self._idle[:count], self._idle[count:]
+        await asyncio.gather(*(process.stop() for process in ended))
 
 
 class _Process:
