@@ -19,8 +19,8 @@ BODY_BYTES_MAX = 4 * 1024 * 1024
 CONNECT_TIMEOUT_SECONDS = 5.0
 RETRY_AFTER_SECONDS_MAX = 300
 
-_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-_FAILED = (aiohttp.ClientError, OSError, UnusableBodyError)
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ForbiddenUrlError)
+_FAILED = (aiohttp.ClientError, OSError, ForbiddenUrlError, UnusableBodyError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,17 +125,6 @@ async def within(timeout_seconds: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise UnreachableError("no answer in time") from error
-
-
-def has_origin(url: str, base_url: str) -> bool:
-    """Returns whether an address that a provider named has the scheme, host and port of its API."""
-    try:
-        named, ours = (
-            (url.scheme, (url.host or "").lower(), url.port) for url in map(outgoing_url, (url, base_url))
-        )
-    except ForbiddenUrlError:
-        return False
-    return named == ours
 
 
 async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:

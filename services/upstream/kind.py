@@ -15,7 +15,7 @@ class Kind:
     base_url: str
     """Where its API is unless a credential says otherwise."""
     open: Callable[..., Provider]
-    """Takes `session`, `base_url` and `api_key`, and for tests `clock` and `sleep`."""
+    """Takes `session`, `base_url` and `api_key`. What else it takes is for tests, and has a default."""
     features: Features
     """The most that the adapter can express for any model."""
     options: Mapping[str, frozenset[str]] = field(default_factory=dict)

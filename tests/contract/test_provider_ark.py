@@ -10,6 +10,7 @@ import pytest
 
 from services.upstream.call import BODY_BYTES_MAX
 from services.upstream.provider import (
+    BrokenCause,
     BrokenError,
     BusyError,
     Order,
@@ -26,7 +27,8 @@ from services.upstream.providers.ark.adapter import (
     LIST_PAGES_MAX,
     ArkProvider,
 )
-from tests.fakes.ark_server import ArkServer, Fault, Reply
+from tests.fakes.ark_server import ArkServer
+from tests.fakes.provider_server import Fault, Reply
 from tests.patience import PATIENCE_SECONDS
 
 NOW = 1_772_352_000
@@ -68,25 +70,26 @@ REFUSALS = [
     (422, "SomethingNew", RefusalKind.PARAMETERS),
 ]
 OUR_FAULTS = [
-    (400, "InvalidEndpoint.ClosedEndpoint"),
-    (401, "AuthenticationError"),
-    (401, "InvalidAccountStatus"),
-    (401, ""),
-    (402, ""),
-    (403, "AccountOverdueError"),
-    (403, "OperationDenied.ServiceOverdue"),
-    (403, "AccessDenied"),
-    (403, "OperationDenied.ServiceNotOpen"),
-    (403, "OperationDenied.PermissionDenied"),
-    (403, "OperationDenied.InvalidState"),
-    (404, "InvalidEndpointOrModel.NotFound"),
-    (404, "InvalidEndpointOrModel.ModelIDAccessDisabled"),
-    (404, "ModelNotOpen"),
-    (404, ""),
-    (429, "AccountQuotaExceeded"),
-    (429, "SetLimitExceeded"),
-    (307, ""),
-    (400, ""),
+    (400, "InvalidEndpoint.ClosedEndpoint", BrokenCause.MODEL),
+    (401, "AuthenticationError", BrokenCause.CREDENTIAL),
+    (401, "InvalidAccountStatus", BrokenCause.CREDENTIAL),
+    (401, "", BrokenCause.CREDENTIAL),
+    (402, "", BrokenCause.QUOTA),
+    (403, "AccountOverdueError", BrokenCause.QUOTA),
+    (403, "OperationDenied.ServiceOverdue", BrokenCause.QUOTA),
+    (403, "AccessDenied", BrokenCause.CREDENTIAL),
+    (403, "", BrokenCause.CREDENTIAL),
+    (403, "OperationDenied.ServiceNotOpen", BrokenCause.MODEL),
+    (403, "OperationDenied.PermissionDenied", BrokenCause.CREDENTIAL),
+    (403, "OperationDenied.InvalidState", BrokenCause.MODEL),
+    (404, "InvalidEndpointOrModel.NotFound", BrokenCause.MODEL),
+    (404, "InvalidEndpointOrModel.ModelIDAccessDisabled", BrokenCause.MODEL),
+    (404, "ModelNotOpen", BrokenCause.MODEL),
+    (404, "", BrokenCause.MODEL),
+    (429, "AccountQuotaExceeded", BrokenCause.QUOTA),
+    (429, "SetLimitExceeded", BrokenCause.QUOTA),
+    (307, "", BrokenCause.MODEL),
+    (400, "", BrokenCause.MODEL),
 ]
 BUSY_CODES = [
     "RateLimitExceeded.EndpointRPMExceeded",
@@ -187,14 +190,17 @@ async def test_refusals_follow_the_code(ark: Ark, status: int, code: str, kind: 
     assert "words" not in caught.value.detail
 
 
-@pytest.mark.parametrize(("status", "code"), OUR_FAULTS)
-async def test_our_own_faults_ask_for_an_operator(ark: Ark, status: int, code: str) -> None:
+@pytest.mark.parametrize(("status", "code", "cause"), OUR_FAULTS)
+async def test_our_own_faults_ask_for_an_operator(
+    ark: Ark, status: int, code: str, cause: BrokenCause
+) -> None:
     ark.server.will(failure(status, code), failure(status, code))
 
-    with pytest.raises(BrokenError):
+    with pytest.raises(BrokenError) as submitting:
         await ark.submit()
-    with pytest.raises(BrokenError):
+    with pytest.raises(BrokenError) as checking:
         await ark.provider.check("cgt-1", timeout_seconds=PATIENCE_SECONDS)
+    assert submitting.value.cause is checking.value.cause is cause
 
 
 @pytest.mark.parametrize("code", BUSY_CODES)

@@ -8,7 +8,8 @@ import pytest
 
 from services.upstream.provider import BrokenError, BusyError, UnreachableError, UpstreamError
 from services.upstream.providers.ark.adapter import ArkProvider
-from tests.fakes.ark_server import ArkServer, Reply
+from tests.fakes.ark_server import ArkServer
+from tests.fakes.provider_server import Reply
 from tests.patience import PATIENCE_SECONDS
 
 QUEUED = Reply(body={"id": "cgt-1", "status": "queued"})

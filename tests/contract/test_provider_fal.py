@@ -27,8 +27,8 @@ from services.upstream.provider import (
     UnsearchableError,
 )
 from services.upstream.providers.fal.adapter import FalProvider
-from tests.fakes.ark_server import Fault, Reply
 from tests.fakes.fal_server import API_KEY, APP, FalServer, Request, jwks, signed
+from tests.fakes.provider_server import Fault, Reply
 
 CALLBACK_URL = "https://ours.example/callbacks/t.sig?a=b&c"
 TEXT = Order(

@@ -26,9 +26,9 @@ from services.upstream.provider import (
     UpstreamError,
 )
 from services.upstream.providers.openai_videos.adapter import OpenAIVideosProvider
-from tests.fakes.ark_server import Fault, Reply
 from tests.fakes.faithful_server import KEY
 from tests.fakes.openai_videos_server import OpenAIVideosServer
+from tests.fakes.provider_server import Fault, Reply
 from tests.patience import PATIENCE_SECONDS
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "openai_videos"

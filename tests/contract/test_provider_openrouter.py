@@ -24,9 +24,9 @@ from services.upstream.provider import (
     UpstreamError,
 )
 from services.upstream.providers.openrouter.adapter import OpenRouterProvider
-from tests.fakes.ark_server import Fault, Reply
 from tests.fakes.faithful_server import KEY
 from tests.fakes.openrouter_server import OpenRouterServer
+from tests.fakes.provider_server import Fault, Reply
 from tests.patience import PATIENCE_SECONDS
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "openrouter"

@@ -29,7 +29,7 @@ from services.upstream.providers.replicate.adapter import (
     LIST_PAGES_MAX,
     ReplicateProvider,
 )
-from tests.fakes.ark_server import Fault, Reply
+from tests.fakes.provider_server import Fault, Reply
 from tests.fakes.replicate_server import API_KEY, Prediction, ReplicateServer, new_secret, problem
 
 MODEL = "bytedance/seedance-2.0-mini"

@@ -23,8 +23,8 @@ from services.upstream.provider import (
     UpstreamError,
 )
 from services.upstream.providers.veo.adapter import VeoProvider
-from tests.fakes.ark_server import Fault, Reply
 from tests.fakes.faithful_server import KEY
+from tests.fakes.provider_server import Fault, Reply
 from tests.fakes.veo_server import VeoServer
 from tests.patience import PATIENCE_SECONDS
 

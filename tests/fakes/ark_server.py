@@ -1,123 +1,115 @@
-"""A ModelArk that says exactly what a test tells it to, one answer per request, and remembers what it was asked."""
+"""A ModelArk that is strict about orders, and lets a test decide what becomes of tasks."""
 
-import asyncio
 import json
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
+from typing_extensions import override
+
+from tests.fakes.provider_server import ProviderServer, Reply
+
+KEY = "secret-key"
+CREATED_AT = 1772352000
+_RESOLUTIONS = {"480p", "720p", "1080p", "4k"}
+_RATIOS = {"16:9", "4:3", "1:1", "3:4", "9:16", "21:9", "adaptive"}
+_FRAMES = ("first_frame", "last_frame")
+_REFERENCES = {"image_url": 30, "video_url": 10, "audio_url": 10}
+_BOOLEANS = ("generate_audio", "watermark", "return_last_frame")
 
 
-class Fault(Enum):
-    RESET = auto()
-    """The connection dies after the request was read."""
-    STALL = auto()
-    """Headers never come."""
-    TRUNCATE = auto()
-    """Half of the announced body comes, then the connection dies."""
+class ArkServer(ProviderServer):
+    """Serves `/api/v3`. Tasks stay queued until `run` and `finish`."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    status: int = 200
-    body: Any = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    fault: Fault | None = None
-    chunked: bool = False
-    """Whether the length is left unsaid."""
-
-    @property
-    def payload(self) -> bytes:
-        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    method: str
-    target: str
-    """Path and query as they were sent."""
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-
-class ArkServer:
-    """Serves `/api/v3` and result files alike: the next reply of the script, whatever is asked."""
+    PATH = "/api/v3"
+    TASKS = f"{PATH}/contents/generations/tasks"
 
     def __init__(self) -> None:
-        self.seen: list[Seen] = []
-        self._script: deque[Reply] = deque()
-        self._released = asyncio.Event()
-        self._runner = web.ServerRunner(web.Server(self._answer))
-        self.origin = ""
+        super().__init__()
+        self._tasks: dict[str, dict[str, Any]] = {}
 
     @property
-    def base_url(self) -> str:
-        return f"{self.origin}/api/v3"
+    @override
+    def task_ids(self) -> list[str]:
+        return list(self._tasks)
 
-    def will(self, *replies: Reply) -> None:
-        self._script.extend(replies)
+    @override
+    def run(self, task_id: str) -> None:
+        self._tasks[task_id]["status"] = "running"
 
-    async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.origin = f"http://{host}:{port}"
-        return self
+    @override
+    def finish(self, task_id: str) -> None:
+        task = self._tasks[task_id]
+        links = {"video_url": "https://results.example/clip.mp4?X-Tos-Expires=86400"}
+        if task["return_last_frame"]:
+            links["last_frame_url"] = "https://results.example/clip.png?X-Tos-Expires=86400"
+        task |= {"status": "succeeded", "content": links, "updated_at": CREATED_AT + 90}
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def stop(self) -> None:
-        self._released.set()
-        await self._runner.cleanup()
-
-    def scripted(self) -> bool:
-        """Returns whether the next answer was given by `will`."""
-        return bool(self._script)
-
+    @override
     async def respond(self, request: web.BaseRequest, body: bytes) -> Reply:
-        """Returns the answer to a request: the next of the script. Servers that know their provider's rules override it."""
-        return self._script.popleft()
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return failed(401, "AuthenticationError")
+        if request.path == self.TASKS:
+            return self._create(json.loads(body)) if request.method == "POST" else self._list()
+        task = self._tasks.get(request.path.removeprefix(f"{self.TASKS}/"))
+        if task is None:
+            return failed(404, "NotFound.Task")
+        return Reply(body=task) if request.method == "GET" else _deleted(task)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        seen = Seen(
-            method=request.method,
-            target=request.path_qs,
-            path=request.path,
-            query=dict(request.query),
-            headers={name.lower(): value for name, value in request.headers.items()},
-            body=await request.read(),
-        )
-        self.seen.append(seen)
-        reply = await self.respond(request, seen.body)
-        if reply.fault is Fault.STALL:
-            await self._released.wait()
-        if reply.fault is Fault.RESET:
-            _cut(request)
-        if reply.fault is Fault.TRUNCATE:
-            return await _half(request, reply)
-        response = web.Response(status=reply.status, body=reply.payload, headers=dict(reply.headers))
-        if reply.chunked:
-            response.enable_chunked_encoding()
-        return response
+    def _list(self) -> Reply:
+        return Reply(body={"items": list(self._tasks.values()), "total": len(self._tasks)})
 
-
-async def _half(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-    response = web.StreamResponse(status=reply.status, headers=dict(reply.headers))
-    response.content_length = len(reply.payload)
-    await response.prepare(request)
-    await response.write(reply.payload[: len(reply.payload) // 2])
-    assert request.transport is not None
-    request.transport.close()
-    return response
+    def _create(self, order: dict[str, Any]) -> Reply:
+        if fault := _fault_of(order):
+            return failed(400, fault)
+        task_id = f"cgt-20260301080000-{len(self._tasks):05}"
+        self._tasks[task_id] = {
+            "id": task_id,
+            "model": order["model"],
+            "status": "queued",
+            "created_at": CREATED_AT,
+            "updated_at": CREATED_AT,
+            "safety_identifier": order["safety_identifier"],
+            "return_last_frame": order["return_last_frame"],
+        }
+        return Reply(body={"id": task_id})
 
 
-def _cut(request: web.BaseRequest) -> None:
-    assert request.transport is not None
-    request.transport.abort()
+def _deleted(task: dict[str, Any]) -> Reply:
+    if task["status"] != "queued":
+        return failed(409, "InvalidAction.RunningTaskDeletion")
+    task["status"] = "cancelled"
+    return Reply(body={})
+
+
+def failed(status: int, code: str) -> Reply:
+    """Returns an error envelope."""
+    error = {"code": code, "message": "Words. Request id: 0217", "param": "", "type": "Some"}
+    return Reply(status=status, body={"error": error})
+
+
+def _fault_of(order: dict[str, Any]) -> str | None:
+    is_whole = (
+        order["resolution"] in _RESOLUTIONS
+        and order["ratio"] in _RATIOS
+        and type(order["duration"]) is int
+        and all(type(order[name]) is bool for name in _BOOLEANS)
+        and len(order["safety_identifier"]) <= 64
+        and order.get("service_tier", "default") in {"default", "flex"}
+        and type(order.get("draft", False)) is bool
+    )
+    return None if is_whole and _is_content(order["content"]) else "InvalidParameter"
+
+
+def _is_content(content: list[dict[str, Any]]) -> bool:
+    text, *media = content
+    if text["type"] != "text" or not all(set(item[item["type"]]) == {"url"} for item in media):
+        return False
+    roles = [item["role"] for item in media]
+    if roles == list(_FRAMES[: len(roles)]):
+        return True
+    counts = {kind: sum(item["type"] == kind for item in media) for kind in _REFERENCES}
+    return (
+        all(item["role"] == f"reference_{item['type'].removesuffix('_url')}" for item in media)
+        and all(counts[kind] <= most for kind, most in _REFERENCES.items())
+        and sum(counts.values()) > counts["audio_url"]
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 from typing_extensions import override
 
-from tests.fakes.ark_server import ArkServer, Fault, Reply, Seen
+from tests.fakes.provider_server import Fault, ProviderServer, Reply, Seen
 
 KEY = "secret"
 VIDEO = b"\0\0\0\x18ftypmp42 a video"
@@ -21,7 +21,7 @@ class RefusedRequestError(Exception):
         self.reply = reply
 
 
-class FaithfulServer(ArkServer):
+class FaithfulServer(ProviderServer):
     """Answers by the rules of a provider. A scripted answer goes first, so that a test can break any rule once."""
 
     def __init__(self) -> None:
@@ -36,8 +36,6 @@ class FaithfulServer(ArkServer):
 
     @override
     async def respond(self, request: web.BaseRequest, body: bytes) -> Reply:
-        if self.scripted():
-            return await super().respond(request, body)
         order_count = len(self.orders)
         try:
             reply = self.answer(self.seen[-1])

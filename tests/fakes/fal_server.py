@@ -16,7 +16,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typing_extensions import override
 
-from tests.fakes.ark_server import ArkServer, Fault, Reply
+from tests.fakes.provider_server import Fault, ProviderServer, Reply
 
 API_KEY = "id:secret"
 USER_ID = "user-of-ours"
@@ -57,7 +57,7 @@ class Request:
         )
 
 
-class FalServer(ArkServer):
+class FalServer(ProviderServer):
     """Serves the queue, and the keys of callbacks at `keys_url`."""
 
     def __init__(self) -> None:
@@ -97,8 +97,6 @@ class FalServer(ArkServer):
 
     @override
     async def respond(self, request: web.BaseRequest, body: bytes) -> Reply:
-        if self.scripted():
-            return await super().respond(request, body)
         if request.path == "/.well-known/jwks.json":
             return Reply(body=jwks(self.key))
         if request.headers.get("Authorization") != f"Key {API_KEY}":

@@ -6,8 +6,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from tests.fakes.ark_server import Reply, Seen
 from tests.fakes.faithful_server import KEY, VIDEO, FaithfulServer, RefusedRequestError, json_of
+from tests.fakes.provider_server import Reply, Seen
 
 MODELS = {"sora-2", "sora-2-pro"}
 SIZES = {"720x1280", "1280x720", "1024x1792", "1792x1024", "1080x1920", "1920x1080"}

@@ -5,8 +5,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from tests.fakes.ark_server import Reply, Seen
 from tests.fakes.faithful_server import KEY, VIDEO, FaithfulServer, RefusedRequestError, json_of
+from tests.fakes.provider_server import Reply, Seen
 
 MODELS = {"bytedance/seedance-2.0", "bytedance/seedance-2.0-fast"}
 FIELDS = {

@@ -15,7 +15,7 @@ from aiohttp import web
 from typing_extensions import override
 
 from services.common.clock import utc_now
-from tests.fakes.ark_server import ArkServer, Fault, Reply
+from tests.fakes.provider_server import Fault, ProviderServer, Reply
 
 API_KEY = "r8_secret"
 MODELS = {
@@ -56,7 +56,7 @@ class Prediction:
         return {name: getattr(self, name) for name in shown} | {"version": "hidden", "logs": "", "urls": urls}
 
 
-class ReplicateServer(ArkServer):
+class ReplicateServer(ProviderServer):
     """Serves `/v1`."""
 
     def __init__(self) -> None:
@@ -86,8 +86,6 @@ class ReplicateServer(ArkServer):
 
     @override
     async def respond(self, request: web.BaseRequest, body: bytes) -> Reply:
-        if self.scripted():
-            return await super().respond(request, body)
         if request.headers.get("Authorization") != f"Bearer {API_KEY}":
             return problem(401, "You did not pass a valid authentication token")
         path = request.path.removeprefix("/v1").strip("/").split("/")

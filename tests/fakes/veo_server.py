@@ -7,8 +7,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from tests.fakes.ark_server import Reply, Seen
 from tests.fakes.faithful_server import KEY, VIDEO, FaithfulServer, RefusedRequestError, json_of
+from tests.fakes.provider_server import Reply, Seen
 
 MODELS = {"veo-3.1-generate-preview", "veo-3.1-fast-generate-preview", "veo-3.1-lite-generate-preview"}
 PARAMETERS: dict[str, set[Any] | None] = {

@@ -30,7 +30,8 @@ from services.webhooks.diagnosis import checks_of as webhooks_checks
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import open_webhooks
 from tests.conftest import cluster
-from tests.fakes.ark_server import ArkServer, Reply
+from tests.fakes.ark_server import ArkServer
+from tests.fakes.provider_server import Reply
 from tests.integration.common.environments import NOBODY, environment_of
 from tests.integration.common.pooler import transaction_pooler
 

@@ -31,7 +31,8 @@ from services.simulator.scenarios import SCENARIOS
 from services.simulator.server import serve_simulator
 from services.simulator.settings import Mode, SimulatorSettings
 from tests.conftest import MakeDatabase
-from tests.fakes.ark_server import ArkServer, Reply
+from tests.fakes.ark_server import ArkServer
+from tests.fakes.provider_server import Reply
 from tests.fakes.upstream import ScriptedMedia, ScriptedProvider
 from tests.integration.billing.running import Billing, running_billing
 from tests.integration.jobs.conftest import OWNER, a_job, jobs_settings, store_jobs

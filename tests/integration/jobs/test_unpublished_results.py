@@ -30,7 +30,8 @@ from services.media.limits import MediaLimits
 from services.media.prober import Prober
 from services.media.store import MediaStore
 from services.upstream.provider import Done
-from tests.fakes.ark_server import ArkServer, Reply
+from tests.fakes.ark_server import ArkServer
+from tests.fakes.provider_server import Reply
 from tests.fakes.upstream import ScriptedMedia
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.world import World, open_world

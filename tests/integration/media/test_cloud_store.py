@@ -8,7 +8,8 @@ import pytest
 
 from services.media.errors import MediaGoneError, MediaUnavailableError
 from services.media.store import MediaStore
-from tests.fakes.ark_server import ArkServer, Reply
+from tests.fakes.ark_server import ArkServer
+from tests.fakes.provider_server import Reply
 from tests.patience import PATIENCE_SECONDS
 
 

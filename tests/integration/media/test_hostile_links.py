@@ -21,7 +21,8 @@ from services.media.fetch import fetched
 from services.media.limits import MediaLimits
 from services.upstream.provider import UnreachableError
 from services.upstream.providers.ark.adapter import ArkProvider
-from tests.fakes.ark_server import ArkServer, Reply
+from tests.fakes.ark_server import ArkServer
+from tests.fakes.provider_server import Reply
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.common.egress.hostile_urls import HOSTILE_URLS, PORT
 

@@ -20,7 +20,8 @@ from services.media.limits import MediaLimits
 from services.media.names import media_names, staged_names
 from services.media.prober import Prober
 from services.media.store import MediaStore
-from tests.fakes.ark_server import ArkServer, Fault, Reply
+from tests.fakes.ark_server import ArkServer
+from tests.fakes.provider_server import Fault, Reply
 from tests.unit.media.clips import make_clip, shows_frame
 
 NAMES = media_names("vid_1", created_on=date(2026, 6, 29))

@@ -18,7 +18,8 @@ from services.media.errors import (
 )
 from services.media.fetch import REDIRECTS_MAX, fetched
 from services.media.limits import MediaLimits
-from tests.fakes.ark_server import ArkServer, Fault, Reply
+from tests.fakes.ark_server import ArkServer
+from tests.fakes.provider_server import Fault, Reply
 from tests.patience import PATIENCE_SECONDS
 
 SECRET = "provider-secret"

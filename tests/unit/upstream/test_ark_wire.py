@@ -158,14 +158,14 @@ def test_task_body_says_where_the_task_is(body: bytes, answer: Pending | Done) -
         (recording("failed"), RefusalKind.CONTENT),
         (altered("failed", error={"code": "InvalidParameter.TaskTypeMismatch"}), RefusalKind.PARAMETERS),
         (altered("failed", error={"code": "InvalidImageURL.EmptyURL"}), RefusalKind.INPUT_MEDIA),
-        (altered("failed", error={"code": "InternalServiceError"}), RefusalKind.FAILED),
+        (altered("failed", error={"code": "InternalServiceError"}), RefusalKind.UNAVAILABLE),
         (altered("failed", error=None), RefusalKind.FAILED),
         (recording("expired"), RefusalKind.EXPIRED),
         (recording("cancelled"), RefusalKind.FAILED),
         (altered("cancelled", status="canceled"), RefusalKind.FAILED),
-        (altered("succeeded", content={}), RefusalKind.FAILED),
-        (altered("succeeded", content=None), RefusalKind.FAILED),
-        (altered("succeeded", content={"video_url": ""}), RefusalKind.FAILED),
+        (altered("succeeded", content={}), RefusalKind.UNAVAILABLE),
+        (altered("succeeded", content=None), RefusalKind.UNAVAILABLE),
+        (altered("succeeded", content={"video_url": ""}), RefusalKind.UNAVAILABLE),
     ],
 )
 def test_ended_task_without_a_result_is_refused(body: bytes, kind: RefusalKind) -> None:

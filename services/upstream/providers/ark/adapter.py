@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 
+from services.common.egress.urls import has_same_origin
 from services.upstream.bodies import UnusableBodyError
-from services.upstream.call import ProviderCalls, has_origin
+from services.upstream.call import ProviderCalls
 from services.upstream.features import Features
 from services.upstream.kind import Kind
 from services.upstream.provider import (
@@ -130,7 +131,7 @@ class ArkProvider:
 
     def media_headers(self, url: str) -> Mapping[str, str]:
         """Returns nothing for a result, which has a signed address elsewhere."""
-        return self._headers if has_origin(url, self._base_url) else {}
+        return self._headers if has_same_origin(url, self._base_url) else {}
 
     async def _delete(self, task_id: str, *, timeout_seconds: float) -> bool:
         answer = await self._calls.ask(

@@ -38,6 +38,7 @@ _KIND_BY_PREFIX = (
     (_CONTENT, RefusalKind.CONTENT),
     (("InvalidImageURL",), RefusalKind.INPUT_MEDIA),
     (("InvalidParameter", "MissingParameter"), RefusalKind.PARAMETERS),
+    (("InternalService", "InternalError", "ServerOverloaded"), RefusalKind.UNAVAILABLE),
 )
 _CANNOT_BE_READ = "InvalidImageURL.InvalidFormat"
 # As `param`, or quoted: "The parameter `content[1].image_url` specified in the request is not valid: ...".

@@ -89,7 +89,9 @@ def parse_task(body: bytes) -> Pending | Done | Refused:
 
 def parse_correlation_id(body: bytes) -> str:
     """Returns the correlation id of a task, or an empty string. Raises UnusableBodyError if the body is not a task."""
-    return _correlation_id(parse_object(body))
+    task = parse_object(body)
+    parse_task_id(task.get("id"))
+    return _correlation_id(task)
 
 
 def parse_page(body: bytes) -> Page:
@@ -136,7 +138,7 @@ def _done(content: object, updated_at: object) -> Done | Refused:
     links = content if isinstance(content, dict) else {}
     video_url, last_frame_url = links.get("video_url"), links.get("last_frame_url")
     if not isinstance(video_url, str) or not video_url:
-        return Refused(kind=RefusalKind.FAILED, detail="task succeeded without a video")
+        return Refused(kind=RefusalKind.UNAVAILABLE, detail="task succeeded without a video")
     return Done(
         video_url=video_url,
         last_frame_url=last_frame_url if isinstance(last_frame_url, str) else None,

@@ -7,8 +7,9 @@ from typing import TypeVar
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from services.common.egress.urls import has_same_origin
 from services.upstream.bodies import UnusableBodyError
-from services.upstream.call import Answer, ProviderCalls, has_origin, within
+from services.upstream.call import Answer, ProviderCalls, within
 from services.upstream.callback_keys import CallbackKeys
 from services.upstream.features import ASPECT_RATIOS, RESOLUTIONS, Features
 from services.upstream.kind import Kind
@@ -178,7 +179,7 @@ class FalProvider:
 
     def _own_path(self, url: str) -> str:
         """Returns the part of an address after that of the API, or nothing if it leads elsewhere."""
-        is_own = has_origin(url, self._base_url) and url.startswith(f"{self._base_url}/")
+        is_own = has_same_origin(url, self._base_url) and url.startswith(f"{self._base_url}/")
         return url[len(self._base_url) + 1 :] if is_own else ""
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 
 import aiohttp
 
+from services.common.egress.urls import has_same_origin
 from services.upstream import standard_webhooks
 from services.upstream.bodies import UnusableBodyError
-from services.upstream.call import Answer, ProviderCalls, has_origin, within
+from services.upstream.call import Answer, ProviderCalls, within
 from services.upstream.callback_keys import CallbackKeys
 from services.upstream.features import ASPECT_RATIOS, RESOLUTIONS, Features
 from services.upstream.kind import Kind
@@ -99,7 +100,7 @@ class ReplicateProvider:
                     )
                 if not page.next_url:
                     return None
-                if not has_origin(page.next_url, self._base_url):
+                if not has_same_origin(page.next_url, self._base_url):
                     raise UnreachableError("the list goes on at another origin")
                 url, query = page.next_url, {}
         raise UnreachableError(f"the list has more than {LIST_PAGES_MAX} pages")

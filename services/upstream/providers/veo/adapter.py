@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import aiohttp
 from typing_extensions import override
 
+from services.common.egress.urls import has_same_origin
 from services.upstream.bodies import UnusableBodyError
-from services.upstream.call import ProviderCalls, has_origin
+from services.upstream.call import ProviderCalls
 from services.upstream.features import Features
 from services.upstream.kind import Kind
 from services.upstream.provider import (
@@ -69,7 +70,7 @@ class VeoProvider(UntraceableProvider):
     @override
     def media_headers(self, url: str) -> Mapping[str, str]:
         """Returns the credential for a result that the API serves itself."""
-        return self._headers if has_origin(url, self._base_url) else {}
+        return self._headers if has_same_origin(url, self._base_url) else {}
 
 
 KIND = Kind(
