@@ -9,6 +9,7 @@ import typer
 from services.cli.commands import (
     account,
     audit,
+    catalogue,
     check,
     credit,
     event,
@@ -41,6 +42,7 @@ GROUPS = {
     "secrets": secrets.app,
     "credits": credit.app,
     "price": price.app,
+    "catalogue": catalogue.app,
     "job": job.app,
     "event": event.app,
     "audit": audit.app,

@@ -19,13 +19,13 @@ def checks_of(settings: JobsSettings) -> Sequence[Check]:
     """Returns what `check` looks at."""
     from services.jobs import diagnosis
 
-    return diagnosis.checks_of(settings)
+    return diagnosis.checks_of(settings, environment=os.environ)
 
 
 PROCESSES = {
-    "api": ("serve customers", partial(open_jobs, role=Role.API)),
-    "worker": ("walk jobs through their steps", partial(open_jobs, role=Role.WORKER)),
-    "all": ("both in one process", partial(open_jobs, role=Role.ALL)),
+    "api": ("serve customers", partial(open_jobs, role=Role.API, environment=os.environ)),
+    "worker": ("walk jobs through their steps", partial(open_jobs, role=Role.WORKER, environment=os.environ)),
+    "all": ("both in one process", partial(open_jobs, role=Role.ALL, environment=os.environ)),
 }
 
 

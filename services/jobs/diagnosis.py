@@ -1,22 +1,25 @@
 """What `python -m services.jobs check` looks at."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from services.common.clock import Clock, utc_now
 from services.common.diagnosis.findings import Check, Finding
 from services.common.diagnosis.service import file_finding, neighbour_check, service_checks
 from services.common.egress.session import open_egress_session
 from services.common.ids import new_token
-from services.jobs.catalogue import CatalogueError, load_catalogue
+from services.jobs.catalogue.current import CurrentCatalogue
+from services.jobs.catalogue.problems import CatalogueError
+from services.jobs.domain.routes import SIMULATOR
 from services.jobs.moderation import ModerationError, load_profiles
-from services.jobs.routing import provider_policy, providers_of
+from services.jobs.providers import CatalogueProviders, provider_policy, read_catalogue
 from services.jobs.settings import JobsSettings
 from services.jobs.tables import metadata
 from services.media.errors import MediaUnavailableError
 from services.media.names import STAGED_FOLDER
 from services.media.store import MediaStore
-from services.upstream.provider import BrokenError, UpstreamError
+from services.upstream.provider import BrokenError, Provider, UnsearchableError, UpstreamError
 
 ACCEPT_EVENTS = "/reelgate.internal.intake.v1.IntakeService/AcceptEvents"
 """Refuses a request without events."""
@@ -26,24 +29,31 @@ NO_TASK = "check"
 """A correlation id that no task carries: looking for it reads a list of tasks, and costs nothing."""
 
 
-def checks_of(settings: JobsSettings, *, clock: Clock = utc_now) -> Sequence[Check]:
+Environment = Mapping[str, str]
+"""Variables with the keys that the catalogue names."""
+NOTHING_SET: Environment = MappingProxyType({})
+
+
+def checks_of(
+    settings: JobsSettings, *, environment: Environment = NOTHING_SET, clock: Clock = utc_now
+) -> Sequence[Check]:
     """Returns the checks of jobs."""
     return (
         *service_checks(
             settings, service="jobs", tables=metadata.tables, addresses=(settings.admin_address,), clock=clock
         ),
-        Check("catalogue", partial(_look_at_files, settings)),
+        Check("catalogue", partial(_look_at_files, settings, environment)),
         neighbour_check("billing", settings.billing_target, method=LIST_PRICES, settings=settings),
         neighbour_check("webhooks", settings.webhooks_target, method=ACCEPT_EVENTS, settings=settings),
-        Check("provider", partial(_look_at_providers, settings, clock)),
+        Check("provider", partial(_look_at_providers, settings, environment, clock)),
         Check("media store", partial(_look_at_store, settings)),
     )
 
 
-async def _look_at_files(settings: JobsSettings) -> list[Finding]:
+async def _look_at_files(settings: JobsSettings, environment: Environment) -> list[Finding]:
     found = []
     try:
-        load_catalogue(settings.catalogue_file)
+        read_catalogue(settings, environment)
     except CatalogueError as error:
         found.append(file_finding("CATALOGUE_FILE", error))
     try:
@@ -53,40 +63,56 @@ async def _look_at_files(settings: JobsSettings) -> list[Finding]:
     return found
 
 
-async def _look_at_providers(settings: JobsSettings, clock: Clock) -> list[Finding]:
-    """Lists tasks with the credentials of every provider that jobs may use."""
+async def _look_at_providers(settings: JobsSettings, environment: Environment, clock: Clock) -> list[Finding]:
+    """Lists tasks with every key of every provider that jobs may use."""
     try:
-        _, upstream_names = load_catalogue(settings.catalogue_file)
+        current = CurrentCatalogue(settings.catalogue_file, partial(read_catalogue, settings, environment))
     except CatalogueError:
         return []  # a finding about the catalogue says so
-    model = next(iter(upstream_names.values()))["ark"]
+    models = {route.credential: route.upstream_model for route in current().routes.values()}
     found = []
-    async with open_egress_session(provider_policy(settings), connections_max=1) as session:
-        for name, provider in providers_of(settings, session)["live"].items():
-            try:
-                await provider.find(
-                    NO_TASK,
-                    model=model,
-                    created_after=clock().timestamp(),
-                    timeout_seconds=ANSWER_SECONDS_MAX,
-                )
-            except BrokenError as error:
-                found.append(
-                    Finding(
-                        subject=f"provider {name}",
-                        problem=f"it refuses us: {error}",
-                        remedy=f"Correct {name.upper()}_API_KEY or {name.upper()}_BASE_URL",
-                    )
-                )
-            except UpstreamError as error:
-                found.append(
-                    Finding(
-                        subject=f"provider {name}",
-                        problem=f"it cannot be asked: {error}",
-                        remedy=f"Correct {name.upper()}_BASE_URL, or let this network reach it",
-                    )
-                )
+    async with open_egress_session(provider_policy(settings, current), connections_max=1) as session:
+        opened = CatalogueProviders(settings, session, current)["live"]
+        for name in (SIMULATOR, *(f"{credential}/{key}" for credential, key in current.in_force.keys)):
+            credential = name.partition("/")[0]
+            look = partial(_ask, opened[name], model=models.get(credential, NO_TASK), clock=clock)
+            found += await _look_at_provider(name, look)
     return found
+
+
+async def _look_at_provider(name: str, look: Callable[[], Awaitable[None]]) -> list[Finding]:
+    credential, _, key = name.partition("/")
+    where, what = f"credentials.{credential} of the catalogue", f"key {key}"
+    if name == SIMULATOR:
+        where, what = "SIMULATOR_BASE_URL", "SIMULATOR_API_KEY"
+    subject = f"provider {name}"
+    try:
+        await look()
+    except BrokenError as error:
+        return [
+            Finding(
+                subject=subject, problem=f"it refuses us: {error}", remedy=f"Correct {what}, or see {where}"
+            )
+        ]
+    except UpstreamError as error:
+        return [
+            Finding(
+                subject=subject,
+                problem=f"it cannot be asked: {error}",
+                remedy=f"Correct {where}, or let this network reach it",
+            )
+        ]
+    return []
+
+
+async def _ask(provider: Provider, *, model: str, clock: Clock) -> None:
+    """Asks for what is not there. Raises what `Provider` says."""
+    try:
+        await provider.find(
+            NO_TASK, model=model, created_after=clock().timestamp(), timeout_seconds=ANSWER_SECONDS_MAX
+        )
+    except UnsearchableError:
+        await provider.check(NO_TASK, timeout_seconds=ANSWER_SECONDS_MAX)
 
 
 async def _look_at_store(settings: JobsSettings) -> list[Finding]:

@@ -30,6 +30,10 @@ def parse_json(value: object) -> object:
     return json.loads(value) if isinstance(value, str) else value
 
 
+def _named_as_before(provider: object) -> object:
+    return "catalogue" if provider == "ark" else provider
+
+
 class KeptDays(BaseModel):
     """How many days things of one account are kept; 0 is forever, None as for all."""
 
@@ -59,7 +63,8 @@ class JobsSettings(ServiceSettings):
     callback_base_url: str = ""
     """Public address of the edge, where providers call back. Empty: workers only poll them."""
     catalogue_file: Path = Path(__file__).parent / "catalogue.yaml"
-    """Models: what they can do, and what providers call them."""
+    """Models, the routes that render them, and the credentials that pay. It is read again when it changes, and so are the
+    files with keys."""
     moderation_file: Path = Path(__file__).parent / "moderation.yaml"
     """Profiles that judge prompts, and their rules."""
     moderation_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$")] = ""
@@ -72,12 +77,13 @@ class JobsSettings(ServiceSettings):
     moderation_timeout_seconds: float = Field(default=2.0, gt=0, le=10)
     """How long to wait for its answer. The profile decides what happens then."""
     ark_base_url: str = "https://ark.ap-southeast.bytepluses.com/api/v3"
-    """ModelArk's API."""
+    """ModelArk's API, for credentials of the catalogue that name no other address."""
     ark_api_key: SecretStr | None = None
-    """ModelArk's key. Workers keep following tasks that are there while another provider renders new ones."""
-    live_provider: Literal["simulator", "ark"]
-    """Who renders for the live environment, whose customers pay: `ark`, which needs its key, or `simulator`, for stacks
-    without customers."""
+    """ModelArk's key, which the shipped catalogue names. Workers keep following tasks that are there while the simulator
+    renders new ones."""
+    live_provider: Annotated[Literal["simulator", "catalogue"], BeforeValidator(_named_as_before)]
+    """Who renders for the live environment, whose customers pay: `catalogue`, the routes of the catalogue file, which
+    need their keys, or `simulator`, for stacks without customers. `ark` means `catalogue`."""
     simulator_base_url: str
     """The simulator's API, which renders for the test environment."""
     simulator_api_key: SecretStr
@@ -125,13 +131,6 @@ class JobsSettings(ServiceSettings):
         if 0 < days < JOB_DAYS_MIN:
             raise ValueError(f"must be 0 or at least {JOB_DAYS_MIN}")
         return days
-
-    @field_validator("live_provider")
-    @classmethod
-    def _has_its_key(cls, name: str, others: ValidationInfo) -> str:
-        if name == "ark" and others.data.get("ark_api_key") is None:
-            raise ValueError("ark needs JOBS_ARK_API_KEY or JOBS_ARK_API_KEY_FILE")
-        return name
 
     @field_validator("ark_base_url", "simulator_base_url")
     @classmethod

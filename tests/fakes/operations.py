@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from services.common.clock import Clock, utc_now
-from services.jobs.domain.offers import Catalogue
+from services.jobs.domain.catalogue import Catalogue
 from services.jobs.operations.jobs import JobOperations
 from services.jobs.operations.models import ModelOperations
 from services.jobs.operations.moderate_prompt import Moderate
@@ -29,7 +29,7 @@ def job_operations(
     numbers = itertools.count()
     return JobOperations(
         jobs=jobs,
-        models=ModelOperations(catalogue=catalogue, prices=prices or FakePrices(PRICES), clock=clock),
+        models=ModelOperations(catalogue=lambda: catalogue, prices=prices or FakePrices(PRICES), clock=clock),
         moderate=moderate,
         ledger=ledger,
         funds=funds or FakeLedger(),

@@ -1,6 +1,7 @@
 """Which hosts, addresses and ports others may point us to."""
 
 import re
+from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,7 +59,7 @@ class UrlPolicy:
     private_targets_allowed: tuple[Network, ...] = ()
     """Blocks that are open, on every port, although they are private."""
     ports: tuple[int, ...] = (80, 443)
-    origins_trusted: frozenset[Origin] = frozenset()
+    origins_trusted: Container[Origin] = frozenset()
     """Chosen by our own settings: open wherever their names lead, on their port alone."""
 
     def allows_private(self, address: Address) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.jobs.domain.routes import Choices
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
@@ -16,10 +18,6 @@ class Model:
     duration_seconds_max: int
     aspect_ratios: tuple[str, ...]
     capabilities: tuple[str, ...]
-
-
-Catalogue = tuple[Model, ...]
-"""The models there are, strongest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +49,5 @@ class Offer:
     model: Model
     prices: Mapping[str, Price]
     """By resolution, at least one. A resolution without a price is not on offer."""
+    choices: Choices
+    """The routes that may render it for the buyer."""

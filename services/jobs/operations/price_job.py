@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.common.errors import invalid_field
 from services.jobs.domain.offers import Model, Offer, Price
 from services.jobs.domain.requests import NewJob
+from services.jobs.operations.refuse_impossible import refuse_unless_possible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +20,11 @@ def price_job(wanted: NewJob, offer: Offer) -> Quote:
     """Returns what a request costs by what its buyer can have of the model.
 
     Reference media cost nothing extra (the contract's formula: seconds x rate x outputs, one output).
-    Refuses with INVALID_FIELD what the model cannot do or has no price for.
+    Refuses with INVALID_FIELD what the model cannot do or has no price for, and what none of its routes can do.
     """
     _refuse_unsupported(offer.model, wanted)
     price = _price(offer, wanted)
+    refuse_unless_possible(wanted, offer)
     return Quote(price=price, total_micros=price.micros_per_second * wanted.input.duration_seconds)
 
 

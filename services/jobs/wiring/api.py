@@ -24,13 +24,13 @@ from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.overload import Entrance
 from services.common.rpc.public_port import build_public_port
 from services.common.rpc.server import CONCURRENT_CALLS_MAX, Port
-from services.jobs.catalogue import load_catalogue
 from services.jobs.clients import (
     ModerationClient,
 )
 from services.jobs.convert.events import render_event
 from services.jobs.convert.nextapi import parse_new_job
 from services.jobs.convert.seedancee2 import parse_new_video
+from services.jobs.domain.catalogue import Catalogue
 from services.jobs.moderation import load_profiles
 from services.jobs.operations.cancel_job import Canceller
 from services.jobs.operations.delete_job import DeleteJob
@@ -123,7 +123,7 @@ def public_port(
 
 
 def job_operations(
-    settings: JobsSettings,
+    catalogue: Callable[[], Catalogue],
     jobs: SqlJobs,
     *,
     ledger: Ledger,
@@ -134,7 +134,6 @@ def job_operations(
     clock: Clock = utc_now,
 ) -> JobOperations:
     """Returns what owners do with jobs. `notify` wakes the workers."""
-    catalogue, _ = load_catalogue(settings.catalogue_file)
     return JobOperations(
         jobs=jobs,
         models=ModelOperations(catalogue=catalogue, prices=prices, clock=clock),

@@ -7,6 +7,7 @@ from functools import partial
 from services.common.postgres.database import Pool, open_pool
 from services.common.postgres.notifier import Notifier
 from services.common.tls.files import TlsFolder
+from services.jobs.catalogue.current import CurrentCatalogue
 from services.jobs.clients import (
     HoldClient,
     LedgerClient,
@@ -29,6 +30,7 @@ class Core:
     """What every role of a jobs process uses."""
 
     settings: JobsSettings
+    catalogue: CurrentCatalogue
     tls: TlsFolder | None
     notifier: Notifier
     ledger: LedgerClient

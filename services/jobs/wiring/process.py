@@ -1,10 +1,11 @@
 """Builds a jobs process: opens everything in order and closes it in reverse."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import Flag, auto
 from functools import partial
+from types import MappingProxyType
 
 from grpc import aio
 
@@ -13,6 +14,7 @@ from services.common.auth.key_client import KeyClient
 from services.common.clock import utc_now
 from services.common.egress.session import open_egress_session
 from services.common.ids import new_id
+from services.common.loop import performing
 from services.common.postgres.database import Pool
 from services.common.postgres.notifier import open_notifier
 from services.common.postgres.reader import open_reader
@@ -32,8 +34,9 @@ from services.jobs.clients import (
     PriceCache,
     PriceClient,
 )
+from services.jobs.duties.watch_catalogue import watch_catalogue
 from services.jobs.operations.delete_job import delete_job
-from services.jobs.routing import provider_policy, providers_of
+from services.jobs.providers import CatalogueProviders, open_catalogue, provider_policy
 from services.jobs.settings import JobsSettings
 from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.jobs import BY_ID, SqlJobs
@@ -50,6 +53,8 @@ from services.jobs.wiring.core import (
     Core,
 )
 from services.jobs.wiring.internal import admin_port
+
+NOTHING_SET: Mapping[str, str] = MappingProxyType({})
 
 
 class Role(Flag):
@@ -70,9 +75,15 @@ class Running:
 
 
 @asynccontextmanager
-async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIterator[Running]:
-    """Runs jobs until the block ends, then stops gracefully. Raises SettingsError."""
+async def open_jobs(
+    settings: JobsSettings, *, role: Role = Role.ALL, environment: Mapping[str, str] = NOTHING_SET
+) -> AsyncIterator[Running]:
+    """Runs jobs until the block ends, then stops gracefully. Raises SettingsError.
+
+    `environment` has the variables with the keys that the catalogue names.
+    """
     tls = inner_tls(settings, settings.admin_address)
+    catalogue = open_catalogue(settings, environment)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         health = await enter(starting(settings, service="jobs"))
@@ -87,11 +98,13 @@ async def open_jobs(settings: JobsSettings, *, role: Role = Role.ALL) -> AsyncIt
         billing = await enter(open_channel(settings.billing_target, tls=tls))
         core = Core(
             settings=settings,
+            catalogue=catalogue,
             tls=tls,
             notifier=notifier,
             ledger=LedgerClient(billing),
             holds=HoldClient(billing),
         )
+        await enter(performing(watch_catalogue(catalogue.look)))
         ports: list[Port] = []
         let_go: list[Callable[[], None]] = []
         if Role.WORKER in role:
@@ -137,11 +150,11 @@ async def _serving(core: Core, pool: Pool, billing: aio.Channel) -> AsyncIterato
         limiter.running(),
         watch.running(),
         moderating(settings) as moderate,
-        open_egress_session(provider_policy(settings), connections_max=CALLS_MAX) as session,
+        open_egress_session(provider_policy(settings, core.catalogue), connections_max=CALLS_MAX) as session,
         open_reader(settings.database_url, BY_ID, name=pool.name) as reader,
     ):
         jobs = job_operations(
-            settings,
+            core.catalogue,
             SqlJobs(pool, reader=reader),
             ledger=core.ledger,
             funds=core.ledger,
@@ -153,7 +166,7 @@ async def _serving(core: Core, pool: Pool, billing: aio.Channel) -> AsyncIterato
             jobs,
             pool,
             work=core.work(pool, core.waiting(pool)),
-            providers=providers_of(settings, session),
+            providers=CatalogueProviders(settings, session, core.catalogue),
         )
         port = public_port(
             settings,

@@ -14,7 +14,6 @@ from services.common.postgres.database import Pool
 from services.common.rpc.client import open_channel
 from services.common.telemetry.readings import reading
 from services.jobs.callback_tokens import CallbackTokens
-from services.jobs.catalogue import load_catalogue
 from services.jobs.clients import IntakeClient
 from services.jobs.convert.events import render_event
 from services.jobs.domain.states import State
@@ -33,8 +32,9 @@ from services.jobs.duties.verify_books import verify_books
 from services.jobs.duties.walk_jobs import Step, Walker
 from services.jobs.lanes import CAPACITY, Lane, Lanes
 from services.jobs.ports import Intake, Media, Providers
+from services.jobs.providers import CatalogueProviders, provider_policy
 from services.jobs.results import MediaKeeper
-from services.jobs.routing import provider_policy, providers_of, route_of
+from services.jobs.routing import route_of
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
@@ -71,7 +71,7 @@ async def working(core: Core, pool: Pool) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         webhooks = await enter(open_channel(settings.webhooks_target, tls=core.tls))
-        policy = provider_policy(settings)
+        policy = provider_policy(settings, core.catalogue)
         session = await enter(open_egress_session(policy, connections_max=CALLS_MAX))
         results = await enter(open_egress_session(policy, connections_max=CAPACITY[Lane.FETCH]))
         executor = stack.enter_context(ThreadPoolExecutor(MEDIA_THREADS, thread_name_prefix="media"))
@@ -85,7 +85,7 @@ async def working(core: Core, pool: Pool) -> AsyncIterator[None]:
             limits=limits,
             executor=executor,
         )
-        providers = providers_of(settings, session)
+        providers = CatalogueProviders(settings, session, core.catalogue)
         waiting = core.waiting(pool)
         duties = _duties(
             core, pool, waiting=waiting, intake=IntakeClient(webhooks), providers=providers, media=media
@@ -122,12 +122,11 @@ def _duties(
 
 def _walker(core: Core, work: SqlWork, *, providers: Providers, media: Media) -> Walker:
     settings, ledger, lanes = core.settings, core.ledger, Lanes()
-    _, upstream_names = load_catalogue(settings.catalogue_file)
     begin = partial(
         begin_attempt,
         work=work,
         ledger=ledger,
-        choose_route=partial(route_of, settings.live_provider, upstream_names),
+        choose_route=partial(route_of, core.catalogue),
         new_token=new_token,
     )
     submitting = partial(

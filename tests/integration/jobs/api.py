@@ -49,7 +49,7 @@ from tests.fakes.upstream import ScriptedProvider
 from tests.integration.jobs.conftest import jobs_settings
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.common.rate_limit.limit_world import Billing
-from tests.unit.jobs.samples import PRICES
+from tests.unit.jobs.samples import CATALOGUE, PRICES
 
 PROFILES = load_profiles(JobsSettings.model_fields["moderation_file"].default)
 JUDGED_BY_RULES = partial(moderate_prompt, profiles=PROFILES, moderator=None)
@@ -177,7 +177,7 @@ async def running_api(
         return callers.get(digest)
 
     jobs = job_operations(
-        jobs_settings(),
+        lambda: CATALOGUE,
         api.jobs,
         ledger=api.ledger,
         funds=api.ledger,

@@ -90,7 +90,7 @@ async def plant(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Pl
             media_store_url=str(tmp_path / "media"),
             ark_base_url=ark.base_url,
             ark_api_key=SecretStr("paid"),
-            live_provider="ark",
+            live_provider="catalogue",
             simulator_base_url=simulator.url + API_PATH,
         )
         running = await enter(open_jobs(settings))
@@ -128,7 +128,7 @@ async def test_a_live_job_is_rendered_by_the_paid_provider(plant: Plant) -> None
 
     await until(has_failed)
     assert [request.method for request in plant.ark.seen] == ["POST"]
-    assert await plant.rows("SELECT route FROM attempts") == [("ark",)]
+    assert await plant.rows("SELECT route FROM attempts") == [("ark-mini",)]
 
 
 @pytest.mark.parametrize("step", ["submit", "recover", "check"])

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import services.jobs
-from services.jobs.catalogue import load_catalogue
+from services.jobs.catalogue.load import load_catalogue
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.offers import Offer, Price, PriceList
 from services.jobs.domain.requests import Buyer, JobInput, Owner
 from services.jobs.domain.states import Status
 
 CATALOGUE_FILE = Path(services.jobs.__file__).parent / "catalogue.yaml"
-CATALOGUE, UPSTREAM_NAMES = load_catalogue(CATALOGUE_FILE)
+CATALOGUE = load_catalogue(CATALOGUE_FILE).catalogue
 OWNER = Owner(account_id="acct_1", environment="live", contract="seedancee2")
 NEXTAPI_OWNER = replace(OWNER, contract="nextapi")
 BUYER = Buyer(owner=OWNER, key_id="key_1", models_allowed=())
@@ -54,8 +54,9 @@ OFFERS = {
     model.id: Offer(
         model=model,
         prices={resolution: a_price(rate) for resolution, rate in CREDITS_PER_SECOND[model.id].items()},
+        choices=CATALOGUE.choices_of(model.id, OWNER),
     )
-    for model in CATALOGUE
+    for model in CATALOGUE.models
 }
 INPUT = JobInput(
     prompt="waves",

@@ -8,8 +8,8 @@ import pytest
 
 from services.common.errors import Reason, ServiceError
 from services.jobs.convert import seedancee2
+from services.jobs.domain.catalogue import Catalogue
 from services.jobs.domain.job import Job
-from services.jobs.domain.offers import Catalogue
 from services.jobs.domain.requests import NewJob
 from services.jobs.domain.states import Status
 from services.jobs.operations.get_usage import get_usage
@@ -141,7 +141,7 @@ LACKING: list[tuple[str, Any, str, str]] = [
 )
 async def test_a_model_does_only_what_the_catalogue_says(wanted: Any, message: str) -> None:
     plain = replace(OFFERS["mini"].model, aspect_ratios=("16:9",), capabilities=())
-    shop = Shop(catalogue=(plain,))
+    shop = Shop(catalogue=replace(CATALOGUE, models=(plain,)))
 
     with pytest.raises(ServiceError) as refused:
         await shop.create(input=wanted)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.common.settings import SettingsError, load_settings
-from services.jobs.routing import route_of
+from services.jobs.providers import open_catalogue
 from services.jobs.settings import JobsSettings
 from tests.conftest import KEY_SECRET
 from tests.unit.jobs.samples import JOB
@@ -87,11 +87,18 @@ def test_who_renders_for_live_customers_must_be_said() -> None:
         load_settings(JobsSettings, prefix="JOBS_", environment=environment)
 
 
-def test_a_paid_provider_without_its_key_is_not_replaced_by_the_simulator() -> None:
-    with pytest.raises(SettingsError, match=r"JOBS_LIVE_PROVIDER: .*JOBS_ARK_API_KEY"):
-        load(live_provider="ark")
+def test_the_catalogue_renders_also_under_the_name_that_it_had_before() -> None:
+    assert load(live_provider="ark").live_provider == load(live_provider="catalogue").live_provider
 
-    assert load(live_provider="ark", ark_api_key="paid").live_provider == "ark"
+
+def test_a_paid_provider_without_its_key_is_not_replaced_by_the_simulator() -> None:
+    message = r"^CATALOGUE_FILE: credentials\.ark\.keys\.main: is empty: the variable JOBS_ARK_API_KEY"
+    with pytest.raises(SettingsError, match=message):
+        open_catalogue(load(live_provider="catalogue"), {})
+
+    opened = open_catalogue(load(live_provider="catalogue", ark_api_key="paid"), {})
+
+    assert opened.in_force.keys == {("ark", "main"): "paid"}
 
 
 def test_nobody_else_renders_for_live_customers() -> None:
@@ -101,11 +108,18 @@ def test_nobody_else_renders_for_live_customers() -> None:
 
 @pytest.mark.parametrize(
     ("live_provider", "environment", "route"),
-    [("ark", "live", "ark"), ("ark", "test", "simulator"), ("simulator", "live", "simulator")],
+    [
+        ("catalogue", "live", "ark-pro"),
+        ("catalogue", "test", "simulator"),
+        ("simulator", "live", "simulator"),
+    ],
 )
 def test_live_jobs_go_to_the_provider_that_was_said_and_no_others(
     live_provider: str, environment: str, route: str
 ) -> None:
-    job = replace(JOB, owner=replace(JOB.owner, environment=environment))
+    catalogue = open_catalogue(load(live_provider=live_provider, ark_api_key="paid"), {})()
+    owner = replace(JOB.owner, environment=environment)
 
-    assert route_of(live_provider, {JOB.model: {"ark": "m"}}, job).name == route
+    choices = catalogue.choices("pro", owner, JOB.input.asked(names_seed=False))
+
+    assert [choice.route.name for choice in choices] == [route]
