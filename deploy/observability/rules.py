@@ -125,6 +125,13 @@ def _processes() -> Iterator[Alert]:
         summary="A certificate ends within a week at {{ $labels.instance }} and was not renewed.",
     )
     yield Alert(
+        name="CatalogueRefused",
+        expr="max by (instance) (reelgate_catalogue_refused) > 0",
+        lasts="2m",
+        severity="page",
+        summary="The catalogue at {{ $labels.instance }} cannot be used; what was read before is in force until a restart.",
+    )
+    yield Alert(
         name="SchemaBehind",
         expr=_schema_behind(),
         lasts="15m",

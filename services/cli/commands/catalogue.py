@@ -12,7 +12,7 @@ from services.cli.options import command_group
 app = command_group("Look at the file of models, routes and credentials.")
 
 
-@app.command()
+@app.command("check")
 def check(
     file: Annotated[
         Path,
