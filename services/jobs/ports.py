@@ -62,6 +62,9 @@ class Stages(Protocol):
 MayFetch = Callable[[Claim], bool]
 """Returns whether the result of a claimed job may be fetched now: whether there was capacity to fetch it."""
 
+HeadersFor = Callable[[str], Mapping[str, str]]
+"""Returns what a request for a result's address needs beside it, such as a credential."""
+
 RenderEvent = Callable[[Job, Job, datetime], NewEvent | None]
 """Returns the event about a change, if it has one. Takes the job before and after the change, and its time."""
 
@@ -150,8 +153,10 @@ class Media(Protocol):
     `secret` is the token of the attempt that made the result. Methods raise ResultUnavailableError.
     """
 
-    async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
+    async def keep(self, job: Job, *, source_url: str, headers_for: HeadersFor, secret: str) -> Output:
         """Fetches, checks and stages a result. Repeating it overwrites the same objects.
+
+        What `headers_for` returns for the address is sent along, and never leaves the address's origin.
 
         Also raises ResultRejectedError.
         """

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from services.common.telemetry.tracing import span
 from services.jobs.domain.job import Job, Output
-from services.jobs.ports import Media, ResultRejectedError, ResultUnavailableError
+from services.jobs.ports import HeadersFor, Media, ResultRejectedError, ResultUnavailableError
 from services.media.errors import MediaGoneError, MediaRejectedError, MediaUnavailableError
 from services.media.keep import discard, keep, publish
 from services.media.limits import MediaLimits
@@ -72,7 +72,7 @@ class MediaKeeper(Media):
         self._deletes = asyncio.Semaphore(DELETES_AT_ONCE_MAX)
 
     @override
-    async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
+    async def keep(self, job: Job, *, source_url: str, headers_for: HeadersFor, secret: str) -> Output:
         with span("keep media", job=job.id), _errors_mapped():
             kept = await keep(
                 source_url,
@@ -84,6 +84,7 @@ class MediaKeeper(Media):
                 session=self._session,
                 prober=self._prober,
                 limits=self._limits,
+                headers_for=headers_for,
                 executor=self._executor,
             )
         return Output(

@@ -10,7 +10,6 @@ from typing_extensions import override
 from tests.fakes.provider_server import Fault, ProviderServer, Reply, Seen
 
 KEY = "secret"
-VIDEO = b"\0\0\0\x18ftypmp42 a video"
 
 
 class RefusedRequestError(Exception):
@@ -31,6 +30,8 @@ class FaithfulServer(ProviderServer):
         self.tasks: dict[str, dict[str, Any]] = {}
         """What is answered about each task."""
         self.next_id = "task-1"
+        self.video = b"\0\0\0\x18ftypmp42 a video"
+        """What is served as the result of every task."""
         self.loses_answers = False
         """Whether orders are accepted and then not answered."""
 

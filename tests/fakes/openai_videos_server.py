@@ -6,7 +6,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from tests.fakes.faithful_server import KEY, VIDEO, FaithfulServer, RefusedRequestError, json_of
+from tests.fakes.faithful_server import KEY, FaithfulServer, RefusedRequestError, json_of
 from tests.fakes.provider_server import Reply, Seen
 
 MODELS = {"sora-2", "sora-2-pro"}
@@ -82,7 +82,7 @@ class OpenAIVideosServer(FaithfulServer):
             raise refused(404, "Video is not ready.", code="not_found")
         if self.sends_results_to is not None:
             return Reply(status=302, headers={"Location": self.sends_results_to})
-        return Reply(body=VIDEO, headers={"Content-Type": "video/mp4"})
+        return Reply(body=self.video, headers={"Content-Type": "video/mp4"})
 
 
 def refused(

@@ -5,7 +5,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from tests.fakes.faithful_server import KEY, VIDEO, FaithfulServer, RefusedRequestError, json_of
+from tests.fakes.faithful_server import KEY, FaithfulServer, RefusedRequestError, json_of
 from tests.fakes.provider_server import Reply, Seen
 
 MODELS = {"bytedance/seedance-2.0", "bytedance/seedance-2.0-fast"}
@@ -85,7 +85,7 @@ class OpenRouterServer(FaithfulServer):
             raise refused(400, "Job has not completed")
         if self.sends_results_to is not None:
             return Reply(status=302, headers={"Location": self.sends_results_to})
-        return Reply(body=VIDEO, headers={"Content-Type": "video/mp4"})
+        return Reply(body=self.video, headers={"Content-Type": "video/mp4"})
 
 
 def refused(status: int, message: str, **metadata: Any) -> RefusedRequestError:

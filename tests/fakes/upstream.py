@@ -11,7 +11,7 @@ from services.common.errors import Reason, ServiceError
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.ledger import Hold, HoldState
 from services.jobs.domain.requests import Owner
-from services.jobs.ports import Holds, Ledger, Media
+from services.jobs.ports import HeadersFor, Holds, Ledger, Media
 from services.upstream.provider import Done, Hint, Order, Pending, Refused
 
 Answer = Pending | Done | Refused | Exception
@@ -100,7 +100,7 @@ class ScriptedMedia(Media):
         self.discarded.append(job.id)
 
     @override
-    async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
+    async def keep(self, job: Job, *, source_url: str, headers_for: HeadersFor, secret: str) -> Output:
         if self.error is not None:
             raise self.error
         self.kept.append(job.id)

@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from tests.fakes.faithful_server import KEY, VIDEO, FaithfulServer, RefusedRequestError, json_of
+from tests.fakes.faithful_server import KEY, FaithfulServer, RefusedRequestError, json_of
 from tests.fakes.provider_server import Reply, Seen
 
 MODELS = {"veo-3.1-generate-preview", "veo-3.1-fast-generate-preview", "veo-3.1-lite-generate-preview"}
@@ -84,7 +84,7 @@ class VeoServer(FaithfulServer):
             raise refused(400, "Downloads need alt=media")
         if self.sends_results_to is not None:
             return Reply(status=302, headers={"Location": self.sends_results_to})
-        return Reply(body=VIDEO, headers={"Content-Type": "video/mp4"})
+        return Reply(body=self.video, headers={"Content-Type": "video/mp4"})
 
 
 def refused(status: int, message: str, *details: dict[str, Any]) -> RefusedRequestError:

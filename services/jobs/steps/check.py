@@ -47,7 +47,13 @@ async def check(
             await work.postpone(claim, seconds=0, awaits_fetch=True)
             return None
         return await keep_result(
-            claim, answer, work=work, media=media, clock=clock, render_event=render_event
+            claim,
+            answer,
+            headers_for=provider.media_headers,
+            work=work,
+            media=media,
+            clock=clock,
+            render_event=render_event,
         )
     if isinstance(answer, Refused):
         unusable = unusable_of(answer, claim.job)

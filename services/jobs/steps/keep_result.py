@@ -6,7 +6,7 @@ from dataclasses import replace
 from services.common.clock import Clock
 from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
-from services.jobs.ports import Media, RenderEvent, ResultRejectedError, ResultUnavailableError
+from services.jobs.ports import HeadersFor, Media, RenderEvent, ResultRejectedError, ResultUnavailableError
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import RENDER_DEADLINE_SECONDS, retry_seconds
 from services.upstream.provider import Done
@@ -15,16 +15,26 @@ log = logging.getLogger(__name__)
 
 
 async def keep_result(
-    claim: Claim, done: Done, *, work: SqlWork, media: Media, clock: Clock, render_event: RenderEvent
+    claim: Claim,
+    done: Done,
+    *,
+    headers_for: HeadersFor,
+    work: SqlWork,
+    media: Media,
+    clock: Clock,
+    render_event: RenderEvent,
 ) -> Claim | None:
     """Stages the result, which nobody can read until its job is sure to complete.
 
-    If it cannot be fetched now, it is fetched later from a new address. A job that was never seen to run counts as started
+    `headers_for` says what the result's address needs beside it. If it cannot be fetched now, it is fetched later from a new
+    address. A job that was never seen to run counts as started
     now.
     """
     assert claim.attempt is not None
     try:
-        output = await media.keep(claim.job, source_url=done.video_url, secret=claim.attempt.token)
+        output = await media.keep(
+            claim.job, source_url=done.video_url, headers_for=headers_for, secret=claim.attempt.token
+        )
     except ResultRejectedError as error:
         return await work.give_up(claim, failure=FailureCode.GENERATION_FAILED, detail=str(error))
     except ResultUnavailableError as error:

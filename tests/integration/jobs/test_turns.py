@@ -13,6 +13,7 @@ from services.jobs.domain.requests import Owner
 from services.jobs.domain.states import State
 from services.jobs.duties.walk_jobs import Walker
 from services.jobs.lanes import CAPACITY, SHARE, Lane, Lanes
+from services.jobs.ports import HeadersFor
 from services.jobs.store.queue.turns import CLAIM, TURNS_MAX, WINDOW, Turns
 from services.jobs.store.queue.work import SqlWork
 from tests.fakes.upstream import ScriptedMedia
@@ -135,11 +136,11 @@ class Held(ScriptedMedia):
         super().__init__()
         self.asked: list[Job] = []
 
-    async def keep(self, job: Job, *, source_url: str, secret: str) -> Output:
+    async def keep(self, job: Job, *, source_url: str, headers_for: HeadersFor, secret: str) -> Output:
         self.asked.append(job)
         if job.owner.account_id == BUSY[0]:
             await asyncio.get_running_loop().create_future()
-        return await super().keep(job, source_url=source_url, secret=secret)
+        return await super().keep(job, source_url=source_url, headers_for=headers_for, secret=secret)
 
 
 @pytest.fixture

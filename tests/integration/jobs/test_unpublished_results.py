@@ -26,6 +26,7 @@ from services.jobs.results import MediaKeeper
 from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.jobs import SqlAnyJobs
 from services.jobs.timing import STAGED_SECONDS
+from services.media.fetch import no_headers
 from services.media.limits import MediaLimits
 from services.media.prober import Prober
 from services.media.store import MediaStore
@@ -191,7 +192,9 @@ async def test_what_a_late_worker_stages_stays_out_of_sight_and_is_swept(
             await place.world.work.give_up(claim, failure=FailureCode.TIMEOUT, detail="operator")
         )
     place.host.will(Reply(body=place.video))
-    await place.keeper.keep(claim.job, source_url=f"{place.host.origin}/late.mp4", secret="token-1")
+    await place.keeper.keep(
+        claim.job, source_url=f"{place.host.origin}/late.mp4", headers_for=no_headers, secret="token-1"
+    )
     assert len(place.staged()) == 2
 
     assert await place.sweep(later=timedelta()) == 0
@@ -227,7 +230,9 @@ async def test_what_belongs_to_no_job_is_swept(place: Place) -> None:
     claim = await place.stored()
     stranger = replace(claim.job, id="vid_stranger")
     place.host.will(Reply(body=place.video))
-    await place.keeper.keep(stranger, source_url=f"{place.host.origin}/x.mp4", secret="token")
+    await place.keeper.keep(
+        stranger, source_url=f"{place.host.origin}/x.mp4", headers_for=no_headers, secret="token"
+    )
 
     assert await place.sweep() == 2
     assert all(claim.job.id in name for name in place.staged())
@@ -275,7 +280,7 @@ async def test_media_that_their_owner_deleted_do_not_come_back_from_a_copy_that_
     await place.world.complete(claim)
     place.host.will(Reply(body=place.video))
     url = f"{place.host.origin}/again.mp4"
-    await place.keeper.keep(claim.job, source_url=url, secret=claim.attempt.token)
+    await place.keeper.keep(claim.job, source_url=url, headers_for=no_headers, secret=claim.attempt.token)
     deletions = SqlDeletions(place.world.pool)
     await deletions.register(await place.world.job(), note=AuditNote(actor="key_1", reason="asked"))
     await delete_media(deletions, delete=place.keeper.delete).run_once()
