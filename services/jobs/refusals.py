@@ -86,6 +86,11 @@ def provider_not_asked(job_id: str) -> ServiceError:
     )
 
 
+def callback_not_judged() -> ServiceError:
+    """Returns the answer to a callback of which it could not be found out who sent it."""
+    return ServiceError(Reason.UNAVAILABLE, "The callback cannot be checked at the moment. Send it again.")
+
+
 def model_not_found(name: str, *, usable: Sequence[str]) -> ServiceError:
     """Returns the refusal of a model that is not one of those the key could use."""
     shown = name[:NAME_LENGTH_SHOWN_MAX]

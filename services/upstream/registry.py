@@ -19,3 +19,6 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     }
 )
 """By name. A new adapter is added here and nowhere else."""
+
+CALLBACK_HEADERS: Final = frozenset[str]().union(*(kind.callback_headers for kind in KINDS.values()))
+"""Of all that a callback carries, what some provider proves it with."""

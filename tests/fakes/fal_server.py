@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -66,6 +66,8 @@ class FalServer(ProviderServer):
         self.key = Ed25519PrivateKey.generate()
         self.accept_fault: Fault | None = None
         """What becomes of the answer to the next submission, which is accepted."""
+        self.meanwhile: Callable[[Request], Awaitable[object]] | None = None
+        """What happens after a submission was accepted and before it is answered."""
 
     @property
     @override
@@ -103,17 +105,19 @@ class FalServer(ProviderServer):
             return Reply(status=401, body={"detail": "Cannot access application. Authentication is required"})
         parts = request.path.strip("/").split("/")
         if request.method == "POST":
-            return self._submitted("/".join(parts), body, dict(request.query))
+            return await self._submitted("/".join(parts), body, dict(request.query))
         found = self.requests.get(parts[3]) if parts[2:3] == ["requests"] and len(parts) > 3 else None
         if found is None or "/".join(parts[:2]) != "/".join(found.endpoint.split("/")[:2]):
             return Reply(status=404, body={"status": "NOT_FOUND"})
         return self._about(found, request.method, parts[4:])
 
-    def _submitted(self, endpoint: str, body: bytes, query: Mapping[str, str]) -> Reply:
+    async def _submitted(self, endpoint: str, body: bytes, query: Mapping[str, str]) -> Reply:
         order = json.loads(body)
         if (refused := refusal(endpoint, order)) is not None:
             return refused
         made = self.accept(endpoint, order, webhook=query.get("fal_webhook"))
+        if self.meanwhile is not None:
+            await self.meanwhile(made)
         fault, self.accept_fault = self.accept_fault, None
         address = f"{self.origin}/{APP}/requests/{made.request_id}"
         named = {

@@ -7,6 +7,7 @@ import base64
 import hmac
 import json
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -65,6 +66,8 @@ class ReplicateServer(ProviderServer):
         self.secret = new_secret()
         self.accept_fault: Fault | None = None
         """What becomes of the answer to the next submission, which is accepted."""
+        self.meanwhile: Callable[[Prediction], Awaitable[object]] | None = None
+        """What happens after a submission was accepted and before it is answered."""
 
     @property
     @override
@@ -90,7 +93,7 @@ class ReplicateServer(ProviderServer):
             return problem(401, "You did not pass a valid authentication token")
         path = request.path.removeprefix("/v1").strip("/").split("/")
         if request.method == "POST" and path[0] == "models":
-            return self._created("/".join(path[1:-1]), json.loads(body))
+            return await self._created("/".join(path[1:-1]), json.loads(body))
         if path == ["webhooks", "default", "secret"]:
             return Reply(body={"key": self.secret})
         if path == ["predictions"]:
@@ -103,13 +106,15 @@ class ReplicateServer(ProviderServer):
             return problem(404, "The requested resource could not be found.")
         return self._stopped(found) if rest == ["cancel"] else Reply(body=found.rendered(self.origin))
 
-    def _created(self, model: str, body: dict[str, Any]) -> Reply:
+    async def _created(self, model: str, body: dict[str, Any]) -> Reply:
         if model not in MODELS:
             return problem(404, "The requested resource could not be found.")
         wrong = next(iter(_wrong(body, model=model)), None)
         if wrong is not None:
             return problem(422, f"- input.{wrong}: invalid", title="Input validation failed")
         made = self.accept(model, body["input"], webhook=body.get("webhook"))
+        if self.meanwhile is not None:
+            await self.meanwhile(made)
         fault, self.accept_fault = self.accept_fault, None
         return Reply(status=201, body=made.rendered(self.origin), fault=fault)
 

@@ -25,6 +25,8 @@ class Attempt:
     """The provider's name for the task, once known."""
     claimed_task_id: str | None = None
     """What a callback said the task's name is, before the provider's own answer was stored."""
+    is_claim_authentic: bool = False
+    """Whether the provider surely said so. If not, whoever knows the token may have."""
     closed_at: datetime | None = None
     """When it was decided: if it succeeded, when its result was stored."""
 

@@ -17,7 +17,7 @@ from services.jobs.timing import (
     SETTLE_SECONDS,
     retry_seconds,
 )
-from services.upstream.provider import Provider, UpstreamError
+from services.upstream.provider import Provider, RefusalKind, Refused, UpstreamError
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ async def recover(
 ) -> Claim | None:
     """Adopts the task that the attempt may have started, if a callback named it or the provider lists it.
 
-    The provider must confirm what a callback names, because a caller who knows the token may name any task. The job goes back
+    The provider must confirm what an unsigned callback names, because a caller who knows the token may name any task. What
+    it signed is the attempt's, for nobody else was given the address; the provider only has to know it. The job goes back
     to PENDING only if the provider is known to have no such task. If that cannot be found out before the task would be over,
     the job is given up.
     """
@@ -51,12 +52,20 @@ async def recover(
     return None
 
 
-async def _task_of(attempt: Attempt, provider: Provider) -> str | None:
+async def _is_named(attempt: Attempt, provider: Provider) -> bool:
     claimed = attempt.claimed_task_id
-    if claimed is not None and await provider.carries(
-        claimed, attempt.id, timeout_seconds=CHECK_TIMEOUT_SECONDS
-    ):
-        return claimed
+    if claimed is None:
+        return False
+    if not attempt.is_claim_authentic:
+        return await provider.carries(claimed, attempt.id, timeout_seconds=CHECK_TIMEOUT_SECONDS)
+    # A provider signs for all its customers alike: a task that our credential does not show is somebody else's.
+    found = await provider.check(claimed, timeout_seconds=CHECK_TIMEOUT_SECONDS)
+    return not (isinstance(found, Refused) and found.kind is RefusalKind.EXPIRED)
+
+
+async def _task_of(attempt: Attempt, provider: Provider) -> str | None:
+    if await _is_named(attempt, provider):
+        return attempt.claimed_task_id
     return await provider.find(
         attempt.id,
         model=attempt.upstream_model,

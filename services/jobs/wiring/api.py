@@ -37,7 +37,7 @@ from services.jobs.operations.delete_job import DeleteJob
 from services.jobs.operations.jobs import JobOperations
 from services.jobs.operations.models import ModelOperations
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
-from services.jobs.operations.receive_callback import receive_callback
+from services.jobs.operations.receive_callback import CallbackReceiver
 from services.jobs.ports import Funds, Ledger, Prices, Providers
 from services.jobs.rpc.access import (
     CALLBACK_SERVICE,
@@ -55,12 +55,13 @@ from services.jobs.rpc.videos import VideoServicer
 from services.jobs.settings import JobsSettings
 from services.jobs.steps.return_credits import return_credits
 from services.jobs.store.jobs import SqlJobs
+from services.jobs.store.queue.called import SqlCalled
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.watch.event_stream import EventStreams
 from services.jobs.watch.job_watch import SUBSCRIPTIONS_MAX
 from services.jobs.wiring.core import CALLS_MAX
-from services.upstream.providers.ark.wire import parse_hint
+from services.upstream.registry import CALLBACK_HEADERS
 
 SEED_MAX = 2**31 - 1
 
@@ -94,13 +95,14 @@ def public_port(
         parse=partial(parse_new_job, check_url=check, random_seed=seed),
         clock=jobs.clock,
     )
-    receive = partial(
-        receive_callback,
+    receiver = CallbackReceiver(
         tokens=settings.callback_tokens,
+        called=SqlCalled(pool),
         work=canceller.work,
-        read_hint=parse_hint,
+        providers=canceller.providers,
         notify=jobs.notify,
     )
+    callbacks = CallbackServicer(receiver.receive, headers=CALLBACK_HEADERS)
     models, usage = ModelsServicer(jobs.models), UsageServicer(jobs=jobs.jobs, clock=jobs.clock)
     return build_public_port(
         settings.public_address,
@@ -109,7 +111,7 @@ def public_port(
             (JOB_SERVICE, partial(add_JobServiceServicer_to_server, job_servicer)),
             (MODELS_SERVICE, partial(add_ModelsServiceServicer_to_server, models)),
             (USAGE_SERVICE, partial(add_UsageServiceServicer_to_server, usage)),
-            (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, CallbackServicer(receive))),
+            (CALLBACK_SERVICE, partial(add_CallbackServiceServicer_to_server, callbacks)),
         ),
         access=PUBLIC_ACCESS,
         keys=keys,

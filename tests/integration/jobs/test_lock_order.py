@@ -38,6 +38,7 @@ from services.jobs.store.retention import SqlRetention
 from tests.conftest import MakeDatabase
 from tests.integration.jobs.conftest import OWNER, a_job
 from tests.integration.jobs.test_work_store import OUTPUT, ROUTE
+from tests.integration.jobs.world import said
 from tests.integration.lock_log import LockLog, lock_log
 
 NOTE = AuditNote(actor="tests", reason="order")
@@ -133,11 +134,11 @@ async def walk(driven: Driven) -> None:
         await work.drop_attempt(second, outcome="busy", detail="", seconds=0)
     assert second.attempt is not None
     async with log.step("call of a dropped attempt"):
-        assert not await work.wake(second.attempt.token, claimed_task_id="cgt-5")
+        assert not await work.wake(second.attempt.token, said("cgt-5"))
     third = await driven.processing(third)
     assert third.attempt is not None
     async with log.step("wake"):
-        assert await work.wake(third.attempt.token, claimed_task_id="cgt-2")
+        assert await work.wake(third.attempt.token, said("cgt-2"))
     async with log.step("postpone"):
         await work.postpone(third, seconds=0)
     async with log.step("stall"):
@@ -147,7 +148,7 @@ async def walk(driven: Driven) -> None:
     async with log.step("give_up"):
         await work.give_up(fifth, failure=FailureCode.TIMEOUT, detail="", may_run=True)
     async with log.step("late wake"):
-        assert not await work.wake(fifth.attempt.token, claimed_task_id="cgt-3")
+        assert not await work.wake(fifth.attempt.token, said("cgt-3"))
     async with log.step("note_stray"):
         await work.note_stray(fifth.attempt, "cgt-4")
 

@@ -16,6 +16,7 @@ from services.jobs.store import lock_order
 from tests.conftest import MakeDatabase
 from tests.integration.jobs.test_lock_order import IN_NOBODYS_WAY, LEASE_SECONDS, Driven
 from tests.integration.jobs.test_work_store import OUTPUT, ROUTE
+from tests.integration.jobs.world import said
 from tests.integration.lock_log import lock_log
 
 NUMBERS = (1, 2, 3, 4)
@@ -58,7 +59,7 @@ async def test_moves_of_many_jobs_lock_in_one_order(driven: Driven) -> None:
 
     claims = await opened("first", await driven.new(*NUMBERS))
     await backwards(
-        driven, "name tasks", claims, lambda each: work.wake(f"first-{each.job.id}", claimed_task_id="cgt-0")
+        driven, "name tasks", claims, lambda each: work.wake(f"first-{each.job.id}", said("cgt-0"))
     )
     await backwards(
         driven, "drop", claims, lambda each: work.drop_attempt(each, outcome="busy", detail="", seconds=0)
@@ -70,9 +71,7 @@ async def test_moves_of_many_jobs_lock_in_one_order(driven: Driven) -> None:
         claims,
         lambda each: work.adopt_task(each, task_id="cgt-1", seconds=0, event=driven.event(each)),
     )
-    await backwards(
-        driven, "wake", claims, lambda each: work.wake(f"second-{each.job.id}", claimed_task_id=None)
-    )
+    await backwards(driven, "wake", claims, lambda each: work.wake(f"second-{each.job.id}", said("cgt-0")))
     claims = await driven.claims(*(each.job.id for each in claims))
     await backwards(
         driven,

@@ -26,6 +26,7 @@ from services.jobs.store.retention import SqlRetention
 from tests.conftest import MakeDatabase
 from tests.integration.jobs.conftest import a_job, store_jobs
 from tests.integration.jobs.test_work_store import OUTPUT, ROUTE
+from tests.integration.jobs.world import said
 
 NOTE = AuditNote(actor="tests", reason="pairs")
 LATER: dict[str, Any] = {"action": "job.settle", "note": NOTE}
@@ -59,7 +60,7 @@ def _attempt(claim: Claim) -> Attempt:
 
 
 ANY_TIME: dict[str, Move] = {
-    "wake": lambda pool, claim: SqlWork(pool).wake(_token(claim), claimed_task_id="cgt-2"),
+    "wake": lambda pool, claim: SqlWork(pool).wake(_token(claim), said("cgt-2")),
     "note_stray": lambda pool, claim: SqlWork(pool).note_stray(_attempt(claim), "cgt-3"),
     "renew": lambda pool, claim: SqlWork(pool).renew([claim], lease_seconds=60),
     "give_up": lambda pool, claim: SqlWork(pool).give_up(

@@ -12,7 +12,7 @@ from services.common.postgres.database import Pool, Query
 from services.jobs.domain.states import State
 from services.jobs.store.jobs import GET, GET_ONE, NEWEST
 from services.jobs.store.partitions import these_ids
-from services.jobs.store.queue import controls, leases, moves, stages, withdrawals
+from services.jobs.store.queue import called, controls, leases, moves, stages, withdrawals
 from services.jobs.store.queue.moving import items_to_json
 from services.jobs.store.queue.turns import CLAIM, Turns
 from services.jobs.store.refunds import APPLY, LOCK_JOB
@@ -77,6 +77,7 @@ MOVED: dict[str, Any] = {
     "items": items_to_json([ITEM]),
     **these_ids([JOB_ID]),
     "token": "token",
+    "tokens": ["token"],
     "claimed_task_id": "cgt-2",
     "task_id": "cgt-2",
     "job_id": JOB_ID,
@@ -105,6 +106,7 @@ READS = {
     "unfinished": controls._UNFINISHED,
     "standing": controls._STANDING,
     "record": _GET,
+    "called": called._FIND,
 }
 # These read the jobs that they have taken at the end, when nothing is locked any more.
 TAKES = {"withdraw": withdrawals._WITHDRAW, "seize": withdrawals._STEAL_LEASE}

@@ -22,6 +22,7 @@ from services.jobs.store.retention import SqlRetention
 from tests.integration.jobs.conftest import a_job, store_jobs
 from tests.integration.jobs.test_moves_together import event_of
 from tests.integration.jobs.test_work_store import LEASE_SECONDS, OUTPUT, ROUTE, rows
+from tests.integration.jobs.world import said
 
 NOTE = AuditNote(actor="tests", reason="wait")
 WAITING = (
@@ -143,7 +144,7 @@ async def test_jobs_that_are_given_up_leave_their_tasks_on_record(jobs_pool: Poo
 async def test_a_dropped_attempt_leaves_the_task_that_a_callback_named(jobs_pool: Pool) -> None:
     work, claims = await submitted(jobs_pool)
     for each in claims:
-        await work.wake(f"token-{each.job.id}", claimed_task_id=f"cgt-{each.job.id}")
+        await work.wake(f"token-{each.job.id}", said(f"cgt-{each.job.id}"))
 
     await after_a_wait(
         jobs_pool, "work", *(work.drop_attempt(each, outcome="busy", detail="", seconds=0) for each in claims)
@@ -161,7 +162,7 @@ async def test_a_callback_that_finds_its_attempt_closed_when_it_has_waited_leave
         await psycopg.AsyncConnection.connect(str(jobs_pool.conninfo), autocommit=True) as watching,
     ):
         await connection.execute("UPDATE work SET due_at = due_at")
-        calling = asyncio.create_task(work.wake(f"token-{claims[0].job.id}", claimed_task_id="cgt-late"))
+        calling = asyncio.create_task(work.wake(f"token-{claims[0].job.id}", said("cgt-late")))
         await until_somebody_waits(watching)
         await connection.execute("UPDATE attempts SET outcome = 'busy', closed_at = now()")
         await connection.commit()

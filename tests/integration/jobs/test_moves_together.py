@@ -19,6 +19,7 @@ from services.jobs.domain.states import Status
 from services.jobs.store.queue.work import SqlWork
 from tests.integration.jobs.conftest import OWNER, a_job, store_jobs
 from tests.integration.jobs.test_work_store import LEASE_SECONDS, OUTPUT, ROUTE, rows
+from tests.integration.jobs.world import said
 
 COUNT = 12
 YESTERDAY = datetime(2026, 5, 1, 23, 30, tzinfo=UTC)
@@ -103,10 +104,10 @@ async def test_callbacks_that_come_together_wake_their_jobs_in_one_commit(jobs_p
     calls = [(f"token-{each.job.id}", f"cgt-{number}") for number, each in enumerate(claims)]
 
     woken = await asyncio.gather(
-        *(work.wake(token, claimed_task_id=None) for token, _ in calls),
-        *(work.wake(token, claimed_task_id=task_id) for token, task_id in reversed(calls)),
-        work.wake("guessed", claimed_task_id="cgt-x"),
-        work.wake(calls[0][0], claimed_task_id="another"),
+        *(work.wake(token, said("cgt-0")) for token, _ in calls),
+        *(work.wake(token, said(task_id, is_authentic=True)) for token, task_id in reversed(calls)),
+        work.wake("guessed", said("cgt-x")),
+        work.wake(calls[0][0], said("another")),
     )
 
     assert woken == [*[True] * 2 * COUNT, False, True]

@@ -23,7 +23,7 @@ from services.upstream.provider import (
     UnreachableError,
 )
 from tests.integration.jobs.conftest import a_job
-from tests.integration.jobs.world import World, open_world
+from tests.integration.jobs.world import World, open_world, said
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def test_a_task_named_by_a_callback_is_adopted_once_the_provider_confirms_
     claim = await world.begin(await world.claim())
     assert claim.attempt is not None
     world.provider.tasks[claim.attempt.id] = "task-9"
-    await world.work.wake(claim.attempt.token, claimed_task_id="task-9")
+    await world.work.wake(claim.attempt.token, said("task-9"))
 
     await world.recover(await world.claim())
 
@@ -106,7 +106,7 @@ async def test_a_callback_that_names_somebody_elses_task_is_not_believed(
     world.provider.tasks["att_of_another"] = "task-1"
     if own_task is not None:
         world.provider.tasks[claim.attempt.id] = own_task
-    await world.work.wake(claim.attempt.token, claimed_task_id="task-1")
+    await world.work.wake(claim.attempt.token, said("task-1"))
 
     await world.recover(await world.claim())
 
@@ -118,7 +118,7 @@ async def test_a_callback_is_not_believed_while_the_provider_does_not_answer(wor
     assert claim.attempt is not None
     world.provider.tasks[claim.attempt.id] = "task-9"
     world.provider.find_error = UnreachableError("down")
-    await world.work.wake(claim.attempt.token, claimed_task_id="task-9")
+    await world.work.wake(claim.attempt.token, said("task-9"))
 
     await world.recover(await world.claim())
 

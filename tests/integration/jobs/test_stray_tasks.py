@@ -16,7 +16,7 @@ from services.jobs.store.repairs import SqlRepairs
 from services.jobs.timing import RENDER_DEADLINE_SECONDS
 from services.upstream.provider import Done, Pending, RefusalKind, Refused, UnreachableError
 from tests.integration.jobs.conftest import a_job
-from tests.integration.jobs.world import DONE, World, open_world
+from tests.integration.jobs.world import DONE, World, open_world, said
 from tests.patience import PATIENCE_SECONDS
 
 NOTE = AuditNote(actor="ops@example", reason="stuck")
@@ -111,7 +111,7 @@ async def test_a_late_callback_of_a_closed_attempt_puts_its_task_on_record(world
     before = await world.sql("SELECT state, wake_no, due_at FROM work")
 
     for task_id in ("task-1", "task-1", "task-2"):
-        assert not await world.work.wake(claim.attempt.token, claimed_task_id=task_id)
+        assert not await world.work.wake(claim.attempt.token, said(task_id))
 
     await a_stray(world, reason="late_callback")
     assert await world.sql("SELECT state, wake_no, due_at FROM work") == before, (
@@ -127,7 +127,7 @@ async def test_a_callback_that_comes_while_its_attempt_is_dropped_puts_its_task_
     claim = await world.begin(await world.claim())
     assert claim.attempt is not None
     taken = await world.claim()
-    assert await world.work.wake(claim.attempt.token, claimed_task_id="task-1")
+    assert await world.work.wake(claim.attempt.token, said("task-1"))
 
     await world.work.drop_attempt(taken, outcome="lost", detail="", seconds=0)
 
@@ -149,7 +149,7 @@ async def test_a_task_that_a_worker_starts_for_a_job_that_was_given_up_is_stoppe
 async def test_a_task_of_somebody_else_that_a_callback_names_is_left_alone(world: World) -> None:
     claim = await lost(world)
     assert claim.attempt is not None
-    await world.work.wake(claim.attempt.token, claimed_task_id="task-of-another")
+    await world.work.wake(claim.attempt.token, said("task-of-another"))
 
     await stop(world)
 
@@ -163,7 +163,7 @@ async def test_what_ended_as_it_should_is_no_stray(world: World) -> None:
     [token] = await world.sql("SELECT token FROM attempts")
 
     await world.check(await world.claim())
-    await world.work.wake(token["token"], claimed_task_id="task-1")
+    await world.work.wake(token["token"], said("task-1"))
 
     assert await world.state() == "failing"
     assert await strays(world) == []

@@ -15,6 +15,7 @@ from services.jobs.domain.states import State, Status
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
 from tests.integration.jobs.conftest import a_job, store_jobs
+from tests.integration.jobs.world import said
 
 ROUTE = Route(name="ark", upstream_model="dreamina")
 OUTPUT = Output(video_url="v", thumbnail_url="t", last_frame_url=None, duration_seconds=5.0)
@@ -130,7 +131,7 @@ async def test_a_callback_during_a_lease_makes_the_job_due_again_at_once(jobs_po
     await store_jobs(jobs_pool, a_job())
     claim = await at_processing(work)
 
-    woken = await work.wake("secret", claimed_task_id=None)
+    woken = await work.wake("secret", said("cgt-0"))
     await work.postpone(claim, seconds=3600, checked=True)
 
     assert woken
@@ -144,7 +145,7 @@ async def test_a_postponed_job_is_not_due_until_a_callback_wakes_it(jobs_pool: P
     await work.postpone(await at_processing(work), seconds=3600)
 
     before = await work.claim(limit=1, lease_seconds=0)
-    await work.wake("secret", claimed_task_id=None)
+    await work.wake("secret", said("cgt-0"))
     after = await work.claim(limit=1, lease_seconds=0)
 
     assert before == []
@@ -156,9 +157,9 @@ async def test_a_callback_names_a_task_once_and_unknown_tokens_change_nothing(jo
     await store_jobs(jobs_pool, a_job())
     claim = await work.open_attempt(await claimed(work), route=ROUTE, token="secret")
 
-    assert await work.wake("secret", claimed_task_id="cgt-1")
-    assert await work.wake("secret", claimed_task_id="cgt-2")
-    assert not await work.wake("guessed", claimed_task_id="cgt-3")
+    assert await work.wake("secret", said("cgt-1"))
+    assert await work.wake("secret", said("cgt-2"))
+    assert not await work.wake("guessed", said("cgt-3"))
 
     await work.postpone(claim, seconds=0)
     attempt = (await claimed(work)).attempt

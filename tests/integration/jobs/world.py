@@ -22,7 +22,7 @@ from services.jobs.steps.return_credits import return_credits
 from services.jobs.steps.submit import submit
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
-from services.upstream.provider import Done
+from services.upstream.provider import Done, Hint
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia, ScriptedProvider
 from tests.integration.jobs.conftest import store_jobs
 
@@ -41,6 +41,8 @@ class World:
     media: ScriptedMedia = field(default_factory=ScriptedMedia)
     name_token: Callable[[Claim], str] = lambda claim: f"token-{claim.lease_no}"
     may_fetch: MayFetch = lambda _claim: True
+    callback_url: Callable[[str], str | None] = lambda _token: None
+    upstream_model: str = "m"
 
     async def claim(self) -> Claim:
         """Takes the job over as another worker would: whatever lease there was is over, and the job is due."""
@@ -65,7 +67,7 @@ class World:
             claim,
             work=self.work,
             ledger=self.ledger,
-            choose_route=lambda _: Route(name="ark", upstream_model="m"),
+            choose_route=lambda _: Route(name="ark", upstream_model=self.upstream_model),
             new_token=lambda: self.name_token(claim),
         )
 
@@ -74,7 +76,7 @@ class World:
             claim,
             work=self.work,
             providers={"live": {"ark": self.provider}},
-            callback_url=lambda _: None,
+            callback_url=self.callback_url,
             **TELLING,
         )
 
@@ -113,6 +115,11 @@ class World:
             State.FAILING: self.refund,
         }
         return Walker(work=self.work, steps=steps, submit=self.submit)
+
+
+def said(task_id: str, *, is_authentic: bool = False) -> Hint:
+    """Returns what a callback says that names a task."""
+    return Hint(task_id=task_id, is_authentic=is_authentic)
 
 
 async def open_world(pool: Pool, job: Job) -> World:

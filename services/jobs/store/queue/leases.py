@@ -65,14 +65,16 @@ STALL = Query(
 WAKE = Query(
     text(f"""
     WITH called AS MATERIALIZED (
-        SELECT attempts.id AS attempt_id, attempts.job_id, item.token, item.claimed_task_id,
+        SELECT attempts.id AS attempt_id, attempts.job_id, item.token, item.claimed_task_id, item.is_authentic,
             coalesce(attempts.task_id, attempts.claimed_task_id) AS known_task_id
-        FROM json_to_recordset(CAST(:items AS json)) AS item (token text, claimed_task_id text)
+        FROM json_to_recordset(CAST(:items AS json)) AS item (token text, claimed_task_id text, is_authentic boolean)
         JOIN attempts ON {is_one("attempts.token", "item.token")}
     ), {locked("held", of="called", by="job_id", row="work WHERE work.job_id = each.job_id")},
     {locked("attempt", of="called", by="attempt_id", after="held", row=_OPEN_ATTEMPT)},
     named AS (
-        UPDATE attempts SET claimed_task_id = coalesce(attempts.claimed_task_id, attempt.claimed_task_id)
+        UPDATE attempts SET is_claim_authentic = is_claim_authentic OR is_authentic,
+            claimed_task_id = CASE WHEN is_authentic AND NOT is_claim_authentic THEN attempt.claimed_task_id
+                ELSE coalesce(attempts.claimed_task_id, attempt.claimed_task_id) END
         FROM attempt WHERE {is_one("attempts.id", "attempt.attempt_id")}
         RETURNING attempts.job_id, attempts.token
     ), woken AS (
@@ -91,7 +93,7 @@ WAKE = Query(
 LATE_CALL = Query(
     text(f"""
     WITH named AS (
-        UPDATE attempts SET claimed_task_id = :claimed_task_id
+        UPDATE attempts SET claimed_task_id = :claimed_task_id, is_claim_authentic = :is_authentic
         WHERE token = :token AND outcome IS NOT NULL AND coalesce(task_id, claimed_task_id) IS NULL
         RETURNING {STRAY_COLUMNS}
     ), {strayed("named", reason="late_callback")}
@@ -102,7 +104,7 @@ LATE_CALL = Query(
 NOTE_STRAY = Query(
     text(f"""
     WITH noted AS (
-        UPDATE attempts SET claimed_task_id = :task_id WHERE id = :attempt_id AND task_id IS DISTINCT FROM :task_id
+        UPDATE attempts SET claimed_task_id = :task_id, is_claim_authentic = true WHERE id = :attempt_id AND task_id IS DISTINCT FROM :task_id
         RETURNING {STRAY_COLUMNS}, outcome
     ), {strayed("noted", reason="late_answer", condition="outcome IS NOT NULL")}
     SELECT id FROM noted

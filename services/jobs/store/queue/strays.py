@@ -31,11 +31,16 @@ class Stray:
     environment: str
     route: str
     task_id: str
+    is_certain: bool
+    """Whether the provider itself named the task as that of the attempt."""
     is_overdue: bool
     """Whether it has been on record for longer than a task can last."""
 
 
-STRAY_COLUMNS = "attempts.id, attempts.job_id, attempts.route, attempts.task_id, attempts.claimed_task_id"
+STRAY_COLUMNS = (
+    "attempts.id, attempts.job_id, attempts.route, attempts.task_id, attempts.claimed_task_id,"
+    " attempts.is_claim_authentic"
+)
 """What a part of a statement that closes attempts has to return for `strayed`."""
 
 
@@ -45,8 +50,9 @@ def strayed(closed: str, *, reason: str, condition: str = "true", job: str = job
     `job` is a subquery for the job of an attempt: the one that the statement is about.
     """
     return f"""strayed AS (
-        INSERT INTO strays (attempt_id, job_id, environment, route, task_id, reason, price_micros)
-        SELECT {closed}.id, job_id, job.environment, route, coalesce(task_id, claimed_task_id), '{reason}', reserved_micros
+        INSERT INTO strays (attempt_id, job_id, environment, route, task_id, is_certain, reason, price_micros)
+        SELECT {closed}.id, job_id, job.environment, route, coalesce(task_id, claimed_task_id),
+            task_id IS NOT NULL OR is_claim_authentic, '{reason}', reserved_micros
         FROM {closed} CROSS JOIN LATERAL {job} AS job
         WHERE coalesce(task_id, claimed_task_id) IS NOT NULL AND {condition}
         ORDER BY {closed}.id
@@ -63,7 +69,7 @@ _TAKE_DUE = Query(
         SELECT attempt_id FROM strays WHERE outcome IS NULL AND due_at <= now()
         ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
     )
-    RETURNING attempt_id, environment, route, task_id,
+    RETURNING attempt_id, environment, route, task_id, is_certain,
         noted_at < now() - make_interval(secs => :seconds_max) AS is_overdue
     """)
 )

@@ -22,12 +22,13 @@ from services.jobs.store.queue.moving import JOBS_PER_BATCH_MAX, Moves, items_to
 from services.jobs.store.queue.turns import CLAIM, Turns
 from services.jobs.store.rows import unusable_to_text
 from services.jobs.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX, LEASE_SECONDS, SUBMIT_START_SECONDS
+from services.upstream.provider import Hint
 
 NOBODY_BUSY: Mapping[Owner, int] = {}
 DETAIL_CHARACTERS_MAX = 1_000
 _EVENT_FIELDS = ("id", "type", "sequence", "body", "occurred_at")
-_Call = tuple[str, str | None]
-"""The token of an attempt, and what its task is said to be called."""
+_Call = tuple[str, Hint]
+"""The token of an attempt, and what a callback says of its task."""
 
 
 class SqlWork:
@@ -232,27 +233,40 @@ class SqlWork:
         if ended["is_awaited"]:
             await self._waiting.follow(ended["account_id"], ended["environment"])
 
-    async def wake(self, token: str, *, claimed_task_id: str | None) -> bool:
+    async def wake(self, token: str, hint: Hint) -> bool:
         """Makes the job of an attempt due at once. Returns whether there is such an unfinished attempt.
 
-        A task that is named for a closed attempt without one is a stray.
+        The first name of its task is kept, until an authentic one comes. A task that is named for a closed attempt without
+        one is a stray.
         """
-        return await self._wakes.submit((token, claimed_task_id))
+        return await self._wakes.submit((token, hint))
 
     async def _wake(self, calls: Sequence[_Call]) -> Sequence[bool]:
-        named: dict[str, str | None] = {}
-        for token, claimed_task_id in calls:
-            named[token] = named.get(token) or claimed_task_id
-        items = [{"token": token, "claimed_task_id": task_id} for token, task_id in named.items()]
+        hints: dict[str, Hint] = {}
+        for token, hint in calls:
+            if token not in hints or (hint.is_authentic and not hints[token].is_authentic):
+                hints[token] = hint
+        items = [
+            {"token": token, "claimed_task_id": hint.task_id, "is_authentic": hint.is_authentic}
+            for token, hint in hints.items()
+        ]
         rows = await fetch(self._pool, leases.WAKE, items=items_to_json(items), claims_max=CLAIMS_MAX)
         late = {row["token"]: row["late_job_id"] for row in rows}
         for token, job_id in late.items():
             if job_id is not None:
-                await fetch(
-                    self._pool, leases.LATE_CALL, token=token, job_id=job_id, claimed_task_id=named[token]
-                )
+                await self._note_late(token, hints[token], job_id=job_id)
         woken = {token for token, job_id in late.items() if job_id is None}
         return [token in woken for token, _ in calls]
+
+    async def _note_late(self, token: str, hint: Hint, *, job_id: str) -> None:
+        await fetch(
+            self._pool,
+            leases.LATE_CALL,
+            token=token,
+            job_id=job_id,
+            claimed_task_id=hint.task_id,
+            is_authentic=hint.is_authentic,
+        )
 
     async def _move_with_event(
         self, query: Query, claim: Claim, event: NewEvent | None, **values: Any

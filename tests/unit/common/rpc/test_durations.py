@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {
     "simulator_base_url": "http://unused.example",
     "simulator_api_key": "unused",
 }
-ANYTHING: Any = SimpleNamespace(clock=None, models=None, jobs=None, work=None, notify=None)
+ANYTHING: Any = SimpleNamespace(clock=None, models=None, jobs=None, work=None, providers=None, notify=None)
 
 
 def _edge_seconds() -> dict[str, float]:
