@@ -6,7 +6,7 @@ from typing import Final
 from services.edge.descriptor import Descriptor
 from services.edge.errors import envelope_filter
 from services.edge.extension import Config, named
-from services.edge.floods import NO_LIMIT, body_guards, creations_guard, flood_guard
+from services.edge.floods import BODY_LIMIT, NO_LIMIT, body_guards, creations_guard, flood_guard
 from services.edge.settings import EdgeSettings
 from services.edge.strict import strict_filters
 from services.edge.trailing import trailing_filter
@@ -39,7 +39,7 @@ def http_filters(settings: EdgeSettings, descriptor: Descriptor) -> list[Config]
 def body_limit() -> Config:
     """Returns the filter that refuses bodies over BODY_BYTES_MAX."""
     return named(
-        "envoy.filters.http.body_size_limit",
+        BODY_LIMIT,
         "extensions.filters.http.body_size_limit.v3.BodySizeLimit",
         max_request_bytes=BODY_BYTES_MAX,
     )

@@ -8,6 +8,10 @@ from services.edge.settings import EdgeSettings
 from services.edge.transcoding import BODY_BYTES_MAX
 
 KIB: Final = 1024
+BODY_LIMIT: Final = "envoy.filters.http.body_size_limit"
+"""The filter that ends bodies over BODY_BYTES_MAX."""
+ADDRESS_BYTES, LARGE_BYTES = "edge_address_bytes", "edge_large_bytes"
+"""The filters that count the bytes of bodies."""
 MEASURED: Final = "measured"
 """The filter that keeps a body of unknown length until it is whole."""
 CREATIONS: Final = "creations"
@@ -78,25 +82,27 @@ def whole_body() -> Config:
 
 
 def _bytes_of_address(bytes_per_second: int) -> Config:
-    return _guard(
-        "edge_address_bytes",
+    guard = _guard(
+        ADDRESS_BYTES,
         [{"actions": [_body_from("any", 1), ADDRESS], "hits_addend": LENGTH_OF_BODY}],
         {
             "entries": [{"key": "header_match", "value": "any"}, {"key": "masked_remote_address"}],
             "token_bucket": _bucket(bytes_per_second, at_least=BODY_BYTES_MAX),
         },
     )
+    return {**guard, "name": ADDRESS_BYTES}
 
 
 def _large_bytes(bytes_per_second: int) -> Config:
-    return _guard(
-        "edge_large_bytes",
+    guard = _guard(
+        LARGE_BYTES,
         [{"actions": [_body_from("large", LARGE_BODY_BYTES + 1)], "hits_addend": LENGTH_OF_BODY}],
         {
             "entries": [{"key": "header_match", "value": "large"}],
             "token_bucket": _bucket(bytes_per_second, at_least=BODY_BYTES_MAX),
         },
     )
+    return {**guard, "name": LARGE_BYTES}
 
 
 def _body_from(name: str, length: int) -> Config:

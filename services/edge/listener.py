@@ -7,7 +7,7 @@ from services.edge.errors import local_replies
 from services.edge.extension import Config, header, named, socket_address
 from services.edge.filters import http_filters, removals
 from services.edge.grpc import FORGED_HEADERS, grpc_manager
-from services.edge.media import media_route
+from services.edge.media import media_route, upload_route
 from services.edge.metrics import metrics_listener
 from services.edge.routes import PROTOCOL_HEADER, api_routes, front_routes
 from services.edge.settings import EdgeSettings
@@ -76,7 +76,8 @@ def _connection_manager(settings: EdgeSettings, own: Config) -> list[Config]:
 
 
 def _json_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
-    media = [media_route(settings.media_path)] if settings.media_targets else []
+    path = settings.media_path
+    media = [upload_route(path), media_route(path)] if settings.media_targets else []
     host = {
         "name": "edge",
         "domains": ["*"],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.edge.extension import Config, named, socket_address, switched, typed
+from services.edge.floods import ADDRESS_BYTES, BODY_LIMIT, LARGE_BYTES, MEASURED
 from services.edge.routes import CUSTOMER_HEADERS, NEVER_PROCESSED
 from services.edge.tracing import NEVER_TRACED
 from services.edge.transcoding import TRANSCODER
@@ -13,6 +14,13 @@ NAME: Final = "[A-Za-z0-9_-]+"
 """Without dots neither the way up nor a hidden or half-written file can be named."""
 DOWNLOADS_MAX: Final = 512
 """Downloads at once, however slowly they are read; more are refused. Each is a connection to the media server."""
+UPLOADS_PRIORITY: Final = "HIGH"
+"""Envoy knows two kinds of requests, and gives each its own connections and limits. It prefers neither."""
+NOT_FOR_FILES: Final = (ADDRESS_BYTES, BODY_LIMIT, LARGE_BYTES, MEASURED, TRANSCODER)
+UPLOAD_ANSWER_SECONDS: Final = 60
+"""How long a file may be checked once it is there."""
+UPLOADS_MAX: Final = 32
+"""Uploads at once, of all customers together; more are refused."""
 UNUSED_SECONDS: Final = 30
 """When a connection without a request ends: before the other side ends it."""
 
@@ -33,7 +41,7 @@ def media_cluster(targets: Sequence[str]) -> Config:
         ),
         "per_connection_buffer_limit_bytes": 64 * 1024,
         "load_assignment": {"cluster_name": MEDIA, "endpoints": [{"lb_endpoints": endpoints}]},
-        "circuit_breakers": {"thresholds": [limits]},
+        "circuit_breakers": {"thresholds": [limits, _limits_of_uploads()]},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(
                 "extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -41,6 +49,31 @@ def media_cluster(targets: Sequence[str]) -> Config:
                 explicit_http_config={"http_protocol_options": {}},
             )
         },
+    }
+
+
+def _limits_of_uploads() -> Config:
+    names = ("max_connections", "max_requests", "max_pending_requests")
+    return {"priority": UPLOADS_PRIORITY, **dict.fromkeys(names, UPLOADS_MAX)}
+
+
+def upload_route(path: str) -> Config:
+    """Returns the route that takes files at signed addresses: streamed, within the time that any request has."""
+    puts = {"name": ":method", "string_match": {"exact": "PUT"}}
+    return {
+        "name": f"PUT {path}/uploads/*",
+        "match": {"safe_regex": {"regex": rf"{path}/uploads/{NAME}\.[a-z0-9]+"}, "headers": [puts]},
+        "route": {
+            "cluster": MEDIA,
+            "regex_rewrite": {"pattern": {"regex": f"^{path}/"}, "substitution": "/"},
+            "timeout": f"{UPLOAD_ANSWER_SECONDS}s",
+            "priority": UPLOADS_PRIORITY,
+        },
+        "request_headers_to_remove": list(CUSTOMER_HEADERS),
+        "response_headers_to_remove": ["server"],
+        "tracing": NEVER_TRACED,
+        # What keeps, counts or ends bodies, which would be JSON.
+        "typed_per_filter_config": {name: switched(on=False) for name in NOT_FOR_FILES},
     }
 
 

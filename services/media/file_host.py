@@ -5,18 +5,21 @@ cuts the answers to HEAD and ignores entity tags in If-Range.
 """
 
 import asyncio
-import json
 import math
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+from services.media.names import UPLOADS_PATH
+from services.media.refusal import refusal
 from services.media.selection import CONDITIONS, FileState, Part, Verdict, select
+from services.media.upload_host import UploadHost
 
 CONTENT_TYPES: Final = {
     "bmp": "image/bmp",
@@ -31,7 +34,8 @@ CONTENT_TYPES: Final = {
 }
 """By extension: results, and the images that a request may refer to. Nothing else is served."""
 KEPT_FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
-HEADERS: Final = {**KEPT_FOR_EVER, "X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes"}
+NOT_KEPT: Final = {"Cache-Control": "private, no-store"}
+HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes"}
 REFUSALS: Final = {
     404: ("not_found", "There is no such file."),
     412: ("invalid_request", "The file is not the one that the request's conditions name."),
@@ -41,22 +45,34 @@ REFUSALS: Final = {
 _NAME: Final = re.compile(r"/((?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.([a-z0-9]+))")
 
 
-def file_host(folder: Path) -> web.Application:
-    """Returns the application that answers GET and HEAD of `/NAME` with the file of that name below `folder`."""
+def file_host(folder: Path, uploads: UploadHost | None = None) -> web.Application:
+    """Returns the application that answers GET and HEAD of `/NAME` with the file of that name below `folder`.
+
+    With `uploads` it also takes and serves files below `/uploads/`, at addresses that are signed.
+    """
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        return await _serve(folder, request)
+        name = _NAME.fullmatch(request.path)
+        if name is None or name[2] not in CONTENT_TYPES:
+            return _refusal(404)
+        return await _serve(request, folder / name[1], CONTENT_TYPES[name[2]], kept=KEPT_FOR_EVER)
+
+    async def serve_upload(request: web.Request) -> web.StreamResponse:
+        assert uploads is not None
+        found = uploads.find(request)
+        return found if isinstance(found, web.Response) else await _serve(request, *found, kept=NOT_KEPT)
 
     app = web.Application()
+    if uploads is not None:
+        place = f"/{UPLOADS_PATH}/{{name}}"
+        app.add_routes([web.put(place, uploads.put), web.get(place, serve_upload)])
     app.add_routes([web.get("/{name:.*}", serve)])
     return app
 
 
-async def _serve(folder: Path, request: web.Request) -> web.StreamResponse:
-    name = _NAME.fullmatch(request.path)
-    if name is None or name[2] not in CONTENT_TYPES:
-        return _refusal(404)
-    path = folder / name[1]
+async def _serve(
+    request: web.Request, path: Path, content_type: str, *, kept: Mapping[str, str]
+) -> web.StreamResponse:
     file = await asyncio.to_thread(_state, path)
     if file is None:
         return _refusal(404)
@@ -64,21 +80,21 @@ async def _serve(folder: Path, request: web.Request) -> web.StreamResponse:
     given = {field: value for field, value in fields.items() if field in request.headers}
     match select(request.method, given, file):
         case Verdict.NOT_MODIFIED:
-            return _not_modified(file)
+            return _not_modified(file, kept=kept)
         case Verdict.PRECONDITION_FAILED:
             return _refusal(412)
         case Verdict.NOT_SATISFIABLE:
             return _refusal(416, {"Content-Range": f"bytes */{file.size}"})
         case selected:
             part = selected if isinstance(selected, Part) else None
-            return _FileResponse(path, part, content_type=CONTENT_TYPES[name[2]])
+            return _FileResponse(path, part, headers={**HEADERS, **kept, "Content-Type": content_type})
 
 
 class _FileResponse(web.FileResponse):
     """A file, or one part of it, whatever the request's own headers say."""
 
-    def __init__(self, path: Path, part: Part | None, *, content_type: str) -> None:
-        super().__init__(path, headers={**HEADERS, "Content-Type": content_type})
+    def __init__(self, path: Path, part: Part | None, *, headers: Mapping[str, str]) -> None:
+        super().__init__(path, headers=headers)
         self._fields = {} if part is None else {"Range": f"bytes={part.first}-{part.last}"}
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
@@ -97,15 +113,12 @@ def _state(path: Path) -> FileState | None:
     return FileState(etag=etag, modified=math.ceil(found.st_mtime), size=found.st_size)
 
 
-def _not_modified(file: FileState) -> web.Response:
-    answer = web.Response(status=304, headers={**KEPT_FOR_EVER, "ETag": file.etag})
+def _not_modified(file: FileState, *, kept: Mapping[str, str]) -> web.Response:
+    answer = web.Response(status=304, headers={**kept, "ETag": file.etag})
     answer.last_modified = file.modified
     return answer
 
 
 def _refusal(status: int, headers: dict[str, str] | None = None) -> web.Response:
     code, message = REFUSALS[status]
-    envelope = {"error": {"code": code, "message": message, "type": "invalid_request_error"}}
-    # The edge recognises an envelope by its first bytes.
-    text = json.dumps(envelope, separators=(",", ":"))
-    return web.Response(status=status, headers=headers, text=text, content_type="application/json")
+    return refusal(status, code, message, headers=headers)

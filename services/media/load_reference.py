@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import sys
 import tempfile
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,11 +15,12 @@ from services.common.egress.policy import ForbiddenUrlError
 from services.common.egress.session import EncodedBodyError
 from services.common.egress.session_failures import session_failure_text
 from services.common.egress.urls import check_form, outgoing_url
-from services.media.errors import MediaRejectedError, MediaUnavailableError
+from services.media.errors import MediaError, MediaRejectedError, MediaUnavailableError
 from services.media.file_types import HEAD_BYTES, media_type_of
 from services.media.limits import MediaLimits
 from services.media.picture_size import picture_size
-from services.media.prober import Prober
+from services.media.probed import Probed
+from services.media.prober import REFERENCE_COMMAND, Prober
 from services.media.reference_rules import (
     RULES,
     ReferenceKind,
@@ -29,7 +29,6 @@ from services.media.reference_rules import (
     check_picture,
 )
 
-COMMAND: Final = (sys.executable, "-I", "-m", "services.media.reference_probe")
 JPEG: Final = "image/jpeg"
 REDIRECTS_MAX: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -74,14 +73,23 @@ async def load_reference(
 
 async def as_jpeg(picture: bytes) -> bytes:
     """Returns a picture as JPEG, upright, on white. Raises ReferenceRefusedError or MediaUnavailableError."""
-    prober = Prober(limits=MediaLimits(), processes_max=1, command=COMMAND)
+    prober = Prober(limits=MediaLimits(), processes_max=1, command=REFERENCE_COMMAND)
     with tempfile.NamedTemporaryFile() as file:
         await asyncio.to_thread(Path(file.name).write_bytes, picture)
         async with prober.running():
-            try:
-                return (await prober.probe(Path(file.name), want_last_frame=False)).poster_jpeg
-            except MediaRejectedError as error:
-                raise ReferenceRefusedError("must be a picture that can be read") from error
+            probed = await _probed(Path(file.name), prober=prober)
+    if isinstance(probed, MediaError):
+        unreadable = ReferenceRefusedError("must be a picture that can be read")
+        raise unreadable if isinstance(probed, MediaRejectedError) else probed
+    return probed.poster_jpeg
+
+
+async def _probed(picture: Path, *, prober: Prober) -> Probed | MediaError:
+    # What is raised beside the prober's duty would come out in a group.
+    try:
+        return await prober.probe(picture, want_last_frame=False)
+    except MediaError as error:
+        return error
 
 
 def _checked_type(content: bytes, kind: ReferenceKind) -> str:

@@ -1,12 +1,20 @@
-"""Object names of results, staged and public."""
+"""Object names of results, staged and public, and of uploads."""
 
 import hashlib
 import re
 from dataclasses import dataclass
 from datetime import date
 
+from services.media.reference_rules import MEDIA_TYPES, extension_of
+
 STAGED_FOLDER = ".staged"
 """The folder of results that nobody may see yet. The edge serves no name with a leading dot."""
+UPLOADS_FOLDER = ".uploads"
+"""The folder of what customers have uploaded."""
+UPLOADS_PATH = "uploads"
+"""What it is called below the media address."""
+_UPLOAD = re.compile(r"(?P<id>upl_[0-9a-z]{26})-[A-Za-z0-9_-]{43}\.(?P<extension>[a-z0-9]+)")
+_UPLOAD_TYPES = {extension_of(media_type): media_type for media_type in MEDIA_TYPES}
 _JOB_ID = re.compile(r"[a-z0-9_]{1,64}")
 
 
@@ -49,3 +57,20 @@ def public_name(staged: str, *, names: MediaNames) -> str:
     if staged.endswith("-last.jpg"):
         return names.last_frame
     return names.video if staged.endswith(".mp4") else names.poster
+
+
+def upload_name(upload_id: str, *, secret: str, media_type: str) -> str:
+    """Returns the file name of an upload. It cannot be guessed without the secret."""
+    return f"{upload_id}-{secret}.{extension_of(media_type)}"
+
+
+def upload_id_of(name: str) -> str | None:
+    """Returns the upload that a file name belongs to. None: we do not make such names."""
+    found = _UPLOAD.fullmatch(name)
+    return None if found is None else found["id"]
+
+
+def upload_media_type(name: str) -> str | None:
+    """Returns the media type that an upload of this file name was announced with. None: we do not make such names."""
+    found = _UPLOAD.fullmatch(name)
+    return None if found is None else _UPLOAD_TYPES.get(found["extension"])

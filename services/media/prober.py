@@ -18,6 +18,8 @@ from services.media.limits import MIB, MediaLimits
 from services.media.probed import Probed, parse_answer, render_question
 
 COMMAND = (sys.executable, "-I", "-m", "services.media.probe_process")
+REFERENCE_COMMAND = (sys.executable, "-I", "-m", "services.media.reference_probe")
+"""For a prober of references."""
 ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """All that a process is given: it asks for pictures in large pages. Most of the time of a fork went into getting small ones."""
 ANSWER_BYTES_MAX = 64 * MIB

@@ -13,6 +13,10 @@ from aiohttp import web
 from services.common.egress.policy import UrlPolicy
 from services.common.egress.session import open_egress_session
 from services.media.file_host import file_host
+from services.media.limits import MediaLimits
+from services.media.prober import REFERENCE_COMMAND, Prober
+from services.media.signed_addresses import AddressSigner
+from services.media.upload_host import UploadHost
 from services.simulator.announcer import Announcer
 from services.simulator.answers import guard, show_request_id
 from services.simulator.api import TasksApi
@@ -104,9 +108,16 @@ async def _serving_media(settings: SimulatorSettings) -> AsyncIterator[None]:
     if settings.media_folder is None:
         yield
         return
-    with socket.create_server((settings.host, settings.media_port)) as listener:
-        async with _serving(file_host(settings.media_folder), listener):
-            yield
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((settings.host, settings.media_port)))
+        uploads = None
+        if settings.media_url_secret is not None:
+            prober = Prober(limits=MediaLimits(), processes_max=1, command=REFERENCE_COMMAND)
+            await stack.enter_async_context(prober.running())
+            signer = AddressSigner(secret=settings.media_url_secret.get_secret_value())
+            uploads = UploadHost(folder=settings.media_folder, signer=signer, prober=prober)
+        await stack.enter_async_context(_serving(file_host(settings.media_folder, uploads), listener))
+        yield
 
 
 def _state_route(counts: Counter[str], tasks: Tasks) -> web.RouteDef:

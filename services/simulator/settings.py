@@ -40,6 +40,8 @@ class SimulatorSettings(Settings):
     """Folder of result files to serve as well, like a CDN in front of a bucket; none by default."""
     media_port: int = Field(default=0, ge=0, le=65535)
     """Port for these files; 0 takes a free one."""
+    media_url_secret: SecretStr | None = None
+    """The JOBS_MEDIA_URL_SECRET of who signs addresses of uploads. None: no files are taken."""
     render_workers: int = Field(default=1, ge=1, le=64)
     """Videos rendered at the same time."""
     running_tasks_max: int = Field(default=10, ge=1)

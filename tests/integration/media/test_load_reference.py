@@ -15,8 +15,8 @@ from services.common.egress.session import open_egress_session
 from services.common.egress.urls import origin_of
 from services.media.errors import MediaUnavailableError
 from services.media.limits import MediaLimits
-from services.media.load_reference import COMMAND, LoadedReference, load_reference
-from services.media.prober import Prober
+from services.media.load_reference import LoadedReference, load_reference
+from services.media.prober import REFERENCE_COMMAND, Prober
 from services.media.reference_rules import ReferenceKind, ReferenceRefusedError
 from tests.unit.media.clips import make_clip
 
@@ -137,7 +137,7 @@ async def test_a_picture_is_no_video(host: Host) -> None:
 
 async def test_videos_are_measured_in_a_process_of_their_own(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", width=864, height=496, frame_count=48)
-    prober = Prober(limits=MediaLimits(), processes_max=1, command=COMMAND)
+    prober = Prober(limits=MediaLimits(), processes_max=1, command=REFERENCE_COMMAND)
     async with prober.running():
         found = await prober.probe(clip, want_last_frame=False)
     assert (found.width, found.height, found.duration_seconds, found.frames_per_second) == (864, 496, 2, 24)
