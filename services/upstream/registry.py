@@ -10,12 +10,21 @@ from services.upstream.providers.fal import adapter as fal
 from services.upstream.providers.openai_videos import adapter as openai_videos
 from services.upstream.providers.openrouter import adapter as openrouter
 from services.upstream.providers.replicate import adapter as replicate
+from services.upstream.providers.runway import adapter as runway
 from services.upstream.providers.veo import adapter as veo
 
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         kind.name: kind
-        for kind in (ark.KIND, fal.KIND, replicate.KIND, openai_videos.KIND, openrouter.KIND, veo.KIND)
+        for kind in (
+            ark.KIND,
+            fal.KIND,
+            replicate.KIND,
+            openai_videos.KIND,
+            openrouter.KIND,
+            runway.KIND,
+            veo.KIND,
+        )
     }
 )
 """By name. A new adapter is added here and nowhere else."""
