@@ -179,9 +179,9 @@ async def test_a_result_behind_the_api_needs_the_credential_and_another_must_not
         (Reply(body={"status": "failed", "error": {"message": "flagged"}}), RefusalKind.CONTENT),
         (Reply(body={"status": "failed", "error": "words"}), RefusalKind.FAILED),
         (Reply(body={"status": "failed"}), RefusalKind.FAILED),
-        (Reply(body={"status": "completed", "unsigned_urls": []}), RefusalKind.FAILED),
-        (Reply(body={"status": "completed", "unsigned_urls": [None]}), RefusalKind.FAILED),
-        (Reply(body={"status": "completed", "unsigned_urls": "x"}), RefusalKind.FAILED),
+        (Reply(body={"status": "completed", "unsigned_urls": []}), RefusalKind.UNAVAILABLE),
+        (Reply(body={"status": "completed", "unsigned_urls": [None]}), RefusalKind.UNAVAILABLE),
+        (Reply(body={"status": "completed", "unsigned_urls": "x"}), RefusalKind.UNAVAILABLE),
         (failure(404, "Job not found"), RefusalKind.EXPIRED),
     ],
 )

@@ -109,7 +109,7 @@ async def test_a_route_may_say_which_people_are_shown(veo: Veo) -> None:
 async def test_an_operation_is_followed_to_its_video(veo: Veo) -> None:
     await veo.submit()
     pending = await veo.check()
-    veo.server.will_be_done()
+    veo.server.finish(OPERATION)
     done = await veo.check()
 
     assert pending == Pending(running=True)
@@ -131,8 +131,8 @@ async def test_an_operation_is_followed_to_its_video(veo: Veo) -> None:
         (ended(code=14, message="words"), RefusalKind.UNAVAILABLE),
         (ended(code=2, message="words"), RefusalKind.FAILED),
         (ended(code="13", message=["words"]), RefusalKind.FAILED),
-        (Reply(body={"name": OPERATION, "done": True}), RefusalKind.FAILED),
-        (Reply(body={"name": OPERATION, "done": True, "response": []}), RefusalKind.FAILED),
+        (Reply(body={"name": OPERATION, "done": True}), RefusalKind.UNAVAILABLE),
+        (Reply(body={"name": OPERATION, "done": True, "response": []}), RefusalKind.UNAVAILABLE),
         (
             Reply(
                 body={
@@ -141,7 +141,7 @@ async def test_an_operation_is_followed_to_its_video(veo: Veo) -> None:
                     "response": {"generateVideoResponse": {"generatedSamples": [{"video": {"uri": 7}}]}},
                 }
             ),
-            RefusalKind.FAILED,
+            RefusalKind.UNAVAILABLE,
         ),
         (failure(404, "NOT_FOUND"), RefusalKind.EXPIRED),
     ],

@@ -1,13 +1,12 @@
 """What the fake providers share that keep to their documentation: they check requests, and remember tasks."""
 
 import json
-from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 from typing_extensions import override
 
-from tests.fakes.provider_server import Fault, ProviderServer, Reply, Seen
+from tests.fakes.provider_server import ProviderServer, Reply, Seen
 
 KEY = "secret"
 
@@ -23,28 +22,44 @@ class RefusedRequestError(Exception):
 class FaithfulServer(ProviderServer):
     """Answers by the rules of a provider. A scripted answer goes first, so that a test can break any rule once."""
 
+    FIRST_ID: ClassVar[str]
+    """Of the first task. Those of later ones are longer."""
+
     def __init__(self) -> None:
         super().__init__()
         self.orders: dict[str, dict[str, Any]] = {}
         """The body of each order that was accepted, by the id of its task."""
         self.tasks: dict[str, dict[str, Any]] = {}
         """What is answered about each task."""
-        self.next_id = "task-1"
         self.video = b"\0\0\0\x18ftypmp42 a video"
         """What is served as the result of every task."""
-        self.loses_answers = False
-        """Whether orders are accepted and then not answered."""
+
+    @property
+    @override
+    def task_ids(self) -> list[str]:
+        return list(self.orders)
+
+    @property
+    def latest_id(self) -> str:
+        """Of the task that was started last, or will be started first."""
+        return next(reversed(self.orders), self.FIRST_ID)
+
+    def new_task(self, order: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+        """Remembers an order and its task, which has not been given an id yet. Returns the task."""
+        task_id = f"{self.FIRST_ID}{len(self.orders) or ''}"
+        self.orders[task_id] = order
+        return self.tasks.setdefault(task_id, self.named(task_id, task))
+
+    def named(self, task_id: str, task: dict[str, Any]) -> dict[str, Any]:
+        """Returns a task with its id in it."""
+        return {"id": task_id, **task}
 
     @override
     async def respond(self, request: web.BaseRequest, body: bytes) -> Reply:
-        order_count = len(self.orders)
         try:
-            reply = self.answer(self.seen[-1])
+            return self.answer(self.seen[-1])
         except RefusedRequestError as refused:
             return refused.reply
-        if self.loses_answers and len(self.orders) > order_count:
-            return replace(reply, fault=Fault.RESET)
-        return reply
 
     def answer(self, seen: Seen) -> Reply:
         """Answers a request, or raises RefusedRequestError."""

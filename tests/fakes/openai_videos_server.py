@@ -28,22 +28,32 @@ _ONE = re.compile(r"/v1/videos/(?P<id>[^/]+)(?P<content>/content)?")
 class OpenAIVideosServer(FaithfulServer):
     """Serves `/v1`. `dialect` is what it stands for: `openai`, `gateway` or `new-api`."""
 
+    FIRST_ID = "video_68d7512d07848190b3e45da0ecbebcde004da08e1e0678d5"
+    PATH = "/v1"
+
     def __init__(self, *, dialect: str = "openai") -> None:
         super().__init__()
         self.dialect = dialect
-        self.next_id = "video_68d7512d07848190b3e45da0ecbebcde004da08e1e0678d5"
         self.sends_results_to: str | None = None
         """Where the content endpoint redirects to."""
         self._numbers = itertools.count(1758941485)
 
-    @property
-    @override
-    def base_url(self) -> str:
-        return f"{self.origin}/v1"
-
     def will_be(self, status: str, *, task_id: str | None = None, **members: Any) -> None:
-        """Makes a task, or the one that comes next, be in a status."""
-        self.tasks[task_id or self.next_id] = self._video(task_id or self.next_id, status=status) | members
+        """Makes a task, or the latest, be in a status."""
+        name = task_id or self.latest_id
+        self.tasks[name] = self.named(name, self._video(status=status) | members)
+
+    @override
+    def run(self, task_id: str) -> None:
+        self.will_be("in_progress", task_id=task_id)
+
+    @override
+    def finish(self, task_id: str) -> None:
+        self.will_be("completed", task_id=task_id)
+
+    @override
+    def named(self, task_id: str, task: dict[str, Any]) -> dict[str, Any]:
+        return {"id": task_id, **({"task_id": task_id} if self.dialect == "new-api" else {}), **task}
 
     @override
     def answer(self, seen: Seen) -> Reply:
@@ -61,21 +71,16 @@ class OpenAIVideosServer(FaithfulServer):
 
     def _created(self, body: dict[str, Any]) -> Reply:
         _check(body, self.dialect)
-        self.orders[self.next_id] = body
-        self.tasks.setdefault(
-            self.next_id, self._video(self.next_id, status="queued") | {"size": body.get("size")}
-        )
-        return Reply(body=self.tasks[self.next_id])
+        return Reply(body=self.new_task(body, self._video(status="queued") | {"size": body.get("size")}))
 
-    def _video(self, task_id: str, *, status: str) -> dict[str, Any]:
+    def _video(self, *, status: str) -> dict[str, Any]:
         created_at = next(self._numbers)
         ended = status in {"completed", "failed"}
-        video: dict[str, Any] = {
-            "id": task_id, "object": "video", "model": "sora-2", "status": status, "progress": 100 if ended else 0,
+        return {
+            "object": "video", "model": "sora-2", "status": status, "progress": 100 if ended else 0,
             "created_at": created_at, "completed_at": created_at + 90 if ended else None, "expires_at": None,
             "size": "1280x720", "seconds": "8", "remixed_from_video_id": None, "error": None,
         }  # fmt: skip
-        return video | ({"task_id": task_id} if self.dialect == "new-api" else {})
 
     def _content(self, task: dict[str, Any]) -> Reply:
         if task["status"] != "completed":

@@ -31,25 +31,36 @@ _ONE = re.compile(r"/api/v1/videos/(?P<id>[^/]+)(?P<content>/content)?")
 class OpenRouterServer(FaithfulServer):
     """Serves `/api/v1`."""
 
+    FIRST_ID = "abc123"
+    PATH = "/api/v1"
+
     def __init__(self) -> None:
         super().__init__()
-        self.next_id = "abc123"
         self.sends_results_to: str | None = None
         """Where the content endpoint redirects to."""
 
-    @property
-    @override
-    def base_url(self) -> str:
-        return f"{self.origin}/api/v1"
-
     def will_be(self, status: str, *, task_id: str | None = None, **members: Any) -> None:
-        """Makes a task, or the one that comes next, be in a status."""
-        name = task_id or self.next_id
-        task = self._task(name, status=status)
+        """Makes a task, or the latest, be in a status."""
+        name = task_id or self.latest_id
+        task = self.named(name, {"status": status})
         if status == "completed":
             task["unsigned_urls"] = [f"{self.base_url}/videos/{name}/content?index=0"]
             task["usage"] = {"cost": 0.25, "is_byok": False}
         self.tasks[name] = task | members
+
+    @override
+    def run(self, task_id: str) -> None:
+        self.will_be("in_progress", task_id=task_id)
+
+    @override
+    def finish(self, task_id: str) -> None:
+        self.will_be("completed", task_id=task_id)
+
+    @override
+    def named(self, task_id: str, task: dict[str, Any]) -> dict[str, Any]:
+        # The address to poll is one that would tell a stranger our credential.
+        polling_url = f"https://openrouter.example/api/v1/videos/{task_id}"
+        return {"id": task_id, "generation_id": "gen-1", "polling_url": polling_url, **task}
 
     @override
     def answer(self, seen: Seen) -> Reply:
@@ -67,18 +78,8 @@ class OpenRouterServer(FaithfulServer):
 
     def _created(self, body: dict[str, Any]) -> Reply:
         _check(body)
-        self.orders[self.next_id] = body
-        task = self.tasks.setdefault(self.next_id, self._task(self.next_id, status="pending"))
+        task = self.new_task(body, {"status": "pending"})
         return Reply(status=202, body={name: task[name] for name in ("id", "polling_url", "status")})
-
-    def _task(self, task_id: str, *, status: str) -> dict[str, Any]:
-        # The address to poll is one that would tell a stranger our credential.
-        return {
-            "id": task_id,
-            "generation_id": "gen-1",
-            "polling_url": f"https://openrouter.example/api/v1/videos/{task_id}",
-            "status": status,
-        }
 
     def _content(self, task: dict[str, Any]) -> Reply:
         if task["status"] != "completed":

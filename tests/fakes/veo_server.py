@@ -20,6 +20,7 @@ PARAMETERS: dict[str, set[Any] | None] = {
     "negativePrompt": None,
 }
 INSTANCE = {"prompt", "image", "lastFrame", "referenceImages"}
+TYPES = "type.googleapis.com/google.ai.generativelanguage.v1beta"
 STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 404: "NOT_FOUND"}
 _START = re.compile(r"/v1beta/models/(?P<model>[^/:]+):predictLongRunning")
 _FILE = re.compile(r"/v1beta/files/(?P<id>[^/:]+):download")
@@ -28,30 +29,31 @@ _FILE = re.compile(r"/v1beta/files/(?P<id>[^/:]+):download")
 class VeoServer(FaithfulServer):
     """Serves `/v1beta`."""
 
+    FIRST_ID = "models/veo-3.1-generate-preview/operations/abc123"
+    PATH = "/v1beta"
+
     def __init__(self) -> None:
         super().__init__()
-        self.next_id = "models/veo-3.1-generate-preview/operations/abc123"
         self.sends_results_to: str | None = None
         """Where a download redirects to."""
 
-    @property
     @override
-    def base_url(self) -> str:
-        return f"{self.origin}/v1beta"
+    def run(self, task_id: str) -> None:
+        metadata = {"@type": f"{TYPES}.PredictLongRunningMetadata"}
+        self.tasks[task_id] = self.named(task_id, {"metadata": metadata})
 
-    def will_be(self, task_id: str | None = None, **members: Any) -> None:
-        """Makes an operation, or the one that comes next, say more than its name."""
-        name = task_id or self.next_id
-        self.tasks[name] = {"name": name} | members
+    @override
+    def finish(self, task_id: str) -> None:
+        sample = {"video": {"uri": f"{self.base_url}/files/xyz:download?alt=media"}}
+        response = {
+            "@type": f"{TYPES}.PredictLongRunningResponse",
+            "generateVideoResponse": {"generatedSamples": [sample]},
+        }
+        self.tasks[task_id] = self.named(task_id, {"done": True, "response": response})
 
-    def will_be_done(self, *uris: str, **members: Any) -> None:
-        """Makes the next operation have videos, one of its own if no address is given."""
-        samples = [
-            {"video": {"uri": uri}} for uri in uris or (f"{self.base_url}/files/xyz:download?alt=media",)
-        ]
-        kind = "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse"
-        response = {"@type": kind, "generateVideoResponse": {"generatedSamples": samples} | members}
-        self.will_be(done=True, response=response)
+    @override
+    def named(self, task_id: str, task: dict[str, Any]) -> dict[str, Any]:
+        return {"name": task_id, **task}
 
     @override
     def answer(self, seen: Seen) -> Reply:
@@ -75,9 +77,7 @@ class VeoServer(FaithfulServer):
         if model not in MODELS:
             raise refused(404, f"models/{model} is not found for API version v1beta")
         _check(body)
-        self.orders[self.next_id] = body
-        self.tasks.setdefault(self.next_id, {"name": self.next_id})
-        return Reply(body={"name": self.next_id})
+        return Reply(body=self.new_task(body, {}))
 
     def _content(self, seen: Seen) -> Reply:
         if seen.query != {"alt": "media"}:

@@ -36,7 +36,6 @@ SERVERS: dict[str, type[FaithfulServer]] = {
     "openrouter": OpenRouterServer,
     "veo": VeoServer,
 }
-CREATED = {"status": "pending"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +50,11 @@ class Place:
 
     async def checked(self) -> Claim | None:
         """Submits the job, lets the provider finish, and takes one look."""
-        self.provider.will(
-            Reply(body={"id": self.provider.next_id, "name": self.provider.next_id, **CREATED})
-        )
+        task_id = self.provider.FIRST_ID
+        self.provider.will(Reply(body={"id": task_id, "name": task_id, "status": "pending"}))
         await self.world.submitted()
-        self.finish()
+        self.provider.finish(task_id)
         return await self.world.check(await self.world.claim())
-
-    def finish(self) -> None:
-        if isinstance(self.provider, VeoServer):
-            self.provider.will_be_done()
-        elif isinstance(self.provider, OpenAIVideosServer | OpenRouterServer):
-            self.provider.will_be("completed")
 
     def send_on(self, location: str) -> None:
         assert isinstance(self.provider, VeoServer | OpenAIVideosServer | OpenRouterServer)

@@ -173,6 +173,8 @@ def _metadata(order: Order) -> dict[str, Any]:
 def _done(task: dict[str, Any], content_url: str) -> Done | Refused:
     if member(task, "content_filter").get("filtered_count") and not task.get("videos"):
         return Refused(kind=RefusalKind.CONTENT, detail="the finished video was withheld")
+    if task.get("videos") == []:
+        return Refused(kind=RefusalKind.UNAVAILABLE, detail="task completed without a video")
     return Done(video_url=_named_url(task) or content_url, ended_at=_moment(task.get("completed_at")))
 
 

@@ -96,5 +96,5 @@ def _done(urls: object, content_url: str) -> Done | Refused:
         return Done(video_url=content_url)
     first = urls[0] if isinstance(urls, list) and urls else None
     if not isinstance(first, str) or not first:
-        return Refused(kind=RefusalKind.FAILED, detail="task completed without a video")
+        return Refused(kind=RefusalKind.UNAVAILABLE, detail="task completed without a video")
     return Done(video_url=first)

@@ -59,4 +59,4 @@ def _done(response: dict[str, Any]) -> Done | Refused:
         return Done(video_url=uri)
     if response.get("raiMediaFilteredCount") or response.get("raiMediaFilteredReasons"):
         return Refused(kind=RefusalKind.CONTENT, detail="the finished video was withheld")
-    return Refused(kind=RefusalKind.FAILED, detail="operation done without a video")
+    return Refused(kind=RefusalKind.UNAVAILABLE, detail="operation done without a video")
