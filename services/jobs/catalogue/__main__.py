@@ -24,10 +24,14 @@ def main(arguments: Sequence[str]) -> int:
     except CatalogueError as error:
         sys.stdout.writelines(f"{problem}\n" for problem in error.problems)
         return 1
-    sys.stdout.write(
-        f"{path}: nothing found in {len(found.models)} models, {len(found.routes)} routes,"
-        f" {len(found.credentials)} credentials and {len(found.accounts)} accounts.\n"
-    )
+    counts = {
+        "models": found.models,
+        "routes": found.routes,
+        "credentials": found.credentials,
+        "accounts": found.accounts,
+    }
+    looked_at = ", ".join(f"{name} {len(each)}" for name, each in counts.items())
+    sys.stdout.write(f"{path}: nothing found ({looked_at}).\n")
     return 0
 
 

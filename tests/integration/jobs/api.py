@@ -31,6 +31,7 @@ from services.common.clock import utc_now
 from services.common.postgres.database import Pool
 from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.server import serve
+from services.jobs.domain.catalogue import Catalogue
 from services.jobs.domain.requests import CAPS_DEFAULT, Caps
 from services.jobs.moderation import load_profiles
 from services.jobs.operations.delete_job import delete_job
@@ -160,6 +161,7 @@ async def running_api(
     moderate: Moderate = JUDGED_BY_RULES,
     pace: Pace = PACE,
     provider: Provider | None = None,
+    catalogue: Callable[[], Catalogue] = lambda: CATALOGUE,
 ) -> AsyncIterator[Api]:
     """Serves the public port on a free one."""
     watch = JobWatch(SqlStages(pool))
@@ -177,7 +179,7 @@ async def running_api(
         return callers.get(digest)
 
     jobs = job_operations(
-        lambda: CATALOGUE,
+        catalogue,
         api.jobs,
         ledger=api.ledger,
         funds=api.ledger,

@@ -20,7 +20,7 @@ def test_the_example_of_the_page_passes_the_check(tmp_path: Path, capsys: pytest
 
     assert (code, capsys.readouterr().out) == (
         0,
-        f"{file}: nothing found in 1 models, 2 routes, 2 credentials and 1 accounts.\n",
+        f"{file}: nothing found (models 1, routes 2, credentials 2, accounts 1).\n",
     )
 
 
