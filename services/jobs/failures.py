@@ -14,6 +14,8 @@ _FAILURE_BY_KIND = {
 }
 assert _FAILURE_BY_KIND.keys() == set(RefusalKind)
 assert REFERENCE_MESSAGE.keys() == set(ReferenceFault)
+CUSTOMERS_OWN = frozenset({RefusalKind.PARAMETERS, RefusalKind.CONTENT, RefusalKind.INPUT_MEDIA})
+"""What no other provider is asked to render: the customer must change it."""
 
 
 def failure_of(refused: Refused) -> FailureCode:

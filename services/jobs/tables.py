@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -122,6 +123,8 @@ work = Table(
     Column("stalled_since", Moment),
     Column("last_error", Text),
     Column("awaits_fetch", Boolean, nullable=False, server_default=text("false")),
+    Column("waits_for", ARRAY(Text)),
+    Column("waits_on", ARRAY(Text)),
     Index("work_due_in_lane", "awaits_fetch", "due_at"),
     Index("work_turns", "awaits_fetch", "environment", "account_id", "due_at"),
     Index("work_stalled", "stalled_since", postgresql_where=text("stalled_since IS NOT NULL")),
@@ -141,12 +144,22 @@ work = Table(
         text('job_id COLLATE "C"'),
         postgresql_where=text("admitted_at IS NULL AND state = 'pending'"),
     ),
+    Index(
+        "work_parked",
+        "waits_for",
+        "waits_on",
+        "environment",
+        "account_id",
+        "admitted_at",
+        postgresql_where=text("waits_for IS NOT NULL AND state = 'pending'"),
+    ),
 )
 """One narrow row for each unfinished job: when it is due, and who has it.
 
 One that is not admitted waits for a place at a provider: it is never due. `claim_count` counts the claims since the job
 last got on, `stalled_since` is when the first of them failed. One that awaits its fetch has a result at its provider, and
-is claimed in a lane of its own.
+is claimed in a lane of its own. One for which no route has room waits for the routes in `waits_for`, whose credentials
+are in `waits_on`; it was called up if `waits_for` is empty.
 """
 
 caps = Table(
@@ -208,9 +221,58 @@ attempts = Table(
     Column("outcome", Text),
     Column("detail", Text),
     Column("closed_at", Moment),
+    Column("provider", Text, nullable=False, server_default=text("''")),
+    Column("credential", Text, nullable=False, server_default=text("''")),
+    Column("key_name", Text, nullable=False, server_default=text("''")),
+    Column("quoted_micros", BigInteger, nullable=False, server_default=text("0")),
+    Column("cost_micros", BigInteger),
+    Column("failure_class", Text),
+    Column("submitted_at", Moment),
+    Column("rendered_at", Moment),
+    Column("retry_at", Moment),
     Index("attempts_of_job", "job_id", "number", unique=True),
+    Index("attempts_open", "credential", "route", postgresql_where=text("outcome IS NULL")),
+    Index("attempts_of_route", "route", "opened_at"),
 )
-"""Every try at a provider, committed before the provider is called. `outcome` is null while it may still run."""
+"""Every try at a provider, committed before the provider is called. `outcome` is null while it may still run.
+
+`quoted_micros` is what the render costs us by the price of its route, `cost_micros` what the provider charged for it or
+possibly did, both in millionths of a US dollar. Its job does not try the same route again before `retry_at`.
+"""
+
+route_states = Table(
+    "route_states",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("is_disabled", Boolean, nullable=False, server_default=text("false")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("render_failures", Integer, nullable=False, server_default=text("0")),
+    Column("openings", Integer, nullable=False, server_default=text("0")),
+    Column("opened_until", Moment),
+    Column("probe_until", Moment),
+    Column("last_error_class", Text),
+    Column("last_error_at", Moment),
+)
+"""What all workers know of a route: whether it is disabled, how often it failed in a row, and until when it is left alone.
+
+`failures` are of orders, `render_failures` of tasks that the provider took. A route that was opened lets one job try it
+after `opened_until`, until `probe_until`.
+"""
+
+credential_states = Table(
+    "credential_states",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("key_name", Text),
+    Column("out_key_name", Text),
+    Column("out_reason", Text),
+    Column("out_since", Moment),
+    Column("next_request_at", Moment, nullable=False, server_default=text("'-infinity'")),
+)
+"""What all workers know of a credential: which key an operator chose, which key the provider refused, and its pace.
+
+Null `key_name`: the first of the catalogue. It is out while the key in use is `out_key_name`.
+"""
 
 strays = Table(
     "strays",
@@ -228,11 +290,14 @@ strays = Table(
     Column("tries", Integer, nullable=False, server_default=text("0")),
     Column("outcome", Text),
     Column("ended_at", Moment),
+    Column("credential", Text, nullable=False, server_default=text("''")),
+    Column("key_name", Text, nullable=False, server_default=text("''")),
     Index("strays_due", "due_at", postgresql_where=text("outcome IS NULL")),
 )
 """Tasks at providers that no job waits for, until and after they have ended. They outlive their attempts.
 
-`price_micros` is what the job would have cost its customer: providers do not tell what a task costs us.
+`price_micros` is what the job would have cost its customer. `is_certain`: the provider itself named the task, in its answer
+to our order or in a callback that it signed. An empty `task_id` is a task that may have been started and that nobody can name.
 """
 
 outbox = Table(

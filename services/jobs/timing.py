@@ -50,6 +50,17 @@ WALK_REST_SECONDS = 0.05
 """Between two batches of a busy worker: claims, moves of one kind, events that it hands over. Jobs that come meanwhile go
 together. A job that is alone waits for none."""
 
+PARKED_SECONDS = 120
+"""A job that waits for a route and is not called looks for one itself after this time."""
+PAUSE_SECONDS_MAX = 60.0
+"""For no longer a credential is left alone because its provider asks for it."""
+CALLBACK_WAIT_SECONDS = 3600.0
+"""For how long a provider that lists no tasks may name, in an authentic callback, the task of an order without an answer."""
+assert CALLBACK_WAIT_SECONDS < RENDER_DEADLINE_SECONDS
+
+RENDERS_MAX = 3
+"""Tasks that providers may take for one job. If they can render none of them, the job fails."""
+
 BROKEN_WAIT_SECONDS = 60.0
 RETRY_FIRST_SECONDS = 0.5
 RETRY_SECONDS_MAX = 30.0

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from services.jobs.domain.job import Job
 from services.jobs.domain.states import State
@@ -29,6 +30,13 @@ class Attempt:
     """Whether the provider surely said so. If not, whoever knows the token may have."""
     closed_at: datetime | None = None
     """When it was decided: if it succeeded, when its result was stored."""
+    provider: str = ""
+    credential: str = ""
+    """Who pays. Empty in attempts of former releases, whose routes had the names of their credentials."""
+    key_name: str = ""
+    """With which key of the credential the task was ordered, and is followed until it ends."""
+    quoted_micros: int = 0
+    """What the render costs us, in millionths of a US dollar."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +67,50 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Route:
-    """Which provider renders for a model in an environment, and what it calls the model."""
+class Candidate:
+    """A route that may render a job, with the limits of its credential."""
 
-    name: str
+    route: str
+    provider: str
     upstream_model: str
+    credential: str
+    keys: tuple[str, ...]
+    jobs_at_once: int | None
+    requests_per_minute: int | None
+    quoted_micros: int
+    """What the job would cost us there, in millionths of a US dollar."""
+
+
+class Fault(StrEnum):
+    """What of a route failed."""
+
+    ORDER = "order"
+    """It did not take an order."""
+    RENDER = "render"
+    """It could not render a task that it had taken."""
+    ROUTE = "route"
+    """It is not there, or closed to us."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blame:
+    """What an attempt that came to nothing says about its route and its credential."""
+
+    fault: Fault | None = None
+    """None: the route is not at fault."""
+    failure_class: str | None = None
+    """What operators call it. None: as the outcome of the attempt."""
+    takes_out: bool = False
+    """Whether the key of the credential is of no use any more."""
+    pause_seconds: float = 0.0
+    """For how long the provider asks to be left alone."""
+
+
+NO_BLAME = Blame()
+
+
+class NoRoomError(Exception):
+    """No route has room for a job now. It was released, and is due again when one has."""
 
 
 class LeaseLostError(Exception):

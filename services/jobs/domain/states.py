@@ -16,7 +16,7 @@ class State(StrEnum):
     """The last durable fact about an unfinished job. The two ends of a job have no state: its work row is gone."""
 
     PENDING = "pending"
-    """Paid for and stored; no provider has been asked."""
+    """Paid for and stored; no provider has a task of it."""
     SUBMITTING = "submitting"
     """An attempt is on record; its provider may or may not have been asked."""
     PROCESSING = "processing"
@@ -30,11 +30,14 @@ class State(StrEnum):
 NEXT: dict[State, frozenset[State]] = {
     State.PENDING: frozenset({State.SUBMITTING, State.FAILING}),
     State.SUBMITTING: frozenset({State.PENDING, State.PROCESSING, State.FAILING}),
-    State.PROCESSING: frozenset({State.STORED, State.FAILING}),
+    State.PROCESSING: frozenset({State.PENDING, State.STORED, State.FAILING}),
     State.STORED: frozenset({State.FAILING}),
     State.FAILING: frozenset(),
 }
-"""Moves between states. From STORED a job completes, unless its hold is gone; from FAILING it fails."""
+"""Moves between states. From STORED a job completes, unless its hold is gone; from FAILING it fails.
+
+From PROCESSING a job goes back to PENDING if its provider could not render it: its customer sees it in process all the while.
+"""
 assert NEXT.keys() == set(State)
 
 GIVEN_UP_BY_OPERATORS = frozenset({State.PENDING, State.SUBMITTING, State.PROCESSING})

@@ -43,7 +43,14 @@ async def _stop_due(strays: SqlStrays, providers: Providers) -> int:
 
 
 async def _end_of(stray: Stray, providers: Providers) -> StrayEnd | None:
-    provider = provider_at(stray.route, stray.environment, providers, attempt_id=stray.attempt_id)
+    provider = provider_at(
+        stray.route,
+        stray.environment,
+        providers,
+        credential=stray.credential,
+        key_name=stray.key_name,
+        attempt_id=stray.attempt_id,
+    )
     # A callback that nobody signed may have named any task, also one that another job waits for.
     if not stray.is_certain and not await provider.carries(
         stray.task_id, stray.attempt_id, timeout_seconds=CHECK_TIMEOUT_SECONDS

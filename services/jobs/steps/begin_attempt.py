@@ -1,15 +1,18 @@
-"""PENDING to SUBMITTING: confirm the hold, choose a provider, record the attempt."""
+"""PENDING to SUBMITTING: confirm the hold, choose a route, record the attempt."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 
 from services.common.errors import Reason, ServiceError
 from services.jobs.credits import HOLD_GONE, UNPAYABLE, recreate_hold
-from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.claims import Candidate, Claim, NoRoomError
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job
 from services.jobs.ports import Ledger
 from services.jobs.store.queue.work import SqlWork
-from services.jobs.timing import CONFIRMED_HOLD_SECONDS, START_DEADLINE_SECONDS
+from services.jobs.timing import BROKEN_WAIT_SECONDS, CONFIRMED_HOLD_SECONDS, START_DEADLINE_SECONDS
+
+log = logging.getLogger(__name__)
 
 
 async def begin_attempt(
@@ -17,12 +20,12 @@ async def begin_attempt(
     *,
     work: SqlWork,
     ledger: Ledger,
-    choose_route: Callable[[Job], Route],
+    candidates: Callable[[Job, str], Sequence[Candidate]],
     new_token: Callable[[], str],
-) -> Claim:
+) -> Claim | None:
     """Records an attempt before any provider is asked.
 
-    Gives the job up if it waited too long, or if its hold is gone.
+    Gives the job up if it waited too long, or if its hold is gone. Releases it if no route has room for it.
     """
     if claim.admitted_seconds > START_DEADLINE_SECONDS:
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail="not started in time")
@@ -32,7 +35,16 @@ async def begin_attempt(
         if error.reason not in {*HOLD_GONE, *UNPAYABLE}:
             raise
         return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=f"hold: {error.reason}")
-    return await work.open_attempt(claim, route=choose_route(claim.job), token=new_token())
+    number = 1 if claim.attempt is None else claim.attempt.number + 1
+    able = candidates(claim.job, f"{claim.job.id}-{number}")
+    if not able:
+        log.error("job=%s model=%s no route can render it any more", claim.job.id, claim.job.model)
+        await work.postpone(claim, seconds=BROKEN_WAIT_SECONDS)
+        return None
+    try:
+        return await work.open_attempt(claim, candidates=able, token=new_token())
+    except NoRoomError:
+        return None
 
 
 async def _confirm(job: Job, *, ledger: Ledger) -> None:

@@ -4,15 +4,22 @@ import logging
 from dataclasses import replace
 
 from services.common.clock import Clock
-from services.jobs.domain.claims import Claim
+from services.jobs.domain.claims import Blame, Claim, Fault
 from services.jobs.domain.failures import FailureCode
-from services.jobs.failures import failure_of, unusable_of
+from services.jobs.failures import CUSTOMERS_OWN, failure_of, unusable_of
 from services.jobs.ports import MayFetch, Media, Providers, RenderEvent
 from services.jobs.provider_lookup import provider_of
+from services.jobs.steps.drop import blame_key
 from services.jobs.steps.keep_result import keep_result
 from services.jobs.store.queue.work import SqlWork
-from services.jobs.timing import CHECK_TIMEOUT_SECONDS, RENDER_DEADLINE_SECONDS, check_seconds
-from services.upstream.provider import Done, Pending, Refused, UpstreamError
+from services.jobs.timing import (
+    CHECK_TIMEOUT_SECONDS,
+    RENDER_DEADLINE_SECONDS,
+    RENDERS_MAX,
+    check_seconds,
+    retry_seconds,
+)
+from services.upstream.provider import Done, Pending, RefusalKind, Refused, UpstreamError
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +47,7 @@ async def check(
         answer = await provider.check(claim.attempt.task_id, timeout_seconds=CHECK_TIMEOUT_SECONDS)
     except UpstreamError as error:
         log.warning("attempt=%s no answer detail=%s", claim.attempt.id, error.detail)
+        await blame_key(claim.attempt, error, work=work)
         answer = None
     if isinstance(answer, Done):
         claim = replace(claim, rendered_at=answer.ended_at or clock())
@@ -56,8 +64,7 @@ async def check(
             render_event=render_event,
         )
     if isinstance(answer, Refused):
-        unusable = unusable_of(answer, claim.job)
-        return await work.give_up(claim, failure=failure_of(answer), detail=answer.detail, unusable=unusable)
+        return await _ended(claim, answer, work=work)
     if isinstance(answer, Pending) and answer.running and claim.job.started_at is None:
         started = replace(claim.job, started_at=(now := clock()))
         claim = await work.note_running(claim, started_at=now, event=render_event(claim.job, started, now))
@@ -67,3 +74,29 @@ async def check(
         )
     await work.postpone(claim, seconds=check_seconds(claim.check_count), checked=True)
     return None
+
+
+async def _ended(claim: Claim, refused: Refused, *, work: SqlWork) -> Claim | None:
+    """Has another route render what the provider could not, up to RENDERS_MAX tasks. Otherwise gives the job up."""
+    attempt = claim.attempt
+    assert attempt is not None
+    if refused.kind is RefusalKind.UNAVAILABLE and await work.renders_started(claim.job.id) < RENDERS_MAX:
+        log.warning(
+            "attempt=%s route=%s could not render detail=%s", attempt.id, attempt.route, refused.detail
+        )
+        await work.drop_attempt(
+            claim,
+            outcome=refused.kind.value,
+            detail=refused.detail,
+            seconds=retry_seconds(attempt.number),
+            blame=Blame(fault=Fault.RENDER),
+        )
+        return None
+    return await work.give_up(
+        claim,
+        failure=failure_of(refused),
+        detail=refused.detail,
+        unusable=unusable_of(refused, claim.job),
+        failure_class=refused.kind.value,
+        has_answered=refused.kind in CUSTOMERS_OWN,
+    )

@@ -36,10 +36,23 @@ async def keep_result(
             claim.job, source_url=done.video_url, headers_for=headers_for, secret=claim.attempt.token
         )
     except ResultRejectedError as error:
-        return await work.give_up(claim, failure=FailureCode.GENERATION_FAILED, detail=str(error))
+        # It was rendered, so it is charged.
+        return await work.give_up(
+            claim,
+            failure=FailureCode.GENERATION_FAILED,
+            detail=str(error),
+            failure_class="rejected",
+            is_charged=True,
+        )
     except ResultUnavailableError as error:
         if claim.attempt_age_seconds > RENDER_DEADLINE_SECONDS:
-            return await work.give_up(claim, failure=FailureCode.TIMEOUT, detail=str(error))
+            return await work.give_up(
+                claim,
+                failure=FailureCode.TIMEOUT,
+                detail=str(error),
+                failure_class="not_fetched",
+                is_charged=True,
+            )
         log.warning("job=%s result unavailable: %s", claim.job.id, error)
         await work.postpone(claim, seconds=retry_seconds(claim.check_count), checked=True)
         return None

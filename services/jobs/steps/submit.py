@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from services.common.clock import Clock
 from services.jobs.domain.claims import Attempt, Claim, LeaseLostError
@@ -11,17 +11,14 @@ from services.jobs.failures import failure_of, unusable_of
 from services.jobs.ports import Providers, RenderEvent
 from services.jobs.provider_lookup import UnreachableRouteError, provider_of
 from services.jobs.steps.adopt import adopt
+from services.jobs.steps.drop import drop
 from services.jobs.store.queue.work import SqlWork
-from services.jobs.timing import (
-    BROKEN_WAIT_SECONDS,
-    LOOK_AGAIN_SECONDS,
-    SUBMIT_TIMEOUT_SECONDS,
-    retry_seconds,
-)
+from services.jobs.timing import LOOK_AGAIN_SECONDS, SUBMIT_TIMEOUT_SECONDS
 from services.upstream.provider import (
     BrokenError,
     BusyError,
     Order,
+    RefusalKind,
     RefusedError,
     UnknownError,
     UnreachableError,
@@ -30,18 +27,25 @@ from services.upstream.provider import (
 log = logging.getLogger(__name__)
 
 
+def no_options(_route: str) -> Mapping[str, str]:
+    """Returns what a route asks beyond the job: nothing."""
+    return {}
+
+
 async def submit(
     claim: Claim,
     *,
     work: SqlWork,
     providers: Providers,
     callback_url: Callable[[str], str | None],
+    options_of: Callable[[str], Mapping[str, str]] = no_options,
     clock: Clock,
     render_event: RenderEvent,
 ) -> Claim | None:
     """Starts the render of an attempt that this lease opened.
 
-    If there is no usable answer, the attempt stays open, and the worker that claims the job next looks for the task.
+    If nothing was started, the job goes back to PENDING and tries another route before this one. If there is no usable
+    answer, the attempt stays open, and the worker that claims the job next looks for the task.
     """
     attempt = claim.attempt
     assert attempt is not None
@@ -50,30 +54,30 @@ async def submit(
         provider = provider_of(attempt, claim.job.owner.environment, providers)
         if asyncio.get_running_loop().time() > claim.submit_until:
             # The worker that has the job by now may find no task and open another attempt.
-            await work.drop_attempt(
-                claim, outcome="late", detail="the worker was paused before it asked", seconds=0
-            )
+            detail = "the worker was paused before it asked"
+            await work.drop_attempt(claim, outcome="late", detail=detail, seconds=0)
             return None
         task_id = await provider.submit(
-            order_of(claim.job, attempt),
+            order_of(claim.job, attempt, options_of(attempt.route)),
             correlation_id=attempt.id,
             callback_url=callback_url(attempt.token),
             timeout_seconds=SUBMIT_TIMEOUT_SECONDS,
         )
     except RefusedError as error:
+        if error.refused.kind is RefusalKind.UNAVAILABLE:
+            await drop(claim, error, work=work)
+            return None
         unusable = unusable_of(error.refused, claim.job)
         return await work.give_up(
-            claim, failure=failure_of(error.refused), detail=error.detail, unusable=unusable
+            claim,
+            failure=failure_of(error.refused),
+            detail=error.detail,
+            unusable=unusable,
+            failure_class=error.refused.kind.value,
+            has_answered=True,
         )
-    except BusyError as error:
-        seconds = error.retry_after_seconds or retry_seconds(attempt.number)
-        await work.drop_attempt(claim, outcome="busy", detail=error.detail, seconds=seconds)
-    except (UnreachableError, UnreachableRouteError) as error:
-        seconds = retry_seconds(attempt.number)
-        await work.drop_attempt(claim, outcome="unreachable", detail=error.detail, seconds=seconds)
-    except BrokenError as error:
-        log.exception("attempt=%s route=%s needs an operator", attempt.id, attempt.route)
-        await work.drop_attempt(claim, outcome="broken", detail=error.detail, seconds=BROKEN_WAIT_SECONDS)
+    except (BusyError, UnreachableError, UnreachableRouteError, BrokenError) as error:
+        await drop(claim, error, work=work)
     except UnknownError as error:
         log.warning("attempt=%s outcome=unknown detail=%s", attempt.id, error.detail)
         await work.postpone(claim, seconds=LOOK_AGAIN_SECONDS)
@@ -87,6 +91,6 @@ async def submit(
     return None
 
 
-def order_of(job: Job, attempt: Attempt) -> Order:
-    """Returns the order: the resolved input, with the provider's name for the model."""
-    return Order(model=attempt.upstream_model, **vars(job.input))
+def order_of(job: Job, attempt: Attempt, options: Mapping[str, str]) -> Order:
+    """Returns the order: the resolved input, with the provider's name for the model, and what the route asks besides."""
+    return Order(model=attempt.upstream_model, options=options, **vars(job.input))

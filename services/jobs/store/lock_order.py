@@ -14,7 +14,8 @@ unless one reads another: `once_locked` makes it certain.
 
 LOCK_ORDER = (
     "work", "attempts", "jobs",
-    "audit", "caps", "deletions", "forgotten_jobs", "idempotency", "outbox", "refunds", "strays", "usage_daily", "usage_hourly",
+    "audit", "caps", "credential_states", "deletions", "forgotten_jobs", "idempotency", "outbox", "refunds", "route_states",
+    "strays", "usage_daily", "usage_hourly",
     "place_changes", "places",
 )  # fmt: skip
 

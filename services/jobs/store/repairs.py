@@ -41,7 +41,8 @@ _GIVE_UP = Query(
     ), given_up AS (
         SELECT * FROM known UNION ALL SELECT * FROM restored
     ), closed AS (
-        UPDATE attempts SET outcome = 'failed', detail = 'operator', closed_at = now()
+        UPDATE attempts SET outcome = 'failed', detail = 'operator', closed_at = now(),
+            cost_micros = CASE WHEN coalesce(task_id, claimed_task_id) IS NOT NULL THEN quoted_micros END
         FROM given_up WHERE attempts.job_id = given_up.job_id AND outcome IS NULL
         RETURNING {STRAY_COLUMNS}
     ), {strayed("closed", reason="operator")}, named AS (

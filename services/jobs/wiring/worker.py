@@ -1,6 +1,6 @@
 """The worker's role: it walks jobs and performs duties beside that."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -16,8 +16,10 @@ from services.common.telemetry.readings import reading
 from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.clients import IntakeClient
 from services.jobs.convert.events import render_event
+from services.jobs.domain.catalogue import Catalogue
 from services.jobs.domain.states import State
 from services.jobs.duties.admit_jobs import admit_jobs
+from services.jobs.duties.call_up import call_up
 from services.jobs.duties.delete_media import delete_media
 from services.jobs.duties.end_waits import end_waits
 from services.jobs.duties.forget_content_and_media import forget_content, forget_media
@@ -34,7 +36,7 @@ from services.jobs.lanes import CAPACITY, Lane, Lanes
 from services.jobs.ports import Intake, Media, Providers
 from services.jobs.providers import CatalogueProviders, provider_policy
 from services.jobs.results import MediaKeeper
-from services.jobs.routing import route_of
+from services.jobs.routing import Chooser
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
 from services.jobs.steps.complete import complete
@@ -48,6 +50,7 @@ from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.jobs import SqlAnyJobs
 from services.jobs.store.months import SqlMonths
 from services.jobs.store.outbox import SqlOutbox
+from services.jobs.store.queue.parked import SqlParked
 from services.jobs.store.queue.strays import SqlStrays
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
@@ -104,6 +107,11 @@ def _duties(
     return (
         relay_events(outbox=SqlOutbox(pool), intake=intake, wake=core.notifier.event(OUTBOX_CHANNEL)),
         admit_jobs(waiting),
+        call_up(
+            parked=SqlParked(pool),
+            catalogue=core.catalogue,
+            notify=partial(core.notifier.notify, WORK_CHANNEL),
+        ),
         end_waits(waiting=waiting, withdrawals=SqlWithdrawals(pool)),
         release_orphans(holds=holds, records=records, ledger=ledger),
         settle_refunds(refunds=SqlRefunds(pool), ledger=ledger),
@@ -126,13 +134,14 @@ def _walker(core: Core, work: SqlWork, *, providers: Providers, media: Media) ->
         begin_attempt,
         work=work,
         ledger=ledger,
-        choose_route=partial(route_of, core.catalogue),
+        candidates=Chooser(core.catalogue).candidates,
         new_token=new_token,
     )
     submitting = partial(
         submit,
         work=work,
         providers=providers,
+        options_of=partial(_options_of, core.catalogue),
         callback_url=partial(_callback_url, settings.callback_base_url, settings.callback_tokens),
         clock=utc_now,
         render_event=render_event,
@@ -163,6 +172,11 @@ def _walker(core: Core, work: SqlWork, *, providers: Providers, media: Media) ->
         ),
     }
     return Walker(work=work, steps=steps, submit=submitting, lanes=lanes)
+
+
+def _options_of(catalogue: Callable[[], Catalogue], route: str) -> Mapping[str, str]:
+    known = catalogue().routes.get(route)
+    return known.options if known else {}
 
 
 def _callback_url(base_url: str, tokens: CallbackTokens, token: str) -> str | None:

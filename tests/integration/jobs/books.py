@@ -14,7 +14,7 @@ from services.common.postgres.database import Pool, open_pool
 from services.common.rpc.client import open_channel
 from services.common.verification.checks import Finding
 from services.jobs.clients import HoldClient, LedgerClient
-from services.jobs.domain.claims import Claim, LeaseLostError, Route
+from services.jobs.domain.claims import Claim, LeaseLostError
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.requests import JobInput, Owner
@@ -33,6 +33,7 @@ from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.verification import SqlRecords
 from tests.fakes.upstream import ScriptedMedia
 from tests.integration.billing.running import Billing, running_billing
+from tests.integration.jobs.conftest import a_candidate
 from tests.patience import PATIENCE_SECONDS
 
 MICROS_PER_SECOND, SECONDS = 10, 5
@@ -122,7 +123,7 @@ class Books:
                     claim,
                     work=self.work,
                     ledger=self.ledger,
-                    choose_route=lambda _: Route(name="simulator", upstream_model="m"),
+                    candidates=lambda _job, _attempt_id: (a_candidate("simulator"),),
                     new_token=partial(new_id, "token"),
                 )
             case State.SUBMITTING:

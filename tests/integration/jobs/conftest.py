@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool, open_pool
+from services.jobs.domain.claims import Candidate
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import JobInput, Owner
 from services.jobs.domain.states import Status
@@ -41,6 +42,15 @@ def a_job(number: int = 1, *, callback_url: str | None = "https://customer.examp
         reserved_micros=50_000_000,
         created_at=utc_now(),
     )
+
+
+def a_candidate(route: str = "ark", **changes: Any) -> Candidate:
+    """Returns a route whose credential has no limits."""
+    wanted: dict[str, Any] = {
+        "provider": "ark", "upstream_model": "m", "credential": route, "keys": ("main",), "jobs_at_once": None,
+        "requests_per_minute": None, "quoted_micros": 250_000,
+    }  # fmt: skip
+    return Candidate(**{"route": route, **wanted, **changes})
 
 
 def jobs_settings(**changes: Any) -> JobsSettings:

@@ -20,7 +20,7 @@ from services.common.postgres.database import Pool
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import serve
 from services.jobs.convert.events import render_event
-from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.states import Status
@@ -32,11 +32,11 @@ from services.jobs.store.rows import job_from_row
 from services.jobs.store.verification import SqlRecords
 from services.jobs.wiring.internal import admin_port
 from tests.fakes.upstream import MemoryLedger
-from tests.integration.jobs.conftest import a_job, jobs_settings, store_jobs
+from tests.integration.jobs.conftest import a_candidate, a_job, jobs_settings, store_jobs
 from tests.patience import PATIENCE_SECONDS
 
 NOTE = AuditNote(actor="ops@example", reason="stuck since noon")
-ROUTE = Route(name="ark", upstream_model="m")
+ROUTE = a_candidate()
 OUTPUT = Output(video_url="v", thumbnail_url="t", last_frame_url=None, duration_seconds=5.0)
 JOB_ID = a_job().id
 RESERVED = a_job().reserved_micros
@@ -96,7 +96,7 @@ class Desk:
         [claim] = await self.work.claim(limit=1, lease_seconds=600)
         if place == "pending":
             return claim
-        claim = await self.work.open_attempt(claim, route=ROUTE, token=f"token-{number}")
+        claim = await self.work.open_attempt(claim, candidates=(ROUTE,), token=f"token-{number}")
         if place == "submitting":
             return claim
         await self.work.adopt_task(claim, task_id=f"cgt-{number}", seconds=0, event=None)

@@ -12,11 +12,11 @@ from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest
 from services.common.clock import rfc3339, utc_now
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain.claims import Route
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Output
 from services.jobs.domain.states import Status
 from tests.integration.jobs.api import Api, Refusal, running_api
+from tests.integration.jobs.conftest import a_candidate
 
 BODY = {"model": "seedance-2.0-mini", "prompt": "waves"}
 SECOND = timedelta(seconds=1)
@@ -83,7 +83,7 @@ async def test_a_poll_shows_each_status_as_its_event_does(api: Api) -> None:
 
     assert await poll() == expected
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
-    claim = await api.work.open_attempt(claim, route=Route(name="ark", upstream_model="m"), token="t")
+    claim = await api.work.open_attempt(claim, candidates=(a_candidate(),), token="t")
     await api.work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)
     assert await poll() == expected
     [claim] = await api.work.claim(limit=1, lease_seconds=60)

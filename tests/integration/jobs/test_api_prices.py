@@ -10,11 +10,11 @@ import pytest
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain.claims import Route
 from services.jobs.domain.offers import PriceList
 from services.jobs.steps.complete import complete
 from tests.fakes.upstream import ScriptedMedia
 from tests.integration.jobs.api import RICH_MICROS, Api, Refusal, running_api
+from tests.integration.jobs.conftest import a_candidate
 from tests.integration.jobs.test_api_videos import BAD_CREATIONS, BODY, PROMPT
 from tests.unit.jobs.samples import OUTPUT, PRICES, a_price, prices_of
 
@@ -143,7 +143,7 @@ async def test_a_job_is_settled_by_the_price_it_was_created_with(api: Api) -> No
     )
     later = (await api.call("Video.EstimateVideo", BODY, key=key))["data"]
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
-    claim = await api.work.open_attempt(claim, route=Route(name="ark", upstream_model="m"), token="t")
+    claim = await api.work.open_attempt(claim, candidates=(a_candidate(),), token="t")
     await api.work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
     claim = await api.work.keep_output(

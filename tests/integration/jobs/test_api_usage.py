@@ -12,7 +12,7 @@ import pytest
 from services.common.audit.note import AuditNote
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
-from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.claims import Claim
 from services.jobs.domain.job import Job, UsageCount
 from services.jobs.domain.states import Status
 from services.jobs.store.jobs import SqlJobs
@@ -20,6 +20,7 @@ from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.refunds import SqlRefunds, WantedRefund
 from tests.fakes.jobs import FakeJobs
 from tests.integration.jobs.api import Api, Refusal, running_api
+from tests.integration.jobs.conftest import a_candidate
 from tests.unit.jobs.samples import OWNER, a_job
 
 DAY_ONE = datetime(2026, 7, 1, tzinfo=UTC)
@@ -28,7 +29,7 @@ JOB_COUNT = 300
 RANGE_COUNT = 100
 MILLISECOND = timedelta(milliseconds=1)
 OWNERS = (OWNER, replace(OWNER, account_id="acct_2"), replace(OWNER, environment="test"))
-ROUTE = Route(name="ark", upstream_model="m")
+ROUTE = a_candidate()
 NOTE = AuditNote(actor="ops", reason="flicker")
 
 
@@ -54,7 +55,7 @@ class History:
         return await self.work.claim(limit=len(jobs), lease_seconds=600)
 
     async def start(self, claim: Claim) -> None:
-        opened = await self.work.open_attempt(claim, route=ROUTE, token=f"token-{claim.job.id}")
+        opened = await self.work.open_attempt(claim, candidates=(ROUTE,), token=f"token-{claim.job.id}")
         await self.work.adopt_task(opened, task_id="cgt-1", seconds=0, event=None)
         self.plain.jobs[claim.job.id] = replace(claim.job, status=Status.PROCESSING)
 

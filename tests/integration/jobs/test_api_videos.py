@@ -13,11 +13,11 @@ from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 from services.common.clock import rfc3339, utc_now
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain.claims import Route
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Output
 from services.jobs.domain.states import Status
 from tests.integration.jobs.api import RICH_MICROS, Api, Refusal, running_api
+from tests.integration.jobs.conftest import a_candidate
 
 PROMPT = {"prompt": "waves"}
 BODY = {"model": "mini", "input": PROMPT}
@@ -70,7 +70,7 @@ async def test_a_poll_shows_each_status_as_its_webhook_does(api: Api) -> None:
 
     assert await poll() == expected
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
-    claim = await api.work.open_attempt(claim, route=Route(name="ark", upstream_model="m"), token="t")
+    claim = await api.work.open_attempt(claim, candidates=(a_candidate(),), token="t")
     assert await poll() == expected
     await api.work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)
     assert await poll() == {**expected, "status": "processing"}
@@ -357,7 +357,7 @@ async def test_a_callback_needs_no_key_and_wakes_its_job(api: Api) -> None:
     await api.call("Video.CreateVideo", BODY, key=api.add_key())
     api.notified.clear()
     [claim] = await api.work.claim(limit=1, lease_seconds=60)
-    claim = await api.work.open_attempt(claim, route=Route(name="ark", upstream_model="m"), token="token-1")
+    claim = await api.work.open_attempt(claim, candidates=(a_candidate(),), token="token-1")
     await api.work.postpone(claim, seconds=3600)
 
     body = {"content_type": "application/json", "data": "Y2d0LTE="}

@@ -12,7 +12,7 @@ from services.common.clock import utc_now
 from services.common.errors import Reason, ServiceError
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain.claims import Claim, LeaseLostError, Route
+from services.jobs.domain.claims import Claim, LeaseLostError
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Output
 from services.jobs.domain.requests import Caps
@@ -28,9 +28,10 @@ from services.upstream.provider import (
 )
 from tests.fakes.upstream import Answer, ScriptedMedia
 from tests.integration.jobs.api import Api, Refusal, running_api
+from tests.integration.jobs.conftest import a_candidate
 
 BODY = {"model": "mini", "input": {"prompt": "waves"}}
-ROUTE = Route(name="ark", upstream_model="m")
+ROUTE = a_candidate()
 OUTPUT = Output(video_url="v", thumbnail_url="t", last_frame_url=None, duration_seconds=5.0)
 HELD_SECONDS = 600.0
 
@@ -65,7 +66,7 @@ class Customer:
         return claim
 
     async def at_submitting(self) -> Claim:
-        return await self.api.work.open_attempt(await self.claim(), route=ROUTE, token="secret")
+        return await self.api.work.open_attempt(await self.claim(), candidates=(ROUTE,), token="secret")
 
     async def at_processing(self) -> Claim:
         claim = await self.at_submitting()
@@ -129,7 +130,7 @@ async def test_a_worker_that_has_a_pending_job_loses_it(customer: Customer) -> N
     await customer.cancel()
 
     with pytest.raises(LeaseLostError):
-        await customer.api.work.open_attempt(held, route=ROUTE, token="late")
+        await customer.api.work.open_attempt(held, candidates=(ROUTE,), token="late")
 
 
 async def test_a_job_that_waits_for_a_place_is_cancelled_and_lets_nobody_in(api: Api) -> None:

@@ -16,7 +16,7 @@ from services.common.ids import new_id
 from services.common.loop import repeat, running
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain.claims import LeaseLostError, Route
+from services.jobs.domain.claims import LeaseLostError
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job, Output
 from services.jobs.domain.requests import Caps
@@ -35,11 +35,11 @@ from services.jobs.store.rows import job_from_row
 from services.upstream.provider import Done, Hint, Order, Pending, RefusalKind, Refused
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia
 from tests.integration.jobs.api import Api, Refusal, running_api
-from tests.integration.jobs.conftest import a_job, store_jobs
+from tests.integration.jobs.conftest import a_candidate, a_job, store_jobs
 from tests.patience import PATIENCE_SECONDS
 
 BODY = {"model": "mini", "input": {"prompt": "waves"}}
-ROUTE = Route(name="ark", upstream_model="m")
+ROUTE = a_candidate()
 OUTPUT = Output(video_url="v", thumbnail_url="t", last_frame_url=None, duration_seconds=5.0)
 HELD_SECONDS = 600.0
 # Two sessions on one job: whoever completes it, and whoever cancels it although its provider has a result.
@@ -62,7 +62,7 @@ async def test_in_every_order_of_steps_one_of_them_wins_and_the_money_follows(
     await store_jobs(jobs_pool, job)
     await ledger.hold(job.id, owner=job.owner, key_id="key_1", amount_micros=job.reserved_micros)
     [claim] = await work.claim(limit=1, lease_seconds=HELD_SECONDS)
-    claim = await work.open_attempt(claim, route=ROUTE, token="secret")
+    claim = await work.open_attempt(claim, candidates=(ROUTE,), token="secret")
     await work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)
     [claim] = await work.claim(limit=1, lease_seconds=HELD_SECONDS)
     ending: dict[str, Any] = {
@@ -182,7 +182,7 @@ def walker(work: SqlWork, ledger: MemoryLedger, provider: RacingProvider) -> Wal
             begin_attempt,
             work=work,
             ledger=ledger,
-            choose_route=lambda _: ROUTE,
+            candidates=lambda _job, _attempt_id: (ROUTE,),
             new_token=partial(new_id, "token"),
         ),
         State.SUBMITTING: partial(recover, work=work, providers=providers, **told),

@@ -132,7 +132,7 @@ class Histories:
         claim = self._any()
         if claim.state is State.PENDING:
             self.claims[claim.job.id] = await self.work.open_attempt(
-                claim, route=ROUTE, token=f"token-{claim.job.id}-{claim.lease_no}"
+                claim, candidates=(ROUTE,), token=f"token-{claim.job.id}-{claim.lease_no}"
             )
         elif claim.state is State.SUBMITTING:
             await self.work.adopt_task(claim, task_id=f"task-{claim.job.id}", seconds=0, event=None)

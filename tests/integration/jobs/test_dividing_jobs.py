@@ -73,14 +73,24 @@ def url(postgres_port: int) -> Iterator[str]:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 
+ROWS = """
+SELECT CAST(to_jsonb({0}) - ARRAY(
+    SELECT CAST(column_name AS text) FROM information_schema.columns
+    WHERE table_name = '{0}' AND column_name = ANY (%s)
+) AS text) FROM {0} ORDER BY 1
+"""
+ADDED_LATER = [
+    "is_claim_authentic", "waits_for", "waits_on", "provider", "credential", "key_name", "quoted_micros", "cost_micros", "failure_class",
+    "submitted_at", "rendered_at", "retry_at",
+]  # fmt: skip
+"""Columns of later migrations, which have run too."""
+
+
 def content(url: str) -> dict[str, list[str]]:
     with psycopg.connect(url) as connection:
         return {
             table: [
-                row
-                for (row,) in connection.execute(
-                    f"SELECT CAST({table} AS text) FROM {table} ORDER BY 1".encode()
-                ).fetchall()
+                row for (row,) in connection.execute(ROWS.format(table).encode(), [ADDED_LATER]).fetchall()
             ]
             for table in TABLES
         }

@@ -18,7 +18,7 @@ from reelgate.video.v1.video_service_pb2 import CreateVideoRequest
 from reelgate.video.v1.video_service_pb2_grpc import VideoServiceStub
 
 from services.common.postgres.database import Pool
-from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.claims import Claim
 from services.jobs.ports import Providers
 from services.jobs.provider_lookup import UnreachableRouteError, provider_of
 from services.jobs.steps.check import check
@@ -35,7 +35,7 @@ from tests.fakes.ark_server import ArkServer
 from tests.fakes.provider_server import Reply
 from tests.fakes.upstream import ScriptedMedia, ScriptedProvider
 from tests.integration.billing.running import Billing, running_billing
-from tests.integration.jobs.conftest import OWNER, a_job, jobs_settings, store_jobs
+from tests.integration.jobs.conftest import OWNER, a_candidate, a_job, jobs_settings, store_jobs
 from tests.integration.jobs.world import TELLING
 from tests.patience import PATIENCE_SECONDS
 
@@ -139,7 +139,7 @@ async def test_a_test_job_whose_attempt_names_the_paid_provider_is_refused_and_n
     providers: Providers = {"live": {"ark": paid, "simulator": simulator}, "test": {"simulator": simulator}}
     await store_jobs(jobs_pool, replace(a_job(), owner=replace(OWNER, environment="test")))
     [claim] = await work.claim(limit=1, lease_seconds=600)
-    claim = await work.open_attempt(claim, route=Route(name="ark", upstream_model="m"), token="t")
+    claim = await work.open_attempt(claim, candidates=(a_candidate(),), token="t")
     attempt = claim.attempt
     assert attempt is not None
     if step == "check":

@@ -13,11 +13,12 @@ from services.common.idempotency.store import Ending, KeyedRequest, Lock, SqlIde
 from services.common.paging import EARLIEST
 from services.common.postgres.database import Pool, open_pool
 from services.jobs import store
-from services.jobs.domain.claims import Claim
+from services.jobs.domain.claims import Blame, Claim, Fault, NoRoomError
 from services.jobs.domain.events import NewEvent
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import Caps
+from services.jobs.domain.routes import Credential
 from services.jobs.domain.states import Status
 from services.jobs.store import lock_order
 from services.jobs.store.admission.recount import FOLDED_FROM, SqlPlaces
@@ -28,6 +29,7 @@ from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.months import SqlMonths
 from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.queue.controls import SqlControls
+from services.jobs.store.queue.parked import SqlParked
 from services.jobs.store.queue.strays import SqlStrays, StrayEnd
 from services.jobs.store.queue.withdrawals import SqlWithdrawals
 from services.jobs.store.queue.work import SqlWork
@@ -36,7 +38,7 @@ from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.retention import SqlRetention
 from tests.conftest import MakeDatabase
-from tests.integration.jobs.conftest import OWNER, a_job
+from tests.integration.jobs.conftest import OWNER, a_candidate, a_job
 from tests.integration.jobs.test_work_store import OUTPUT, ROUTE
 from tests.integration.jobs.world import said
 from tests.integration.lock_log import LockLog, lock_log
@@ -90,7 +92,7 @@ class Driven:
     async def submitted(self, claim: Claim) -> Claim:
         async with self.log.step("open_attempt"):
             return await self.work.open_attempt(
-                claim, route=ROUTE, token=f"token-{claim.job.id}-{claim.lease_no}"
+                claim, candidates=(ROUTE,), token=f"token-{claim.job.id}-{claim.lease_no}"
             )
 
     async def processing(self, claim: Claim) -> Claim:
@@ -151,6 +153,57 @@ async def walk(driven: Driven) -> None:
         assert not await work.wake(fifth.attempt.token, said("cgt-3"))
     async with log.step("note_stray"):
         await work.note_stray(fifth.attempt, "cgt-4")
+
+
+async def place(driven: Driven) -> None:
+    """Sends every statement about routes and credentials, as they fail, fill up and have room again."""
+    work, log = driven.work, driven.log
+    last, second, first, waiting = await driven.new(34, 33, 32, 31)
+    narrow = [
+        a_candidate(name, credential=name, jobs_at_once=1, requests_per_minute=60_000) for name in ("b", "a")
+    ]
+    failed = Blame(fault=Fault.ROUTE, failure_class="quota", takes_out=True, pause_seconds=1)
+    opened = []
+    for claim in (last, second):
+        async with log.step("open_attempt where there is little room"):
+            opened.append(await work.open_attempt(claim, candidates=narrow, token=f"narrow-{claim.job.id}"))
+    async with log.step("wait for room"):
+        with pytest.raises(NoRoomError):
+            await work.open_attempt(waiting, candidates=narrow, token="narrow")
+    async with log.step("drop and blame"):
+        await asyncio.gather(
+            *(
+                work.drop_attempt(each, outcome="broken", detail="", seconds=0, blame=failed)
+                for each in opened
+            )
+        )
+    assert opened[0].attempt is not None
+    async with log.step("take out"):
+        await work.take_out(replace(opened[0].attempt, key_name="other"), reason="credential")
+    await driven.sql("UPDATE route_states SET opened_until = now()")
+    await driven.sql(
+        "UPDATE credential_states SET out_key_name = NULL, next_request_at = now() - interval '1 h'"
+    )
+    async with log.step("call up", waits=False):
+        limits = [
+            Credential(
+                name=name,
+                provider="",
+                base_url="",
+                keys=("main",),
+                jobs_at_once=1,
+                requests_per_minute=60_000,
+            )
+            for name in ("a", "b")
+        ]
+        assert await SqlParked(driven.pool).call_up(limits, credential_by_route={"a": "a", "b": "b"}) == 1
+    [first] = await driven.claims(first.job.id)
+    await driven.sql("UPDATE work SET waits_for = NULL, waits_on = NULL")
+    async with log.step("probe"):
+        first = await work.open_attempt(first, candidates=narrow, token="probe")
+    async with log.step("trust again"):
+        await work.adopt_task(first, task_id="cgt-9", seconds=0, event=None)
+    assert await work.renders_started(first.job.id) == 1
 
 
 async def take_away(driven: Driven) -> None:
@@ -273,6 +326,7 @@ async def hand_over(driven: Driven) -> None:
 
 async def test_every_statement_locks_in_one_order(driven: Driven) -> None:
     await walk(driven)
+    await place(driven)
     await take_away(driven)
     await settle(driven)
     await hand_over(driven)

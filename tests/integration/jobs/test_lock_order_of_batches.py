@@ -54,7 +54,7 @@ async def test_moves_of_many_jobs_lock_in_one_order(driven: Driven) -> None:
             driven,
             f"open attempts {name}",
             claims,
-            lambda each: work.open_attempt(each, route=ROUTE, token=f"{name}-{each.job.id}"),
+            lambda each: work.open_attempt(each, candidates=(ROUTE,), token=f"{name}-{each.job.id}"),
         )
 
     claims = await opened("first", await driven.new(*NUMBERS))

@@ -126,7 +126,9 @@ class Sessions:
         work, job = SqlWork(self._second), a_job(self._jobs)
         await self._control.execute("DELETE FROM work")
         await store_jobs(self._second, job)
-        claim = await work.open_attempt(await _claimed(work), route=ROUTE, token=f"token-{self._jobs}")
+        claim = await work.open_attempt(
+            await _claimed(work), candidates=(ROUTE,), token=f"token-{self._jobs}"
+        )
         if stage == "submitting":
             return claim
         await work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)

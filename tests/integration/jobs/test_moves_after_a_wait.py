@@ -68,7 +68,7 @@ async def submitted(pool: Pool) -> tuple[SqlWork, list[Claim]]:
     work = SqlWork(pool)
     await store_jobs(pool, a_job(1), a_job(2))
     return work, [
-        await work.open_attempt(claim, route=ROUTE, token=f"token-{claim.job.id}")
+        await work.open_attempt(claim, candidates=(ROUTE,), token=f"token-{claim.job.id}")
         for claim in await claimed(work)
     ]
 

@@ -49,7 +49,7 @@ async def claimed_again(work: SqlWork) -> list[Claim]:
 
 async def submitted(work: SqlWork, claims: Sequence[Claim]) -> list[Claim]:
     return await asyncio.gather(
-        *(work.open_attempt(claim, route=ROUTE, token=f"token-{claim.job.id}") for claim in claims)
+        *(work.open_attempt(claim, candidates=(ROUTE,), token=f"token-{claim.job.id}") for claim in claims)
     )
 
 

@@ -176,6 +176,7 @@ async def test_what_surely_started_nothing_is_tried_again_later(
 
     assert await world.state() == "pending"
     assert (await world.sql("SELECT outcome FROM attempts"))[0]["outcome"] == outcome
+    assert await world.begin_if_there_is_room(await world.claim()) is None
     [due] = await world.sql("SELECT due_at > now() AS later FROM work")
     assert due["later"]
 
@@ -407,4 +408,4 @@ def _order(claim: Claim) -> Any:
     from services.jobs.steps.submit import order_of
 
     assert claim.attempt is not None
-    return order_of(claim.job, claim.attempt)
+    return order_of(claim.job, claim.attempt, {})

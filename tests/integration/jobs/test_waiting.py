@@ -16,7 +16,7 @@ from reelgate.video.v1 import video_service_pb2
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool, open_pool
 from services.common.postgres.notifier import Notifier, open_notifier
-from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import Owner
@@ -28,7 +28,7 @@ from services.jobs.watch.event_stream import KEEP_ALIVE, OPENING, Pace
 from services.jobs.watch.job_watch import JobWatch
 from tests.conftest import MakeDatabase
 from tests.integration.jobs.api import Api, Refusal, running_api
-from tests.integration.jobs.conftest import OWNER, a_job, store_jobs
+from tests.integration.jobs.conftest import OWNER, a_candidate, a_job, store_jobs
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.jobs.test_event_stream import Event, names, read
 from tests.unit.jobs.test_subscriptions import WANTED
@@ -61,9 +61,7 @@ class Worker:
     claim: Claim
 
     async def take(self) -> None:
-        claim = await self.work.open_attempt(
-            self.claim, route=Route(name="ark", upstream_model="m"), token=self.claim.job.id
-        )
+        claim = await self.work.open_attempt(self.claim, candidates=(a_candidate(),), token=self.claim.job.id)
         await self.work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)
         [self.claim] = await self.work.claim(limit=1, lease_seconds=600)
 

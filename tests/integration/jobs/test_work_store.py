@@ -7,17 +7,17 @@ import pytest
 
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
-from services.jobs.domain.claims import Claim, LeaseLostError, Route
+from services.jobs.domain.claims import Claim, LeaseLostError
 from services.jobs.domain.events import NewEvent
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Output
 from services.jobs.domain.states import State, Status
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
-from tests.integration.jobs.conftest import a_job, store_jobs
+from tests.integration.jobs.conftest import a_candidate, a_job, store_jobs
 from tests.integration.jobs.world import said
 
-ROUTE = Route(name="ark", upstream_model="dreamina")
+ROUTE = a_candidate(upstream_model="dreamina")
 OUTPUT = Output(video_url="v", thumbnail_url="t", last_frame_url=None, duration_seconds=5.0)
 EVENT = NewEvent(id="evt_1", type="t", sequence=1, body=b"{}", occurred_at=utc_now())
 LEASE_SECONDS = 60.0
@@ -42,7 +42,7 @@ async def claimed(work: SqlWork) -> Claim:
 
 
 async def at_processing(work: SqlWork) -> Claim:
-    claim = await work.open_attempt(await claimed(work), route=ROUTE, token="secret")
+    claim = await work.open_attempt(await claimed(work), candidates=(ROUTE,), token="secret")
     await work.adopt_task(claim, task_id="cgt-1", seconds=0, event=None)
     return await claimed(work)
 
@@ -68,7 +68,7 @@ async def test_an_expired_lease_is_taken_over_and_its_holder_can_move_nothing(jo
 
     assert fresh.lease_no == stale.lease_no + 1
     with pytest.raises(LeaseLostError):
-        await work.open_attempt(stale, route=ROUTE, token="late")
+        await work.open_attempt(stale, candidates=(ROUTE,), token="late")
     with pytest.raises(LeaseLostError):
         await work.postpone(stale, seconds=0)
     assert await rows(jobs_pool, b"SELECT * FROM attempts") == []
@@ -91,9 +91,9 @@ async def test_an_attempt_is_on_record_with_its_lease_and_numbered_from_one(jobs
     work = SqlWork(jobs_pool)
     await store_jobs(jobs_pool, a_job())
 
-    first = await work.open_attempt(await claimed(work), route=ROUTE, token="one")
+    first = await work.open_attempt(await claimed(work), candidates=(ROUTE,), token="one")
     await work.drop_attempt(first, outcome="busy", detail="later", seconds=0)
-    second = await work.open_attempt(await claimed(work), route=ROUTE, token="two")
+    second = await work.open_attempt(await claimed(work), candidates=(ROUTE,), token="two")
 
     assert first.attempt is not None
     assert (first.attempt.id, first.attempt.number) == (f"{a_job().id}-1", 1)
@@ -155,7 +155,7 @@ async def test_a_postponed_job_is_not_due_until_a_callback_wakes_it(jobs_pool: P
 async def test_a_callback_names_a_task_once_and_unknown_tokens_change_nothing(jobs_pool: Pool) -> None:
     work = SqlWork(jobs_pool)
     await store_jobs(jobs_pool, a_job())
-    claim = await work.open_attempt(await claimed(work), route=ROUTE, token="secret")
+    claim = await work.open_attempt(await claimed(work), candidates=(ROUTE,), token="secret")
 
     assert await work.wake("secret", said("cgt-1"))
     assert await work.wake("secret", said("cgt-2"))

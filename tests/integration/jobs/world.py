@@ -8,7 +8,7 @@ from typing import Any
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
 from services.jobs.convert.events import render_event
-from services.jobs.domain.claims import Claim, Route
+from services.jobs.domain.claims import Claim
 from services.jobs.domain.job import Job
 from services.jobs.domain.states import State
 from services.jobs.duties.walk_jobs import Walker
@@ -24,7 +24,7 @@ from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.rows import job_from_row
 from services.upstream.provider import Done, Hint
 from tests.fakes.upstream import MemoryLedger, ScriptedMedia, ScriptedProvider
-from tests.integration.jobs.conftest import store_jobs
+from tests.integration.jobs.conftest import a_candidate, store_jobs
 
 TELLING: dict[str, Any] = {"clock": utc_now, "render_event": render_event}
 DONE = Done(video_url="https://provider.example/secret.mp4")
@@ -62,14 +62,19 @@ class World:
         found = await self.sql("SELECT state FROM work")
         return found[0]["state"] if found else None
 
-    async def begin(self, claim: Claim) -> Claim:
+    async def begin_if_there_is_room(self, claim: Claim) -> Claim | None:
         return await begin_attempt(
             claim,
             work=self.work,
             ledger=self.ledger,
-            choose_route=lambda _: Route(name="ark", upstream_model=self.upstream_model),
+            candidates=lambda _job, _attempt_id: (a_candidate(upstream_model=self.upstream_model),),
             new_token=lambda: self.name_token(claim),
         )
+
+    async def begin(self, claim: Claim) -> Claim:
+        begun = await self.begin_if_there_is_room(claim)
+        assert begun is not None
+        return begun
 
     async def submit(self, claim: Claim) -> Claim | None:
         return await submit(
@@ -108,7 +113,7 @@ class World:
 
     def walker(self) -> Walker:
         steps = {
-            State.PENDING: self.begin,
+            State.PENDING: self.begin_if_there_is_room,
             State.SUBMITTING: self.recover,
             State.PROCESSING: self.check,
             State.STORED: self.complete,

@@ -10,7 +10,7 @@ from services.jobs.store.rows import JOB_COLUMNS, job_from_row
 
 ATTEMPT_COLUMNS = (
     "id", "job_id", "number", "route", "upstream_model", "token", "lease_no", "opened_at", "task_id",
-    "claimed_task_id", "is_claim_authentic", "closed_at",
+    "claimed_task_id", "is_claim_authentic", "closed_at", "provider", "credential", "key_name", "quoted_micros",
 )  # fmt: skip
 TAKEN_COLUMNS = """work.job_id, state, lease_no, wake_no, check_count, admitted_at, claim_count, stalled_since,
             last_error"""

@@ -104,7 +104,8 @@ _FAIL = Query(
         FROM known WHERE work.job_id = known.job_id
         RETURNING known.job_id, known.state
     ), closed AS (
-        UPDATE attempts SET outcome = 'failed', detail = 'operator', closed_at = now()
+        UPDATE attempts SET outcome = 'failed', detail = 'operator', closed_at = now(),
+            cost_micros = CASE WHEN coalesce(task_id, claimed_task_id) IS NOT NULL THEN quoted_micros END
         FROM moved WHERE attempts.job_id = moved.job_id AND outcome IS NULL
         RETURNING {STRAY_COLUMNS}
     ), {strayed("closed", reason="operator")}, named AS (

@@ -93,7 +93,8 @@ WAKE = Query(
 LATE_CALL = Query(
     text(f"""
     WITH named AS (
-        UPDATE attempts SET claimed_task_id = :claimed_task_id, is_claim_authentic = :is_authentic
+        UPDATE attempts SET claimed_task_id = :claimed_task_id, is_claim_authentic = :is_authentic,
+            cost_micros = quoted_micros
         WHERE token = :token AND outcome IS NOT NULL AND coalesce(task_id, claimed_task_id) IS NULL
         RETURNING {STRAY_COLUMNS}
     ), {strayed("named", reason="late_callback")}
@@ -104,7 +105,9 @@ LATE_CALL = Query(
 NOTE_STRAY = Query(
     text(f"""
     WITH noted AS (
-        UPDATE attempts SET claimed_task_id = :task_id, is_claim_authentic = true WHERE id = :attempt_id AND task_id IS DISTINCT FROM :task_id
+        UPDATE attempts SET claimed_task_id = :task_id, is_claim_authentic = true,
+            cost_micros = CASE WHEN outcome IS NULL THEN cost_micros ELSE quoted_micros END
+        WHERE id = :attempt_id AND task_id IS DISTINCT FROM :task_id
         RETURNING {STRAY_COLUMNS}, outcome
     ), {strayed("noted", reason="late_answer", condition="outcome IS NOT NULL")}
     SELECT id FROM noted

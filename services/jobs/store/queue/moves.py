@@ -13,7 +13,8 @@ from services.jobs.domain.states import NEXT, State
 from services.jobs.store.admission.waiting import IS_WAITING
 from services.jobs.store.lock_order import once_locked
 from services.jobs.store.partitions import among, is_one, within
-from services.jobs.store.queue.claims import ATTEMPT_COLUMNS, GOT_ON
+from services.jobs.store.queue.blame import BLAME_COLUMNS, answered, blamed
+from services.jobs.store.queue.claims import GOT_ON
 from services.jobs.store.queue.items import IS_HELD, held, locked
 from services.jobs.store.queue.strays import STRAY_COLUMNS, strayed
 
@@ -58,37 +59,39 @@ _EVENTS = """told AS (
     )"""
 """Writes the events about the jobs in the part `changed`, which returns _CHANGED."""
 
-OPEN_ATTEMPT = Query(
-    text(f"""
-    WITH {held("route text, upstream_model text, token text, lease_seconds float8", states=_BEFORE[State.SUBMITTING])},
-    moved AS (
-        UPDATE work SET state = 'submitting', state_since = now(), {GOT_ON}, due_at = least(due_at, now()),
-            lease_until = greatest(lease_until, now() + make_interval(secs => lease_seconds))
-        {_MOVED}
-    ), next AS MATERIALIZED (
-        SELECT moved.*, (
-            SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE attempts.job_id = moved.job_id
-        ) AS number
-        FROM moved
-    )
-    INSERT INTO attempts (id, job_id, number, route, upstream_model, token, lease_no)
-    SELECT job_id || '-' || number, job_id, number, route, upstream_model, token, lease_no FROM next
-    RETURNING {", ".join(ATTEMPT_COLUMNS)}
-    """)  # noqa: S608
+COUNT_RENDERS = Query(
+    text("SELECT count(*) AS renders FROM attempts WHERE job_id = :job_id AND task_id IS NOT NULL")
 )
 
+# A provider that has rendered nothing for the task charges nothing.
 DROP_ATTEMPT = Query(
     text(f"""
-    WITH {held("attempt_id text, outcome text, detail text, seconds float8", states=_BEFORE[State.PENDING])},
+    WITH {
+        held(
+            f"attempt_id text, outcome text, detail text, seconds float8, {BLAME_COLUMNS}",
+            states=_BEFORE[State.PENDING],
+        )
+    },
     moved AS (
-        UPDATE work SET state = 'pending', state_since = now(), {GOT_ON}, lease_until = '-infinity',
-            due_at = now() + make_interval(secs => seconds)
+        UPDATE work SET state = 'pending', state_since = now(), {
+        GOT_ON
+    }, lease_until = '-infinity', due_at = now()
         {_MOVED}
     ), {_attempt()}, closed AS (
-        UPDATE attempts SET outcome = attempt.outcome, detail = attempt.detail, closed_at = now()
+        UPDATE attempts SET outcome = attempt.outcome, detail = attempt.detail, closed_at = now(),
+            failure_class = attempt.failure_class, retry_at = now() + make_interval(secs => attempt.seconds),
+            cost_micros = CASE WHEN blames IS DISTINCT FROM 'render' AND coalesce(task_id, claimed_task_id) IS NOT NULL
+                THEN quoted_micros END
         FROM attempt WHERE {_IS_ATTEMPT}
-        RETURNING {STRAY_COLUMNS}
-    ), {strayed("closed", reason="dropped", job=_STRAYS_JOB)}
+        RETURNING {STRAY_COLUMNS}, attempt.blames
+    ), {blamed("moved", after="closed")}, {
+        strayed(
+            "closed",
+            reason="dropped",
+            job=_STRAYS_JOB,
+            condition=f"blames IS DISTINCT FROM 'render' AND {once_locked('blamed')}",
+        )
+    }
     SELECT job_id, lease_no FROM moved
     """)  # noqa: S608
 )
@@ -98,7 +101,7 @@ ADOPT_TASK = Query(
     text(f"""
     WITH {
         held(
-            f"attempt_id text, task_id text, seconds float8, wake_no int, {_EVENT_COLUMNS}",
+            f"attempt_id text, route text, task_id text, seconds float8, wake_no int, {_EVENT_COLUMNS}",
             states=_BEFORE[State.PROCESSING],
         )
     },
@@ -107,11 +110,13 @@ ADOPT_TASK = Query(
             due_at = now() + make_interval(secs => CASE WHEN work.wake_no = held.wake_no THEN seconds ELSE 0 END)
         {_MOVED}
     ), {_attempt()}, named AS (
-        UPDATE attempts SET task_id = attempt.task_id FROM attempt WHERE {_IS_ATTEMPT} RETURNING id
+        UPDATE attempts SET task_id = attempt.task_id, submitted_at = now() FROM attempt WHERE {
+        _IS_ATTEMPT
+    } RETURNING id
     ), {_job(after="named")}, changed AS (
         UPDATE jobs SET status = 'processing' FROM job WHERE {_IS_JOB}
         {_CHANGED}
-    ), {_EVENTS}
+    ), {_EVENTS}, {answered("moved", after="told")}
     SELECT job_id, lease_no FROM moved
     """)  # noqa: S608
 )
@@ -132,7 +137,7 @@ KEEP_OUTPUT = Query(
     text(f"""
     WITH {
         held(
-            "attempt_id text, video_url text, thumbnail_url text, last_frame_url text, output_seconds float8,"
+            "attempt_id text, route text, rendered_at timestamptz, video_url text, thumbnail_url text, last_frame_url text, output_seconds float8,"
             f" started_at timestamptz, {_EVENT_COLUMNS}",
             states=_BEFORE[State.STORED],
         )
@@ -141,25 +146,27 @@ KEEP_OUTPUT = Query(
         UPDATE work SET state = 'stored', state_since = now(), {GOT_ON}, due_at = least(due_at, now())
         {_MOVED}
     ), {_attempt()}, closed AS (
-        UPDATE attempts SET outcome = 'succeeded', closed_at = now() FROM attempt WHERE {
-        _IS_ATTEMPT
-    } RETURNING id
+        UPDATE attempts SET outcome = 'succeeded', closed_at = now(), cost_micros = quoted_micros,
+            rendered_at = coalesce(attempt.rendered_at, now())
+        FROM attempt WHERE {_IS_ATTEMPT} RETURNING id
     ), {_job(after="closed")}, changed AS (
         UPDATE jobs SET video_url = job.video_url, thumbnail_url = job.thumbnail_url,
             last_frame_url = job.last_frame_url, output_seconds = job.output_seconds,
             started_at = coalesce(jobs.started_at, job.started_at)
         FROM job WHERE {_IS_JOB}
         {_CHANGED}
-    ), {_EVENTS}
+    ), {_EVENTS}, {answered("moved", after="told", renders=True)}
     SELECT job_id, lease_no FROM moved
     """)  # noqa: S608
 )
 
+# What may go on is possibly charged; of a task whose name was never known nothing else is left.
 GIVE_UP = Query(
     text(f"""
     WITH {
         held(
-            "attempt_id text, failure text, unusable text, detail text, may_run boolean",
+            "attempt_id text, route text, failure text, unusable text, detail text, outcome text, may_run boolean,"
+            " is_charged boolean, has_answered boolean, failure_class text",
             states=_BEFORE[State.FAILING],
         )
     },
@@ -167,13 +174,20 @@ GIVE_UP = Query(
         UPDATE work SET state = 'failing', state_since = now(), {GOT_ON}, due_at = least(due_at, now())
         {_MOVED}
     ), {_attempt(condition="outcome IS NULL")}, closed AS (
-        UPDATE attempts SET outcome = 'failed', detail = attempt.detail, closed_at = now()
+        UPDATE attempts SET outcome = attempt.outcome, detail = attempt.detail, closed_at = now(),
+            failure_class = attempt.failure_class, cost_micros = CASE WHEN is_charged THEN quoted_micros END
         FROM attempt WHERE {_IS_ATTEMPT}
-        RETURNING {STRAY_COLUMNS}, may_run
+        RETURNING {STRAY_COLUMNS}, attempts.outcome, may_run
     ), {_job(after="closed")}, named AS (
         UPDATE jobs SET failure = job.failure, unusable = job.unusable FROM job WHERE {_IS_JOB} RETURNING id
-    ), {
-        strayed("closed", reason="given_up", job=_STRAYS_JOB, condition=f"may_run AND {once_locked('named')}")
+    ), {answered("moved", after="named", condition="has_answered")}, {
+        strayed(
+            "closed",
+            reason="given_up",
+            job=_STRAYS_JOB,
+            condition=f"may_run AND {once_locked('named')} AND {once_locked('answered')}",
+            unnamed="outcome = 'unknown'",
+        )
     }
     SELECT job_id, lease_no FROM moved
     """)  # noqa: S608

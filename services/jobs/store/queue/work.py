@@ -8,7 +8,7 @@ from typing import Any
 
 from services.common.postgres.batching import Batcher
 from services.common.postgres.database import Pool, Query, fetch
-from services.jobs.domain.claims import Attempt, Claim, Route
+from services.jobs.domain.claims import NO_BLAME, Attempt, Blame, Candidate, Claim, NoRoomError
 from services.jobs.domain.events import NewEvent
 from services.jobs.domain.failures import FailureCode, UnusableReference
 from services.jobs.domain.job import Job, Output
@@ -17,11 +17,19 @@ from services.jobs.domain.states import State, Status
 from services.jobs.metrics import COMPLETION_LAG, JOB_ENDED
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.queue import leases, moves
-from services.jobs.store.queue.claims import claim_from_row
+from services.jobs.store.queue.blame import TAKE_OUT
+from services.jobs.store.queue.claims import ATTEMPT_COLUMNS, claim_from_row
 from services.jobs.store.queue.moving import JOBS_PER_BATCH_MAX, Moves, items_to_json
+from services.jobs.store.queue.placing import OPEN_ATTEMPT, candidate_items
 from services.jobs.store.queue.turns import CLAIM, Turns
 from services.jobs.store.rows import unusable_to_text
-from services.jobs.timing import ASIDE_SECONDS_MAX, CLAIMS_MAX, LEASE_SECONDS, SUBMIT_START_SECONDS
+from services.jobs.timing import (
+    ASIDE_SECONDS_MAX,
+    CLAIMS_MAX,
+    LEASE_SECONDS,
+    PAUSE_SECONDS_MAX,
+    SUBMIT_START_SECONDS,
+)
 from services.upstream.provider import Hint
 
 NOBODY_BUSY: Mapping[Owner, int] = {}
@@ -131,25 +139,38 @@ class SqlWork:
         error = error[:DETAIL_CHARACTERS_MAX].replace("\0", "")
         await self._moves.make(leases.STALL, claim, seconds=seconds, error=error, is_outage=is_outage)
 
-    async def open_attempt(self, claim: Claim, *, route: Route, token: str) -> Claim:
-        """Moves PENDING to SUBMITTING with a new attempt on record, and keeps the lease."""
+    async def open_attempt(self, claim: Claim, *, candidates: Sequence[Candidate], token: str) -> Claim:
+        """Moves PENDING to SUBMITTING with a new attempt on record, and keeps the lease.
+
+        The first candidate that has room gets it. Raises NoRoomError if none has; the job is then released.
+        """
         # Taken before the statement, so that it ends before the lease that the statement begins.
         submit_until = asyncio.get_running_loop().time() + SUBMIT_START_SECONDS
         row = await self._moves.make(
-            moves.OPEN_ATTEMPT,
+            OPEN_ATTEMPT,
             claim,
-            route=route.name,
-            upstream_model=route.upstream_model,
+            candidates=candidate_items(candidates),
             token=token,
             lease_seconds=LEASE_SECONDS,
         )
+        if row["must_wait"]:
+            raise NoRoomError(claim.job.id)
         return _got_on(
             claim,
             State.SUBMITTING,
-            attempt=Attempt(**row),
+            attempt=Attempt(**{name: row[name] for name in ATTEMPT_COLUMNS}),
             attempt_age_seconds=0,
             submit_until=submit_until,
         )
+
+    async def take_out(self, attempt: Attempt, *, reason: str) -> None:
+        """Takes the credential of an attempt out, unless it has another key by now. Repeating it changes nothing."""
+        await fetch(self._pool, TAKE_OUT, name=attempt.credential, key_name=attempt.key_name, reason=reason)
+
+    async def renders_started(self, job_id: str) -> int:
+        """Returns how many tasks providers have taken for a job."""
+        [row] = await fetch(self._pool, moves.COUNT_RENDERS, job_id=job_id)
+        return int(row["renders"])
 
     async def note_stray(self, attempt: Attempt, task_id: str) -> None:
         """Records a task that was started for an attempt. It is a stray if the attempt is closed."""
@@ -157,12 +178,29 @@ class SqlWork:
             self._pool, leases.NOTE_STRAY, attempt_id=attempt.id, job_id=attempt.job_id, task_id=task_id
         )
 
-    async def drop_attempt(self, claim: Claim, *, outcome: str, detail: str, seconds: float) -> None:
-        """Closes an attempt that certainly started nothing: SUBMITTING to PENDING, due in `seconds`."""
-        detail = detail[:DETAIL_CHARACTERS_MAX]
-        attempt_id = _attempt_id(claim)
+    async def drop_attempt(
+        self, claim: Claim, *, outcome: str, detail: str, seconds: float, blame: Blame = NO_BLAME
+    ) -> None:
+        """Closes an attempt of which nothing goes on: back to PENDING, due at once.
+
+        The job does not try the same route again for `seconds`.
+        """
+        attempt = claim.attempt
+        assert attempt is not None
         await self._moves.make(
-            moves.DROP_ATTEMPT, claim, attempt_id=attempt_id, outcome=outcome, detail=detail, seconds=seconds
+            moves.DROP_ATTEMPT,
+            claim,
+            attempt_id=attempt.id,
+            outcome=outcome,
+            detail=detail[:DETAIL_CHARACTERS_MAX],
+            seconds=seconds,
+            route=attempt.route,
+            credential=attempt.credential,
+            key_name=attempt.key_name,
+            failure_class=blame.failure_class or outcome,
+            blames=blame.fault,
+            takes_out=blame.takes_out,
+            pause_seconds=min(blame.pause_seconds, PAUSE_SECONDS_MAX),
         )
 
     async def adopt_task(self, claim: Claim, *, task_id: str, seconds: float, event: NewEvent | None) -> None:
@@ -172,6 +210,7 @@ class SqlWork:
             claim,
             event,
             attempt_id=_attempt_id(claim),
+            route=_route(claim),
             task_id=task_id,
             seconds=seconds,
             wake_no=claim.wake_no,
@@ -192,6 +231,8 @@ class SqlWork:
             event,
             started_at=started_at,
             attempt_id=_attempt_id(claim),
+            route=_route(claim),
+            rendered_at=claim.rendered_at,
             video_url=output.video_url,
             thumbnail_url=output.thumbnail_url,
             last_frame_url=output.last_frame_url,
@@ -205,11 +246,23 @@ class SqlWork:
         *,
         failure: FailureCode,
         detail: str,
+        outcome: str = "failed",
+        failure_class: str | None = None,
         may_run: bool = False,
+        is_charged: bool = False,
+        has_answered: bool = False,
         unusable: UnusableReference | None = None,
     ) -> Claim:
-        """Moves to FAILING, and keeps the lease. With `may_run` the provider's task, if one is known, is a stray."""
+        """Moves to FAILING, and keeps the lease. With `may_run` the provider's task is a stray, and possibly charged.
+
+        `is_charged` says that it was rendered, `has_answered` says that the route works: it refused what no other would take.
+        """
         values = {
+            "route": _route(claim),
+            "outcome": outcome,
+            "failure_class": failure_class or failure.value,
+            "has_answered": has_answered,
+            "is_charged": is_charged or may_run,
             "failure": failure.value,
             "unusable": unusable_to_text(unusable),
             "detail": detail[:DETAIL_CHARACTERS_MAX],
@@ -292,6 +345,10 @@ def _got_on(claim: Claim, state: State, **changes: Any) -> Claim:
 
 def _attempt_id(claim: Claim) -> str | None:
     return claim.attempt.id if claim.attempt is not None else None
+
+
+def _route(claim: Claim) -> str | None:
+    return claim.attempt.route if claim.attempt is not None else None
 
 
 def _unnamed(_call: _Call) -> str:
