@@ -21,7 +21,7 @@ from services.upstream.provider import Provider
 from services.upstream.providers.ark.adapter import ArkProvider
 from services.upstream.registry import KINDS
 
-ARK = "ark"
+ARK, FAL = "ark", "fal"
 
 
 def read_catalogue(settings: JobsSettings, environment: Mapping[str, str]) -> InForce:
@@ -59,7 +59,8 @@ class TrustedOrigins:
     """Where providers are: those of the catalogue in force, the simulator, and what settings add."""
 
     def __init__(self, settings: JobsSettings, current: CurrentCatalogue) -> None:
-        self._fixed = settings.result_origins_allowed | {origin_of(settings.simulator_base_url)}
+        own = {origin_of(settings.simulator_base_url), origin_of(settings.fal_callback_keys_url)}
+        self._fixed = settings.result_origins_allowed | own
         self._current = current
 
     def __contains__(self, origin: object) -> bool:
@@ -68,7 +69,7 @@ class TrustedOrigins:
 
 
 def provider_policy(settings: JobsSettings, current: CurrentCatalogue) -> UrlPolicy:
-    """Returns which addresses providers may have, and from which results may be fetched."""
+    """Returns which addresses providers may have, and from which results and keys of callbacks may be fetched."""
     return UrlPolicy(origins_trusted=TrustedOrigins(settings, current))
 
 
@@ -97,6 +98,7 @@ class CatalogueProviders(Mapping[str, Opened]):
             {SIMULATOR: measured, f"{SIMULATOR}/{SIMULATOR}": measured}
         )
         self._session = session
+        self._settings_of = {FAL: {"keys_url": settings.fal_callback_keys_url}}
         self._current = current
         self._opened: dict[tuple[str, str, str, str], Provider] = {}
         self._known: InForce | None = None
@@ -143,5 +145,6 @@ class CatalogueProviders(Mapping[str, Opened]):
         return MappingProxyType(opened)
 
     def _opened_now(self, name: str, provider: str, base_url: str, key: str) -> Provider:
-        opened = KINDS[provider].open(session=self._session, base_url=base_url, api_key=key)
+        settings = self._settings_of.get(provider, {})
+        opened = KINDS[provider].open(session=self._session, base_url=base_url, api_key=key, **settings)
         return MeasuredProvider(opened, route=name)

@@ -84,6 +84,10 @@ class JobsSettings(ServiceSettings):
     live_provider: Annotated[Literal["simulator", "catalogue"], BeforeValidator(_named_as_before)]
     """Who renders for the live environment, whose customers pay: `catalogue`, the routes of the catalogue file, which
     need their keys, or `simulator`, for stacks without customers. `ark` means `catalogue`."""
+    fal_callback_keys_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")] = (
+        "https://rest.fal.ai/.well-known/jwks.json"
+    )
+    """Where fal publishes the keys that it signs callbacks with."""
     simulator_base_url: str
     """The simulator's API, which renders for the test environment."""
     simulator_api_key: SecretStr

@@ -245,9 +245,9 @@ async def test_a_result_is_one_address_or_a_list(replicate: Replicate, output: o
 @pytest.mark.parametrize(
     ("more", "kind"),
     [
-        ({"output": None}, RefusalKind.FAILED),
-        ({"output": []}, RefusalKind.FAILED),
-        ({"output": {"odd": 1}}, RefusalKind.FAILED),
+        ({"output": None}, RefusalKind.UNAVAILABLE),
+        ({"output": []}, RefusalKind.UNAVAILABLE),
+        ({"output": {"odd": 1}}, RefusalKind.UNAVAILABLE),
         ({"output": None, "data_removed": True}, RefusalKind.EXPIRED),
     ],
 )
@@ -282,7 +282,7 @@ async def test_a_task_can_be_stopped_whether_it_runs_or_not_until_it_has_ended(r
     ]
     assert await replicate.cancel("unknown")
 
-    replicate.server.will(reported("processing"))
+    replicate.server.will(reported("processing"), reported("processing"))
     with pytest.raises(UnreachableError):
         await replicate.cancel(running)
 
@@ -291,7 +291,7 @@ async def test_a_search_is_sure_only_if_there_is_no_prediction_of_the_model(repl
     replicate.server.accept("bytedance/seedance-2.0", {}, webhook=None)
     assert await replicate.find() is None
 
-    replicate.server.accept_fault = Fault.RESET
+    replicate.server.will(Reply(fault=Fault.LOSE))
     with pytest.raises(UnknownError):
         await replicate.submit()
     with pytest.raises(UnsearchableError):

@@ -16,7 +16,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typing_extensions import override
 
-from tests.fakes.provider_server import Fault, ProviderServer, Reply
+from tests.fakes.provider_server import ProviderServer, Reply
 
 API_KEY = "id:secret"
 USER_ID = "user-of-ours"
@@ -64,15 +64,21 @@ class FalServer(ProviderServer):
         super().__init__()
         self.requests: dict[str, Request] = {}
         self.key = Ed25519PrivateKey.generate()
-        self.accept_fault: Fault | None = None
-        """What becomes of the answer to the next submission, which is accepted."""
         self.meanwhile: Callable[[Request], Awaitable[object]] | None = None
         """What happens after a submission was accepted and before it is answered."""
 
     @property
     @override
-    def base_url(self) -> str:
-        return self.origin
+    def task_ids(self) -> list[str]:
+        return [task_id_of(request_id) for request_id in self.requests]
+
+    @override
+    def run(self, task_id: str) -> None:
+        self.requests[task_id.rpartition("/")[2]].status = "IN_PROGRESS"
+
+    @override
+    def finish(self, task_id: str) -> None:
+        self.requests[task_id.rpartition("/")[2]].complete()
 
     @property
     def keys_url(self) -> str:
@@ -118,7 +124,6 @@ class FalServer(ProviderServer):
         made = self.accept(endpoint, order, webhook=query.get("fal_webhook"))
         if self.meanwhile is not None:
             await self.meanwhile(made)
-        fault, self.accept_fault = self.accept_fault, None
         address = f"{self.origin}/{APP}/requests/{made.request_id}"
         named = {
             "response_url": address,
@@ -126,8 +131,7 @@ class FalServer(ProviderServer):
             "cancel_url": f"{address}/cancel",
         }
         return Reply(
-            body={"status": made.status, "request_id": made.request_id, "queue_position": 0, **named},
-            fault=fault,
+            body={"status": made.status, "request_id": made.request_id, "queue_position": 0, **named}
         )
 
     def _about(self, found: Request, method: str, rest: list[str]) -> Reply:
@@ -144,11 +148,13 @@ class FalServer(ProviderServer):
             return Reply(
                 status=200 if done else 202, body={"status": found.status, "request_id": found.request_id}
             )
-        return (
-            found.result
-            if (method, rest) == ("GET", [])
-            else Reply(status=405, body={"detail": "Method Not Allowed"})
-        )
+        is_result = (method, rest) == ("GET", [])
+        return found.result if is_result else Reply(status=405, body={"detail": "Method Not Allowed"})
+
+
+def task_id_of(request_id: str) -> str:
+    """Returns what the adapter calls a request."""
+    return f"{APP}/requests/{request_id}"
 
 
 def refusal(endpoint: str, order: dict[str, Any]) -> Reply | None:

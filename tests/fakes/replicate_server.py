@@ -16,7 +16,7 @@ from aiohttp import web
 from typing_extensions import override
 
 from services.common.clock import utc_now
-from tests.fakes.provider_server import Fault, ProviderServer, Reply
+from tests.fakes.provider_server import ProviderServer, Reply
 
 API_KEY = "r8_secret"
 MODELS = {
@@ -58,21 +58,27 @@ class Prediction:
 
 
 class ReplicateServer(ProviderServer):
-    """Serves `/v1`."""
+    PATH = "/v1"
 
     def __init__(self) -> None:
         super().__init__()
         self.predictions: dict[str, Prediction] = {}
         self.secret = new_secret()
-        self.accept_fault: Fault | None = None
-        """What becomes of the answer to the next submission, which is accepted."""
         self.meanwhile: Callable[[Prediction], Awaitable[object]] | None = None
         """What happens after a submission was accepted and before it is answered."""
 
     @property
     @override
-    def base_url(self) -> str:
-        return f"{self.origin}/v1"
+    def task_ids(self) -> list[str]:
+        return list(self.predictions)
+
+    @override
+    def run(self, task_id: str) -> None:
+        self.predictions[task_id].status = "processing"
+
+    @override
+    def finish(self, task_id: str) -> None:
+        self.predictions[task_id].complete()
 
     def accept(self, model: str, order: dict[str, Any], *, webhook: str | None) -> Prediction:
         now = utc_now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -115,8 +121,7 @@ class ReplicateServer(ProviderServer):
         made = self.accept(model, body["input"], webhook=body.get("webhook"))
         if self.meanwhile is not None:
             await self.meanwhile(made)
-        fault, self.accept_fault = self.accept_fault, None
-        return Reply(status=201, body=made.rendered(self.origin), fault=fault)
+        return Reply(status=201, body=made.rendered(self.origin))
 
     def _listed(self, created_after: str) -> Reply:
         since = datetime.fromisoformat(created_after)

@@ -69,7 +69,7 @@ class Fal(SigningProvider):
 
     @override
     def task_id(self, task: Any) -> str:
-        return f"{fal_server.APP}/requests/{task.request_id}"
+        return fal_server.task_id_of(task.request_id)
 
     @override
     def strange_task(self) -> Any:

@@ -1,7 +1,9 @@
 """A task whose submission was not answered is adopted by a callback that its provider signed, and by no other."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, cast
 
 import grpc
@@ -9,16 +11,19 @@ import pytest
 from google.api.httpbody_pb2 import HttpBody
 from reelgate.callback.v1.callback_service_pb2 import ReceiveCallbackRequest
 
+from services.common.egress.session import open_egress_session
 from services.common.postgres.database import Pool
 from services.jobs.callback_tokens import CallbackTokens
 from services.jobs.domain.claims import Claim
 from services.jobs.duties.stop_strays import stop_strays
+from services.jobs.providers import CatalogueProviders, provider_policy
 from services.jobs.store.queue.strays import SqlStrays
 from tests.conftest import KEY_SECRET
+from tests.fakes.fal_server import APP, FalServer
 from tests.fakes.provider_server import Fault, Reply
 from tests.fakes.upstream import ScriptedProvider
 from tests.integration.jobs.api import Api, running_api
-from tests.integration.jobs.conftest import a_job
+from tests.integration.jobs.conftest import a_job, jobs_settings
 from tests.integration.jobs.signing_provider import (
     Callback,
     SigningProvider,
@@ -30,6 +35,20 @@ from tests.patience import PATIENCE_SECONDS
 
 TOKENS = CallbackTokens([KEY_SECRET])
 BASE_URL = "https://ours.example/callbacks/"
+
+
+@dataclass
+class CurrentCatalogueOf:
+    """A catalogue that stays in force, with one key for all credentials."""
+
+    catalogue: Any
+
+    def __call__(self) -> Any:
+        return self.catalogue
+
+    @property
+    def in_force(self) -> Any:
+        return SimpleNamespace(catalogue=self.catalogue, keys={("fal", "main"): "k"})
 
 
 @dataclass
@@ -61,7 +80,7 @@ class Scene:
 
     async def lost_submission(self) -> Any:
         """Returns the task of a submission that was accepted and not answered, once it has ended."""
-        self.house.server.accept_fault = Fault.RESET
+        self.house.server.will(Reply(fault=Fault.LOSE))
         await self.world.submitted()
         [task] = self.house.tasks()
         assert task.webhook.startswith(BASE_URL)
@@ -174,6 +193,22 @@ async def test_keys_may_change_and_be_out_of_reach(scene: Scene) -> None:
 
     assert await scene.wakes() == 2
     assert (await scene.attempt())["task_id"] == scene.house.task_id(task)
+
+
+async def test_the_keys_of_fal_are_where_the_settings_say() -> None:
+    async with FalServer() as server:
+        settings = jobs_settings(fal_callback_keys_url=server.keys_url)
+        fal = SimpleNamespace(name="fal", provider="fal", base_url="https://queue.fal.run", keys=("main",))
+        catalogue = SimpleNamespace(credentials={"fal": fal}, routes={})
+        current = cast("Any", CurrentCatalogueOf(catalogue))
+        async with open_egress_session(provider_policy(settings, current), connections_max=1) as session:
+            provider = CatalogueProviders(settings, session, current)["live"]["fal"]
+            request = server.accept(APP, {}, webhook=None)
+
+            hint = await provider.read_callback(*server.callback(request, at=time.time()), model=APP)
+
+    assert hint is not None
+    assert hint.is_authentic
 
 
 async def test_a_task_that_is_named_too_late_is_on_record_and_followed_to_its_end(scene: Scene) -> None:

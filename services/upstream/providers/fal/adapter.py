@@ -57,7 +57,8 @@ class FalProvider:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._calls = ProviderCalls(session, headers={"Authorization": f"Key {api_key}"})
+        self._headers = {"Authorization": f"Key {api_key}"}
+        self._calls = ProviderCalls(session, headers=self._headers)
         self._public_calls = ProviderCalls(session, headers={})
         self._base_url = base_url.rstrip("/")
         self._keys_url = keys_url
@@ -134,8 +135,8 @@ class FalProvider:
         return Hint(task_id=task_id, is_authentic=True) if is_authentic else None
 
     def media_headers(self, url: str) -> Mapping[str, str]:
-        """Returns nothing: results are public."""
-        return {}
+        """Returns nothing for a result, which is public and elsewhere."""
+        return self._headers if has_same_origin(url, self._base_url) else {}
 
     async def _status(self, task_id: str, *, timeout_seconds: float) -> Pending | Refused | None:
         answer = await self._calls.ask(f"{self._url(task_id)}/status", timeout_seconds=timeout_seconds)

@@ -108,7 +108,7 @@ def parse_result(body: bytes) -> Done | Refused:
     """Returns the result of a task. Raises UnusableBodyError if the body is no object."""
     video_url = text(member(parse_object(body), "video").get("url"), length_max=8_192)
     if not video_url:
-        return Refused(kind=RefusalKind.FAILED, detail="task completed without a video")
+        return Refused(kind=RefusalKind.UNAVAILABLE, detail="task completed without a video")
     return Done(video_url=video_url)
 
 

@@ -51,7 +51,8 @@ class ReplicateProvider:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._calls = ProviderCalls(session, headers={"Authorization": f"Bearer {api_key}"})
+        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self._calls = ProviderCalls(session, headers=self._headers)
         self._base_url = base_url.rstrip("/")
         self._keys: CallbackKeys[bytes] = CallbackKeys(self._fetch_keys, clock=clock)
         self._now = now
@@ -115,11 +116,13 @@ class ReplicateProvider:
 
     async def cancel(self, task_id: str, *, timeout_seconds: float) -> bool:
         """Stops a task, queued or running. Returns whether it has ended without a result."""
-        found = self._prediction(
-            await self._calls.ask(
-                f"{self._url(task_id)}/cancel", method="POST", timeout_seconds=timeout_seconds
-            )
-        )
+        async with within(timeout_seconds):
+            found = await self.check(task_id, timeout_seconds=timeout_seconds)
+            if isinstance(found, Pending):
+                url = f"{self._url(task_id)}/cancel"
+                found = self._prediction(
+                    await self._calls.ask(url, method="POST", timeout_seconds=timeout_seconds)
+                )
         if isinstance(found, Pending):
             raise UnreachableError("asked to stop the prediction, which has not ended yet")
         return isinstance(found, Refused)
@@ -136,8 +139,8 @@ class ReplicateProvider:
         return Hint(task_id=task_id, is_authentic=True) if is_authentic else None
 
     def media_headers(self, url: str) -> Mapping[str, str]:
-        """Returns nothing: results are public."""
-        return {}
+        """Returns nothing for a result, which is public and elsewhere."""
+        return self._headers if has_same_origin(url, self._base_url) else {}
 
     async def _page(self, url: str, *, query: Mapping[str, str], timeout_seconds: float) -> wire.Page:
         answer = await self._calls.ask(url, query=query, timeout_seconds=timeout_seconds)

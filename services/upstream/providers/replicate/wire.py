@@ -125,7 +125,7 @@ def _done(prediction: dict[str, Any]) -> Done | Refused:
         return Done(video_url=video_url, ended_at=_moment(prediction.get("completed_at")))
     if prediction.get("data_removed") is True:
         return Refused(kind=RefusalKind.EXPIRED, detail="the result of the prediction was removed")
-    return Refused(kind=RefusalKind.FAILED, detail="prediction succeeded without a video")
+    return Refused(kind=RefusalKind.UNAVAILABLE, detail="prediction succeeded without a video")
 
 
 def _moment(value: object) -> datetime | None:
