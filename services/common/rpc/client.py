@@ -39,6 +39,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.enable_retries", 1),
     ("grpc.service_config_disable_resolution", 1),
 )
+_ALL_CANCELLED = "Cancelling all calls"
+"""What gRPC says of calls that a server had when it ended."""
 Metadata = Iterable[tuple[str, str | bytes]]
 
 
@@ -98,7 +100,7 @@ class _Method:
                     request, timeout=deadline - started, metadata=metadata, wait_for_ready=waits
                 )
             except grpc.aio.AioRpcError as error:
-                is_late = error.code() is grpc.StatusCode.CANCELLED and clock() - started < DRAIN_SECONDS
+                is_late = is_cut_off(error) and clock() - started < DRAIN_SECONDS
                 if again == SENT_AGAIN_MAX or not is_late:
                     raise
         raise AssertionError("a call ends with its last attempt")
@@ -159,6 +161,13 @@ async def open_channel(
         return
     async with grpc.aio.insecure_channel(uri, options=_CHANNEL_OPTIONS) as channel:
         yield surrounded(channel)
+
+
+def is_cut_off(error: grpc.aio.AioRpcError) -> bool:
+    """Returns whether a call failed because its server cancelled it, by itself or with all others at its end."""
+    return error.code() is grpc.StatusCode.CANCELLED or (
+        error.code() is grpc.StatusCode.UNAVAILABLE and error.details() == _ALL_CANCELLED
+    )
 
 
 def service_error(error: grpc.aio.AioRpcError) -> ServiceError:

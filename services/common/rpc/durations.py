@@ -18,6 +18,8 @@ MOVE_SECONDS: Final = 2.0
 DRAIN_SECONDS: Final = ANSWER_SECONDS_MAX + 2.0
 """How long a stopping server lets running calls finish. A caller whose call was cancelled sooner knows that it was never
 begun."""
+FAREWELL_SECONDS: Final = 1.0
+"""How long a stopping server that has nothing to finish waits at the most for its callers to hear its farewell (GOAWAY)."""
 CLOSE_SECONDS_MAX: Final = 8.0
 """How long a process takes at the most to close its pools and connections and to export its last spans, after everything
 else."""

@@ -67,6 +67,13 @@ class MiddlewareInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-ar
         self._middleware = tuple(middleware)
         self._request_bytes_max = request_bytes_max
         self._handlers: dict[str, RpcHandler] = {}
+        self._is_closed = False
+        self.running: set[asyncio.Task[Any]] = set()
+        """Calls of our methods that were begun, until their callers were answered."""
+
+    def close(self) -> None:
+        """Begins no more calls: they end as those do that came too late."""
+        self._is_closed = True
 
     async def intercept_service(
         self,
@@ -78,13 +85,18 @@ class MiddlewareInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-ar
         # For all that reads it: a context makes another copy each time it is asked.
         _metadata.set(_texts(handler_call_details.invocation_metadata))
         known = self._handlers.get(method)
-        if known is not None:
-            return known
-        handler = await continuation(handler_call_details)
-        if handler is None or not method.startswith(OURS):
-            return handler
-        self._handlers[method] = surrounded = self._surround(method, handler)
-        return surrounded
+        if known is None:
+            handler = await continuation(handler_call_details)
+            if handler is None or not method.startswith(OURS):
+                return handler
+            self._handlers[method] = known = self._surround(method, handler)
+        if self._is_closed:
+            return _TOO_LATE
+        task = asyncio.current_task()
+        assert task is not None
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        return known
 
     def _surround(self, method: str, handler: RpcHandler) -> RpcHandler:
         streams = handler.unary_unary is None
@@ -100,6 +112,13 @@ class MiddlewareInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-ar
         if streams:
             return grpc.unary_stream_rpc_method_handler(_streamed(surrounded), **coders)
         return grpc.unary_unary_rpc_method_handler(surrounded, **coders)
+
+
+async def _come_too_late(_request: bytes, context: ServicerContext[Any, Any]) -> None:
+    await context.abort(grpc.StatusCode.CANCELLED, "The server is stopping.")
+
+
+_TOO_LATE = grpc.unary_unary_rpc_method_handler(_come_too_late)
 
 
 def _opened(stream: Callable[[Any, ServicerContext[Any, Any]], AsyncIterator[Message]]) -> Handler:

@@ -17,6 +17,7 @@ from services.common.rpc.durations import (
     CONNECTION_AGE_SECONDS,
     CONNECTION_GRACE_SECONDS,
     DRAIN_SECONDS,
+    FAREWELL_SECONDS,
     WAIT_SECONDS_MAX,
 )
 from services.common.rpc.health import Health
@@ -85,13 +86,13 @@ async def serve(
     calls `let_go`, which ends what running calls only wait for, and lets them finish for DRAIN_SECONDS. Callers of other
     services of ours need no notice.
     """
-    servers: list[tuple[aio.Server, HealthServicer]] = []
+    servers: list[tuple[aio.Server, MiddlewareInterceptor, HealthServicer]] = []
     addresses = []
     try:
         for port in ports:
-            server, checks, address = _built(port, connection_age_seconds)
+            server, calls, checks, address = _built(port, connection_age_seconds)
             await server.start()
-            servers.append((server, checks))
+            servers.append((server, calls, checks))
             addresses.append(address)
             for name in ("", *(name for name, _ in port.services)):
                 await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -101,18 +102,34 @@ async def serve(
     finally:
         if health is not None:
             await health.report(ready=False)
-        for _, checks in servers:
+        for _, _, checks in servers:
             await checks.enter_graceful_shutdown()
         await asyncio.sleep(notice_seconds)
         for release in let_go:
             release()
-        await asyncio.gather(*(server.stop(DRAIN_SECONDS) for server, _ in servers))
+        await asyncio.gather(*(_stop(server, calls) for server, calls, _ in servers))
 
 
-def _built(port: Port, connection_age_seconds: float) -> tuple[aio.Server, HealthServicer, str]:
+async def _stop(server: aio.Server, calls: MiddlewareInterceptor) -> None:
+    """Lets running calls finish for DRAIN_SECONDS. What came too late to be begun, and health checks, end with the last.
+
+    gRPC cancels late calls by itself. Now and then it forgets one, which would have its caller wait for all that time.
+    """
+    stopping = asyncio.create_task(server.stop(DRAIN_SECONDS))
+    await asyncio.wait({stopping}, timeout=FAREWELL_SECONDS)
+    while calls.running and not stopping.done():
+        await asyncio.wait({stopping, *calls.running}, return_when=asyncio.FIRST_COMPLETED)
+    calls.close()
+    await asyncio.gather(stopping, server.stop(None))
+
+
+def _built(
+    port: Port, connection_age_seconds: float
+) -> tuple[aio.Server, MiddlewareInterceptor, HealthServicer, str]:
     received_bytes_max = max(port.request_bytes_max, UNREAD_BYTES_MAX)
+    calls = MiddlewareInterceptor(port.middleware, request_bytes_max=port.request_bytes_max)
     server = aio.server(
-        interceptors=[MiddlewareInterceptor(port.middleware, request_bytes_max=port.request_bytes_max)],
+        interceptors=[calls],
         options=(
             *_SERVER_OPTIONS,
             # A certificate is checked when a connection is made: it may be used this long after it has expired.
@@ -134,8 +151,9 @@ def _built(port: Port, connection_age_seconds: float) -> tuple[aio.Server, Healt
         reflection.enable_server_reflection([*(name for name, _ in port.services), *OPEN_SERVICES], server)
     host = port.address.rpartition(":")[0]
     if port.tls is None:
-        return server, checks, f"{host}:{server.add_insecure_port(port.address)}"
-    return server, checks, f"{host}:{server.add_secure_port(port.address, server_credentials(port.tls))}"
+        return server, calls, checks, f"{host}:{server.add_insecure_port(port.address)}"
+    bound = server.add_secure_port(port.address, server_credentials(port.tls))
+    return server, calls, checks, f"{host}:{bound}"
 
 
 def run_until_signalled(

@@ -12,9 +12,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from reelgate.internal.keys.v1 import key_service_pb2, key_service_pb2_grpc
 
 from services.common.errors import Reason, ServiceError
+from services.common.rpc import server
 from services.common.rpc.both_ends import request_id
 from services.common.rpc.bounds import bounded
-from services.common.rpc.client import CALL_TIMEOUT_SECONDS, open_channel
+from services.common.rpc.client import CALL_TIMEOUT_SECONDS, is_cut_off, open_channel
+from services.common.rpc.durations import FAREWELL_SECONDS
 from services.common.rpc.interceptors import errors_mapped, logged
 from services.common.rpc.server import Port, serve
 from services.common.telemetry.call_lines import CallLine, lines_sent_to
@@ -259,6 +261,41 @@ async def test_a_stopping_server_refuses_new_calls_and_lets_running_ones_finish(
 
         assert (await call).key_id == "late"
         await stopping
+
+
+async def test_what_a_stopping_server_has_not_begun_ends_with_the_last_call_and_may_be_made_again(
+    servicer: Servicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "DRAIN_SECONDS", 100 * PATIENCE_SECONDS)
+    started, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer(_context: Any) -> key_service_pb2.LookUpKeyResponse:
+        started.set()
+        await may_answer.wait()
+        return key_service_pb2.LookUpKeyResponse(key_id="late")
+
+    servicer.answer = answer
+    serving = serve(_port(servicer))
+    [bound] = await serving.__aenter__()
+    async with open_channel(bound) as channel, grpc.aio.insecure_channel(bound) as watching:
+        # Stands for a call that gRPC forgets: nothing of ours knows of it, and it does not end by itself.
+        forgotten = health_pb2_grpc.HealthStub(watching).Watch(health_pb2.HealthCheckRequest())
+        await forgotten.read()
+        call = asyncio.ensure_future(key_service_pb2_grpc.KeyServiceStub(channel).LookUpKey(REQUEST))
+        await started.wait()
+
+        stopping = asyncio.create_task(serving.__aexit__(None, None, None))
+        assert (await forgotten.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        await asyncio.sleep(2 * FAREWELL_SECONDS)
+        assert not stopping.done()
+        may_answer.set()
+
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await stopping
+        assert (await call).key_id == "late"
+        with pytest.raises(grpc.aio.AioRpcError) as cut_off:
+            await forgotten.read()
+        assert is_cut_off(cut_off.value)
 
 
 async def test_a_stopping_server_ends_what_calls_only_wait_for(servicer: Servicer) -> None:
