@@ -13,15 +13,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import settings
-from psycopg import sql
 from xdist.scheduler import LoadScopeScheduling
 
 from services.common.event_loop import new_event_loop
-from services.common.postgres.migrate import migrate
 from services.devstack import postgres
+from tests.databases import Databases
 from tests.patience import PATIENCE_SECONDS
 
 # Servers in this process run as they do in services, which do not leave gRPC's fork handlers out.
@@ -42,7 +40,6 @@ NOT_DURABLE = ("-c", "fsync=off", "-c", "full_page_writes=off")
 # The same examples every time, however slow the machine: a test passes or fails for what is in the repository.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
-_numbers = itertools.count(1)
 PORTS_FIRST, PORTS_EACH = 12_000, 2_000
 """Below those of stacks, and of the system's own choosing; a range for each process that shares the work."""
 _first_port = PORTS_FIRST + PORTS_EACH * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -130,38 +127,31 @@ def running_server(folder: Path, served: postgres.Cluster) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def migrated_templates(postgres_port: int) -> Callable[[str], str]:
+def databases(postgres_port: int) -> Databases:
+    """What gives databases of this session's cluster."""
+    return Databases(cluster(postgres_port))
+
+
+@pytest.fixture(scope="session")
+def migrated_templates(databases: Databases) -> Callable[[str], str]:
     """Returns the name of a migrated, empty database of a service, made once."""
-    made: dict[str, str] = {}
-
-    def template(service: str) -> str:
-        if service not in made:
-            name = f"template_{service}"
-            cluster(postgres_port).ensure_database(name)
-            migrate(cluster(postgres_port).url(name), service=service)
-            made[service] = name
-        return made[service]
-
-    return template
+    return databases.template
 
 
 @pytest.fixture
-def make_database(postgres_port: int, migrated_templates: Callable[[str], str]) -> Iterator[MakeDatabase]:
+def make_database(databases: Databases, postgres_port: int) -> Iterator[MakeDatabase]:
     """Returns a function that gives the address of a fresh, migrated database of a service."""
     with ExitStack() as stack:
-
-        def make(service: str) -> str:
-            name = f"test_{service}_{next(_numbers)}"
-            template = migrated_templates(service)
-            _execute(
-                postgres_port, sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"), name, template
-            )
-            stack.callback(_execute, postgres_port, sql.SQL("DROP DATABASE {} WITH (FORCE)"), name)
-            return cluster(postgres_port).url(name)
-
-        yield make
+        yield lambda service: cluster(postgres_port).url(stack.enter_context(databases.taken(service)))
 
 
-def _execute(port: int, statement: sql.SQL, *names: str) -> None:
-    with psycopg.connect(cluster(port).url(), autocommit=True) as connection:
-        connection.execute(statement.format(*map(sql.Identifier, names)))
+@pytest.fixture
+def copy_database(databases: Databases, postgres_port: int) -> Iterator[Callable[[str], str]]:
+    """Returns a function that takes and gives addresses: of a database that nobody uses at the moment, and of a copy."""
+    with ExitStack() as stack:
+
+        def copy(url: str) -> str:
+            name = url.rpartition("/")[2].partition("?")[0]
+            return cluster(postgres_port).url(stack.enter_context(databases.copied(name)))
+
+        yield copy

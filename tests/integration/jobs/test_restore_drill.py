@@ -6,13 +6,9 @@ Every job ends, customers pay exactly for what they can see, and the books agree
 from collections.abc import Callable
 from datetime import timedelta
 
-import psycopg
-import pytest
-from psycopg import sql
-
 from services.jobs.domain.states import State
 from services.jobs.next_moves import Move
-from tests.conftest import MakeDatabase, cluster
+from tests.conftest import MakeDatabase
 from tests.integration.billing.books import broken_rules
 from tests.integration.jobs.books import RESERVED, Books, Plan, open_books
 
@@ -31,23 +27,6 @@ BEFORE = {f"vid_{at}_then_{later}": (plan, LATER[later]) for at, plan in AT.item
 GONE = {f"vid_gone_{later}": plan for later, plan in LATER.items()}
 AFTER = {f"vid_new_{at}": plan for at, plan in {**AT, **LATER}.items()}
 """Jobs that the copy does not know."""
-
-
-@pytest.fixture
-def copy(postgres_port: int) -> Callable[[str], str]:
-    """Returns the address of a copy of a database that nobody uses at the moment."""
-
-    def make(url: str) -> str:
-        name = url.rpartition("/")[2].partition("?")[0]
-        with psycopg.connect(cluster(postgres_port).url(), autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                    sql.Identifier(f"{name}_copy"), sql.Identifier(name)
-                )
-            )
-        return cluster(postgres_port).url(f"{name}_copy")
-
-    return make
 
 
 async def before_the_copy(books: Books) -> str:
@@ -98,12 +77,12 @@ async def assert_all_is_well(books: Books, account: str) -> None:
 
 
 async def test_billing_is_restored_and_jobs_is_not(
-    make_database: MakeDatabase, copy: Callable[[str], str]
+    make_database: MakeDatabase, copy_database: Callable[[str], str]
 ) -> None:
     jobs_url, billing_url = make_database("jobs"), make_database("billing")
     async with open_books(jobs_url, billing_url) as books:
         account = await before_the_copy(books)
-    copied = copy(billing_url)
+    copied = copy_database(billing_url)
     async with open_books(jobs_url, billing_url) as books:
         await after_the_copy(books, account)
         expected = {
@@ -120,12 +99,12 @@ async def test_billing_is_restored_and_jobs_is_not(
 
 
 async def test_jobs_is_restored_and_billing_is_not(
-    make_database: MakeDatabase, copy: Callable[[str], str]
+    make_database: MakeDatabase, copy_database: Callable[[str], str]
 ) -> None:
     jobs_url, billing_url = make_database("jobs"), make_database("billing")
     async with open_books(jobs_url, billing_url) as books:
         account = await before_the_copy(books)
-    copied = copy(jobs_url)
+    copied = copy_database(jobs_url)
     async with open_books(jobs_url, billing_url) as books:
         await after_the_copy(books, account)
 

@@ -2,15 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
 from reelgate.admin.v1.outbox_admin_service_pb2 import HandOverEventsRequest
 from typing_extensions import override
 
@@ -33,7 +31,7 @@ from services.jobs.store.retention import SqlRetention
 from services.upstream.provider import RefusedError, UnknownError
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.wiring import Role, open_webhooks
-from tests.conftest import MakeDatabase, cluster
+from tests.conftest import MakeDatabase
 from tests.integration.jobs.conftest import OWNER, a_job
 from tests.integration.jobs.desk import NOTE, Desk, open_desk
 from tests.integration.jobs.test_events import QUEUING, REFUSED, RENDERING, walk_to_the_end
@@ -214,19 +212,12 @@ async def telling(pool: Pool, settings: WebhooksSettings) -> AsyncIterator[Told]
         yield Told(pool=pool, intake=IntakeClient(channel))
 
 
-def copy_of(url: str, port: int) -> str:
-    """Makes a copy of a database that nobody uses at the moment, as a restore from a backup does later."""
-    name = url.rpartition("/")[2].partition("?")[0]
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-        sql.Identifier(f"{name}_older"), sql.Identifier(name)
-    )
-    with psycopg.connect(cluster(port).url(), autocommit=True) as connection:
-        connection.execute(statement)
-    return cluster(port).url(f"{name}_older")
-
-
 async def test_after_a_restore_each_lost_end_is_delivered_once_and_nothing_that_was_there(
-    pool: Pool, desk: Desk, settings: WebhooksSettings, receiver: Receiver, postgres_port: int
+    pool: Pool,
+    desk: Desk,
+    settings: WebhooksSettings,
+    receiver: Receiver,
+    copy_database: Callable[[str], str],
 ) -> None:
     since = utc_now()
     kept = [
@@ -248,7 +239,7 @@ async def test_after_a_restore_each_lost_end_is_delivered_once_and_nothing_that_
     async with telling(pool, settings) as told:
         await told.relay()
         await receiver.arrival(5)
-    older = copy_of(settings.database_url, postgres_port)
+    older = copy_database(settings.database_url)
     async with telling(pool, settings) as told:
         await walk_to_the_end(world)
         for job in lost:
@@ -286,7 +277,11 @@ async def idle(url: str) -> None:
 
 
 async def test_what_is_older_and_waits_in_webhooks_comes_before_the_end(
-    pool: Pool, desk: Desk, settings: WebhooksSettings, receiver: Receiver, postgres_port: int
+    pool: Pool,
+    desk: Desk,
+    settings: WebhooksSettings,
+    receiver: Receiver,
+    copy_database: Callable[[str], str],
 ) -> None:
     since, job = utc_now(), job_of(1, "nextapi", url=f"{receiver.url}/1")
     world = await begin(pool, job, "completes")
@@ -295,7 +290,7 @@ async def test_what_is_older_and_waits_in_webhooks_comes_before_the_end(
         await world.submitted()
         await told.relay()
         await receiver.arrival(1)
-    older = copy_of(settings.database_url, postgres_port)
+    older = copy_database(settings.database_url)
     await walk_to_the_end(world)
     await desk.sql("DELETE FROM outbox")
 
