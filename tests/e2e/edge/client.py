@@ -76,18 +76,22 @@ async def exchange_with(address: str, request: bytes, *, sender: str | None = No
         )
         try:
             writer.write(request)
-            return await _answer(reader, whole=request.startswith(b"HEAD "))
+            return await _answer(reader, writer, whole=request.startswith(b"HEAD "))
         finally:
             writer.transport.abort()
 
 
-async def _answer(reader: asyncio.StreamReader, *, whole: bool) -> Answer:
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, whole: bool) -> Answer:
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     status = int(first.split()[1])
     # With 304 there is no body, whatever the headers say.
     length = None if whole or status == 304 else int(headers["content-length"])
-    return Answer(status, headers, await (reader.read() if length is None else reader.readexactly(length)))
+    if length is not None:
+        return Answer(status, headers, await reader.readexactly(length))
+    # The edge closes then what it would keep open for more requests.
+    writer.write_eof()
+    return Answer(status, headers, await reader.read())
 
 
 def assert_clean(answer: Answer) -> None:
