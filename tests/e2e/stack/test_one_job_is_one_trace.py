@@ -24,7 +24,7 @@ from tests.spans import Collector, ReceivedSpan, collecting
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-TASK_SECONDS = "2"
+TASK_SECONDS = "5"
 PROMPT = "A lighthouse nobody may read of"
 QUERY = "signature=OfAnAddressThatIsSigned"
 METADATA = "MetadataOfOneCustomer"
