@@ -7,6 +7,7 @@ from typing import Final
 from services.upstream.kind import Kind
 from services.upstream.providers.ark import adapter as ark
 from services.upstream.providers.fal import adapter as fal
+from services.upstream.providers.minimax import adapter as minimax
 from services.upstream.providers.openai_videos import adapter as openai_videos
 from services.upstream.providers.openrouter import adapter as openrouter
 from services.upstream.providers.replicate import adapter as replicate
@@ -23,6 +24,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             openai_videos.KIND,
             openrouter.KIND,
             runway.KIND,
+            minimax.KIND,
             veo.KIND,
         )
     }

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import pytest
@@ -177,6 +177,29 @@ async def test_submission_is_an_authorised_post_of_the_order(ark: Ark) -> None:
     assert seen.headers["authorization"] == "Bearer secret"
     assert seen.headers["content-type"] == "application/json"
     assert json.loads(seen.body)["safety_identifier"] == "att_1"
+
+
+@pytest.mark.parametrize(
+    ("options", "members"),
+    [
+        ({}, {}),
+        ({"service_tier": "flex"}, {"service_tier": "flex"}),
+        ({"draft": "true"}, {"draft": True}),
+        ({"draft": "false"}, {"draft": False}),
+        ({"seed": "true"}, {"seed": 7}),
+    ],
+)
+async def test_what_a_route_asks_besides_is_sent_and_nothing_else(
+    ark: Ark, options: dict[str, str], members: dict[str, object]
+) -> None:
+    ark.server.will(Reply(body={"id": "cgt-1"}))
+    order = replace(ORDER, options=options)
+
+    await ark.provider.submit(order, correlation_id="att_1", callback_url=None, timeout_seconds=5)
+
+    body = json.loads(ark.server.seen[0].body)
+    asked = {name: body[name] for name in ("service_tier", "draft", "seed") if name in body}
+    assert asked == members
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), REFUSALS)

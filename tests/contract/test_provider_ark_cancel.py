@@ -47,6 +47,7 @@ async def test_only_a_queued_task_is_deleted(ark: Ark) -> None:
     [
         (409, "InvalidAction.RunningTaskDeletion", "running"),
         (409, "InvalidAction.RunningTaskDeletion", "succeeded"),
+        (400, "InvalidAction.RunningTaskDeletion", "running"),
         (409, "InvalidAction.CancelledTaskDeletion", "cancelled"),
     ],
 )

@@ -1,5 +1,7 @@
 """How ModelArk puts it."""
 
+from dataclasses import replace
+
 from services.upstream.provider import Order
 from services.upstream.providers.ark.adapter import KIND
 from tests.contract.stages.stage import Callback, Stage, no_wait, recorded, varied
@@ -29,7 +31,14 @@ STAGE = Stage(
     kind=KIND,
     server=ArkServer,
     order=ORDER,
-    orders=tuple(varied(ORDER, KIND.features)),
+    orders=(
+        *varied(ORDER, KIND.features),
+        *(
+            replace(ORDER, options={name: value})
+            for name, values in KIND.options.items()
+            for value in sorted(values)
+        ),
+    ),
     task_id=TASK_ID,
     opened_with=lambda _: {"sleep": no_wait},
     situations={

@@ -36,7 +36,8 @@ _TASKS_PATH = "/contents/generations/tasks"
 class ArkProvider:
     """BytePlus ModelArk and Volcengine Ark (Seedance), which take no idempotency key.
 
-    The credential goes to `base_url` only. `sends_seed` is for models older than 2.0, which document a seed.
+    The credential goes to `base_url` only. A seed is sent if `sends_seed`, or if a route asks by its option `seed`: models
+    older than 2.0 document one.
     """
 
     def __init__(
@@ -139,10 +140,10 @@ class ArkProvider:
         )
         if answer.ok:
             return True
-        if answer.status == CONFLICT:
-            # Running, or already cancelled: the code for the latter is not documented.
-            return isinstance(await self.check(task_id, timeout_seconds=timeout_seconds), Refused)
         code = wire.parse_error(answer.body).code
+        if answer.status == CONFLICT or code.startswith("InvalidAction"):
+            # Running, or already cancelled: the code for the latter is not documented, nor that it is always a 409.
+            return isinstance(await self.check(task_id, timeout_seconds=timeout_seconds), Refused)
         if means_unknown_task(answer.status, code):
             return True
         raise reading_error(answer, code)
@@ -215,5 +216,10 @@ KIND = Kind(
         last_frame=True,
         seed=True,
     ),
+    options={
+        "seed": frozenset({"true"}),
+        "service_tier": frozenset({"default", "flex"}),
+        "draft": frozenset({"false", "true"}),
+    },
     callbacks=True,
 )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.upstream.bodies import UnusableBodyError, member, parse_object, parse_task_id, text
+from services.upstream.content_items import content_items
 from services.upstream.provider import Done, Hint, Order, Pending, RefusalKind, Refused
 from services.upstream.providers.ark.errors import ArkError, refusal
 
@@ -36,7 +37,7 @@ def render_order(
     """Returns the body of a create request. References keep their order: it numbers them in the prompt."""
     body: dict[str, Any] = {
         "model": order.model,
-        "content": _content(order),
+        "content": content_items(order, prompt=without_suffixes(order.prompt)),
         "resolution": order.resolution,
         "ratio": order.aspect_ratio,
         "duration": order.duration_seconds,
@@ -47,8 +48,12 @@ def render_order(
     }
     if callback_url is not None:
         body["callback_url"] = callback_url
-    if sends_seed:
+    if sends_seed or order.options.get("seed") == "true":
         body["seed"] = order.seed
+    if tier := order.options.get("service_tier"):
+        body["service_tier"] = tier
+    if draft := order.options.get("draft"):
+        body["draft"] = draft == "true"
     return body
 
 
@@ -118,20 +123,6 @@ def parse_hint(body: bytes) -> Hint | None:
         return Hint(task_id=parse_created(body), is_authentic=False)
     except UnusableBodyError:
         return None
-
-
-def _content(order: Order) -> list[dict[str, Any]]:
-    media = [
-        ("image_url", order.start_image_url, "first_frame"),
-        ("image_url", order.end_image_url, "last_frame"),
-        *(("image_url", url, "reference_image") for url in order.image_urls),
-        *(("video_url", url, "reference_video") for url in order.video_urls),
-        *(("audio_url", url, "reference_audio") for url in order.audio_urls),
-    ]
-    return [
-        {"type": "text", "text": without_suffixes(order.prompt)},
-        *({"type": kind, kind: {"url": url}, "role": role} for kind, url, role in media if url is not None),
-    ]
 
 
 def _done(content: object, updated_at: object) -> Done | Refused:
