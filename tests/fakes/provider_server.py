@@ -30,6 +30,8 @@ class Reply:
     fault: Fault | None = None
     chunked: bool = False
     """Whether the length is left unsaid."""
+    slow: bool = False
+    """Whether it comes a little at a time."""
 
     @property
     def payload(self) -> bytes:
@@ -122,10 +124,21 @@ class ProviderServer:
             _cut(request)
         if reply.fault is Fault.TRUNCATE:
             return await _half(request, reply)
+        if reply.slow:
+            return await _trickled(request, reply)
         response = web.Response(status=reply.status, body=reply.payload, headers=dict(reply.headers))
         if reply.chunked:
             response.enable_chunked_encoding()
         return response
+
+
+async def _trickled(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    response = web.StreamResponse(status=reply.status, headers=dict(reply.headers))
+    await response.prepare(request)
+    for byte in reply.payload:
+        await response.write(bytes([byte]))
+        await asyncio.sleep(0)
+    return response
 
 
 async def _half(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
