@@ -26,6 +26,8 @@ class ArkServer(ProviderServer):
     def __init__(self) -> None:
         super().__init__()
         self._tasks: dict[str, dict[str, Any]] = {}
+        self.created_at = CREATED_AT
+        """Of every task."""
 
     @property
     @override
@@ -42,7 +44,7 @@ class ArkServer(ProviderServer):
         links = {"video_url": "https://results.example/clip.mp4?X-Tos-Expires=86400"}
         if task["return_last_frame"]:
             links["last_frame_url"] = "https://results.example/clip.png?X-Tos-Expires=86400"
-        task |= {"status": "succeeded", "content": links, "updated_at": CREATED_AT + 90}
+        task |= {"status": "succeeded", "content": links, "updated_at": self.created_at + 90}
 
     @override
     async def respond(self, request: web.BaseRequest, body: bytes) -> Reply:
@@ -66,8 +68,8 @@ class ArkServer(ProviderServer):
             "id": task_id,
             "model": order["model"],
             "status": "queued",
-            "created_at": CREATED_AT,
-            "updated_at": CREATED_AT,
+            "created_at": self.created_at,
+            "updated_at": self.created_at,
             "safety_identifier": order["safety_identifier"],
             "return_last_frame": order["return_last_frame"],
         }
