@@ -18,6 +18,7 @@ from services.cli.commands import (
     key,
     ledger,
     price,
+    report,
     secrets,
     statement,
 )
@@ -47,6 +48,7 @@ GROUPS = {
     "event": event.app,
     "audit": audit.app,
     "ledger": ledger.app,
+    "report": report.app,
 }
 for module in (stack, generate, statement, check):
     module.add_to(app)

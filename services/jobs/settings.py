@@ -103,7 +103,7 @@ class JobsSettings(ServiceSettings):
     the ledger stay."""
     kept_days_by_account: KeptDaysByAccount = Field(default_factory=dict)
     """Other days for some accounts, as JSON: `{"acct_…": {"media_days": 30, "content_days": 0}}`. Days that are left
-    out are those of all accounts."""
+    out are those of all accounts. What `reelgate account retention` chose for an account counts more."""
     result_origins_allowed: Origins = frozenset()
     """Comma-separated addresses such as `http://files.internal:9000`: hosts with their ports that results may be
     fetched from although they are not public. The hosts of the providers' base addresses are always allowed."""
@@ -115,18 +115,19 @@ class JobsSettings(ServiceSettings):
         """What signs the addresses that providers call back at: with the secrets of API keys, for another purpose."""
         return CallbackTokens([secret.get_secret_value() for secret in self.key_checksum_secrets])
 
-    def media_days_of(self, account_id: str) -> int:
-        """Returns how many days media of an account are kept. 0: forever."""
+    def media_days_of(self, account_id: str, chosen: int | None = None) -> int:
+        """Returns how many days media of an account are kept, where an operator chose some for it or not. 0: forever."""
         own = self.kept_days_by_account.get(account_id, KeptDays()).media_days
-        return self._within_job_days(self.media_days if own is None else own)
+        return self._days(chosen, own, self.media_days)
 
-    def content_days_of(self, account_id: str) -> int:
-        """Returns how many days content of an account is kept. 0: forever."""
+    def content_days_of(self, account_id: str, chosen: int | None = None) -> int:
+        """Returns how many days content of an account is kept, where an operator chose some for it or not. 0: forever."""
         own = self.kept_days_by_account.get(account_id, KeptDays()).content_days
-        return self._within_job_days(self.content_days if own is None else own)
+        return self._days(chosen, own, self.content_days)
 
-    def _within_job_days(self, days: int) -> int:
-        """Returns days that are no more than those of jobs. 0 is forever."""
+    def _days(self, *wanted: int | None) -> int:
+        """Returns the first that is not None, but no more than the days of jobs. 0 is forever."""
+        days = next(each for each in wanted if each is not None)
         return min(days or self.job_days, self.job_days or days)
 
     @field_validator("job_days")

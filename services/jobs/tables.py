@@ -59,6 +59,7 @@ jobs = Table(
     Column("content_deleted_at", Moment),
     Column("media_deleted_at", Moment),
     Column("traceparent", Text),
+    Column("rendered_by", Text),
     CheckConstraint("status IN ('pending', 'processing', 'completed', 'failed')", name="jobs_status"),
     CheckConstraint("reserved_micros > 0", name="jobs_reserved"),
     CheckConstraint("charged_micros BETWEEN 0 AND reserved_micros", name="jobs_charged"),
@@ -102,6 +103,7 @@ to a job refers to it by no foreign key: rows go with their month alone, and not
 
 What was reserved is what was charged and what was refunded, at the end. `returned_micros` is the part of what was
 charged that an operator gave back later. `traceparent` is null unless the job is traced.
+`rendered_by` is the provider whose result it is, noted when it ends. It is null until then, and in rows of before.
 """
 
 work = Table(
@@ -349,6 +351,47 @@ usage_daily = _usage("usage_daily", Column("day", Date, primary_key=True))
 
 usage_hourly = _usage("usage_hourly", Column("hour", Moment, primary_key=True))
 """The same by the hour, so that a range that begins or ends within a day counts no more than an hour's jobs."""
+
+_MARGIN_COUNTS = ("completed_jobs", "failed_jobs", "charged_micros", "returned_micros", "cost_micros")
+
+margins_daily = Table(
+    "margins_daily",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("account_id", Text, primary_key=True),
+    Column("contract", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    *(Column(name, BigInteger, nullable=False) for name in _MARGIN_COUNTS),
+)
+"""What jobs of the live environment brought in, and what attempts cost, by UTC day of the jobs' creation.
+
+Amounts charged and returned are micro-credits; `cost_micros` is millionths of a US dollar, known or possible. The
+provider of a job is the one whose result it is, that of a cost the one that charges it. Nothing of it is ever forgotten.
+"""
+
+margin_changes = Table(
+    "margin_changes",
+    metadata,
+    Column("change_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("completed_jobs", Integer, nullable=False, server_default=text("0")),
+    Column("failed_jobs", Integer, nullable=False, server_default=text("0")),
+    Column("charged_micros", BigInteger, nullable=False, server_default=text("0")),
+    Column("returned_micros", BigInteger, nullable=False, server_default=text("0")),
+    Column("cost_micros", BigInteger, nullable=False, server_default=text("0")),
+)
+"""What triggers on `jobs` and `attempts` note, in the commit that did it, until it is added to `margins_daily`."""
+
+kept_days = Table(
+    "kept_days",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("media_days", Integer),
+    Column("content_days", Integer),
+)
+"""For how long operators chose to keep things of single accounts. Null: as long as those of all."""
 
 refunds = Table(
     "refunds",

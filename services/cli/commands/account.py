@@ -15,6 +15,14 @@ from services.cli.commands.limits import (
     changed,
     spending_cells,
 )
+from services.cli.commands.retention import (
+    CONTENT_DAYS,
+    KEPT_HEADINGS,
+    MEDIA_DAYS,
+    OwnDays,
+    chosen,
+    kept_cells,
+)
 from services.cli.commands.rules import ACCOUNT_HEADINGS, CallsPerMinute, JobsAtOnce, account_cells
 from services.cli.credit_amounts import show_credits
 from services.cli.options import (
@@ -26,6 +34,7 @@ from services.cli.options import (
     Billing,
     Data,
     Environment,
+    Jobs,
     Limit,
     Reason,
     SpendLimit,
@@ -39,6 +48,7 @@ from services.cli.printing import fields_of, print_json, print_pairs, print_tabl
 
 if TYPE_CHECKING:
     from reelgate.admin.v1.account_pb2 import Account, SpendLimits
+    from reelgate.admin.v1.retention_service_pb2 import AccountDays
 
 app = command_group("Open, limit and suspend accounts.")
 
@@ -232,6 +242,37 @@ def rule_account(
         print_json(ruled)
     else:
         print_table(ACCOUNT_HEADINGS, [account_cells(ruled)])
+
+
+@app.command("retention")
+def keep_account(
+    account_id: AccountId,
+    media_days: Annotated[OwnDays | None, MEDIA_DAYS] = None,
+    content_days: Annotated[OwnDays | None, CONTENT_DAYS] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "reelgate account retention",
+    actor: Actor = None,
+    billing: Billing = None,
+    jobs: Jobs = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Set for how long content and media of an account are kept, or show it. Days that you do not name stay as they are."""
+    from services.cli.admin import accounts, retention
+
+    async def keep() -> "AccountDays":
+        await accounts.get_account(account_id, billing=admin_target(billing, service="billing", root=data))
+        target = admin_target(jobs, service="jobs", root=data)
+        before = await retention.get_account_days(account_id, jobs=target)
+        if media_days is content_days is None:
+            return before
+        days = chosen(before, media_days=media_days, content_days=content_days)
+        return await retention.set_account_days(account_id, days, note=note(actor, reason), jobs=target)
+
+    kept = asyncio.run(keep())
+    if as_json:
+        print_json(kept)
+    else:
+        print_table(KEPT_HEADINGS, [kept_cells(kept)])
 
 
 def _print_account(account: "Account", *, as_json: bool) -> None:

@@ -11,7 +11,9 @@ from functools import partial
 
 from services.common.loop import Duty
 from services.jobs.domain.job import Job
+from services.jobs.domain.retention import OwnDays
 from services.jobs.ports import ResultUnavailableError
+from services.jobs.store.kept_days import SqlKeptDays
 from services.jobs.store.retention import Kept, SqlRetention
 
 log = logging.getLogger(__name__)
@@ -22,34 +24,41 @@ JOBS_OF_EACH_MAX = 10
 PAGES_MAX = 20
 IDLE_SECONDS = 60.0
 
-DaysOf = Callable[[str], int]
-"""Returns how many days an account's content, or media, is kept. 0: forever."""
+DaysOf = Callable[[str, int | None], int]
+"""Returns how many days an account's content, or media, is kept, where an operator chose some for it or not. 0: forever."""
 DeleteMedia = Callable[[str, date], Awaitable[None]]
 """Deletes the files of a job by its id and the day of its creation. Raises ResultUnavailableError."""
 Forget = Callable[[Sequence[Job]], Awaitable[int]]
 
 
-def forget_content(retention: SqlRetention, *, days_of: DaysOf) -> Duty:
+def forget_content(retention: SqlRetention, *, own: SqlKeptDays, days_of: DaysOf) -> Duty:
     """Returns the duty that deletes what customers wrote."""
-    return _duty(Kept.CONTENT, retention, days_of=days_of, forget=partial(_forget_content, retention))
+    return _duty(
+        Kept.CONTENT, retention, own=own, days_of=days_of, forget=partial(_forget_content, retention)
+    )
 
 
-def forget_media(retention: SqlRetention, *, days_of: DaysOf, delete: DeleteMedia) -> Duty:
+def forget_media(retention: SqlRetention, *, own: SqlKeptDays, days_of: DaysOf, delete: DeleteMedia) -> Duty:
     """Returns the duty that deletes files."""
-    return _duty(Kept.MEDIA, retention, days_of=days_of, forget=partial(_forget_media, retention, delete))
+    return _duty(
+        Kept.MEDIA, retention, own=own, days_of=days_of, forget=partial(_forget_media, retention, delete)
+    )
 
 
-def _duty(kind: Kept, retention: SqlRetention, *, days_of: DaysOf, forget: Forget) -> Duty:
-    forgetting = _Forgetting(kind, retention=retention, days_of=days_of, forget=forget)
+def _duty(kind: Kept, retention: SqlRetention, *, own: SqlKeptDays, days_of: DaysOf, forget: Forget) -> Duty:
+    forgetting = _Forgetting(kind, retention=retention, own=own, days_of=days_of, forget=forget)
     return Duty(f"forget_{kind.value}", forgetting.run_once, idle_seconds=IDLE_SECONDS)
 
 
 class _Forgetting:
     """Reads the accounts in batches, in an endless loop, and forgets what is old of each."""
 
-    def __init__(self, kind: Kept, *, retention: SqlRetention, days_of: DaysOf, forget: Forget) -> None:
+    def __init__(
+        self, kind: Kept, *, retention: SqlRetention, own: SqlKeptDays, days_of: DaysOf, forget: Forget
+    ) -> None:
         self._kind = kind
         self._retention = retention
+        self._own = own
         self._days_of = days_of
         self._forget = forget
         self._after = ""
@@ -59,13 +68,23 @@ class _Forgetting:
         for _ in range(PAGES_MAX):
             accounts = await self._retention.accounts(self._kind, after=self._after, limit=ACCOUNTS_MAX)
             self._after = accounts[-1] if len(accounts) == ACCOUNTS_MAX else ""
-            days = {account: days for account in accounts if (days := self._days_of(account))}
+            days = await self._days(accounts)
             aged = await self._retention.aged(self._kind, days=days, each_max=JOBS_OF_EACH_MAX)
             if aged and (forgotten := await self._forget(aged)):
                 return forgotten
             if not self._after:
                 break
         return 0
+
+    async def _days(self, accounts: Sequence[str]) -> dict[str, int]:
+        """Returns the days of those accounts whose things are not kept forever."""
+        chosen = await self._own.of(accounts)
+        name = f"{self._kind.value}_days"
+        found = {
+            account: self._days_of(account, getattr(chosen.get(account, OwnDays()), name))
+            for account in accounts
+        }
+        return {account: days for account, days in found.items() if days}
 
 
 async def _forget_content(retention: SqlRetention, jobs: Sequence[Job]) -> int:

@@ -12,6 +12,8 @@ USAGE_SERVICE = "reelgate.usage.v1.UsageService"
 CALLBACK_SERVICE = "reelgate.callback.v1.CallbackService"
 JOB_ADMIN_SERVICE = "reelgate.admin.v1.JobAdminService"
 OUTBOX_ADMIN_SERVICE = "reelgate.admin.v1.OutboxAdminService"
+REPORT_SERVICE = "reelgate.admin.v1.ReportService"
+RETENTION_SERVICE = "reelgate.admin.v1.RetentionService"
 VERIFIER_SERVICE = "reelgate.admin.v1.VerifierService"
 
 PUBLIC_ACCESS: Mapping[str, frozenset[str]] = {

@@ -7,15 +7,15 @@ account are decided under an advisory lock (`admission/waiting.py`), which comes
 keep count in comes last, because a trigger runs when all parts of its statement have.
 
 A statement that finds no `work` row, because the job has ended, goes on with the next table of the order.
-New rows whose id nobody else can have (a job and its work, an attempt, an audit entry, a change of a count) are in
+New rows whose id nobody else can have (a job and its work, an attempt, an audit entry, a change of a count or an amount) are in
 nobody's way and may be written at any time. In what order PostgreSQL runs the parts of a statement is its own affair
 unless one reads another: `once_locked` makes it certain.
 """
 
 LOCK_ORDER = (
     "work", "attempts", "jobs",
-    "audit", "caps", "credential_states", "deletions", "forgotten_jobs", "idempotency", "outbox", "refunds", "route_states",
-    "strays", "usage_daily", "usage_hourly",
+    "audit", "caps", "credential_states", "deletions", "forgotten_jobs", "idempotency", "kept_days", "margin_changes",
+    "margins_daily", "outbox", "refunds", "route_states", "strays", "usage_daily", "usage_hourly",
     "place_changes", "places",
 )  # fmt: skip
 

@@ -60,10 +60,16 @@ def _aged(kept: str) -> Query:
 
 ACCOUNTS = {kind: _accounts(kept) for kind, kept in KEPT.items()}
 AGED = {kind: _aged(kept) for kind, kept in KEPT.items()}
+# What a stray task costs is not known before it ends, so its attempt goes then.
 _DELETE_ATTEMPTS = Query(
     text("""
-    WITH old AS MATERIALIZED (SELECT id FROM attempts WHERE job_id = ANY(:ids) ORDER BY id FOR UPDATE)
-    DELETE FROM attempts USING old WHERE attempts.id = old.id
+    WITH old AS MATERIALIZED (
+        SELECT id, (SELECT true FROM strays WHERE attempt_id = attempts.id AND outcome IS NULL) IS NOT NULL AS is_stray
+        FROM attempts WHERE job_id = ANY(:ids) ORDER BY id FOR UPDATE
+    ), blanked AS (
+        UPDATE attempts SET detail = NULL FROM old WHERE attempts.id = old.id AND is_stray
+    )
+    DELETE FROM attempts USING old WHERE attempts.id = old.id AND NOT is_stray
     """)
 )
 # For its transaction: each job by its index in its partition, as a planner does not when it counts all partitions.

@@ -10,7 +10,7 @@ from services.jobs.domain.requests import JobInput, Owner
 from services.jobs.domain.states import Status
 from services.jobs.tables import jobs
 
-JOB_COLUMNS = tuple(jobs.c)
+JOB_COLUMNS = tuple(column for column in jobs.c if column.name != "rendered_by")
 """What job_from_row reads."""
 _SEPARATOR = ","
 """No name of a field has it."""

@@ -1,11 +1,13 @@
 """The port that operators call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from reelgate.admin.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from reelgate.admin.v1.job_admin_service_pb2_grpc import add_JobAdminServiceServicer_to_server
 from reelgate.admin.v1.outbox_admin_service_pb2_grpc import add_OutboxAdminServiceServicer_to_server
+from reelgate.admin.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
+from reelgate.admin.v1.retention_service_pb2_grpc import add_RetentionServiceServicer_to_server
 from reelgate.admin.v1.verifier_service_pb2_grpc import add_VerifierServiceServicer_to_server
 
 from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
@@ -22,13 +24,19 @@ from services.jobs.ports import Holds, Ledger
 from services.jobs.rpc.access import (
     JOB_ADMIN_SERVICE,
     OUTBOX_ADMIN_SERVICE,
+    REPORT_SERVICE,
+    RETENTION_SERVICE,
     VERIFIER_SERVICE,
 )
 from services.jobs.rpc.job_admin import JobAdminServicer
 from services.jobs.rpc.outbox_admin import OutboxAdminServicer
+from services.jobs.rpc.reports import ReportServicer
+from services.jobs.rpc.retention import RetentionServicer
 from services.jobs.rpc.verifier import VerifierServicer
 from services.jobs.settings import JobsSettings
 from services.jobs.store.endings import SqlEndings
+from services.jobs.store.kept_days import SqlKeptDays
+from services.jobs.store.margins import SqlMargins
 from services.jobs.store.queue.controls import SqlControls
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.refused_events import SqlRefusedEvents
@@ -44,9 +52,10 @@ def admin_port(
     ledger: Ledger,
     holds: Holds,
     notify: Callable[[], None],
+    worths: Callable[[], Mapping[str, int]],
     tls: TlsFolder | None,
 ) -> Port:
-    """Returns the port that operators call. `notify` wakes the workers."""
+    """Returns the port that operators call. `notify` wakes the workers, `worths` is that of reports."""
     records = SqlRecords(pool)
     job_admin = JobAdminServicer(
         unfinished=UnfinishedJobOperations(controls=SqlControls(pool), notify=notify),
@@ -59,6 +68,8 @@ def admin_port(
     )
     audit = AuditServicer(SqlAuditLog(pool))
     verifier = VerifierServicer(records=records, holds=holds)
+    reports = ReportServicer(SqlMargins(pool), worths=worths)
+    retention = RetentionServicer(SqlKeptDays(pool))
     operators = settings.operator_identities
     return inner_port(
         settings.admin_address,
@@ -70,6 +81,8 @@ def admin_port(
                 operators,
             ),
             (AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, audit), operators),
+            (REPORT_SERVICE, partial(add_ReportServiceServicer_to_server, reports), operators),
+            (RETENTION_SERVICE, partial(add_RetentionServiceServicer_to_server, retention), operators),
             (VERIFIER_SERVICE, partial(add_VerifierServiceServicer_to_server, verifier), operators),
         ),
         tls=tls,

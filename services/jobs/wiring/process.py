@@ -125,6 +125,7 @@ async def open_jobs(
                 ledger=core.ledger,
                 holds=core.holds,
                 notify=partial(notifier.notify, WORK_CHANNEL),
+                worths=lambda: catalogue().credit_value_micros,
                 tls=tls,
             )
         )

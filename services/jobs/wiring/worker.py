@@ -22,6 +22,7 @@ from services.jobs.duties.admit_jobs import admit_jobs
 from services.jobs.duties.call_up import call_up
 from services.jobs.duties.delete_media import delete_media
 from services.jobs.duties.end_waits import end_waits
+from services.jobs.duties.fold_margins import fold_margins
 from services.jobs.duties.forget_content_and_media import forget_content, forget_media
 from services.jobs.duties.keep_months import keep_months
 from services.jobs.duties.keep_places import keep_places
@@ -48,6 +49,8 @@ from services.jobs.store.admission.recount import SqlPlaces
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.jobs import SqlAnyJobs
+from services.jobs.store.kept_days import SqlKeptDays
+from services.jobs.store.margins import SqlMargins
 from services.jobs.store.months import SqlMonths
 from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.queue.parked import SqlParked
@@ -103,7 +106,7 @@ def _duties(
     core: Core, pool: Pool, *, waiting: SqlWaiting, intake: Intake, providers: Providers, media: MediaKeeper
 ) -> tuple[Duty, ...]:
     settings, ledger, holds = core.settings, core.ledger, core.holds
-    records, retention = SqlRecords(pool), SqlRetention(pool)
+    records, retention, own = SqlRecords(pool), SqlRetention(pool), SqlKeptDays(pool)
     return (
         relay_events(outbox=SqlOutbox(pool), intake=intake, wake=core.notifier.event(OUTBOX_CHANNEL)),
         admit_jobs(waiting),
@@ -117,10 +120,11 @@ def _duties(
         settle_refunds(refunds=SqlRefunds(pool), ledger=ledger),
         stop_strays(strays=SqlStrays(pool), providers=providers),
         sweep_staged(staged=media, jobs=SqlAnyJobs(pool), clock=utc_now),
-        forget_content(retention, days_of=settings.content_days_of),
-        forget_media(retention, days_of=settings.media_days_of, delete=media.delete),
+        forget_content(retention, own=own, days_of=settings.content_days_of),
+        forget_media(retention, own=own, days_of=settings.media_days_of, delete=media.delete),
         delete_media(SqlDeletions(pool), delete=media.delete, wake=core.notifier.event(DELETIONS_CHANNEL)),
         keep_months(SqlMonths(pool), kept_days=settings.job_days),
+        fold_margins(SqlMargins(pool)),
         keep_places(SqlPlaces(pool)),
         forget_expired(SqlIdempotencyKeys(pool)),
         verify_books(records=records, holds=holds),

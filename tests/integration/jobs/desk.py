@@ -148,6 +148,7 @@ async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
         ledger=made.ledger,
         holds=made.ledger,
         notify=lambda: made.notified.append(True),
+        worths=lambda: {"seedancee2": 10_000, "nextapi": 1_000_000},
         tls=None,
     )
     async with serve(port) as [address], open_channel(address, timeout_seconds=60) as channel:

@@ -18,6 +18,7 @@ from services.jobs.domain.events import NewEvent
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import Caps
+from services.jobs.domain.retention import OwnDays
 from services.jobs.domain.routes import Credential
 from services.jobs.domain.states import Status
 from services.jobs.store import lock_order
@@ -26,6 +27,8 @@ from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.endings import Place, SqlEndings
 from services.jobs.store.jobs import SqlJobs
+from services.jobs.store.kept_days import SqlKeptDays
+from services.jobs.store.margins import SqlMargins
 from services.jobs.store.months import SqlMonths
 from services.jobs.store.outbox import SqlOutbox
 from services.jobs.store.queue.controls import SqlControls
@@ -45,7 +48,7 @@ from tests.integration.lock_log import LockLog, lock_log
 
 NOTE = AuditNote(actor="tests", reason="order")
 CAPS = Caps(account_jobs=50, key_jobs=50)
-IN_NOBODYS_WAY = frozenset({"work", "attempts", "jobs", "audit", "place_changes"})
+IN_NOBODYS_WAY = frozenset({"work", "attempts", "jobs", "audit", "margin_changes", "place_changes"})
 """New rows of these: see `lock_order`."""
 LEASE_SECONDS = 600.0
 
@@ -279,6 +282,10 @@ async def settle(driven: Driven) -> None:
         due = await deletions.take_due(each_max=10, most=10)
     async with log.step("end deletions"):
         await deletions.end(due)
+    async with log.step("choose days"):
+        await SqlKeptDays(driven.pool).choose("acct_1", OwnDays(media_days=1), note=NOTE)
+    async with log.step("fold margins"):
+        assert await SqlMargins(driven.pool).fold()
     strays = SqlStrays(driven.pool)
     months = SqlMonths(driven.pool)
     async with log.step("add month"):

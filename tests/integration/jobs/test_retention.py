@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from services.common.audit.note import AuditNote
 from services.common.loop import Duty
 from services.common.postgres.database import Pool
 from services.jobs.convert import seedancee2
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job
+from services.jobs.domain.retention import OwnDays
 from services.jobs.domain.states import Status
 from services.jobs.duties.forget_content_and_media import (
     ACCOUNTS_MAX,
@@ -22,12 +24,14 @@ from services.jobs.duties.forget_content_and_media import (
 )
 from services.jobs.ports import ResultUnavailableError
 from services.jobs.settings import JobsSettings
+from services.jobs.store.kept_days import SqlKeptDays
 from services.jobs.store.retention import ACCOUNTS, AGED, Kept, SqlRetention
 from tests.integration.jobs.conftest import a_job
 from tests.integration.jobs.test_api_queries import plans
 from tests.integration.jobs.world import World, open_world
 
 DAYS = 365
+NOTE = AuditNote(actor="tests", reason="agreed")
 SECRETS = ("waves", "https://a.example", "customer.example", '"a"')
 MANY_JOBS = """
     INSERT INTO jobs (id, account_id, environment, contract, status, model, input, price_version, micros_per_second,
@@ -79,12 +83,13 @@ def forgetting(
             raise ResultUnavailableError("store failed")
         (deleted if deleted is not None else []).append(job_id)
 
-    def days_of(account_id: str) -> int:
-        return (own or {}).get(account_id, days)
+    def days_of(account_id: str, chosen: int | None) -> int:
+        return (own or {}).get(account_id, days) if chosen is None else chosen
 
+    chosen = SqlKeptDays(pool)
     if kind is Kept.CONTENT:
-        return forget_content(retention, days_of=days_of)
-    return forget_media(retention, days_of=days_of, delete=delete)
+        return forget_content(retention, own=chosen, days_of=days_of)
+    return forget_media(retention, own=chosen, days_of=days_of, delete=delete)
 
 
 async def test_what_a_customer_said_is_forgotten_when_it_is_old(world: World) -> None:
@@ -143,6 +148,24 @@ async def test_an_account_may_have_days_of_its_own(world: World, kind: Kept) -> 
     assert await forgetting(kind, world.pool, own={job.owner.account_id: 0}, days=1).run_once() == 0
     assert await forgetting(kind, world.pool, own={job.owner.account_id: 30}).run_once() == 1
     assert await forgetting(kind, world.pool, own={job.owner.account_id: 30}).run_once() == 0
+
+
+@pytest.mark.parametrize("kind", Kept)
+async def test_what_an_operator_chose_for_an_account_counts_more(world: World, kind: Kept) -> None:
+    job = await ended(world, days_ago=40)
+    kept, account_id = SqlKeptDays(world.pool), job.owner.account_id
+    duty = forgetting(kind, world.pool, own={account_id: 1})
+
+    await kept.choose(account_id, OwnDays(media_days=0, content_days=0), note=NOTE)
+    assert await duty.run_once() == 0
+    await kept.choose("acct_2", OwnDays(media_days=1, content_days=1), note=NOTE)
+    assert await duty.run_once() == 0
+    await kept.choose(account_id, OwnDays(media_days=39, content_days=39), note=NOTE)
+    assert await duty.run_once() == 1
+
+    entries = await world.sql("SELECT action, subject_id, details FROM audit ORDER BY number")
+    assert [entry["action"] for entry in entries] == ["account.retention"] * 3
+    assert entries[2]["details"] == {"media_days": 39, "content_days": 39}
 
 
 @pytest.mark.parametrize("kind", Kept)

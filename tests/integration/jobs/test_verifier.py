@@ -277,7 +277,13 @@ async def keep_busy(books: Books, account_id: str) -> None:
 
 async def test_operators_get_the_first_page_and_are_refused_a_strange_one(books: Books) -> None:
     port = admin_port(
-        jobs_settings(), books.pool, ledger=books.ledger, holds=books.holds, notify=lambda: None, tls=None
+        jobs_settings(),
+        books.pool,
+        ledger=books.ledger,
+        holds=books.holds,
+        notify=lambda: None,
+        worths=lambda: {"seedancee2": 10_000, "nextapi": 1_000_000},
+        tls=None,
     )
     await books.accept(await books.billing.account(credits_live=1), new_id("vid"))
 

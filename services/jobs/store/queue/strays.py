@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import text
 
 from services.common.postgres.database import Pool, Query, fetch
-from services.jobs.store.partitions import job_of
+from services.jobs.store.partitions import has_id, job_of
 from services.jobs.timing import STRAY_SECONDS_MAX
 
 
@@ -100,6 +100,13 @@ _END = Query(
     WHERE attempt_id = :attempt_id AND outcome IS NULL AND (SELECT count(*) FROM charged) IS NOT NULL
     """)
 )
+_FORGET = Query(
+    text(f"""
+    DELETE FROM attempts WHERE id = :attempt_id
+        AND (SELECT content_deleted_at FROM jobs WHERE {has_id("jobs.id", ":job_id")}) IS NOT NULL
+    """)  # noqa: S608
+)
+"""For attempts that only their stray kept from being deleted with the content of their job."""
 _CHARGED = frozenset({StrayEnd.RENDERED, StrayEnd.UNKNOWN})
 """The ends of tasks that their provider bills, or possibly does."""
 
@@ -122,3 +129,6 @@ class SqlStrays:
                 attempt_id=stray.attempt_id, outcome=outcome.value, is_charged=outcome in _CHARGED
             )
             await connection.execute(_END.sql, bound)
+        async with self._pool.connection() as connection:
+            kept = _FORGET.bind(attempt_id=stray.attempt_id, job_id=stray.attempt_id.rpartition("-")[0])
+            await connection.execute(_FORGET.sql, kept)
