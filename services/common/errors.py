@@ -52,6 +52,8 @@ class Reason(StrEnum):
     EVENT_NOT_FOUND = "EVENT_NOT_FOUND"
     BODY_NOT_JSON = "BODY_NOT_JSON"
     JOB_UNFINISHED = "JOB_UNFINISHED"
+    UPLOAD_NOT_FOUND = "UPLOAD_NOT_FOUND"
+    UPLOAD_LIMIT_REACHED = "UPLOAD_LIMIT_REACHED"
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ STATUS_BY_REASON = {
     Reason.EVENT_NOT_FOUND: _NOT_FOUND,
     Reason.BODY_NOT_JSON: replace(_BAD_REQUEST, http=415),
     Reason.JOB_UNFINISHED: _CONFLICT,
+    Reason.UPLOAD_NOT_FOUND: _NOT_FOUND,
+    Reason.UPLOAD_LIMIT_REACHED: _CONFLICT,
 }
 assert STATUS_BY_REASON.keys() == set(Reason), "every reason needs a status"
 

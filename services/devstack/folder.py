@@ -82,6 +82,11 @@ class StackFolder:
         return self.secrets / "simulator_api_key"
 
     @property
+    def media_url_secret(self) -> Path:
+        """What addresses of uploads are signed with."""
+        return self.secrets / "media_url_secret"
+
+    @property
     def demo_account(self) -> Path:
         """Identifier and keys of the demo account, as JSON."""
         return self.secrets / "demo_account.json"
@@ -110,6 +115,7 @@ class StackFolder:
         _make_once(self.webhooks_secret_key, lambda: urlsafe_b64encode(os.urandom(32)).decode())
         _make_once(self.key_checksum_secrets, new_token)
         _make_once(self.simulator_api_key, new_token)
+        _make_once(self.media_url_secret, new_token)
 
     def _password(self, role: str) -> Path:
         return self.secrets / f"{role}_database_password"

@@ -21,6 +21,7 @@ SERVICES: Final = {
         "reelgate.callback.v1.CallbackService",
         "reelgate.models.v1.ModelsService",
         "reelgate.nextapi.v1.JobService",
+        "reelgate.uploads.v1.UploadService",
         "reelgate.usage.v1.UsageService",
         "reelgate.video.v1.VideoService",
     ),

@@ -56,10 +56,14 @@ def open_catalogue(settings: JobsSettings, environment: Mapping[str, str]) -> Cu
 
 
 class TrustedOrigins:
-    """Where providers are: those of the catalogue in force, the simulator, and what settings add."""
+    """Where providers are: those of the catalogue in force, the simulator, our own media with uploads, and what settings add."""
 
     def __init__(self, settings: JobsSettings, current: CurrentCatalogue) -> None:
-        own = {origin_of(settings.simulator_base_url), origin_of(settings.fal_callback_keys_url)}
+        own = {
+            origin_of(settings.simulator_base_url),
+            origin_of(settings.media_base_url),
+            origin_of(settings.fal_callback_keys_url),
+        }
         self._fixed = settings.result_origins_allowed | own
         self._current = current
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from services.common.errors import Reason, ServiceError
 from services.common.money import in_credits
 from services.jobs.domain.states import State, Status
+from services.jobs.domain.uploads import UploadQuota
 
 FULL_RETRY_SECONDS = 5
 """Few tasks end sooner."""
@@ -141,4 +142,26 @@ def event_not_refused(event_id: str) -> ServiceError:
         Reason.EVENT_NOT_FOUND,
         f'There is no refused event "{event_id}": it was handed over, or never refused.',
         event_id=event_id,
+    )
+
+
+def upload_not_found(upload_id: str) -> ServiceError:
+    """Returns the refusal of an id that names none of the caller's uploads."""
+    shown = upload_id[:NAME_LENGTH_SHOWN_MAX]
+    return ServiceError(Reason.UPLOAD_NOT_FOUND, f'There is no upload "{shown}".', upload_id=shown)
+
+
+def upload_limit_reached(quota: UploadQuota, *, count: int, byte_count: int) -> ServiceError:
+    """Returns the refusal of an upload of an account that has as many, or as much, as it may have."""
+    return ServiceError(
+        Reason.UPLOAD_LIMIT_REACHED,
+        f"An account may have {quota.count_max} uploads with {quota.byte_count_max} bytes in an environment; this one"
+        f" has {count} with {byte_count} bytes. Delete some with DELETE /v1/uploads/{{id}}, and announce size_bytes.",
+    )
+
+
+def uploads_closed() -> ServiceError:
+    """Returns the refusal of uploads where there is no place for files."""
+    return ServiceError(
+        Reason.UNAVAILABLE, "Uploads are not offered here. Name files by http or https addresses instead."
     )

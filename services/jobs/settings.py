@@ -60,6 +60,13 @@ class JobsSettings(ServiceSettings):
     """A folder, or `s3://…`, `gs://…`, `az://…`."""
     media_base_url: str
     """Public address of the media store."""
+    media_url_secret: SecretStr | None = Field(default=None, min_length=16)
+    """Signs addresses of files where `media_store_url` is a folder; the host of the folder has the same secret
+    (SIMULATOR_MEDIA_URL_SECRET). Without it a stack with a folder takes no uploads. Buckets sign for themselves."""
+    uploads_max: int = Field(default=200, ge=0, le=100_000)
+    """Uploads that an account may have in an environment, those included whose file has not come. 0: none are taken."""
+    upload_mb_max: int = Field(default=2_000, ge=0, le=10_000_000)
+    """Megabytes that they may have together. A file that has not come counts with the most that it may have."""
     callback_base_url: str = ""
     """Public address of the edge, where providers call back. Empty: workers only poll them."""
     catalogue_file: Path = Path(__file__).parent / "catalogue.yaml"

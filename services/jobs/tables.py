@@ -441,3 +441,20 @@ forgotten_jobs = Table(
 
 idempotency = idempotency_table(metadata)
 """Requests with idempotency keys, and what was answered to them."""
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("byte_count", BigInteger, nullable=False),
+    Column("arrived_at", Moment),
+    Column("created_at", Moment, nullable=False),
+    Column("put_until", Moment, nullable=False),
+    Column("kept_until", Moment, nullable=False),
+    Index("uploads_of_account", "account_id", "environment"),
+    Index("uploads_old", "kept_until"),
+)

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -17,6 +17,9 @@ from services.media.errors import MediaGoneError, MediaUnavailableError
 # Parts in flight at once, 5 MiB each: the memory that one upload may use.
 UPLOAD_PARTS_MAX = 4
 LIST_TIMEOUT_SECONDS = 30.0
+SIGN_TIMEOUT_SECONDS = 10.0
+"""Credentials may have to be fetched first."""
+READ_BYTES = 1024 * 1024
 _CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
 
 
@@ -45,6 +48,17 @@ class MediaStore:
             )
         folder = Path(unquote(urlsplit(url).path) if scheme else url).absolute()
         return cls(LocalStore(folder, mkdir=True), folder=folder, public_base_url=public_base_url)
+
+    @property
+    def is_bucket(self) -> bool:
+        """Whether a cloud keeps the objects, and signs their addresses."""
+        return self._folder is None
+
+    async def sign(self, method: Literal["GET", "PUT"], name: str, *, lasts: timedelta) -> str:
+        """Returns an address of the bucket where an object can be read, or put, for a time. Raises MediaUnavailableError."""
+        async with _answering(SIGN_TIMEOUT_SECONDS):
+            signed: Any = obstore.sign_async  # its types name every store that can sign
+            return str(await signed(self._backend, method, name, lasts))
 
     def url_of(self, name: str) -> str:
         """Returns the public address of an object."""
@@ -106,6 +120,25 @@ class MediaStore:
         """Returns whether an object of that name exists. Raises MediaUnavailableError."""
         async with _answering(timeout_seconds):
             return await self._has(name)
+
+    async def size_of(self, name: str, *, timeout_seconds: float) -> int | None:
+        """Returns how many bytes an object has, or None if there is none. Raises MediaUnavailableError."""
+        async with _answering(timeout_seconds):
+            try:
+                return int((await obstore.head_async(self._backend, name))["size"])
+            except FileNotFoundError:
+                return None
+
+    async def read(self, name: str, *, timeout_seconds: float) -> AsyncIterator[bytes]:
+        """Returns an object block by block, each in time. Raises MediaUnavailableError."""
+        async with _answering(timeout_seconds):
+            blocks = aiter((await obstore.get_async(self._backend, name)).stream(min_chunk_size=READ_BYTES))
+        while True:
+            async with _answering(timeout_seconds):
+                block = await anext(blocks, None)
+            if block is None:
+                return
+            yield bytes(block)
 
     async def _has(self, name: str) -> bool:
         try:

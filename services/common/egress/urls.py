@@ -15,6 +15,9 @@ from yarl import URL
 from services.common.egress.policy import MALFORMED, ForbiddenUrlError, Origin, UrlPolicy, check_host
 
 URL_LENGTH_MAX = 2_048
+DATA_URL = "data:"
+NO_DATA_URL = "must be an http or https address, not the file itself: upload the file with POST /v1/uploads, and name its url"
+"""What references are told that begin with DATA_URL."""
 
 _SCHEMES = ("http://", "https://")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")

@@ -7,6 +7,7 @@ import protovalidate
 from google.protobuf.message import Message
 from grpc.aio import ServicerContext
 
+from services.common.egress.urls import DATA_URL, NO_DATA_URL
 from services.common.errors import ServiceError, invalid_field
 from services.common.rpc.interceptors import Handler
 
@@ -59,7 +60,8 @@ def _refusal(violation: protovalidate.Violation, request: Message) -> ServiceErr
         return invalid_field(f"{field}[{index}]", "must not be given twice", value[index])
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return invalid_field(field, f"{proto.message}; it had {len(value)}")
-    return invalid_field(field, str(proto.message), value)
+    is_file = proto.rule_id == "string.max_len" and str(value).startswith(DATA_URL)
+    return invalid_field(field, NO_DATA_URL if is_file else str(proto.message), value)
 
 
 def _values(request: Message, elements: Iterable[Any]) -> list[str]:

@@ -27,7 +27,11 @@ _OTHER_NAMES = {"callback_url": "webhook_url"}
 
 
 def parse_new_job(
-    request: job_service_pb2.CreateJobRequest, *, check_url: CheckUrl, random_seed: Callable[[], int]
+    request: job_service_pb2.CreateJobRequest,
+    *,
+    check_url: CheckUrl,
+    random_seed: Callable[[], int],
+    uploads_url: str = "",
 ) -> NewJob:
     """Returns the request with every default resolved. Refuses with INVALID_FIELD."""
     sent = SentJob(
@@ -39,7 +43,7 @@ def parse_new_job(
         field_name=field_name,
         moderation_profile=request.moderation_profile,
     )
-    return parse_sent_job(sent, check_url=check_url, random_seed=random_seed)
+    return parse_sent_job(sent, check_url=check_url, random_seed=random_seed, uploads_url=uploads_url)
 
 
 def field_name(field: str) -> str:

@@ -32,7 +32,11 @@ _OUTSIDE_INPUT = {
 
 
 def parse_new_video(
-    request: CreateVideoRequest | EstimateVideoRequest, *, check_url: CheckUrl, random_seed: Callable[[], int]
+    request: CreateVideoRequest | EstimateVideoRequest,
+    *,
+    check_url: CheckUrl,
+    random_seed: Callable[[], int],
+    uploads_url: str = "",
 ) -> NewJob:
     """Returns the request with every default resolved. Refuses with INVALID_FIELD."""
     sent = SentJob(
@@ -43,7 +47,7 @@ def parse_new_video(
         metadata=request.metadata if request.HasField("metadata") else None,
         field_name=field_name,
     )
-    return parse_sent_job(sent, check_url=check_url, random_seed=random_seed)
+    return parse_sent_job(sent, check_url=check_url, random_seed=random_seed, uploads_url=uploads_url)
 
 
 def field_name(field: str) -> str:

@@ -9,14 +9,17 @@ from reelgate.nextapi.v1.job_service_pb2 import CreateJobRequest
 from reelgate.video.v1 import video_pb2
 
 from services.common.egress.policy import ForbiddenUrlError
+from services.common.egress.urls import DATA_URL, NO_DATA_URL
 from services.common.errors import invalid_field
 from services.common.money import MICROS_PER_CREDIT
 from services.jobs.convert.metadata import parse_metadata
 from services.jobs.domain.failures import FAILURE_MESSAGE, REFERENCE_MESSAGE
 from services.jobs.domain.job import Job
 from services.jobs.domain.requests import FieldName, JobInput, NewJob
+from services.jobs.domain.uploads import UploadUse
 from services.jobs.normalized_text import is_blank
 from services.jobs.refusals import job_not_found
+from services.media.reference_rules import ReferenceKind, ReferenceRefusedError, check_extension
 
 CheckUrl = Callable[[str], None]
 """Raises ForbiddenUrlError for an address that nobody may be sent to."""
@@ -47,17 +50,15 @@ class SentJob:
     moderation_profile: str = ""
 
 
-def parse_sent_job(sent: SentJob, *, check_url: CheckUrl, random_seed: Callable[[], int]) -> NewJob:
+def parse_sent_job(
+    sent: SentJob, *, check_url: CheckUrl, random_seed: Callable[[], int], uploads_url: str = ""
+) -> NewJob:
     """Returns the request with every default resolved. Refuses with INVALID_FIELD.
 
-    Expects what the protos' own rules let through. A field is refused under the name its sender gave it.
+    What begins with `uploads_url` names an upload. Expects what the protos' own rules let through. A field is refused under the name its sender gave it.
     """
     wanted = _parse_input(sent, random_seed)
-    for field, url in _urls(sent):
-        try:
-            check_url(url)
-        except ForbiddenUrlError as error:
-            raise invalid_field(field, error.why, url) from error
+    uploads = _check_urls(sent, check_url, uploads_url=uploads_url)
     return NewJob(
         model=sent.model,
         input=wanted,
@@ -65,6 +66,7 @@ def parse_sent_job(sent: SentJob, *, check_url: CheckUrl, random_seed: Callable[
         metadata_json=None if sent.metadata is None else parse_metadata(sent.metadata),
         field_name=sent.field_name,
         moderation_profile=sent.moderation_profile or None,
+        uploads=uploads,
         reference_fields=tuple(field for field, _ in _references(sent)),
     )
 
@@ -175,9 +177,34 @@ def _references(sent: SentJob) -> Iterator[tuple[str, str]]:
             yield from ((f"{field}[{index}]", url) for index, url in enumerate(value))
 
 
-def _urls(sent: SentJob) -> Iterator[tuple[str, str]]:
-    """Every address of a request, under the name its sender gave it."""
+def _check_urls(sent: SentJob, check_url: CheckUrl, *, uploads_url: str) -> tuple[UploadUse, ...]:
+    """Refuses what cannot be an address, or a file of its kind. Returns the references that name uploads."""
+    uploads = []
     for field, url in _references(sent):
-        yield sent.field_name(field), url
+        name, kind = sent.field_name(field), _kind_of(field)
+        if uploads_url and url.startswith(uploads_url):
+            uploads.append(UploadUse(field=name, name=url.removeprefix(uploads_url), kind=kind))
+            continue
+        if url.startswith(DATA_URL):
+            raise invalid_field(name, NO_DATA_URL, url)
+        _check_url(name, url, check_url)
+        try:
+            check_extension(url, kind)
+        except ReferenceRefusedError as error:
+            raise invalid_field(name, error.rule, url) from error
     if sent.callback_url:
-        yield sent.field_name("callback_url"), sent.callback_url
+        _check_url(sent.field_name("callback_url"), sent.callback_url, check_url)
+    return tuple(uploads)
+
+
+def _check_url(field: str, url: str, check_url: CheckUrl) -> None:
+    try:
+        check_url(url)
+    except ForbiddenUrlError as error:
+        raise invalid_field(field, error.why, url) from error
+
+
+def _kind_of(field: str) -> ReferenceKind:
+    if field.startswith("video"):
+        return ReferenceKind.VIDEO
+    return ReferenceKind.AUDIO if field.startswith("audio") else ReferenceKind.IMAGE

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from services.jobs.domain.uploads import UploadUse
 from services.upstream.features import Asked
 
 
@@ -72,6 +73,8 @@ class NewJob:
     """For refusals. By default a field is called as it is here."""
     moderation_profile: str | None = None
     """None: that of the account."""
+    uploads: tuple[UploadUse, ...] = ()
+    """References that name files which its sender has uploaded."""
     reference_fields: tuple[str, ...] = ()
     """Where each reference stands in the request, in the order that providers get them."""
 

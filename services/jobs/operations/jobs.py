@@ -17,6 +17,7 @@ from services.jobs.operations.magic_prompts import check_directive, refuse_if_as
 from services.jobs.operations.models import ModelOperations
 from services.jobs.operations.moderate_prompt import Moderate
 from services.jobs.operations.price_job import Quote, price_job
+from services.jobs.operations.uploads import UseUploads, refuse_uploads
 from services.jobs.ports import Funds, Jobs, Ledger
 
 
@@ -42,6 +43,7 @@ class JobOperations:
     notify: Callable[[], None]
     """Wakes the workers."""
     clock: Clock
+    use_uploads: UseUploads = refuse_uploads
 
     async def create(
         self, wanted: NewJob, *, buyer: Buyer, id_prefix: str, reserved: ReservedId | None = None
@@ -65,6 +67,8 @@ class JobOperations:
                 job_id, wanted, buyer=buyer, quote=quote, moderation_profile=profile, created_at=created_at
             )
             refuse_if_asked(job)
+            if wanted.uploads:
+                await self.use_uploads(wanted.uploads, owner=buyer.owner, keep=True)
             job = await self._store(job, caps=buyer.caps, reserved=reserved)
         self.notify()
         return job
@@ -76,6 +80,8 @@ class JobOperations:
         """
         check_directive(wanted, environment=buyer.owner.environment)
         quote = await self._price(wanted, buyer=buyer, moment=self.clock())
+        if wanted.uploads:
+            await self.use_uploads(wanted.uploads, owner=buyer.owner, keep=False)
         available_micros = await self.funds.available(buyer.owner)
         return Estimate(total_micros=quote.total_micros, available_micros=available_micros)
 

@@ -8,6 +8,7 @@ from services.common.rpc.server import OPEN_SERVICES
 VIDEO_SERVICE = "reelgate.video.v1.VideoService"
 JOB_SERVICE = "reelgate.nextapi.v1.JobService"
 MODELS_SERVICE = "reelgate.models.v1.ModelsService"
+UPLOAD_SERVICE = "reelgate.uploads.v1.UploadService"
 USAGE_SERVICE = "reelgate.usage.v1.UsageService"
 CALLBACK_SERVICE = "reelgate.callback.v1.CallbackService"
 JOB_ADMIN_SERVICE = "reelgate.admin.v1.JobAdminService"
@@ -20,6 +21,7 @@ PUBLIC_ACCESS: Mapping[str, frozenset[str]] = {
     VIDEO_SERVICE: frozenset({"seedancee2"}),
     JOB_SERVICE: frozenset({"nextapi"}),
     MODELS_SERVICE: frozenset({"seedancee2"}),
+    UPLOAD_SERVICE: frozenset({"seedancee2", "nextapi"}),
     USAGE_SERVICE: frozenset({"seedancee2"}),
     CALLBACK_SERVICE: OPEN_TO_ALL,
     **dict.fromkeys(OPEN_SERVICES, OPEN_TO_ALL),

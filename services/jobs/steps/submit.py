@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from services.common.clock import Clock
 from services.jobs.domain.claims import Attempt, Claim, LeaseLostError
@@ -14,6 +15,7 @@ from services.jobs.steps.adopt import adopt
 from services.jobs.steps.drop import drop
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import LOOK_AGAIN_SECONDS, SUBMIT_TIMEOUT_SECONDS
+from services.media.errors import MediaUnavailableError
 from services.upstream.provider import (
     BrokenError,
     BusyError,
@@ -25,6 +27,13 @@ from services.upstream.provider import (
 )
 
 log = logging.getLogger(__name__)
+
+Readable = Callable[[str], Awaitable[str]]
+
+
+async def as_sent(url: str) -> str:
+    """Returns a reference as its sender wrote it, where there are no uploads."""
+    return url
 
 
 def no_options(_route: str) -> Mapping[str, str]:
@@ -41,9 +50,11 @@ async def submit(
     options_of: Callable[[str], Mapping[str, str]] = no_options,
     clock: Clock,
     render_event: RenderEvent,
+    readable: Readable = as_sent,
 ) -> Claim | None:
     """Starts the render of an attempt that this lease opened.
 
+    `readable` returns where the provider can read a reference.
     If nothing was started, the job goes back to PENDING and tries another route before this one. If there is no usable
     answer, the attempt stays open, and the worker that claims the job next looks for the task.
     """
@@ -51,6 +62,7 @@ async def submit(
     assert attempt is not None
     assert attempt.lease_no == claim.lease_no, "only the lease that opened an attempt may submit it"
     try:
+        order = await readable_order(order_of(claim.job, attempt, options_of(attempt.route)), readable)
         provider = provider_of(attempt, claim.job.owner.environment, providers)
         if asyncio.get_running_loop().time() > claim.submit_until:
             # The worker that has the job by now may find no task and open another attempt.
@@ -58,7 +70,7 @@ async def submit(
             await work.drop_attempt(claim, outcome="late", detail=detail, seconds=0)
             return None
         task_id = await provider.submit(
-            order_of(claim.job, attempt, options_of(attempt.route)),
+            order,
             correlation_id=attempt.id,
             callback_url=callback_url(attempt.token),
             timeout_seconds=SUBMIT_TIMEOUT_SECONDS,
@@ -94,3 +106,24 @@ async def submit(
 def order_of(job: Job, attempt: Attempt, options: Mapping[str, str]) -> Order:
     """Returns the order: the resolved input, with the provider's name for the model, and what the route asks besides."""
     return Order(model=attempt.upstream_model, options=options, **vars(job.input))
+
+
+async def readable_order(order: Order, readable: Readable) -> Order:
+    """Returns an order whose references are where a provider can read them. Raises UnreachableError."""
+    if not order.references:
+        return order
+
+    async def each(urls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple([await readable(url) for url in urls])
+
+    try:
+        return replace(
+            order,
+            image_urls=await each(order.image_urls),
+            video_urls=await each(order.video_urls),
+            audio_urls=await each(order.audio_urls),
+            start_image_url=order.start_image_url and await readable(order.start_image_url),
+            end_image_url=order.end_image_url and await readable(order.end_image_url),
+        )
+    except MediaUnavailableError as error:
+        raise UnreachableError(error.detail) from error

@@ -15,7 +15,7 @@ unless one reads another: `once_locked` makes it certain.
 LOCK_ORDER = (
     "work", "attempts", "jobs",
     "audit", "caps", "credential_states", "deletions", "forgotten_jobs", "idempotency", "kept_days", "margin_changes",
-    "margins_daily", "outbox", "refunds", "route_states", "strays", "usage_daily", "usage_hourly",
+    "margins_daily", "outbox", "refunds", "route_states", "strays", "uploads", "usage_daily", "usage_hourly",
     "place_changes", "places",
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """What every role of a jobs process uses."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +17,11 @@ from services.jobs.settings import JobsSettings
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import WALK_REST_SECONDS
+from services.jobs.upload_files import UploadFiles
+from services.media.limits import MediaLimits
+from services.media.prober import REFERENCE_COMMAND, Prober
+from services.media.signed_addresses import AddressSigner
+from services.media.store import MediaStore
 
 WORK_CHANNEL = "jobs_work"
 OUTBOX_CHANNEL = "jobs_outbox"
@@ -35,6 +41,19 @@ class Core:
     notifier: Notifier
     ledger: LedgerClient
     holds: HoldClient
+
+    @asynccontextmanager
+    async def upload_files(self) -> AsyncIterator[UploadFiles]:
+        """Opens the files of uploads. The process that looks at files of a bucket is started when there is one."""
+        settings = self.settings
+        secret = settings.media_url_secret
+        prober = Prober(limits=MediaLimits(), processes_max=1, command=REFERENCE_COMMAND)
+        async with prober.running():
+            yield UploadFiles(
+                MediaStore.open(settings.media_store_url, public_base_url=settings.media_base_url),
+                signer=None if secret is None else AddressSigner(secret=secret.get_secret_value()),
+                prober=prober,
+            )
 
     def open_pool(self, name: str) -> AbstractAsyncContextManager[Pool]:
         """Opens a role's own pool, so that walking jobs never keeps a customer waiting for a connection."""

@@ -43,7 +43,7 @@ from services.jobs.store.jobs import BY_ID, SqlJobs
 from services.jobs.store.queue.stages import SqlStages
 from services.jobs.watch.event_stream import EventStreams
 from services.jobs.watch.job_watch import JobWatch
-from services.jobs.wiring.api import canceller_of, job_operations, moderating, public_port
+from services.jobs.wiring.api import canceller_of, job_operations, moderating, public_port, upload_operations
 from services.jobs.wiring.core import (
     CALLS_MAX,
     DELETIONS_CHANNEL,
@@ -152,8 +152,10 @@ async def _serving(core: Core, pool: Pool, billing: aio.Channel) -> AsyncIterato
         watch.running(),
         moderating(settings) as moderate,
         open_egress_session(provider_policy(settings, core.catalogue), connections_max=CALLS_MAX) as session,
+        core.upload_files() as files,
         open_reader(settings.database_url, BY_ID, name=pool.name) as reader,
     ):
+        uploads = upload_operations(settings, pool, files)
         jobs = job_operations(
             core.catalogue,
             SqlJobs(pool, reader=reader),
@@ -162,6 +164,7 @@ async def _serving(core: Core, pool: Pool, billing: aio.Channel) -> AsyncIterato
             prices=PriceCache(PriceClient(billing).fetch),
             moderate=moderate,
             notify=partial(notifier.notify, WORK_CHANNEL),
+            uploads=uploads,
         )
         canceller = canceller_of(
             jobs,
@@ -175,6 +178,7 @@ async def _serving(core: Core, pool: Pool, billing: aio.Channel) -> AsyncIterato
             keys=KeyCache(KeyClient(billing).look_up, forms=settings.key_forms),
             limiter=limiter,
             jobs=jobs,
+            uploads=uploads,
             canceller=canceller,
             delete=partial(
                 delete_job,

@@ -31,6 +31,7 @@ from services.jobs.duties.release_orphans import release_orphans
 from services.jobs.duties.settle_refunds import settle_refunds
 from services.jobs.duties.stop_strays import stop_strays
 from services.jobs.duties.sweep_staged import sweep_staged
+from services.jobs.duties.sweep_uploads import sweep_stray_files, sweep_uploads
 from services.jobs.duties.verify_books import verify_books
 from services.jobs.duties.walk_jobs import Step, Walker
 from services.jobs.lanes import CAPACITY, Lane, Lanes
@@ -60,7 +61,9 @@ from services.jobs.store.queue.work import SqlWork
 from services.jobs.store.readings import READINGS
 from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.retention import SqlRetention
+from services.jobs.store.uploads import SqlUploads
 from services.jobs.store.verification import SqlRecords
+from services.jobs.upload_files import UploadFiles
 from services.jobs.wiring.core import CALLS_MAX, DELETIONS_CHANNEL, OUTBOX_CHANNEL, WORK_CHANNEL, Core
 from services.media.limits import MediaLimits
 from services.media.prober import Prober
@@ -93,20 +96,35 @@ async def working(core: Core, pool: Pool) -> AsyncIterator[None]:
         )
         providers = CatalogueProviders(settings, session, core.catalogue)
         waiting = core.waiting(pool)
+        files = await enter(core.upload_files())
         duties = _duties(
-            core, pool, waiting=waiting, intake=IntakeClient(webhooks), providers=providers, media=media
+            core,
+            pool,
+            waiting=waiting,
+            intake=IntakeClient(webhooks),
+            providers=providers,
+            media=media,
+            files=files,
         )
         await enter(performing(*duties))
-        walker = _walker(core, core.work(pool, waiting), providers=providers, media=media)
+        walker = _walker(core, core.work(pool, waiting), providers=providers, media=media, files=files)
         await enter(walker.running(wake=core.notifier.event(WORK_CHANNEL)))
         yield
 
 
 def _duties(
-    core: Core, pool: Pool, *, waiting: SqlWaiting, intake: Intake, providers: Providers, media: MediaKeeper
+    core: Core,
+    pool: Pool,
+    *,
+    waiting: SqlWaiting,
+    intake: Intake,
+    providers: Providers,
+    media: MediaKeeper,
+    files: UploadFiles,
 ) -> tuple[Duty, ...]:
     settings, ledger, holds = core.settings, core.ledger, core.holds
     records, retention, own = SqlRecords(pool), SqlRetention(pool), SqlKeptDays(pool)
+    uploads = SqlUploads(pool)
     return (
         relay_events(outbox=SqlOutbox(pool), intake=intake, wake=core.notifier.event(OUTBOX_CHANNEL)),
         admit_jobs(waiting),
@@ -123,6 +141,8 @@ def _duties(
         forget_content(retention, own=own, days_of=settings.content_days_of),
         forget_media(retention, own=own, days_of=settings.media_days_of, delete=media.delete),
         delete_media(SqlDeletions(pool), delete=media.delete, wake=core.notifier.event(DELETIONS_CHANNEL)),
+        sweep_uploads(uploads, files),
+        sweep_stray_files(uploads, files, clock=utc_now),
         keep_months(SqlMonths(pool), kept_days=settings.job_days),
         fold_margins(SqlMargins(pool)),
         keep_places(SqlPlaces(pool)),
@@ -132,7 +152,7 @@ def _duties(
     )
 
 
-def _walker(core: Core, work: SqlWork, *, providers: Providers, media: Media) -> Walker:
+def _walker(core: Core, work: SqlWork, *, providers: Providers, media: Media, files: UploadFiles) -> Walker:
     settings, ledger, lanes = core.settings, core.ledger, Lanes()
     begin = partial(
         begin_attempt,
@@ -147,6 +167,7 @@ def _walker(core: Core, work: SqlWork, *, providers: Providers, media: Media) ->
         providers=providers,
         options_of=partial(_options_of, core.catalogue),
         callback_url=partial(_callback_url, settings.callback_base_url, settings.callback_tokens),
+        readable=files.readable,
         clock=utc_now,
         render_event=render_event,
     )

@@ -2,13 +2,15 @@
 
 import itertools
 import json
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 from typing import Any, cast
 
 import grpc
@@ -19,6 +21,7 @@ from reelgate.callback.v1.callback_service_pb2_grpc import (
 )
 from reelgate.models.v1.models_service_pb2_grpc import ModelsServiceStub
 from reelgate.nextapi.v1.job_service_pb2_grpc import JobServiceStub
+from reelgate.uploads.v1.upload_service_pb2_grpc import UploadServiceStub
 from reelgate.usage.v1.usage_service_pb2_grpc import UsageServiceStub
 from reelgate.video.v1.video_service_pb2_grpc import VideoServiceStub
 
@@ -41,9 +44,14 @@ from services.jobs.store.deletions import SqlDeletions
 from services.jobs.store.jobs import SqlJobs
 from services.jobs.store.queue.stages import SqlStages
 from services.jobs.store.queue.work import SqlWork
+from services.jobs.upload_files import UploadFiles
 from services.jobs.watch.event_stream import PACE, EventStreams, Pace
 from services.jobs.watch.job_watch import JobWatch
-from services.jobs.wiring.api import canceller_of, job_operations, public_port
+from services.jobs.wiring.api import canceller_of, job_operations, public_port, upload_operations
+from services.media.limits import MediaLimits
+from services.media.prober import REFERENCE_COMMAND, Prober
+from services.media.signed_addresses import AddressSigner
+from services.media.store import MediaStore
 from services.upstream.provider import Pending, Provider
 from tests.fakes.jobs import FakeLedger, FakePrices
 from tests.fakes.upstream import ScriptedProvider
@@ -76,6 +84,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
 class Api:
     """A running public port."""
 
+    media: Path
+    """Where its files lie."""
     ledger: FakeLedger
     prices: FakePrices
     work: SqlWork
@@ -148,7 +158,7 @@ class Api:
 
 def _request(service: str, name: str, fields: dict[str, Any]) -> Message:
     module = service.lower()
-    package = "nextapi" if service == "Job" else module
+    package = {"Job": "nextapi", "Upload": "uploads"}.get(service, module)
     messages = import_module(f"reelgate.{package}.v1.{module}_service_pb2")
     request: Message = ParseDict(fields, getattr(messages, f"{name}Request")())
     return request
@@ -162,11 +172,14 @@ async def running_api(
     pace: Pace = PACE,
     provider: Provider | None = None,
     catalogue: Callable[[], Catalogue] = lambda: CATALOGUE,
+    settings: JobsSettings | None = None,
 ) -> AsyncIterator[Api]:
     """Serves the public port on a free one."""
     watch = JobWatch(SqlStages(pool))
     callers: dict[bytes, Caller] = {}
+    folder = tempfile.TemporaryDirectory()
     api = Api(
+        media=Path(folder.name),
         ledger=FakeLedger(),
         prices=FakePrices(PRICES),
         work=SqlWork(pool),
@@ -178,6 +191,13 @@ async def running_api(
     async def look_up(digest: bytes) -> Caller | None:
         return callers.get(digest)
 
+    settings = settings or jobs_settings()
+    files = UploadFiles(
+        MediaStore.open(folder.name, public_base_url=settings.media_base_url),
+        signer=AddressSigner(secret="of the media host"),
+        prober=Prober(limits=MediaLimits(), processes_max=1, command=REFERENCE_COMMAND),
+    )
+    uploads = upload_operations(settings, pool, files)
     jobs = job_operations(
         catalogue,
         api.jobs,
@@ -186,17 +206,19 @@ async def running_api(
         prices=api.prices,
         moderate=moderate,
         notify=lambda: api.notified.append(True),
+        uploads=uploads,
         clock=api.now,
     )
     by_route = {"ark": provider or api.provider}
     providers = {"live": by_route, "test": by_route}
     limiter = Limiter(Billing(CALLS_PER_MINUTE).lease, holder="tests")
     port = public_port(
-        jobs_settings(),
+        settings,
         pool,
         keys=KeyCache(look_up),
         limiter=limiter,
         jobs=jobs,
+        uploads=uploads,
         canceller=canceller_of(jobs, pool, work=api.work, providers=providers, pause=api.pause),
         delete=partial(
             delete_job,
@@ -207,15 +229,18 @@ async def running_api(
         streams=EventStreams(watch, clock=api.now, pace=pace),
     )
     async with (
+        AsyncExitStack() as stack,
         limiter.running(),
         serve(port) as [address],
         grpc.aio.insecure_channel(address) as channel,
         watch.running(),
     ):
+        stack.enter_context(folder)
         api.stubs = {
             "Video": VideoServiceStub(channel),
             "Job": JobServiceStub(channel),
             "Models": ModelsServiceStub(channel),
+            "Upload": UploadServiceStub(channel),
             "Usage": UsageServiceStub(channel),
             "Callback": CallbackServiceStub(channel),
         }

@@ -17,7 +17,7 @@ NOBODY = COMMANDS | DECODERS | TRACES
 USELESS = {
     ("billing", "api"): NOBODY | STORES | HTTP_CLIENTS,
     ("billing", "all"): NOBODY | STORES | HTTP_CLIENTS,
-    ("jobs", "api"): NOBODY | STORES,
+    ("jobs", "api"): NOBODY,
     ("jobs", "worker"): NOBODY,
     ("jobs", "all"): NOBODY,
     ("webhooks", "api"): NOBODY | STORES | {"aiohttp"},

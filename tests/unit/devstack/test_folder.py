@@ -14,7 +14,12 @@ def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
 
     folder.prepare()
 
-    assert set(secrets) == {folder.webhooks_secret_key, folder.key_checksum_secrets, folder.simulator_api_key}
+    assert set(secrets) == {
+        folder.webhooks_secret_key,
+        folder.key_checksum_secrets,
+        folder.simulator_api_key,
+        folder.media_url_secret,
+    }
     assert {path: path.read_text() for path in folder.secrets.iterdir()} == secrets
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
     assert stat.S_IMODE(folder.secrets.stat().st_mode) == 0o700

@@ -67,6 +67,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_EVENT_NOT_FOUND: _Reason.ValueType  # 42
     REASON_BODY_NOT_JSON: _Reason.ValueType  # 43
     REASON_JOB_UNFINISHED: _Reason.ValueType  # 44
+    REASON_UPLOAD_NOT_FOUND: _Reason.ValueType  # 45
+    REASON_UPLOAD_LIMIT_REACHED: _Reason.ValueType  # 46
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
 
@@ -115,4 +117,6 @@ REASON_SIGNING_NOT_ROTATING: Reason.ValueType  # 41
 REASON_EVENT_NOT_FOUND: Reason.ValueType  # 42
 REASON_BODY_NOT_JSON: Reason.ValueType  # 43
 REASON_JOB_UNFINISHED: Reason.ValueType  # 44
+REASON_UPLOAD_NOT_FOUND: Reason.ValueType  # 45
+REASON_UPLOAD_LIMIT_REACHED: Reason.ValueType  # 46
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

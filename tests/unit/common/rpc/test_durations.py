@@ -39,7 +39,15 @@ SETTINGS: dict[str, Any] = {
     "simulator_base_url": "http://unused.example",
     "simulator_api_key": "unused",
 }
-ANYTHING: Any = SimpleNamespace(clock=None, models=None, jobs=None, work=None, providers=None, notify=None)
+ANYTHING: Any = SimpleNamespace(
+    clock=None,
+    models=None,
+    jobs=None,
+    work=None,
+    providers=None,
+    notify=None,
+    files=SimpleNamespace(base_url=""),
+)
 
 
 def _edge_seconds() -> dict[str, float]:
@@ -81,6 +89,7 @@ def test_connections_that_reached_their_age_outlive_their_longest_call() -> None
         keys=ANYTHING,
         limiter=ANYTHING,
         jobs=ANYTHING,
+        uploads=ANYTHING,
         canceller=ANYTHING,
         delete=ANYTHING,
         streams=streams,
