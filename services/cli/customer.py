@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from services.cli.errors import CommandError
-from services.cli.video_request import VIDEOS_PATH
+from services.cli.video_request import CONTENT_TYPES, UPLOADS_PATH, VIDEOS_PATH
 from services.common.egress.policy import ForbiddenUrlError, UrlPolicy
 from services.common.egress.session import open_egress_session
 from services.common.egress.session_failures import session_failure_text
@@ -42,12 +42,32 @@ class Customer:
     def __init__(self, session: aiohttp.ClientSession, *, target: str, key: str) -> None:
         self._session = session
         self._videos_url = target.rstrip("/") + VIDEOS_PATH
+        self._uploads_url = target.rstrip("/") + UPLOADS_PATH
         # Not on the session: the key is for the API, never for a media address.
         self._headers = {"Authorization": f"Bearer {key}"}
 
     async def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Submits a task, once: a create without an answer may have been accepted. Returns the accepted task."""
         return await self._call("POST", self._videos_url, request)
+
+    async def upload(self, path: Path) -> str:
+        """Sends an image. Returns what names it in a request."""
+        announced = {"content_type": CONTENT_TYPES[path.suffix.lower()], "size_bytes": _size_of(path)}
+        upload = await self._call("POST", self._uploads_url, announced)
+        put = upload["put"]
+        try:
+            with path.open("rb") as file:
+                async with self._session.put(
+                    outgoing_url(put["url"]), data=file, headers=put["headers"], timeout=TIMEOUT
+                ) as response:
+                    body = b"".join([chunk async for chunk in _bounded(response, ANSWER_BYTES_MAX)])
+        except ForbiddenUrlError as error:
+            raise CommandError(f"Cannot upload {path}: the address {error.why}.") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise CommandError(f"Cannot upload {path}: {session_failure_text(error)}.") from error
+        if response.status not in {200, 201}:
+            raise CommandError(f"{path} was not taken: {_reason(response.status, body)}")
+        return str(upload["url"])
 
     async def wait(
         self,
@@ -148,3 +168,14 @@ def _task(status: int, body: bytes, url: str) -> dict[str, Any]:
     except (ValueError, LookupError, TypeError):
         raise UnansweredError(f"{url} answered {status}, and not as the contract says.") from None
     raise (UnansweredError if status in RETRYABLE_STATUSES else CommandError)(message)
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _reason(status: int, body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return f"the answer was {status}."

@@ -1,4 +1,4 @@
-"""The body of a create request, from what was typed; a local file becomes an address of the local stack."""
+"""The body of a create request, from what was typed; a local file becomes the url of an upload."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,21 @@ from services.cli.errors import CommandError
 
 VIDEOS_PATH = "/v1/videos/generations"
 
+UPLOADS_PATH = "/v1/uploads"
+CONTENT_TYPES = {
+    ".bmp": "image/bmp",
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".webp": "image/webp",
+}
+"""Of the images that a request may refer to, by extension."""
+
 ToUrl = Callable[[Path], str]
-"""Makes a local file reachable. Raises CommandError if that is impossible."""
+"""Returns what names a local file in a request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +44,14 @@ class VideoOptions:
     seed: int | None = None
 
 
+def local_files(options: VideoOptions) -> list[Path]:
+    """Returns the files that have to be uploaded first. Raises CommandError if one does not exist or is no image."""
+    named = (*options.images, options.start_image, options.end_image)
+    return [_local_file(image) for image in dict.fromkeys(named) if image and not _is_address(image)]
+
+
 def video_request(options: VideoOptions, *, to_url: ToUrl) -> dict[str, Any]:
-    """Returns the request of the Seedancee2 contract. Raises CommandError if a file does not exist.
+    """Returns the request of the Seedancee2 contract.
 
     The service validates the values.
     """
@@ -57,9 +76,17 @@ def video_request(options: VideoOptions, *, to_url: ToUrl) -> dict[str, Any]:
 
 
 def _address(image: str | None, to_url: ToUrl) -> str | None:
-    if image is None or image.startswith(("http://", "https://")):
-        return image
+    return image if image is None or _is_address(image) else to_url(Path(image))
+
+
+def _is_address(image: str) -> bool:
+    return image.startswith(("http://", "https://"))
+
+
+def _local_file(image: str) -> Path:
     path = Path(image)
     if not path.is_file():
         raise CommandError(f"{image} is neither an http(s) address nor a file.")
-    return to_url(path)
+    if path.suffix.lower() not in CONTENT_TYPES:
+        raise CommandError(f"{image} must end in one of {', '.join(CONTENT_TYPES)}.")
+    return path

@@ -1,13 +1,12 @@
 """The data folder of a local stack: its layout, and the secrets that are generated once."""
 
 import os
-import shutil
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.common.ids import new_id, new_token
+from services.common.ids import new_token
 from services.devstack.errors import StackError
 
 MEDIA_PATH = "/media"
@@ -125,14 +124,6 @@ class StackFolder:
         if self.root.stat().st_mode & 0o002:
             raise StackError(f"Everybody may write into {self.root}. Choose a folder of its own with --data.")
         self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
-
-    def keep_upload(self, source: Path) -> str:
-        """Copies a file to where the edge serves it. Returns its path below the media address."""
-        name = f"uploads/{new_id('file')}{source.suffix.lower()}"
-        target = self.media / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-        return name
 
 
 def write_secret(path: Path, text: str) -> None:

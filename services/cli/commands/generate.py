@@ -1,21 +1,19 @@
 """The command that generates one video."""
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.errors import CommandError
 from services.cli.local import lookup
 from services.cli.options import DATA_DEFAULT, Data
-from services.cli.video_request import VideoOptions, video_request
+from services.cli.video_request import VideoOptions, local_files, video_request
 
 if TYPE_CHECKING:
     from services.cli.customer import Customer
 
-IMAGE = "An http(s) address, or a file when the stack is local."
+IMAGE = "An http(s) address, or a file, which is uploaded first."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,7 +54,7 @@ def generate(
     if target is not None and key is None:
         raise typer.BadParameter("--target needs a --key")
     edge = target or lookup.edge(data)
-    request = None
+    options = None
     if prompt is not None:
         options = VideoOptions(
             prompt=prompt,
@@ -71,26 +69,21 @@ def generate(
             watermark=watermark,
             seed=seed,
         )
-        to_url = _refuse_file if target else lambda path: lookup.upload(path, root=data, edge=edge)
-        request = video_request(options, to_url=to_url)
     try:
-        asyncio.run(_make(request, video_id=resume, edge=edge, key=key or lookup.demo_key(data), out=out))
+        asyncio.run(_make(options, video_id=resume, edge=edge, key=key or lookup.demo_key(data), out=out))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
-def _refuse_file(path: Path) -> str:
-    raise CommandError(f"{path} is a file; with --target, images must be http(s) addresses.")
-
-
 async def _make(
-    request: Mapping[str, Any] | None, *, video_id: str | None, edge: str, key: str, out: Path | None
+    options: VideoOptions | None, *, video_id: str | None, edge: str, key: str, out: Path | None
 ) -> None:
     from services.cli.customer import open_customer
 
     async with open_customer(target=edge, key=key) as customer:
-        if request is not None:
-            created = await customer.create(request)
+        if options is not None:
+            urls = {path: await customer.upload(path) for path in local_files(options)}
+            created = await customer.create(video_request(options, to_url=urls.__getitem__))
             video_id = str(created["id"])
             typer.echo(f"{video_id} accepted, {created['credits_reserved']} credits reserved")
         assert video_id is not None

@@ -7,7 +7,7 @@ import psutil
 from services.cli.admin.target import AdminTarget
 from services.devstack.demo import read_demo_account
 from services.devstack.errors import StackError
-from services.devstack.folder import MEDIA_PATH, StackFolder
+from services.devstack.folder import StackFolder
 from services.devstack.state import StackState, require_running
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "environments",
     "operator_tls",
     "target_of",
-    "upload",
 ]
 
 
@@ -59,8 +58,3 @@ def demo_key(root: Path) -> str:
     if account is None:
         raise StackError("The demo account does not exist yet: wait for `reelgate up`, or give a --key.")
     return account.keys["live"]
-
-
-def upload(path: Path, *, root: Path, edge: str) -> str:
-    """Copies a file to where the edge serves it. Returns its address."""
-    return f"{edge}{MEDIA_PATH}/{StackFolder(root).keep_upload(path)}"

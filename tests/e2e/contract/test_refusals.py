@@ -57,6 +57,11 @@ def not_http(field: str, url: str) -> str:
     return f'Field {field} must be an http or https address. It was "{url}".'
 
 
+def data_url(field: str, shown: str) -> str:
+    advice = "upload the file with POST /v1/uploads, and name its url"
+    return f'Field {field} must be an http or https address, not the file itself: {advice}. It was "{shown}".'
+
+
 def out_of_range(field: str, value: int, first: int, last: int) -> str:
     rule = f"must be greater than or equal to {first} and less than or equal to {last}"
     return f"Field {field} {rule}. It was {value}."
@@ -190,7 +195,18 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     ),
     "image as data": (
         with_input(image_urls=["data:image/png;base64,AA=="]),
-        not_http("input.image_urls[0]", "data:image/png;base64,AA=="),
+        data_url("input.image_urls[0]", "data:image/png;base64,AA=="),
+    ),
+    "video as long data": (
+        with_input(video_url="data:video/mp4;base64," + "A" * 4_000),
+        data_url("input.video_url", f"data:video/mp4;base64,{'A' * 77}…").removesuffix('".') + ".",
+    ),
+    "image in a foreign format": (
+        with_input(image_urls=[f"{URL}.heic"]),
+        (
+            "Field input.image_urls[0] must be an image in JPEG, PNG, WebP, BMP, TIFF or GIF: HEIC is not accepted."
+            f' Export the photo as JPEG. It was "{URL}.heic".'
+        ),
     ),
     "frame of the cloud": (
         with_frames(start_image_url=URL, end_image_url=METADATA_URL),

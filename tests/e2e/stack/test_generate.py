@@ -90,7 +90,7 @@ def test_a_local_image_is_a_reference_and_a_finished_video_can_be_fetched_again(
     assert done.returncode == 0, done.stderr
     assert resumed.returncode == 0, resumed.stderr
     assert again.read_bytes() == first.read_bytes()
-    uploads = list((stack.folder / "media" / "uploads").iterdir())
+    uploads = list((stack.folder / "media" / ".uploads").iterdir())
     assert [upload.read_bytes() for upload in uploads] == [image.read_bytes()]
 
 
@@ -112,7 +112,7 @@ def test_what_the_contract_refuses_is_told_in_its_words(stack: Stack) -> None:
     assert "1080p" in refused.stderr
 
 
-def test_another_stack_is_reached_by_address_and_key_and_takes_no_files(
+def test_another_stack_is_reached_by_address_and_key_and_judges_files(
     stack: Stack, account: Account, tmp_path: Path
 ) -> None:
     image = tmp_path / "red.png"
@@ -125,7 +125,9 @@ def test_another_stack_is_reached_by_address_and_key_and_takes_no_files(
     )
 
     assert refused.returncode == 1
-    assert refused.stderr == f"Error: {image} is a file; with --target, images must be http(s) addresses.\n"
+    assert refused.stderr == (
+        f"Error: {image} was not taken: The file must have sides of 300 to 6000 pixels; it has 64x64.\n"
+    )
     assert done.returncode == 0, done.stderr
 
 

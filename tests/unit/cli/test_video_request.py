@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.errors import CommandError
-from services.cli.video_request import VideoOptions, video_request
+from services.cli.video_request import VideoOptions, local_files, video_request
 
 
 def named(path: Path) -> str:
@@ -60,8 +60,30 @@ def test_files_become_addresses_and_frames_choose_their_generation_type(tmp_path
     }
 
 
+def test_files_are_uploaded_once_and_addresses_are_not(tmp_path: Path) -> None:
+    first = tmp_path / "first.PNG"
+    first.touch()
+    options = VideoOptions(
+        prompt="a boat",
+        model="mini",
+        images=["https://a/1.png", str(first), str(first)],
+        end_image=str(first),
+    )
+
+    assert local_files(options) == [first]
+
+
 def test_an_image_that_is_neither_address_nor_file_is_refused() -> None:
     options = VideoOptions(prompt="a boat", model="mini", images=["no/such.png"])
 
     with pytest.raises(CommandError, match=r"no/such\.png is neither"):
-        video_request(options, to_url=named)
+        local_files(options)
+
+
+def test_a_file_that_cannot_be_an_image_is_refused(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.heic"
+    photo.touch()
+    options = VideoOptions(prompt="a boat", model="mini", start_image=str(photo))
+
+    with pytest.raises(CommandError, match=r"photo\.heic must end in one of \.bmp, \.gif, \.jpeg"):
+        local_files(options)

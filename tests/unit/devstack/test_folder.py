@@ -61,16 +61,3 @@ def test_logs_begin_anew_at_each_start(tmp_path: Path) -> None:
     folder.prepare()
 
     assert log.read_text() == ""
-
-
-def test_an_upload_lies_where_the_edge_serves_it(tmp_path: Path) -> None:
-    folder = StackFolder(tmp_path / "stack")
-    folder.prepare()
-    picture = tmp_path / "My Picture.PNG"
-    picture.write_bytes(b"pixels")
-
-    name = folder.keep_upload(picture)
-
-    assert name.startswith("uploads/file_")
-    assert name.endswith(".png")
-    assert (folder.media / name).read_bytes() == b"pixels"
