@@ -21,6 +21,7 @@ from services.jobs.domain.requests import Caps
 from services.jobs.domain.retention import OwnDays
 from services.jobs.domain.routes import Credential
 from services.jobs.domain.states import Status
+from services.jobs.domain.uploads import PUT_TIME, UNUSED_TIME, Upload, UploadQuota
 from services.jobs.store import lock_order
 from services.jobs.store.admission.recount import FOLDED_FROM, SqlPlaces
 from services.jobs.store.admission.waiting import SqlWaiting
@@ -40,6 +41,7 @@ from services.jobs.store.refunds import Refund, SqlRefunds, WantedRefund
 from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.retention import SqlRetention
+from services.jobs.store.uploads import SqlUploads
 from tests.conftest import MakeDatabase
 from tests.integration.jobs.conftest import OWNER, a_candidate, a_job
 from tests.integration.jobs.test_work_store import OUTPUT, ROUTE
@@ -331,12 +333,44 @@ async def hand_over(driven: Driven) -> None:
         assert await keys.forget_expired()
 
 
+async def upload(driven: Driven) -> None:
+    """Sends every statement about uploads."""
+    log, uploads, quota = driven.log, SqlUploads(driven.pool), UploadQuota(count_max=9, byte_count_max=9)
+    ids = ["c", "a", "b"]
+    async with log.step("announce"):
+        await asyncio.gather(*(uploads.add(an_upload(each), quota=quota) for each in ids))
+    async with log.step("note arrivals"):
+        await asyncio.gather(*(uploads.note_arrival(each, byte_count=1) for each in ids))
+    async with log.step("keep"):
+        assert await uploads.keep(ids, owner=OWNER) == set(ids)
+    async with log.step("give up"):
+        assert await uploads.give_up("a", owner=OWNER) == "a.png"
+    async with log.step("forget"):
+        await uploads.forget("a")
+
+
+def an_upload(upload_id: str) -> Upload:
+    now = utc_now()
+    return Upload(
+        id=upload_id,
+        account_id=OWNER.account_id,
+        environment=OWNER.environment,
+        name=f"{upload_id}.png",
+        media_type="image/png",
+        byte_count=1,
+        created_at=now,
+        put_until=now + PUT_TIME,
+        kept_until=now + UNUSED_TIME,
+    )
+
+
 async def test_every_statement_locks_in_one_order(driven: Driven) -> None:
     await walk(driven)
     await place(driven)
     await take_away(driven)
     await settle(driven)
     await hand_over(driven)
+    await upload(driven)
 
     found = await driven.log.violations(order=lock_order.LOCK_ORDER, new_in_nobodys_way=IN_NOBODYS_WAY)
     assert not found, "\n".join(found)

@@ -36,5 +36,6 @@ def test_exactly_the_posts_of_customers_take_an_idempotency_key() -> None:
         "RotateWebhookSecret",
         "ConfirmWebhookSecret",
         "RedeliverWebhook",
+        "CreateUpload",
         "CreateWebhookRedelivery",
     }
