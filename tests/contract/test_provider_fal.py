@@ -1,7 +1,7 @@
 """What is particular to fal: three endpoints a model, its two envelopes of errors, results that alone tell how a task ended."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -58,7 +58,6 @@ class Fal:
     provider: FalProvider
     now: float = 1_772_352_000.0
     clock: float = 0.0
-    found: list[Any] = field(default_factory=list)
 
     async def submit(self, order: Order = TEXT) -> str:
         return await self.provider.submit(
