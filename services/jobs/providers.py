@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import aiohttp
 from typing_extensions import override
@@ -17,6 +18,7 @@ from services.jobs.catalogue.problems import CatalogueError, Problem
 from services.jobs.domain.routes import SIMULATOR
 from services.jobs.settings import JobsSettings
 from services.upstream.measured import MeasuredProvider
+from services.upstream.pictures import Load, load_nothing
 from services.upstream.provider import Provider
 from services.upstream.providers.ark.adapter import ArkProvider
 from services.upstream.registry import KINDS
@@ -84,11 +86,17 @@ class CatalogueProviders(Mapping[str, Opened]):
     """The providers by environment. `test` never has one that costs money, whatever is in the catalogue.
 
     A provider is named `CREDENTIAL/KEY`, and the first key of a credential also by the credential and by its routes.
+    `load` is for providers that want pictures as bytes.
     What the catalogue in force does not name is not there. One whose key and address stay is the same object.
     """
 
     def __init__(
-        self, settings: JobsSettings, session: aiohttp.ClientSession, current: CurrentCatalogue
+        self,
+        settings: JobsSettings,
+        session: aiohttp.ClientSession,
+        current: CurrentCatalogue,
+        *,
+        load: Load = load_nothing,
     ) -> None:
         # The simulator uses the seed; ModelArk documents none for the models that we use.
         simulator = ArkProvider(
@@ -103,6 +111,7 @@ class CatalogueProviders(Mapping[str, Opened]):
         )
         self._session = session
         self._settings_of = {FAL: {"keys_url": settings.fal_callback_keys_url}}
+        self._load = load
         self._current = current
         self._opened: dict[tuple[str, str, str, str], Provider] = {}
         self._known: InForce | None = None
@@ -149,6 +158,9 @@ class CatalogueProviders(Mapping[str, Opened]):
         return MappingProxyType(opened)
 
     def _opened_now(self, name: str, provider: str, base_url: str, key: str) -> Provider:
-        settings = self._settings_of.get(provider, {})
-        opened = KINDS[provider].open(session=self._session, base_url=base_url, api_key=key, **settings)
+        kind = KINDS[provider]
+        more: dict[str, Any] = dict(self._settings_of.get(provider, {}))
+        if kind.loads:
+            more["load"] = self._load
+        opened = kind.open(session=self._session, base_url=base_url, api_key=key, **more)
         return MeasuredProvider(opened, route=name)

@@ -20,6 +20,8 @@ class Kind:
     """The most that the adapter can express for any model."""
     options: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """What a route may ask beyond an order: values by name."""
+    loads: bool = False
+    """Whether `open` also takes `load`, because the provider wants the bytes of pictures and not their addresses."""
     callbacks: bool
     """Whether the provider calls back."""
     callback_headers: frozenset[str] = frozenset()

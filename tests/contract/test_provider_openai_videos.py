@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from services.upstream.pictures import Picture
 from services.upstream.provider import (
     BadReference,
     BrokenCause,
@@ -172,6 +173,26 @@ async def test_a_gateway_is_asked_for_the_lengths_and_sizes_of_other_models() ->
             "prompt": "a boat in a storm",
             "seconds": "5",
             "size": "960x960",
+        }
+
+
+@pytest.mark.parametrize("dialect", ["openai", "gateway"])
+async def test_a_first_frame_goes_along_as_a_file(dialect: str) -> None:
+    async def load(url: str) -> Picture:
+        assert url == "https://c.example/a.png"
+        return Picture(content=b"\x89PNG a boat", media_type="image/png")
+
+    order = replace(ORDER, start_image_url="https://c.example/a.png", options={"dialect": dialect})
+    async with OpenAIVideosServer(dialect=dialect) as server, aiohttp.ClientSession() as session:
+        provider = OpenAIVideosProvider(session=session, base_url=server.base_url, api_key=KEY, load=load)
+        task_id = await Videos(server=server, provider=provider).submit(order)
+
+        assert server.orders[task_id] == {
+            "model": "sora-2",
+            "prompt": "a boat in a storm",
+            "seconds": "8",
+            "size": "720x1280",
+            "input_reference": ("image/png", b"\x89PNG a boat"),
         }
 
 

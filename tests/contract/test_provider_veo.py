@@ -1,5 +1,7 @@
 """Veo, against a server that keeps to the Gemini API."""
 
+import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,13 +10,16 @@ from typing import Any
 import aiohttp
 import pytest
 
+from services.upstream.pictures import LOADS_AT_ONCE_MAX, PICTURE_BYTES_MAX, Picture, UnusablePictureError
 from services.upstream.provider import (
+    BadReference,
     BrokenCause,
     BrokenError,
     BusyError,
     Done,
     Order,
     Pending,
+    ReferenceFault,
     RefusalKind,
     Refused,
     RefusedError,
@@ -104,6 +109,95 @@ async def test_a_route_may_say_which_people_are_shown(veo: Veo) -> None:
     await veo.submit(replace(ORDER, options={"person_generation": "allow_adult"}))
 
     assert veo.server.orders[OPERATION]["parameters"]["personGeneration"] == "allow_adult"
+
+
+async def test_pictures_are_fetched_and_sent_as_bytes() -> None:
+    pictures = {
+        "https://c.example/a.png": Picture(content=b"first", media_type="image/png"),
+        "https://c.example/b.jpg": Picture(content=b"last", media_type="image/jpeg"),
+        "https://c.example/c.png": Picture(content=b"like this", media_type="image/png"),
+    }
+
+    async def load(url: str) -> Picture:
+        return pictures[url]
+
+    first, last, like = (
+        {"bytesBase64Encoded": b64encode(each.content).decode(), "mimeType": each.media_type}
+        for each in pictures.values()
+    )
+    async with VeoServer() as server, aiohttp.ClientSession() as session:
+        provider = VeoProvider(session=session, base_url=server.base_url, api_key=KEY, load=load)
+        veo = Veo(server=server, provider=provider)
+        urls = tuple(pictures)
+        framed = await veo.submit(replace(ORDER, start_image_url=urls[0], end_image_url=urls[1]))
+        alike = await veo.submit(replace(ORDER, image_urls=urls[2:]))
+
+        assert server.orders[framed]["instances"] == [
+            {"prompt": ORDER.prompt, "image": first, "lastFrame": last}
+        ]
+        assert server.orders[alike]["instances"] == [
+            {"prompt": ORDER.prompt, "referenceImages": [{"image": like, "referenceType": "asset"}]}
+        ]
+
+
+@pytest.mark.parametrize(
+    ("second", "fault"),
+    [
+        (UnusablePictureError(ReferenceFault.NOT_FETCHED), ReferenceFault.NOT_FETCHED),
+        (UnusablePictureError(ReferenceFault.NOT_READABLE), ReferenceFault.NOT_READABLE),
+        (
+            Picture(content=b"x" * PICTURE_BYTES_MAX, media_type="image/png"),
+            ReferenceFault.OUT_OF_BOUNDS,
+        ),
+        (None, ReferenceFault.NOT_FETCHED),
+    ],
+    ids=["gone", "unreadable", "too large together", "too slow"],
+)
+async def test_a_picture_that_cannot_be_had_is_named_and_nothing_is_sent(
+    second: Picture | UnusablePictureError | None, fault: ReferenceFault
+) -> None:
+    async def load(url: str) -> Picture:
+        if url.endswith("1"):
+            return Picture(content=b"fine", media_type="image/png")
+        if second is None:
+            await asyncio.Event().wait()
+        assert second is not None
+        if isinstance(second, UnusablePictureError):
+            raise second
+        return second
+
+    order = replace(ORDER, image_urls=("https://c.example/1", "https://c.example/2"))
+    async with VeoServer() as server, aiohttp.ClientSession() as session:
+        provider = VeoProvider(session=session, base_url=server.base_url, api_key=KEY, load=load)
+        with pytest.raises(RefusedError) as caught:
+            await provider.submit(order, correlation_id="att_1", callback_url=None, timeout_seconds=0.2)
+
+    refused = caught.value.refused
+    assert refused.kind is RefusalKind.INPUT_MEDIA
+    assert refused.reference == BadReference(position=1, is_image=True, fault=fault)
+    assert server.seen == []
+
+
+async def test_no_more_pictures_are_held_at_once_than_fit_and_other_orders_go_on() -> None:
+    may_load = asyncio.Event()
+
+    async def load(_url: str) -> Picture:
+        await may_load.wait()
+        return Picture(content=b"fine", media_type="image/png")
+
+    order = replace(ORDER, image_urls=("https://c.example/1",))
+    async with VeoServer() as server, aiohttp.ClientSession() as session:
+        provider = VeoProvider(session=session, base_url=server.base_url, api_key=KEY, load=load)
+        veo = Veo(server=server, provider=provider)
+        held = [asyncio.create_task(veo.submit(order)) for _ in range(LOADS_AT_ONCE_MAX)]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError):
+            await veo.submit(order)
+        await veo.submit()
+        may_load.set()
+        await asyncio.gather(*held)
+
+    assert len(server.orders) == LOADS_AT_ONCE_MAX + 1
 
 
 async def test_an_operation_is_followed_to_its_video(veo: Veo) -> None:

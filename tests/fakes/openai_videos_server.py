@@ -2,6 +2,8 @@
 
 import itertools
 import re
+from email import message_from_bytes
+from email.policy import HTTP
 from typing import Any
 
 from typing_extensions import override
@@ -60,7 +62,7 @@ class OpenAIVideosServer(FaithfulServer):
         if seen.headers.get("authorization") != f"Bearer {KEY}":
             raise refused(401, "Incorrect API key provided.", code="invalid_api_key")
         if (seen.method, seen.path) == ("POST", "/v1/videos"):
-            return self._created(json_of(seen))
+            return self._created(self._order_of(seen))
         found = _ONE.fullmatch(seen.path)
         task = self.tasks.get(found["id"]) if found else None
         if found is None or task is None:
@@ -68,6 +70,23 @@ class OpenAIVideosServer(FaithfulServer):
         if found["content"]:
             return self._content(task)
         return Reply(body=task)
+
+    def _order_of(self, seen: Seen) -> dict[str, Any]:
+        """Returns what a request carries; a file is told by its type and bytes."""
+        content_type = seen.headers["content-type"]
+        if not content_type.startswith("multipart/form-data;"):
+            return json_of(seen)
+        head = f"Content-Type: {content_type}\r\n\r\n".encode()
+        order: dict[str, Any] = {}
+        for part in message_from_bytes(head + seen.body, policy=HTTP).iter_parts():
+            name, content = (
+                part.get_param("name", header="content-disposition"),
+                part.get_payload(decode=True),
+            )
+            assert isinstance(content, bytes)
+            is_file = part.get_filename() is not None
+            order[str(name)] = (part.get_content_type(), content) if is_file else content.decode()
+        return order
 
     def _created(self, body: dict[str, Any]) -> Reply:
         _check(body, self.dialect)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from services.common.clock import utc_now
+from services.common.egress.policy import UrlPolicy
 from services.common.egress.session import open_egress_session
 from services.common.idempotency.store import SqlIdempotencyKeys, forget_expired
 from services.common.ids import new_token
@@ -65,6 +66,7 @@ from services.jobs.store.uploads import SqlUploads
 from services.jobs.store.verification import SqlRecords
 from services.jobs.upload_files import UploadFiles
 from services.jobs.wiring.core import CALLS_MAX, DELETIONS_CHANNEL, OUTBOX_CHANNEL, WORK_CHANNEL, Core
+from services.jobs.wiring.pictures import CONNECTIONS_MAX, picture_loader
 from services.media.limits import MediaLimits
 from services.media.prober import Prober
 from services.media.store import MediaStore
@@ -94,7 +96,9 @@ async def working(core: Core, pool: Pool) -> AsyncIterator[None]:
             limits=limits,
             executor=executor,
         )
-        providers = CatalogueProviders(settings, session, core.catalogue)
+        customers = UrlPolicy(private_targets_allowed=settings.private_targets_allowed)
+        references = await enter(open_egress_session(customers, connections_max=CONNECTIONS_MAX))
+        providers = CatalogueProviders(settings, session, core.catalogue, load=picture_loader(references))
         waiting = core.waiting(pool)
         files = await enter(core.upload_files())
         duties = _duties(

@@ -1,5 +1,6 @@
 """How Veo puts it."""
 
+from services.upstream.pictures import Picture
 from services.upstream.provider import Order
 from services.upstream.providers.veo.adapter import KIND
 from tests.contract.stages.stage import Stage, recorded, varied
@@ -29,6 +30,10 @@ def failed(status: int, name: str, message: str = "Words", **headers: str) -> Re
     return Reply(status=status, body={"error": error}, headers=headers)
 
 
+async def load(_url: str) -> Picture:
+    return Picture(content=b"a picture", media_type="image/png")
+
+
 STAGE = Stage(
     kind=KIND,
     server=VeoServer,
@@ -36,6 +41,7 @@ STAGE = Stage(
     orders=tuple(varied(ORDER, KIND.features)),
     task_id=VeoServer.FIRST_ID,
     api_key=KEY,
+    opened_with=lambda _: {"load": load},
     situations={
         "accepted": (recorded("veo", "created"),),
         "refused_parameters": (recorded("veo", "error", status=400),),

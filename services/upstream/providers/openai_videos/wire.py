@@ -43,7 +43,7 @@ FEATURES: Final[Mapping[str, Features]] = {
         image_references=0,
         video_references=0,
         audio_references=0,
-        start_frame=False,
+        start_frame=True,
         end_frame=False,
         audio=_ALWAYS,
         watermark=_NEVER,
@@ -57,7 +57,7 @@ FEATURES: Final[Mapping[str, Features]] = {
         image_references=0,
         video_references=0,
         audio_references=0,
-        start_frame=False,
+        start_frame=True,
         end_frame=False,
         audio=_ALWAYS,
         watermark=_NEVER,
@@ -114,6 +114,12 @@ def render_order(order: Order, *, dialect: str) -> dict[str, Any]:
         body["duration"] = order.duration_seconds
         body["metadata"] = _metadata(order)
     return body
+
+
+def picture_of(order: Order, *, dialect: str) -> tuple[str, ...]:
+    """Returns the address of the picture that goes along as a file, if there is one."""
+    first = order.start_image_url
+    return (first,) if first is not None and dialect != NEW_API else ()
 
 
 def parse_created(body: bytes) -> str:

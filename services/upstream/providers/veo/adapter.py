@@ -1,6 +1,8 @@
 """The adapter for Google's Veo models in the Gemini API."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import aiohttp
 from typing_extensions import override
@@ -10,7 +12,9 @@ from services.upstream.bodies import UnusableBodyError
 from services.upstream.call import ProviderCalls
 from services.upstream.features import Features
 from services.upstream.kind import Kind
+from services.upstream.pictures import LOADS_AT_ONCE_MAX, Load, load_nothing, load_pictures
 from services.upstream.provider import (
+    BusyError,
     Done,
     Order,
     Pending,
@@ -30,7 +34,11 @@ class VeoProvider(UntraceableProvider):
     Results are served by the API itself, behind the credential, and from there by a file host that must not see it.
     """
 
-    def __init__(self, *, session: aiohttp.ClientSession, base_url: str, api_key: str) -> None:
+    def __init__(
+        self, *, session: aiohttp.ClientSession, base_url: str, api_key: str, load: Load = load_nothing
+    ) -> None:
+        self._load = load
+        self._loads = asyncio.Semaphore(LOADS_AT_ONCE_MAX)
         self._base_url = base_url.rstrip("/")
         self._headers = {"x-goog-api-key": api_key}
         self._calls = ProviderCalls(session, headers=self._headers)
@@ -46,7 +54,14 @@ class VeoProvider(UntraceableProvider):
     ) -> str:
         """Starts one render and returns the name of its operation. Never retries; any doubt is an UnknownError."""
         url = self._base_url + wire.start_path(order.model)
-        answer = await self._calls.submit(url, json=wire.render_order(order), timeout_seconds=timeout_seconds)
+        half_seconds = timeout_seconds / 2
+        urls = wire.pictures_of(order)
+        if urls and self._loads.locked():
+            raise BusyError("as many pictures are being sent as fit into memory", retry_after_seconds=1.0)
+        async with self._loads if urls else nullcontext():
+            pictures = await load_pictures(urls, self._load, timeout_seconds=half_seconds)
+            body = wire.render_order(order, pictures)
+            answer = await self._calls.submit(url, json=body, timeout_seconds=half_seconds)
         if not answer.ok:
             raise submission_error(answer)
         try:
@@ -82,16 +97,17 @@ KIND = Kind(
         resolutions=frozenset({"720p", "1080p"}),
         seconds=frozenset({4, 6, 8}),
         aspect_ratios=frozenset({"16:9", "9:16"}),
-        image_references=0,
+        image_references=3,
         video_references=0,
         audio_references=0,
-        start_frame=False,
-        end_frame=False,
+        start_frame=True,
+        end_frame=True,
         audio=frozenset({True}),
         watermark=frozenset({False}),
         last_frame=False,
         seed=False,
     ),
     options={"person_generation": frozenset({"allow_all", "allow_adult", "dont_allow"})},
+    loads=True,
     callbacks=False,
 )

@@ -1,10 +1,13 @@
 """Veo's bodies: written from an order, parsed into the answers of `provider.py`. No I/O here."""
 
+import base64
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from services.upstream.bodies import UnusableBodyError, member, parse_object
+from services.upstream.pictures import Picture
 from services.upstream.provider import Done, Order, Pending, RefusalKind, Refused
 from services.upstream.providers.veo.errors import error_of, failure
 
@@ -17,8 +20,14 @@ def start_path(model: str) -> str:
     return f"/models/{quote(model, safe='')}:predictLongRunning"
 
 
-def render_order(order: Order) -> dict[str, Any]:
-    """Returns the body of a create request."""
+def pictures_of(order: Order) -> tuple[str, ...]:
+    """Returns the addresses of an order's pictures: its frames, then its references."""
+    frames = (order.start_image_url, order.end_image_url)
+    return (*(url for url in frames if url), *order.image_urls)
+
+
+def render_order(order: Order, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """Returns the body of a create request, with the pictures of `pictures_of`."""
     parameters: dict[str, Any] = {
         "aspectRatio": order.aspect_ratio,
         "durationSeconds": order.duration_seconds,
@@ -27,7 +36,7 @@ def render_order(order: Order) -> dict[str, Any]:
     }
     if person := order.options.get("person_generation"):
         parameters["personGeneration"] = person
-    return {"instances": [{"prompt": order.prompt}], "parameters": parameters}
+    return {"instances": [{"prompt": order.prompt, **_images(order, pictures)}], "parameters": parameters}
 
 
 def parse_created(body: bytes) -> str:
@@ -49,6 +58,23 @@ def parse_operation(body: bytes) -> Pending | Done | Refused:
     if error := member(operation, "error"):
         return failure(error_of(error))
     return _done(member(member(operation, "response"), "generateVideoResponse"))
+
+
+def _images(order: Order, pictures: Sequence[Picture]) -> dict[str, Any]:
+    rest = list(map(_image, pictures))
+    images: dict[str, Any] = {}
+    if order.start_image_url:
+        images["image"] = rest.pop(0)
+    if order.end_image_url:
+        images["lastFrame"] = rest.pop(0)
+    if rest:
+        images["referenceImages"] = [{"image": each, "referenceType": "asset"} for each in rest]
+    return images
+
+
+def _image(picture: Picture) -> dict[str, str]:
+    encoded = base64.b64encode(picture.content).decode("ascii")
+    return {"bytesBase64Encoded": encoded, "mimeType": picture.media_type}
 
 
 def _done(response: dict[str, Any]) -> Done | Refused:
