@@ -82,6 +82,13 @@ def _work() -> Iterator[Alert]:
         summary="Provider {{ $labels.route }} does not accept our credentials, our account or our configuration.",
     )
     yield Alert(
+        name="CredentialOut",
+        expr="max by (credential, reason) (reelgate_credential_out) > 0",
+        lasts="1m",
+        severity="page",
+        summary="Nothing is ordered with credential {{ $labels.credential }} any more: {{ $labels.reason }}.",
+    )
+    yield Alert(
         name="RateLimitUndecided",
         expr='sum(rate(reelgate_rate_limit_decisions_total{decision="unknown"}[5m]))'
         " / sum(rate(reelgate_rate_limit_decisions_total[5m])) > 0.01",

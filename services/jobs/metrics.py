@@ -18,6 +18,13 @@ _UNFINISHED = gauge(
 )
 WAITING = "waiting"
 UNFINISHED = {state: _UNFINISHED.labels(state) for state in (*State, WAITING)}
+CREDENTIAL_OUT = gauge(
+    "reelgate_credential_out",
+    "1 while a credential of a provider is out of use, because the provider refused its key (`credential`) or the account"
+    " has nothing left (`quota`); 0 when it is back.",
+    labels=("credential", "reason"),
+    of=(JOBS_WORKER,),
+)
 COMPLETION_LAG = histogram(
     "reelgate_job_completion_lag_seconds",
     "From when the provider had a result until its customer saw the job completed. If the worker that was told died"

@@ -31,6 +31,12 @@ async def stalled_jobs(*, jobs: AdminTarget) -> pb.ListUnfinishedJobsResponse:
     return await call(jobs, lambda channel: JobAdminServiceStub(channel).ListUnfinishedJobs, request)
 
 
+async def show_job(job_id: str, *, jobs: AdminTarget) -> pb.ShowJobResponse:
+    """Returns where a job is, and every attempt at it."""
+    request = pb.ShowJobRequest(job_id=job_id)
+    return await call(jobs, lambda channel: JobAdminServiceStub(channel).ShowJob, request)
+
+
 async def fail_job(job_id: str, *, note: AuditNote, jobs: AdminTarget) -> None:
     """Fails an unfinished job."""
     request = pb.FailJobRequest(job_id=job_id, audit=note)

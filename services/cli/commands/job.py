@@ -25,7 +25,7 @@ from services.cli.options import (
 )
 from services.cli.printing import fields_of, print_json, print_table
 
-app = command_group("Find stuck jobs; end, recheck or refund them.")
+app = command_group("Show jobs and find stuck ones; end, recheck or refund them.")
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Identifier of the job.")]
 HEADINGS = (
@@ -93,6 +93,46 @@ def list_jobs(
         for job in listed
     ]
     print_table(HEADINGS, rows)
+
+
+ATTEMPT_HEADINGS = (
+    "attempt", "route", "provider", "credential", "key", "model", "task", "began", "taken", "rendered", "ended", "outcome",
+    "reason", "cost USD", "detail",
+)  # fmt: skip
+
+
+@app.command("show")
+def show_job(job_id: JobId, jobs: Jobs = None, data: Data = DATA_DEFAULT, as_json: AsJson = False) -> None:
+    """Show every attempt at a job: who was asked, why it ended, and what it cost."""
+    from services.cli.admin import jobs as admin
+
+    shown = asyncio.run(admin.show_job(job_id, jobs=admin_target(jobs, service="jobs", root=data)))
+    if as_json:
+        print_json(fields_of(shown))
+        return
+    state = fields_of(shown).get("state")
+    typer.echo(f"{job_id}: {shown.status}{f' ({state})' if shown.state else ''}")
+    rows = [
+        (
+            str(each.number),
+            each.route,
+            each.provider,
+            each.credential,
+            each.key_name,
+            each.upstream_model,
+            each.task_id,
+            each.opened_at,
+            each.submitted_at,
+            each.rendered_at,
+            each.closed_at,
+            each.outcome or "open",
+            each.failure_class,
+            f"{each.cost_usd_millionths / 1_000_000:.6f}" if each.HasField("cost_usd_millionths") else "",
+            each.detail,
+        )
+        for each in shown.attempts
+    ]
+    print_table(ATTEMPT_HEADINGS, rows)
 
 
 @app.command("fail")

@@ -7,7 +7,7 @@ from services.common.audit.note import AuditNote
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.states import State
 from services.jobs.refusals import job_ended, job_not_found, job_stored
-from services.jobs.store.queue.controls import SqlControls
+from services.jobs.store.queue.controls import SqlControls, Standing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,13 @@ class UnfinishedJobOperations:
     controls: SqlControls
     notify: Callable[[], None]
     """Wakes the workers."""
+
+    async def standing(self, job_id: str) -> Standing:
+        """Returns where a job is, whether it has ended or not. Refuses with JOB_NOT_FOUND."""
+        standing = await self.controls.standing(job_id)
+        if standing is None:
+            raise job_not_found(job_id)
+        return standing
 
     async def fail(self, job_id: str, *, note: AuditNote) -> None:
         """Gives a job up, so that it fails and its credits go back. Repeating it changes nothing.

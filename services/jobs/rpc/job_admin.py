@@ -15,10 +15,12 @@ from services.jobs.domain.states import State
 from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.reconcile import reconcile
 from services.jobs.operations.refunds import refund_job
+from services.jobs.operations.routes import RouteOperations
 from services.jobs.operations.settle_job import Outcome, settle_job
 from services.jobs.operations.unfinished_jobs import UnfinishedJobOperations
 from services.jobs.store.queue.controls import UnfinishedJob
 from services.jobs.store.refunds import SqlRefunds, WantedRefund
+from services.jobs.store.routes import AttemptRecord
 
 Context = ServicerContext[Any, Any]
 
@@ -26,8 +28,16 @@ Context = ServicerContext[Any, Any]
 class JobAdminServicer(JobAdminServiceServicer):
     """Single jobs, for operators."""
 
-    def __init__(self, *, unfinished: UnfinishedJobOperations, refunds: SqlRefunds, mender: Mender) -> None:
+    def __init__(
+        self,
+        *,
+        unfinished: UnfinishedJobOperations,
+        routes: RouteOperations,
+        refunds: SqlRefunds,
+        mender: Mender,
+    ) -> None:
         self._unfinished = unfinished
+        self._routes = routes
         self._refunds = refunds
         self._mender = mender
 
@@ -48,6 +58,16 @@ class JobAdminServicer(JobAdminServiceServicer):
             jobs=map(_render_unfinished, page),
             stalled_count=await controls.stalled_count(),
             next_page_token=token,
+        )
+
+    @override
+    async def ShowJob(self, request: pb.ShowJobRequest, context: Context) -> pb.ShowJobResponse:
+        standing = await self._unfinished.standing(request.job_id)
+        return pb.ShowJobResponse(
+            job_id=request.job_id,
+            status=standing.status,
+            state=value_of(pb.JobState.DESCRIPTOR, standing.state or "unspecified"),
+            attempts=map(_render_attempt, await self._routes.attempts(request.job_id)),
         )
 
     @override
@@ -103,3 +123,12 @@ def _render_unfinished(job: UnfinishedJob) -> pb.UnfinishedJob:
         "state": value_of(pb.JobState.DESCRIPTOR, job.state),
     }
     return pb.UnfinishedJob(**{**shown, **moments, **enums})
+
+
+def _render_attempt(attempt: AttemptRecord) -> pb.JobAttempt:
+    fields: dict[str, Any] = dict(vars(attempt))
+    cost = fields.pop("cost_micros")
+    for name in ("opened_at", "submitted_at", "rendered_at", "closed_at"):
+        moment = fields[name]
+        fields[name] = None if moment is None else rfc3339(moment)
+    return pb.JobAttempt(**fields, cost_usd_millionths=cost)

@@ -7,11 +7,12 @@ from sqlalchemy import text
 
 from services.common.postgres.database import Query
 from services.common.telemetry.readings import Reading, queue_reading
-from services.jobs.metrics import UNFINISHED, WAITING
+from services.jobs.metrics import CREDENTIAL_OUT, UNFINISHED, WAITING
 from services.jobs.store.admission.waiting import IS_WAITING
 
 JOBS_MAX = 100_000
 """That are counted: of a table of unfinished jobs only."""
+CREDENTIALS_MAX = 1_000
 
 _STATES = Query(
     text(f"""
@@ -21,6 +22,21 @@ _STATES = Query(
 )
 # A job that is being walked stays due. There are no more of those than workers walk at once.
 _DUE = "SELECT due_at FROM work WHERE awaits_fetch = {} AND due_at <= now() AND lease_until <= now()"
+_CREDENTIALS = Query(
+    text(f"""
+    SELECT name, out_reason FROM credential_states WHERE out_key_name IS NOT NULL ORDER BY name LIMIT {CREDENTIALS_MAX}
+    """)  # noqa: S608
+)
+_shown_out: set[tuple[str, str]] = set()
+
+
+def _show_credentials(rows: Sequence[DictRow]) -> None:
+    out = {(row["name"], row["out_reason"] or "") for row in rows}
+    for credential, reason in _shown_out - out:
+        CREDENTIAL_OUT.labels(credential, reason).set(0)
+    for credential, reason in out:
+        CREDENTIAL_OUT.labels(credential, reason).set(1)
+    _shown_out.update(out)
 
 
 def _show_states(rows: Sequence[DictRow]) -> None:
@@ -31,6 +47,7 @@ def _show_states(rows: Sequence[DictRow]) -> None:
 
 READINGS = (
     Reading(_STATES, _show_states),
+    Reading(_CREDENTIALS, _show_credentials),
     queue_reading("work", due=_DUE.format("false")),
     queue_reading("fetch", due=_DUE.format("true")),
     # What waits behind an event of its job that was refused is not offered either.

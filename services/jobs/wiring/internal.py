@@ -8,6 +8,7 @@ from reelgate.admin.v1.job_admin_service_pb2_grpc import add_JobAdminServiceServ
 from reelgate.admin.v1.outbox_admin_service_pb2_grpc import add_OutboxAdminServiceServicer_to_server
 from reelgate.admin.v1.report_service_pb2_grpc import add_ReportServiceServicer_to_server
 from reelgate.admin.v1.retention_service_pb2_grpc import add_RetentionServiceServicer_to_server
+from reelgate.admin.v1.route_admin_service_pb2_grpc import add_RouteAdminServiceServicer_to_server
 from reelgate.admin.v1.verifier_service_pb2_grpc import add_VerifierServiceServicer_to_server
 
 from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
@@ -17,8 +18,10 @@ from services.common.rpc.internal_port import inner_port
 from services.common.rpc.server import Port
 from services.common.tls.files import TlsFolder
 from services.jobs.convert.events import render_event
+from services.jobs.domain.catalogue import Catalogue
 from services.jobs.operations.hand_over_events import Teller
 from services.jobs.operations.mend_job import Mender
+from services.jobs.operations.routes import RouteOperations
 from services.jobs.operations.unfinished_jobs import UnfinishedJobOperations
 from services.jobs.ports import Holds, Ledger
 from services.jobs.rpc.access import (
@@ -26,12 +29,14 @@ from services.jobs.rpc.access import (
     OUTBOX_ADMIN_SERVICE,
     REPORT_SERVICE,
     RETENTION_SERVICE,
+    ROUTE_ADMIN_SERVICE,
     VERIFIER_SERVICE,
 )
 from services.jobs.rpc.job_admin import JobAdminServicer
 from services.jobs.rpc.outbox_admin import OutboxAdminServicer
 from services.jobs.rpc.reports import ReportServicer
 from services.jobs.rpc.retention import RetentionServicer
+from services.jobs.rpc.route_admin import RouteAdminServicer
 from services.jobs.rpc.verifier import VerifierServicer
 from services.jobs.settings import JobsSettings
 from services.jobs.store.endings import SqlEndings
@@ -42,6 +47,7 @@ from services.jobs.store.refunds import SqlRefunds
 from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.retention import SqlRetention
+from services.jobs.store.routes import SqlRoutes
 from services.jobs.store.verification import SqlRecords
 
 
@@ -51,13 +57,16 @@ def admin_port(
     *,
     ledger: Ledger,
     holds: Holds,
+    catalogue: Callable[[], Catalogue],
     notify: Callable[[], None],
     worths: Callable[[], Mapping[str, int]],
     tls: TlsFolder | None,
 ) -> Port:
     """Returns the port that operators call. `notify` wakes the workers, `worths` is that of reports."""
     records = SqlRecords(pool)
+    routes = RouteOperations(catalogue=catalogue, states=SqlRoutes(pool), notify=notify)
     job_admin = JobAdminServicer(
+        routes=routes,
         unfinished=UnfinishedJobOperations(controls=SqlControls(pool), notify=notify),
         refunds=SqlRefunds(pool),
         mender=Mender(records=records, holds=holds, ledger=ledger, repairs=SqlRepairs(pool), notify=notify),
@@ -75,6 +84,11 @@ def admin_port(
         settings.admin_address,
         (
             (JOB_ADMIN_SERVICE, partial(add_JobAdminServiceServicer_to_server, job_admin), operators),
+            (
+                ROUTE_ADMIN_SERVICE,
+                partial(add_RouteAdminServiceServicer_to_server, RouteAdminServicer(routes)),
+                operators,
+            ),
             (
                 OUTBOX_ADMIN_SERVICE,
                 partial(add_OutboxAdminServiceServicer_to_server, outbox_admin),

@@ -124,6 +124,7 @@ async def open_jobs(
                 pool,
                 ledger=core.ledger,
                 holds=core.holds,
+                catalogue=core.catalogue,
                 notify=partial(notifier.notify, WORK_CHANNEL),
                 worths=lambda: catalogue().credit_value_micros,
                 tls=tls,

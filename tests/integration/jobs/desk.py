@@ -1,6 +1,6 @@
 """The internal port of the jobs service in this process, and an operator in front of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,12 +14,14 @@ from reelgate.admin.v1.job_admin_service_pb2_grpc import (
 from reelgate.admin.v1.outbox_admin_service_pb2_grpc import (
     OutboxAdminServiceStub,
 )
+from reelgate.admin.v1.route_admin_service_pb2_grpc import RouteAdminServiceStub
 
 from services.common.clock import utc_now
 from services.common.postgres.database import Pool
 from services.common.rpc.client import open_channel
 from services.common.rpc.server import serve
 from services.jobs.convert.events import render_event
+from services.jobs.domain.catalogue import Catalogue
 from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job, Output
@@ -34,6 +36,7 @@ from services.jobs.wiring.internal import admin_port
 from tests.fakes.upstream import MemoryLedger
 from tests.integration.jobs.conftest import a_candidate, a_job, jobs_settings, store_jobs
 from tests.patience import PATIENCE_SECONDS
+from tests.unit.jobs.samples import CATALOGUE
 
 NOTE = AuditNote(actor="ops@example", reason="stuck since noon")
 ROUTE = a_candidate()
@@ -53,6 +56,8 @@ class Desk:
     audit: Any = None
     outbox: Any = None
     notified: list[bool] = field(default_factory=list)
+    routes: Any = None
+    catalogue: Callable[[], Catalogue] = lambda: CATALOGUE
 
     async def fail(self, job_id: str = JOB_ID) -> None:
         request = job_admin_service_pb2.FailJobRequest(job_id=job_id, audit=NOTE)
@@ -147,11 +152,13 @@ async def open_desk(pool: Pool) -> AsyncIterator[Desk]:
         pool,
         ledger=made.ledger,
         holds=made.ledger,
+        catalogue=made.catalogue,
         notify=lambda: made.notified.append(True),
         worths=lambda: {"seedancee2": 10_000, "nextapi": 1_000_000},
         tls=None,
     )
     async with serve(port) as [address], open_channel(address, timeout_seconds=60) as channel:
         made.jobs, made.audit = JobAdminServiceStub(channel), AuditServiceStub(channel)
+        made.routes = RouteAdminServiceStub(channel)
         made.outbox = OutboxAdminServiceStub(channel)
         yield made

@@ -41,6 +41,7 @@ from services.jobs.store.refunds import Refund, SqlRefunds, WantedRefund
 from services.jobs.store.refused_events import SqlRefusedEvents
 from services.jobs.store.repairs import SqlRepairs
 from services.jobs.store.retention import SqlRetention
+from services.jobs.store.routes import SqlRoutes
 from services.jobs.store.uploads import SqlUploads
 from tests.conftest import MakeDatabase
 from tests.integration.jobs.conftest import OWNER, a_candidate, a_job
@@ -202,6 +203,16 @@ async def place(driven: Driven) -> None:
             for name in ("a", "b")
         ]
         assert await SqlParked(driven.pool).call_up(limits, credential_by_route={"a": "a", "b": "b"}) == 1
+    routes = SqlRoutes(driven.pool)
+    async with log.step("disable route"):
+        await routes.disable("a", note=NOTE)
+    async with log.step("enable route"):
+        await routes.enable("a", note=NOTE)
+    async with log.step("rotate credential"):
+        await routes.rotate("a", "main", note=NOTE)
+    async with log.step("put credential back"):
+        await routes.put_back("a", note=NOTE)
+    await driven.sql("UPDATE route_states SET opened_until = now()")
     [first] = await driven.claims(first.job.id)
     await driven.sql("UPDATE work SET waits_for = NULL, waits_on = NULL")
     async with log.step("probe"):

@@ -141,7 +141,7 @@ async def test_queues_are_read_from_ranges_of_indexes(jobs_pool: Pool) -> None:
         await connection.execute(JOBS.encode())
         await connection.execute(FILL.encode())
 
-    _states, *queues = READINGS
+    _states, _credentials, *queues = READINGS
     for each in queues:
         for used in await plans(jobs_pool, each.query):
             assert used <= {

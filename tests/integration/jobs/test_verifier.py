@@ -26,6 +26,7 @@ from tests.integration.billing.test_verifier import CORRUPTIONS as OF_LEDGER
 from tests.integration.jobs.books import Books, Plan, open_books
 from tests.integration.jobs.conftest import jobs_settings
 from tests.integration.module_database import execute_unguarded, module_database
+from tests.unit.jobs.samples import CATALOGUE
 
 RUNBOOK = Path(__file__).parents[3] / "docs" / "runbooks" / "ledger-finding.md"
 JOBS_OF_EACH_KIND = 8
@@ -281,6 +282,7 @@ async def test_operators_get_the_first_page_and_are_refused_a_strange_one(books:
         books.pool,
         ledger=books.ledger,
         holds=books.holds,
+        catalogue=lambda: CATALOGUE,
         notify=lambda: None,
         worths=lambda: {"seedancee2": 10_000, "nextapi": 1_000_000},
         tls=None,

@@ -27,7 +27,7 @@ from reelgate.admin.v1 import audit_pb2 as reelgate_dot_admin_dot_v1_dot_audit__
 from reelgate.admin.v1 import environment_pb2 as reelgate_dot_admin_dot_v1_dot_environment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reelgate/admin/v1/job_admin_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dreelgate/admin/v1/audit.proto\x1a#reelgate/admin/v1/environment.proto\"\xb9\x04\n\rUnfinishedJob\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12@\n\x0b\x65nvironment\x18\x10 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentR\x0b\x65nvironment\x12\x14\n\x05model\x18\x04 \x01(\tR\x05model\x12\x31\n\x05state\x18\x0f \x01(\x0e\x32\x1b.reelgate.admin.v1.JobStateR\x05state\x12\x1f\n\x0b\x61ge_seconds\x18\x06 \x01(\x03R\nageSeconds\x12\x1d\n\ncreated_at\x18\x07 \x01(\tR\tcreatedAt\x12\x15\n\x06\x64ue_at\x18\x08 \x01(\tR\x05\x64ueAt\x12\x1f\n\x0b\x63heck_count\x18\t \x01(\x05R\ncheckCount\x12\x19\n\x05route\x18\n \x01(\tH\x00R\x05route\x88\x01\x01\x12\x1c\n\x07task_id\x18\x0b \x01(\tH\x01R\x06taskId\x88\x01\x01\x12\x1f\n\x0b\x63laim_count\x18\x0c \x01(\x05R\nclaimCount\x12,\n\x0fstalled_seconds\x18\r \x01(\x03H\x02R\x0estalledSeconds\x88\x01\x01\x12\"\n\nlast_error\x18\x0e \x01(\tH\x03R\tlastError\x88\x01\x01\x42\x08\n\x06_routeB\n\n\x08_task_idB\x12\n\x10_stalled_secondsB\r\n\x0b_last_errorJ\x04\x08\x05\x10\x06J\x04\x08\x03\x10\x04\"\x91\x02\n\x19ListUnfinishedJobsRequest\x12;\n\x05state\x18\x06 \x01(\x0e\x32\x1b.reelgate.admin.v1.JobStateB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12\x34\n\x0f\x61ge_seconds_min\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\rageSecondsMin\x88\x01\x01\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\x18\n\x07stalled\x18\x04 \x01(\x08R\x07stalled\x12\'\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageTokenB\x12\n\x10_age_seconds_minJ\x04\x08\x01\x10\x02\"\x9f\x01\n\x1aListUnfinishedJobsResponse\x12\x34\n\x04jobs\x18\x01 \x03(\x0b\x32 .reelgate.admin.v1.UnfinishedJobR\x04jobs\x12#\n\rstalled_count\x18\x02 \x01(\x05R\x0cstalledCount\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"n\n\x0e\x46\x61ilJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\x11\n\x0f\x46\x61ilJobResponse\"q\n\x11RecheckJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\x14\n\x12RecheckJobResponse\"\xe6\x01\n\x10RefundJobRequest\x12&\n\trefund_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x08refundId\x12 \n\x06job_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\ramount_micros\x18\x03 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x01H\x00R\x0c\x61mountMicros\x88\x01\x01\x12:\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditB\x10\n\x0e_amount_micros\"8\n\x11RefundJobResponse\x12#\n\ramount_micros\x18\x01 \x01(\x03R\x0c\x61mountMicros\"\xbb\x01\n\x10SettleJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12\x43\n\x07outcome\x18\x04 \x01(\x0e\x32\x1d.reelgate.admin.v1.JobOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x07outcome\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditJ\x04\x08\x02\x10\x03\"\xe4\x01\n\x11SettleJobResponse\x12\x1d\n\njob_before\x18\x01 \x01(\tR\tjobBefore\x12\x1b\n\tjob_after\x18\x02 \x01(\tR\x08jobAfter\x12$\n\x0bhold_before\x18\x03 \x01(\tH\x00R\nholdBefore\x88\x01\x01\x12\"\n\nhold_after\x18\x04 \x01(\tH\x01R\tholdAfter\x88\x01\x01\x12*\n\x11given_back_micros\x18\x05 \x01(\x03R\x0fgivenBackMicrosB\x0e\n\x0c_hold_beforeB\r\n\x0b_hold_after\"\x97\x01\n\x15ReconcileHoldsRequest\x12\'\n\npage_token\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12\x19\n\x08is_trial\x18\x02 \x01(\x08R\x07isTrial\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\x97\x01\n\x16ReconcileHoldsResponse\x12\x30\n\x04jobs\x18\x01 \x03(\x0b\x32\x1c.reelgate.admin.v1.MendedJobR\x04jobs\x12#\n\rchecked_count\x18\x02 \x01(\x03R\x0c\x63heckedCount\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\x80\x01\n\tMendedJob\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n\x05place\x18\x02 \x01(\tR\x05place\x12\x18\n\x07holding\x18\x03 \x01(\tR\x07holding\x12\x12\n\x04move\x18\x04 \x01(\tR\x04move\x12\x18\n\x07refusal\x18\x05 \x01(\tR\x07refusal*\x9d\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x18\n\x14JOB_STATE_SUBMITTING\x10\x02\x12\x18\n\x14JOB_STATE_PROCESSING\x10\x03\x12\x14\n\x10JOB_STATE_STORED\x10\x04\x12\x15\n\x11JOB_STATE_FAILING\x10\x05*\\\n\nJobOutcome\x12\x1b\n\x17JOB_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15JOB_OUTCOME_COMPLETED\x10\x01\x12\x16\n\x12JOB_OUTCOME_FAILED\x10\x02\x32\xe6\x04\n\x0fJobAdminService\x12v\n\x12ListUnfinishedJobs\x12,.reelgate.admin.v1.ListUnfinishedJobsRequest\x1a-.reelgate.admin.v1.ListUnfinishedJobsResponse\"\x03\x90\x02\x01\x12U\n\x07\x46\x61ilJob\x12!.reelgate.admin.v1.FailJobRequest\x1a\".reelgate.admin.v1.FailJobResponse\"\x03\x90\x02\x02\x12[\n\tSettleJob\x12#.reelgate.admin.v1.SettleJobRequest\x1a$.reelgate.admin.v1.SettleJobResponse\"\x03\x90\x02\x02\x12j\n\x0eReconcileHolds\x12(.reelgate.admin.v1.ReconcileHoldsRequest\x1a).reelgate.admin.v1.ReconcileHoldsResponse\"\x03\x90\x02\x02\x12^\n\nRecheckJob\x12$.reelgate.admin.v1.RecheckJobRequest\x1a%.reelgate.admin.v1.RecheckJobResponse\"\x03\x90\x02\x02\x12[\n\tRefundJob\x12#.reelgate.admin.v1.RefundJobRequest\x1a$.reelgate.admin.v1.RefundJobResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)reelgate/admin/v1/job_admin_service.proto\x12\x11reelgate.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dreelgate/admin/v1/audit.proto\x1a#reelgate/admin/v1/environment.proto\"\xb9\x04\n\rUnfinishedJob\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12@\n\x0b\x65nvironment\x18\x10 \x01(\x0e\x32\x1e.reelgate.admin.v1.EnvironmentR\x0b\x65nvironment\x12\x14\n\x05model\x18\x04 \x01(\tR\x05model\x12\x31\n\x05state\x18\x0f \x01(\x0e\x32\x1b.reelgate.admin.v1.JobStateR\x05state\x12\x1f\n\x0b\x61ge_seconds\x18\x06 \x01(\x03R\nageSeconds\x12\x1d\n\ncreated_at\x18\x07 \x01(\tR\tcreatedAt\x12\x15\n\x06\x64ue_at\x18\x08 \x01(\tR\x05\x64ueAt\x12\x1f\n\x0b\x63heck_count\x18\t \x01(\x05R\ncheckCount\x12\x19\n\x05route\x18\n \x01(\tH\x00R\x05route\x88\x01\x01\x12\x1c\n\x07task_id\x18\x0b \x01(\tH\x01R\x06taskId\x88\x01\x01\x12\x1f\n\x0b\x63laim_count\x18\x0c \x01(\x05R\nclaimCount\x12,\n\x0fstalled_seconds\x18\r \x01(\x03H\x02R\x0estalledSeconds\x88\x01\x01\x12\"\n\nlast_error\x18\x0e \x01(\tH\x03R\tlastError\x88\x01\x01\x42\x08\n\x06_routeB\n\n\x08_task_idB\x12\n\x10_stalled_secondsB\r\n\x0b_last_errorJ\x04\x08\x05\x10\x06J\x04\x08\x03\x10\x04\"\x91\x02\n\x19ListUnfinishedJobsRequest\x12;\n\x05state\x18\x06 \x01(\x0e\x32\x1b.reelgate.admin.v1.JobStateB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12\x34\n\x0f\x61ge_seconds_min\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\rageSecondsMin\x88\x01\x01\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\x18\n\x07stalled\x18\x04 \x01(\x08R\x07stalled\x12\'\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageTokenB\x12\n\x10_age_seconds_minJ\x04\x08\x01\x10\x02\"\x9f\x01\n\x1aListUnfinishedJobsResponse\x12\x34\n\x04jobs\x18\x01 \x03(\x0b\x32 .reelgate.admin.v1.UnfinishedJobR\x04jobs\x12#\n\rstalled_count\x18\x02 \x01(\x05R\x0cstalledCount\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"2\n\x0eShowJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\"\x8a\x05\n\nJobAttempt\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06number\x18\x02 \x01(\x05R\x06number\x12\x14\n\x05route\x18\x03 \x01(\tR\x05route\x12\x1a\n\x08provider\x18\x04 \x01(\tR\x08provider\x12\x1e\n\ncredential\x18\x05 \x01(\tR\ncredential\x12\x19\n\x08key_name\x18\x06 \x01(\tR\x07keyName\x12%\n\x0eupstream_model\x18\x07 \x01(\tR\rupstreamModel\x12\x1c\n\x07task_id\x18\x08 \x01(\tH\x00R\x06taskId\x88\x01\x01\x12\x1d\n\x07outcome\x18\t \x01(\tH\x01R\x07outcome\x88\x01\x01\x12(\n\rfailure_class\x18\n \x01(\tH\x02R\x0c\x66\x61ilureClass\x88\x01\x01\x12\x1b\n\x06\x64\x65tail\x18\x0b \x01(\tH\x03R\x06\x64\x65tail\x88\x01\x01\x12\x1b\n\topened_at\x18\x0c \x01(\tR\x08openedAt\x12&\n\x0csubmitted_at\x18\r \x01(\tH\x04R\x0bsubmittedAt\x88\x01\x01\x12$\n\x0brendered_at\x18\x0e \x01(\tH\x05R\nrenderedAt\x88\x01\x01\x12 \n\tclosed_at\x18\x0f \x01(\tH\x06R\x08\x63losedAt\x88\x01\x01\x12\x33\n\x13\x63ost_usd_millionths\x18\x10 \x01(\x03H\x07R\x11\x63ostUsdMillionths\x88\x01\x01\x42\n\n\x08_task_idB\n\n\x08_outcomeB\x10\n\x0e_failure_classB\t\n\x07_detailB\x0f\n\r_submitted_atB\x0e\n\x0c_rendered_atB\x0c\n\n_closed_atB\x16\n\x14_cost_usd_millionths\"\xae\x01\n\x0fShowJobResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12\x31\n\x05state\x18\x03 \x01(\x0e\x32\x1b.reelgate.admin.v1.JobStateR\x05state\x12\x39\n\x08\x61ttempts\x18\x04 \x03(\x0b\x32\x1d.reelgate.admin.v1.JobAttemptR\x08\x61ttempts\"n\n\x0e\x46\x61ilJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\x11\n\x0f\x46\x61ilJobResponse\"q\n\x11RecheckJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\x05\x61udit\x18\x02 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\x14\n\x12RecheckJobResponse\"\xe6\x01\n\x10RefundJobRequest\x12&\n\trefund_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x08refundId\x12 \n\x06job_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12:\n\ramount_micros\x18\x03 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x01H\x00R\x0c\x61mountMicros\x88\x01\x01\x12:\n\x05\x61udit\x18\x04 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditB\x10\n\x0e_amount_micros\"8\n\x11RefundJobResponse\x12#\n\ramount_micros\x18\x01 \x01(\x03R\x0c\x61mountMicros\"\xbb\x01\n\x10SettleJobRequest\x12 \n\x06job_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05jobId\x12\x43\n\x07outcome\x18\x04 \x01(\x0e\x32\x1d.reelgate.admin.v1.JobOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x07outcome\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61uditJ\x04\x08\x02\x10\x03\"\xe4\x01\n\x11SettleJobResponse\x12\x1d\n\njob_before\x18\x01 \x01(\tR\tjobBefore\x12\x1b\n\tjob_after\x18\x02 \x01(\tR\x08jobAfter\x12$\n\x0bhold_before\x18\x03 \x01(\tH\x00R\nholdBefore\x88\x01\x01\x12\"\n\nhold_after\x18\x04 \x01(\tH\x01R\tholdAfter\x88\x01\x01\x12*\n\x11given_back_micros\x18\x05 \x01(\x03R\x0fgivenBackMicrosB\x0e\n\x0c_hold_beforeB\r\n\x0b_hold_after\"\x97\x01\n\x15ReconcileHoldsRequest\x12\'\n\npage_token\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12\x19\n\x08is_trial\x18\x02 \x01(\x08R\x07isTrial\x12:\n\x05\x61udit\x18\x03 \x01(\x0b\x32\x1c.reelgate.admin.v1.AuditNoteB\x06\xbaH\x03\xc8\x01\x01R\x05\x61udit\"\x97\x01\n\x16ReconcileHoldsResponse\x12\x30\n\x04jobs\x18\x01 \x03(\x0b\x32\x1c.reelgate.admin.v1.MendedJobR\x04jobs\x12#\n\rchecked_count\x18\x02 \x01(\x03R\x0c\x63heckedCount\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\x80\x01\n\tMendedJob\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n\x05place\x18\x02 \x01(\tR\x05place\x12\x18\n\x07holding\x18\x03 \x01(\tR\x07holding\x12\x12\n\x04move\x18\x04 \x01(\tR\x04move\x12\x18\n\x07refusal\x18\x05 \x01(\tR\x07refusal*\x9d\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x18\n\x14JOB_STATE_SUBMITTING\x10\x02\x12\x18\n\x14JOB_STATE_PROCESSING\x10\x03\x12\x14\n\x10JOB_STATE_STORED\x10\x04\x12\x15\n\x11JOB_STATE_FAILING\x10\x05*\\\n\nJobOutcome\x12\x1b\n\x17JOB_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15JOB_OUTCOME_COMPLETED\x10\x01\x12\x16\n\x12JOB_OUTCOME_FAILED\x10\x02\x32\xbd\x05\n\x0fJobAdminService\x12v\n\x12ListUnfinishedJobs\x12,.reelgate.admin.v1.ListUnfinishedJobsRequest\x1a-.reelgate.admin.v1.ListUnfinishedJobsResponse\"\x03\x90\x02\x01\x12U\n\x07ShowJob\x12!.reelgate.admin.v1.ShowJobRequest\x1a\".reelgate.admin.v1.ShowJobResponse\"\x03\x90\x02\x01\x12U\n\x07\x46\x61ilJob\x12!.reelgate.admin.v1.FailJobRequest\x1a\".reelgate.admin.v1.FailJobResponse\"\x03\x90\x02\x02\x12[\n\tSettleJob\x12#.reelgate.admin.v1.SettleJobRequest\x1a$.reelgate.admin.v1.SettleJobResponse\"\x03\x90\x02\x02\x12j\n\x0eReconcileHolds\x12(.reelgate.admin.v1.ReconcileHoldsRequest\x1a).reelgate.admin.v1.ReconcileHoldsResponse\"\x03\x90\x02\x02\x12^\n\nRecheckJob\x12$.reelgate.admin.v1.RecheckJobRequest\x1a%.reelgate.admin.v1.RecheckJobResponse\"\x03\x90\x02\x02\x12[\n\tRefundJob\x12#.reelgate.admin.v1.RefundJobRequest\x1a$.reelgate.admin.v1.RefundJobResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTUNFINISHEDJOBSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTUNFINISHEDJOBSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTUNFINISHEDJOBSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_SHOWJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
+  _globals['_SHOWJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_FAILJOBREQUEST'].fields_by_name['job_id']._loaded_options = None
   _globals['_FAILJOBREQUEST'].fields_by_name['job_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_FAILJOBREQUEST'].fields_by_name['audit']._loaded_options = None
@@ -70,6 +72,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECONCILEHOLDSREQUEST'].fields_by_name['audit']._serialized_options = b'\272H\003\310\001\001'
   _globals['_JOBADMINSERVICE'].methods_by_name['ListUnfinishedJobs']._loaded_options = None
   _globals['_JOBADMINSERVICE'].methods_by_name['ListUnfinishedJobs']._serialized_options = b'\220\002\001'
+  _globals['_JOBADMINSERVICE'].methods_by_name['ShowJob']._loaded_options = None
+  _globals['_JOBADMINSERVICE'].methods_by_name['ShowJob']._serialized_options = b'\220\002\001'
   _globals['_JOBADMINSERVICE'].methods_by_name['FailJob']._loaded_options = None
   _globals['_JOBADMINSERVICE'].methods_by_name['FailJob']._serialized_options = b'\220\002\002'
   _globals['_JOBADMINSERVICE'].methods_by_name['SettleJob']._loaded_options = None
@@ -80,38 +84,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBADMINSERVICE'].methods_by_name['RecheckJob']._serialized_options = b'\220\002\002'
   _globals['_JOBADMINSERVICE'].methods_by_name['RefundJob']._loaded_options = None
   _globals['_JOBADMINSERVICE'].methods_by_name['RefundJob']._serialized_options = b'\220\002\002'
-  _globals['_JOBSTATE']._serialized_start=2591
-  _globals['_JOBSTATE']._serialized_end=2748
-  _globals['_JOBOUTCOME']._serialized_start=2750
-  _globals['_JOBOUTCOME']._serialized_end=2842
+  _globals['_JOBSTATE']._serialized_start=3473
+  _globals['_JOBSTATE']._serialized_end=3630
+  _globals['_JOBOUTCOME']._serialized_start=3632
+  _globals['_JOBOUTCOME']._serialized_end=3724
   _globals['_UNFINISHEDJOB']._serialized_start=162
   _globals['_UNFINISHEDJOB']._serialized_end=731
   _globals['_LISTUNFINISHEDJOBSREQUEST']._serialized_start=734
   _globals['_LISTUNFINISHEDJOBSREQUEST']._serialized_end=1007
   _globals['_LISTUNFINISHEDJOBSRESPONSE']._serialized_start=1010
   _globals['_LISTUNFINISHEDJOBSRESPONSE']._serialized_end=1169
-  _globals['_FAILJOBREQUEST']._serialized_start=1171
-  _globals['_FAILJOBREQUEST']._serialized_end=1281
-  _globals['_FAILJOBRESPONSE']._serialized_start=1283
-  _globals['_FAILJOBRESPONSE']._serialized_end=1300
-  _globals['_RECHECKJOBREQUEST']._serialized_start=1302
-  _globals['_RECHECKJOBREQUEST']._serialized_end=1415
-  _globals['_RECHECKJOBRESPONSE']._serialized_start=1417
-  _globals['_RECHECKJOBRESPONSE']._serialized_end=1437
-  _globals['_REFUNDJOBREQUEST']._serialized_start=1440
-  _globals['_REFUNDJOBREQUEST']._serialized_end=1670
-  _globals['_REFUNDJOBRESPONSE']._serialized_start=1672
-  _globals['_REFUNDJOBRESPONSE']._serialized_end=1728
-  _globals['_SETTLEJOBREQUEST']._serialized_start=1731
-  _globals['_SETTLEJOBREQUEST']._serialized_end=1918
-  _globals['_SETTLEJOBRESPONSE']._serialized_start=1921
-  _globals['_SETTLEJOBRESPONSE']._serialized_end=2149
-  _globals['_RECONCILEHOLDSREQUEST']._serialized_start=2152
-  _globals['_RECONCILEHOLDSREQUEST']._serialized_end=2303
-  _globals['_RECONCILEHOLDSRESPONSE']._serialized_start=2306
-  _globals['_RECONCILEHOLDSRESPONSE']._serialized_end=2457
-  _globals['_MENDEDJOB']._serialized_start=2460
-  _globals['_MENDEDJOB']._serialized_end=2588
-  _globals['_JOBADMINSERVICE']._serialized_start=2845
-  _globals['_JOBADMINSERVICE']._serialized_end=3459
+  _globals['_SHOWJOBREQUEST']._serialized_start=1171
+  _globals['_SHOWJOBREQUEST']._serialized_end=1221
+  _globals['_JOBATTEMPT']._serialized_start=1224
+  _globals['_JOBATTEMPT']._serialized_end=1874
+  _globals['_SHOWJOBRESPONSE']._serialized_start=1877
+  _globals['_SHOWJOBRESPONSE']._serialized_end=2051
+  _globals['_FAILJOBREQUEST']._serialized_start=2053
+  _globals['_FAILJOBREQUEST']._serialized_end=2163
+  _globals['_FAILJOBRESPONSE']._serialized_start=2165
+  _globals['_FAILJOBRESPONSE']._serialized_end=2182
+  _globals['_RECHECKJOBREQUEST']._serialized_start=2184
+  _globals['_RECHECKJOBREQUEST']._serialized_end=2297
+  _globals['_RECHECKJOBRESPONSE']._serialized_start=2299
+  _globals['_RECHECKJOBRESPONSE']._serialized_end=2319
+  _globals['_REFUNDJOBREQUEST']._serialized_start=2322
+  _globals['_REFUNDJOBREQUEST']._serialized_end=2552
+  _globals['_REFUNDJOBRESPONSE']._serialized_start=2554
+  _globals['_REFUNDJOBRESPONSE']._serialized_end=2610
+  _globals['_SETTLEJOBREQUEST']._serialized_start=2613
+  _globals['_SETTLEJOBREQUEST']._serialized_end=2800
+  _globals['_SETTLEJOBRESPONSE']._serialized_start=2803
+  _globals['_SETTLEJOBRESPONSE']._serialized_end=3031
+  _globals['_RECONCILEHOLDSREQUEST']._serialized_start=3034
+  _globals['_RECONCILEHOLDSREQUEST']._serialized_end=3185
+  _globals['_RECONCILEHOLDSRESPONSE']._serialized_start=3188
+  _globals['_RECONCILEHOLDSRESPONSE']._serialized_end=3339
+  _globals['_MENDEDJOB']._serialized_start=3342
+  _globals['_MENDEDJOB']._serialized_end=3470
+  _globals['_JOBADMINSERVICE']._serialized_start=3727
+  _globals['_JOBADMINSERVICE']._serialized_end=4428
 # @@protoc_insertion_point(module_scope)

@@ -194,6 +194,149 @@ class ListUnfinishedJobsResponse(_message.Message):
 Global___ListUnfinishedJobsResponse: _TypeAlias = ListUnfinishedJobsResponse  # noqa: Y015
 
 @_typing.final
+class ShowJobRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowJobRequest: _TypeAlias = ShowJobRequest  # noqa: Y015
+
+@_typing.final
+class JobAttempt(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    ROUTE_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    KEY_NAME_FIELD_NUMBER: _builtins.int
+    UPSTREAM_MODEL_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    FAILURE_CLASS_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    OPENED_AT_FIELD_NUMBER: _builtins.int
+    SUBMITTED_AT_FIELD_NUMBER: _builtins.int
+    RENDERED_AT_FIELD_NUMBER: _builtins.int
+    CLOSED_AT_FIELD_NUMBER: _builtins.int
+    COST_USD_MILLIONTHS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    number: _builtins.int
+    route: _builtins.str
+    provider: _builtins.str
+    credential: _builtins.str
+    key_name: _builtins.str
+    upstream_model: _builtins.str
+    task_id: _builtins.str
+    outcome: _builtins.str
+    failure_class: _builtins.str
+    detail: _builtins.str
+    opened_at: _builtins.str
+    submitted_at: _builtins.str
+    rendered_at: _builtins.str
+    closed_at: _builtins.str
+    cost_usd_millionths: _builtins.int
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        number: _builtins.int = ...,
+        route: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        credential: _builtins.str = ...,
+        key_name: _builtins.str = ...,
+        upstream_model: _builtins.str = ...,
+        task_id: _builtins.str | None = ...,
+        outcome: _builtins.str | None = ...,
+        failure_class: _builtins.str | None = ...,
+        detail: _builtins.str | None = ...,
+        opened_at: _builtins.str = ...,
+        submitted_at: _builtins.str | None = ...,
+        rendered_at: _builtins.str | None = ...,
+        closed_at: _builtins.str | None = ...,
+        cost_usd_millionths: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at", "_cost_usd_millionths", b"_cost_usd_millionths", "_detail", b"_detail", "_failure_class", b"_failure_class", "_outcome", b"_outcome", "_rendered_at", b"_rendered_at", "_submitted_at", b"_submitted_at", "_task_id", b"_task_id", "closed_at", b"closed_at", "cost_usd_millionths", b"cost_usd_millionths", "detail", b"detail", "failure_class", b"failure_class", "outcome", b"outcome", "rendered_at", b"rendered_at", "submitted_at", b"submitted_at", "task_id", b"task_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at", "_cost_usd_millionths", b"_cost_usd_millionths", "_detail", b"_detail", "_failure_class", b"_failure_class", "_outcome", b"_outcome", "_rendered_at", b"_rendered_at", "_submitted_at", b"_submitted_at", "_task_id", b"_task_id", "closed_at", b"closed_at", "cost_usd_millionths", b"cost_usd_millionths", "credential", b"credential", "detail", b"detail", "failure_class", b"failure_class", "id", b"id", "key_name", b"key_name", "number", b"number", "opened_at", b"opened_at", "outcome", b"outcome", "provider", b"provider", "rendered_at", b"rendered_at", "route", b"route", "submitted_at", b"submitted_at", "task_id", b"task_id", "upstream_model", b"upstream_model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__closed_at: _TypeAlias = _typing.Literal["closed_at"]  # noqa: Y015
+    _WhichOneofArgType__closed_at: _TypeAlias = _typing.Literal["_closed_at", b"_closed_at"]  # noqa: Y015
+    _WhichOneofReturnType__cost_usd_millionths: _TypeAlias = _typing.Literal["cost_usd_millionths"]  # noqa: Y015
+    _WhichOneofArgType__cost_usd_millionths: _TypeAlias = _typing.Literal["_cost_usd_millionths", b"_cost_usd_millionths"]  # noqa: Y015
+    _WhichOneofReturnType__detail: _TypeAlias = _typing.Literal["detail"]  # noqa: Y015
+    _WhichOneofArgType__detail: _TypeAlias = _typing.Literal["_detail", b"_detail"]  # noqa: Y015
+    _WhichOneofReturnType__failure_class: _TypeAlias = _typing.Literal["failure_class"]  # noqa: Y015
+    _WhichOneofArgType__failure_class: _TypeAlias = _typing.Literal["_failure_class", b"_failure_class"]  # noqa: Y015
+    _WhichOneofReturnType__outcome: _TypeAlias = _typing.Literal["outcome"]  # noqa: Y015
+    _WhichOneofArgType__outcome: _TypeAlias = _typing.Literal["_outcome", b"_outcome"]  # noqa: Y015
+    _WhichOneofReturnType__rendered_at: _TypeAlias = _typing.Literal["rendered_at"]  # noqa: Y015
+    _WhichOneofArgType__rendered_at: _TypeAlias = _typing.Literal["_rendered_at", b"_rendered_at"]  # noqa: Y015
+    _WhichOneofReturnType__submitted_at: _TypeAlias = _typing.Literal["submitted_at"]  # noqa: Y015
+    _WhichOneofArgType__submitted_at: _TypeAlias = _typing.Literal["_submitted_at", b"_submitted_at"]  # noqa: Y015
+    _WhichOneofReturnType__task_id: _TypeAlias = _typing.Literal["task_id"]  # noqa: Y015
+    _WhichOneofArgType__task_id: _TypeAlias = _typing.Literal["_task_id", b"_task_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__closed_at) -> _WhichOneofReturnType__closed_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd_millionths) -> _WhichOneofReturnType__cost_usd_millionths | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__detail) -> _WhichOneofReturnType__detail | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__failure_class) -> _WhichOneofReturnType__failure_class | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__outcome) -> _WhichOneofReturnType__outcome | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rendered_at) -> _WhichOneofReturnType__rendered_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__submitted_at) -> _WhichOneofReturnType__submitted_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__task_id) -> _WhichOneofReturnType__task_id | None: ...
+
+Global___JobAttempt: _TypeAlias = JobAttempt  # noqa: Y015
+
+@_typing.final
+class ShowJobResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    status: _builtins.str
+    state: Global___JobState.ValueType
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobAttempt]: ...
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        status: _builtins.str = ...,
+        state: Global___JobState.ValueType = ...,
+        attempts: _abc.Iterable[Global___JobAttempt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "job_id", b"job_id", "state", b"state", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowJobResponse: _TypeAlias = ShowJobResponse  # noqa: Y015
+
+@_typing.final
 class FailJobRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

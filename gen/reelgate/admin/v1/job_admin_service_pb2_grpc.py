@@ -39,6 +39,11 @@ class JobAdminServiceStub:
                 request_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ListUnfinishedJobsRequest.SerializeToString,
                 response_deserializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ListUnfinishedJobsResponse.FromString,
                 _registered_method=True)
+        self.ShowJob = channel.unary_unary(
+                '/reelgate.admin.v1.JobAdminService/ShowJob',
+                request_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ShowJobRequest.SerializeToString,
+                response_deserializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ShowJobResponse.FromString,
+                _registered_method=True)
         self.FailJob = channel.unary_unary(
                 '/reelgate.admin.v1.JobAdminService/FailJob',
                 request_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.FailJobRequest.SerializeToString,
@@ -70,6 +75,12 @@ class JobAdminServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def ListUnfinishedJobs(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShowJob(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,6 +123,11 @@ def add_JobAdminServiceServicer_to_server(servicer, server):
                     servicer.ListUnfinishedJobs,
                     request_deserializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ListUnfinishedJobsRequest.FromString,
                     response_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ListUnfinishedJobsResponse.SerializeToString,
+            ),
+            'ShowJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowJob,
+                    request_deserializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ShowJobRequest.FromString,
+                    response_serializer=reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ShowJobResponse.SerializeToString,
             ),
             'FailJob': grpc.unary_unary_rpc_method_handler(
                     servicer.FailJob,
@@ -166,6 +182,33 @@ class JobAdminService:
             '/reelgate.admin.v1.JobAdminService/ListUnfinishedJobs',
             reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ListUnfinishedJobsRequest.SerializeToString,
             reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ListUnfinishedJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/reelgate.admin.v1.JobAdminService/ShowJob',
+            reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ShowJobRequest.SerializeToString,
+            reelgate_dot_admin_dot_v1_dot_job__admin__service__pb2.ShowJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,6 +32,7 @@ class JobAdminServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JobAdminServiceAsyncStub: ...
     ListUnfinishedJobs: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.ListUnfinishedJobsRequest, _job_admin_service_pb2.ListUnfinishedJobsResponse]
+    ShowJob: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.ShowJobRequest, _job_admin_service_pb2.ShowJobResponse]
     FailJob: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.FailJobRequest, _job_admin_service_pb2.FailJobResponse]
     SettleJob: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.SettleJobRequest, _job_admin_service_pb2.SettleJobResponse]
     ReconcileHolds: _grpc.UnaryUnaryMultiCallable[_job_admin_service_pb2.ReconcileHoldsRequest, _job_admin_service_pb2.ReconcileHoldsResponse]
@@ -42,6 +43,7 @@ class JobAdminServiceStub:
 class JobAdminServiceAsyncStub(JobAdminServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListUnfinishedJobs: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.ListUnfinishedJobsRequest, _job_admin_service_pb2.ListUnfinishedJobsResponse]  # type: ignore[assignment]
+    ShowJob: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.ShowJobRequest, _job_admin_service_pb2.ShowJobResponse]  # type: ignore[assignment]
     FailJob: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.FailJobRequest, _job_admin_service_pb2.FailJobResponse]  # type: ignore[assignment]
     SettleJob: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.SettleJobRequest, _job_admin_service_pb2.SettleJobResponse]  # type: ignore[assignment]
     ReconcileHolds: _aio.UnaryUnaryMultiCallable[_job_admin_service_pb2.ReconcileHoldsRequest, _job_admin_service_pb2.ReconcileHoldsResponse]  # type: ignore[assignment]
@@ -55,6 +57,13 @@ class JobAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_admin_service_pb2.ListUnfinishedJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_admin_service_pb2.ListUnfinishedJobsResponse, _abc.Awaitable[_job_admin_service_pb2.ListUnfinishedJobsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ShowJob(
+        self,
+        request: _job_admin_service_pb2.ShowJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_admin_service_pb2.ShowJobResponse, _abc.Awaitable[_job_admin_service_pb2.ShowJobResponse]]: ...
 
     @_abc_1.abstractmethod
     def FailJob(
