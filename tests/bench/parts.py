@@ -14,6 +14,7 @@ from tests.bench.mutual_tls import measure_mutual_tls
 from tests.bench.overload import measure_overload
 from tests.bench.poll import measure_poll
 from tests.bench.report import Row
+from tests.bench.routing import measure_routing
 from tests.bench.stored import measure_stored
 from tests.bench.telemetry import measure_telemetry
 from tests.bench.usage import measure_usage
@@ -49,6 +50,7 @@ PARTS: Mapping[str, Part] = {
     "webhooks": lambda bench: measure_webhooks(bench.stack),
     "usage": lambda bench: measure_usage(bench.stack),
     "months": lambda bench: measure_months(bench.stack.cluster()),
+    "routing": lambda _: measure_routing(),
     "waiting": lambda bench: measure_waiting(bench.stack),
     "limits": lambda bench: measure_limits(bench.stack),
     "hostile": lambda bench: measure_hostile(bench.stack),
