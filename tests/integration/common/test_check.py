@@ -288,6 +288,10 @@ PLANTED: dict[str, tuple[Plant, str]] = {
         "jobs: media store: ftp://files takes no objects",
     ),
     "the catalogue is broken": (_broken_file("catalogue_file"), "jobs: settings: CATALOGUE_FILE: "),
+    "the catalogue names a key that is not there": (
+        _settings(live_provider="catalogue"),
+        r"jobs: settings: CATALOGUE_FILE: credentials\.ark\.keys\.main: is empty: the variable JOBS_ARK_API_KEY",
+    ),
     "the rules of moderation are broken": (
         _broken_file("moderation_file"),
         "jobs: settings: MODERATION_FILE: ",
