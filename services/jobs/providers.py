@@ -85,7 +85,7 @@ Opened = Mapping[str, Provider]
 class CatalogueProviders(Mapping[str, Opened]):
     """The providers by environment. `test` never has one that costs money, whatever is in the catalogue.
 
-    A provider is named `CREDENTIAL/KEY`, and the first key of a credential also by the credential and by its routes.
+    A provider is named `CREDENTIAL/KEY`, and the one with the first key of a credential also by the credential alone.
     `load` is for providers that want pictures as bytes.
     What the catalogue in force does not name is not there. One whose key and address stay is the same object.
     """
@@ -151,9 +151,6 @@ class CatalogueProviders(Mapping[str, Opened]):
                 identity = (credential.name, credential.provider, credential.base_url, key)
                 provider = self._opened.get(identity) or self._opened_now(*identity)
                 opened[f"{credential.name}/{key_name}"] = opened[credential.name] = kept[identity] = provider
-        for route in known.catalogue.routes.values():
-            if route.credential in opened:
-                opened.setdefault(route.name, opened[route.credential])
         self._opened = kept
         return MappingProxyType(opened)
 

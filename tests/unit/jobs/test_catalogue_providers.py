@@ -51,8 +51,8 @@ def test_each_key_has_a_provider_and_test_has_the_simulator_alone(current: Any) 
     providers = CatalogueProviders(load(), NO_SESSION, current)
 
     assert set(providers["test"]) == {"simulator", "simulator/simulator"}
-    assert set(providers["live"]) == {*providers["test"], "a", "one", "a/main", "a/spare"}
-    assert providers["live"]["a"] is providers["live"]["one"] is providers["live"]["a/main"]
+    assert set(providers["live"]) == {*providers["test"], "a", "a/main", "a/spare"}
+    assert providers["live"]["a"] is providers["live"]["a/main"]
     with pytest.raises(KeyError):
         providers["staging"]
 
