@@ -47,7 +47,7 @@ class Chooser:
         catalogue = self._in_force()
         if catalogue is not self._known:
             self._known, self._candidates = catalogue, {}
-        able = catalogue.choices(job.model, job.owner, job.input.asked(names_seed=False))
+        able = catalogue.choices(job.model, job.owner, job.input.asked(names_seed=job.names_seed))
         resolution, seconds = job.input.resolution, job.input.duration_seconds
         found = []
         for choice in preferred(able, attempt_id):

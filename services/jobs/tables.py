@@ -60,6 +60,7 @@ jobs = Table(
     Column("media_deleted_at", Moment),
     Column("traceparent", Text),
     Column("rendered_by", Text),
+    Column("names_seed", Boolean),
     CheckConstraint("status IN ('pending', 'processing', 'completed', 'failed')", name="jobs_status"),
     CheckConstraint("reserved_micros > 0", name="jobs_reserved"),
     CheckConstraint("charged_micros BETWEEN 0 AND reserved_micros", name="jobs_charged"),
@@ -102,7 +103,8 @@ It lies in a partition for the prefix and the month of its id, whose primary key
 to a job refers to it by no foreign key: rows go with their month alone, and not before nothing refers to them.
 
 What was reserved is what was charged and what was refunded, at the end. `returned_micros` is the part of what was
-charged that an operator gave back later. `traceparent` is null unless the job is traced.
+charged that an operator gave back later. `traceparent` is null unless the job is traced,
+and `names_seed` unless its customer named the seed.
 `rendered_by` is the provider whose result it is, noted when it ends. It is null until then, and in rows of before.
 """
 

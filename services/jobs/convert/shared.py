@@ -68,6 +68,7 @@ def parse_sent_job(
         moderation_profile=sent.moderation_profile or None,
         uploads=uploads,
         reference_fields=tuple(field for field, _ in _references(sent)),
+        names_seed=sent.input.HasField("seed"),
     )
 
 

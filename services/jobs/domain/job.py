@@ -56,6 +56,8 @@ class Job:
     """For INPUT_MEDIA_ERROR, if it is known."""
     traceparent: str | None = None
     """The span that created it, for everything that is done for it later. None: it is not traced."""
+    names_seed: bool = False
+    """Whether the seed is the customer's own. Not known of jobs created before migration 0020."""
 
 
 ENDED = 3

@@ -77,6 +77,8 @@ class NewJob:
     """References that name files which its sender has uploaded."""
     reference_fields: tuple[str, ...] = ()
     """Where each reference stands in the request, in the order that providers get them."""
+    names_seed: bool = False
+    """Whether the seed is the customer's own."""
 
 
 @dataclass(frozen=True, kw_only=True)

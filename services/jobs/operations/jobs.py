@@ -138,4 +138,5 @@ def _accepted(
         reserved_micros=quote.total_micros,
         created_at=created_at,
         traceparent=kept_traceparent(),
+        names_seed=wanted.names_seed,
     )

@@ -62,6 +62,7 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "reserved_micros": job.reserved_micros,
         "created_at": job.created_at,
         "traceparent": job.traceparent,
+        "names_seed": job.names_seed or None,
     }
 
 
@@ -92,6 +93,7 @@ def job_from_row(row: Mapping[str, Any]) -> Job:
         reference_fields=tuple(filter(None, (row["reference_fields"] or "").split(_SEPARATOR))),
         unusable=unusable_from_text(row["unusable"]),
         traceparent=row["traceparent"],
+        names_seed=bool(row["names_seed"]),
     )
 
 

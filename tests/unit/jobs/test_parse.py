@@ -103,6 +103,7 @@ def test_everything_sent_is_kept() -> None:
         callback_url=C,
         metadata_json='{"customer_job_id":"job_123"}',
         field_name=seedancee2.field_name,
+        names_seed=True,
         reference_fields=(
             "image_urls[0]",
             "image_urls[1]",

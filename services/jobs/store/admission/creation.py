@@ -21,7 +21,7 @@ NewJob = tuple[Job, Caps]
 _COLUMNS = (
     "id", "account_id", "environment", "contract", "status", "model", "input", "callback_url", "metadata",
     "key_id", "moderation_profile", "price_version", "micros_per_second", "reserved_micros", "created_at",
-    "reference_fields", "traceparent",
+    "reference_fields", "traceparent", "names_seed",
 )  # fmt: skip
 _NAMES = ", ".join(_COLUMNS)
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
