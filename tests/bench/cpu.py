@@ -50,7 +50,10 @@ def parse_schedstat(text: str) -> Time:
 
 
 def spent(before: Threads, after: Threads) -> dict[str, Time]:
-    """Returns the time between two readings, by group. What a thread did that has ended meanwhile is lost."""
+    """Returns the time between two readings, by group. What a thread did that has ended meanwhile is lost.
+
+    That is not so for whole processes that a process of the group started.
+    """
     return {
         name: sum(
             (time - before.get(name, {}).get(thread, Time()) for thread, time in threads.items()), Time()
@@ -91,11 +94,28 @@ def _family(pid: int) -> list[int]:
 
 def _threads(pids: Iterable[int]) -> Iterable[tuple[int, Time]]:
     for pid in pids:
+        yield -pid, _of_ended_children(pid)
         for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
             try:
                 yield int(file.parent.name), parse_schedstat(file.read_text(encoding="ascii"))
             except (FileNotFoundError, ProcessLookupError):
                 continue
+
+
+def _of_ended_children(pid: int) -> Time:
+    """Returns the time of the processes that this one started and has seen the end of. How long they waited is not known."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return Time()
+    return parse_ended_children(stat, ticks_per_second=os.sysconf("SC_CLK_TCK"))
+
+
+def parse_ended_children(stat: str, *, ticks_per_second: int) -> Time:
+    """Reads the file `stat` of a process, whose second field, a name in brackets, may have blanks and brackets."""
+    fields = stat.rpartition(")")[2].split()
+    user_ticks, system_ticks = int(fields[13]), int(fields[14])
+    return Time(running_ns=(user_ticks + system_ticks) * 1_000_000_000 // ticks_per_second)
 
 
 ECHO_MICROSECONDS = (240.0, 340.0)

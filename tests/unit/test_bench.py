@@ -8,7 +8,15 @@ import pytest
 
 from tests.bench.capacity import BEGIN, END, between, cores, table
 from tests.bench.counters import Counted, count_statements, for_each
-from tests.bench.cpu import GENERATOR, Meter, Time, parse_schedstat, spent, why_noisy
+from tests.bench.cpu import (
+    GENERATOR,
+    Meter,
+    Time,
+    parse_ended_children,
+    parse_schedstat,
+    spent,
+    why_noisy,
+)
 from tests.bench.parts import ONLY_BY_NAME, PARTS, UnknownPartError, chosen
 from tests.bench.performance import held
 from tests.bench.report import Row
@@ -30,6 +38,20 @@ def test_schedstat_tells_the_time_that_runs_and_the_time_that_waits() -> None:
     assert parse_schedstat("1500 500 7\n") == Time(1500, 500)
     assert Time(1500, 500).waiting_share == 0.25
     assert Time().waiting_share == 0
+
+
+def test_a_process_counts_what_its_ended_children_did() -> None:
+    stat = f"7 (a (b) c) S {' '.join(str(number) for number in range(4, 53))}"
+
+    assert parse_ended_children(stat, ticks_per_second=100) == Time(running_ns=(16 + 17) * 10_000_000)
+
+
+def test_work_of_a_process_that_has_ended_is_its_parents() -> None:
+    meter, children = Meter({"itself": [os.getpid()]}), -os.getpid()
+    before = meter.read()["itself"][children]
+    subprocess.run([sys.executable, "-c", "sum(range(5_000_000))"], check=True)
+
+    assert meter.read()["itself"][children].running_ns > before.running_ns
 
 
 def test_time_is_what_lies_between_two_readings_of_each_thread() -> None:
