@@ -7,6 +7,7 @@ from services.edge.descriptor import Descriptor
 from services.edge.errors import envelope_filter
 from services.edge.extension import Config, named
 from services.edge.floods import BODY_LIMIT, NO_LIMIT, body_guards, creations_guard, flood_guard
+from services.edge.quiet import quiet_filters
 from services.edge.settings import EdgeSettings
 from services.edge.strict import strict_filters
 from services.edge.trailing import trailing_filter
@@ -27,6 +28,7 @@ def http_filters(settings: EdgeSettings, descriptor: Descriptor) -> list[Config]
         trailing_filter(),
         *([flood_guard(most)] if (most := settings.calls_per_second_per_address) else ()),
         creations_guard(settings.creations_per_second_per_key or NO_LIMIT),
+        *quiet_filters(settings),
         # The transcoder's own limit is none: it counts only what it has not parsed yet.
         body_limit(),
         *body_guards(settings),

@@ -16,6 +16,10 @@ MEASURED: Final = "measured"
 """The filter that keeps a body of unknown length until it is whole."""
 CREATIONS: Final = "creations"
 """The filter that bounds the creations of each key."""
+BUSY_MARKER: Final = "busy"
+"""The filter that marks the creations of a key that sends many."""
+BUSY: Final = "x-edge-busy-key"
+"""What it marks them with. No client can send it, and no service sees it."""
 CREATIONS_STATUS: Final = 507
 """What it refuses with, so that the refusal is known by it. It has no other meaning here, and nobody sees it."""
 KEY_HEADERS: Final = ("authorization", "x-api-key")
@@ -45,19 +49,40 @@ def creations_guard(per_second: int) -> Config:
 
     Nobody knows yet whether there is such a key. One that floods is so held back before it costs a service anything.
     """
-    by_key: list[Config] = [
-        {"actions": [{"request_headers": {"header_name": name, "descriptor_key": "key"}}]}
-        for name in KEY_HEADERS
-    ]
     guard = _guard(
         "edge_key_creations",
-        by_key,
+        _by_key(),
         {"entries": [{"key": "key"}], "token_bucket": _bucket(per_second)},
         status={"code": CREATIONS_STATUS},
         rate_limited_as_resource_exhausted=False,
         max_dynamic_descriptors=KEYS_MAX,
     )
     return {**guard, "name": CREATIONS, "disabled": True}
+
+
+def busy_marker(per_second: int, *, most: int) -> Config:
+    """Returns the filter that marks what a key creates beyond so many a second, and all keys together beyond `most`."""
+    marker = _guard(
+        "edge_busy_keys",
+        _by_key(),
+        {"entries": [{"key": "key"}], "token_bucket": _bucket(per_second)},
+        filter_enforced={
+            "runtime_key": "edge.edge_busy_keys.enforced",
+            "default_value": {"numerator": 0, "denominator": "HUNDRED"},
+        },
+        request_headers_to_add_when_not_enforced=[header(BUSY, "yes")],
+        always_consume_default_token_bucket=True,
+        token_bucket=_bucket(most),
+        max_dynamic_descriptors=KEYS_MAX,
+    )
+    return {**marker, "name": BUSY_MARKER, "disabled": True}
+
+
+def _by_key() -> list[Config]:
+    return [
+        {"actions": [{"request_headers": {"header_name": name, "descriptor_key": "key"}}]}
+        for name in KEY_HEADERS
+    ]
 
 
 def body_guards(settings: EdgeSettings) -> list[Config]:

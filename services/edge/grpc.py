@@ -11,7 +11,8 @@ from services.edge.descriptor import Descriptor
 from services.edge.errors import CROWDED, RETRY_SECONDS, TOO_MANY
 from services.edge.extension import Config, header, named
 from services.edge.filters import body_limit, clean_answers, removals, router
-from services.edge.floods import NO_LIMIT, creations_guard, flood_guard
+from services.edge.floods import BUSY, NO_LIMIT, creations_guard, flood_guard
+from services.edge.quiet import quiet_apart, quiet_filters
 from services.edge.routes import grpc_routes
 from services.edge.settings import EdgeSettings
 from services.edge.strict import FAULT
@@ -21,10 +22,11 @@ FORGED_HEADERS: Final = (
     {"suffix": "-bin"},
     {"prefix": "grpc-"},
     {"exact": FAULT},
+    {"exact": BUSY},
     *({"exact": name} for name in TRACE_HEADERS),
 )
 """Deadlines and traces are ours, compressed messages are refused, what cannot be decoded would make the call fail, and
-only the edge says what is wrong with a body."""
+only the edge says what is wrong with a body, and whose key is busy."""
 LEAKED_HEADERS: Final = ({"prefix": "x-envoy-"}, {"prefix": "x-api-"})
 REFUSALS: Final = (
     ("EQ", 404, "There is no such method."),
@@ -38,7 +40,8 @@ REFUSALS: Final = (
 
 def grpc_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
     """Returns what the connection manager of gRPC has of its own."""
-    host = {"name": "grpc", "domains": ["*"], "routes": grpc_routes(descriptor.endpoints)}
+    routes = quiet_apart(grpc_routes(descriptor.endpoints), settings)
+    host = {"name": "grpc", "domains": ["*"], "routes": routes}
     most = settings.calls_per_second_per_address
     return {
         "codec_type": "HTTP2",
@@ -55,6 +58,7 @@ def grpc_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
             clean_answers(headers=LEAKED_HEADERS, trailers=LEAKED_HEADERS),
             *([flood_guard(most)] if most else ()),
             creations_guard(settings.creations_per_second_per_key or NO_LIMIT),
+            *quiet_filters(settings),
             body_limit(),
             router(),
         ],

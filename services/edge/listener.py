@@ -9,6 +9,7 @@ from services.edge.filters import http_filters, removals
 from services.edge.grpc import FORGED_HEADERS, grpc_manager
 from services.edge.media import media_route, upload_route
 from services.edge.metrics import metrics_listener
+from services.edge.quiet import quiet_apart
 from services.edge.routes import PROTOCOL_HEADER, api_routes, front_routes
 from services.edge.settings import EdgeSettings
 from services.edge.strict import CONTENT_TYPE
@@ -81,7 +82,7 @@ def _json_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
     host = {
         "name": "edge",
         "domains": ["*"],
-        "routes": [*front_routes(), *media, *api_routes(descriptor.endpoints)],
+        "routes": [*front_routes(), *media, *quiet_apart(api_routes(descriptor.endpoints), settings)],
         "request_headers_to_remove": [CONTENT_TYPE, PROTOCOL_HEADER],
     }
     return {

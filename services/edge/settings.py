@@ -88,6 +88,9 @@ class EdgeSettings(Settings):
     creations_per_second_per_key: Annotated[int, Field(ge=0, le=1_000_000)] = 200
     """Creations of tasks that one key may send, whatever its own limit is; 0 is no limit. More are refused with 503 before
     they cost a service anything, so that a key that floods leaves the others their way."""
+    quiet_creations_per_second_per_key: Annotated[int, Field(ge=0, le=1_000_000)] = 10
+    """Creations of tasks of one key that do not count towards `creations_at_once`, so that a customer who sends few is not refused
+    because others send many; 0 is none. Of all keys together there are half as many each second as `creations_at_once` says."""
     connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """Connections at once; more are refused."""
     connections_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000

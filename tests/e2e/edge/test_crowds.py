@@ -39,7 +39,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def narrow(services: Upstream) -> AsyncIterator[RunningEdge]:
     async with running_edge(
-        jobs_targets=services.target, billing_targets=services.target, creations_at_once=CREATIONS
+        jobs_targets=services.target,
+        billing_targets=services.target,
+        creations_at_once=CREATIONS,
+        quiet_creations_per_second_per_key=0,
     ) as running:
         yield running
 
@@ -113,6 +116,7 @@ async def test_over_grpc_the_refusal_says_when_to_come_back_too(
             tls_key_file=folder / "tls.key",
             grpc_address=f"127.0.0.1:{free_port()}",
             creations_at_once=1,
+            quiet_creations_per_second_per_key=0,
         ) as edge,
         grpc_channel(edge, folder) as channel,
     ):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.edge import strict, trailing
+from services.edge import quiet, strict, trailing
 from services.edge.descriptor import read_descriptor
 from services.edge.errors import LUA
 from services.edge.render import render
@@ -42,10 +42,11 @@ def test_all_lua_that_envoy_runs_stands_in_files() -> None:
     files = "".join(file.read_text(encoding="utf-8") for file in strict.SOURCES)
 
     ran = set(rendered_lua(render(EdgeSettings())))
-    assert ran == {LUA.read_text(encoding="utf-8"), reader, trailing.source()}
+    assert ran == {LUA.read_text(encoding="utf-8"), reader, trailing.source(), quiet.source()}
     assert reader.endswith(files)
     assert trailing.source().endswith(trailing.LUA.read_text(encoding="utf-8"))
-    assert {LUA, trailing.LUA, *strict.SOURCES} == set(SOURCES.rglob("*.lua"))
+    assert quiet.source().endswith(quiet.LUA.read_text(encoding="utf-8"))
+    assert {LUA, quiet.LUA, trailing.LUA, *strict.SOURCES} == set(SOURCES.rglob("*.lua"))
 
 
 def test_a_pattern_only_ever_meets_a_cut() -> None:
@@ -53,6 +54,7 @@ def test_a_pattern_only_ever_meets_a_cut() -> None:
 
     assert pattern_calls(source) == []
     assert pattern_calls(trailing.source()) == []
+    assert pattern_calls(quiet.source()) == []
     assert "local HEAD_BYTES = 256\n" in source
     assert "local TAIL_BYTES = 64\n" in source
 

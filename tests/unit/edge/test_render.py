@@ -188,7 +188,8 @@ def test_grpc_has_the_public_methods_without_callbacks() -> None:
 def test_addresses_are_limited_unless_told_otherwise() -> None:
     def guards(**settings: Any) -> set[str]:
         filters = manager(render(EdgeSettings(**settings)))["http_filters"]
-        return {each["typed_config"].get("stat_prefix") for each in filters} - {None, "edge_key_creations"}
+        of_creations = {"edge_key_creations", "edge_busy_keys"}
+        return {each["typed_config"].get("stat_prefix") for each in filters} - {None, *of_creations}
 
     of_address = {"edge_address", "edge_address_bytes"}
     assert guards() == {*of_address, "edge_large_bytes"}
