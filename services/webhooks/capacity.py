@@ -2,6 +2,7 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
+from itertools import islice
 
 from services.webhooks.domain import ACCOUNT_MAX, RECEIVER_MAX, Delivery, FreeCapacity, Outcome, Verdict
 
@@ -11,6 +12,8 @@ QUICK_MS_MAX = 1_000
 QUICK_MIN = 16
 """A receiver that took this many in a row, each quickly, is trusted with more at a time."""
 QUICK_RECEIVER_MAX = 64
+RECENT_MAX = 100
+"""Receivers that may have more at a time although nothing of theirs is in hand: those that were tried last."""
 REMEMBERED_MAX = 1_000
 """Receivers that are remembered; the least recently used one is forgotten first."""
 
@@ -33,9 +36,11 @@ class Capacity:
     def rooms(self) -> FreeCapacity:
         """Returns how many more may be claimed, wherever that differs from the usual."""
         closed = (receiver_id for receiver_id, streak in self._streaks.items() if streak <= -OVERLOADS_MAX)
+        recent = islice(reversed(self._streaks), RECENT_MAX)
+        quick = (receiver_id for receiver_id in recent if self._streaks[receiver_id] >= QUICK_MIN)
         receivers = {
             receiver_id: self._max(receiver_id) - self._receivers[receiver_id]
-            for receiver_id in {*self._receivers, *closed}
+            for receiver_id in {*self._receivers, *closed, *quick}
         }
         accounts = {account_id: ACCOUNT_MAX - count for account_id, count in self._accounts.items()}
         self._full = {key for key, room in (*receivers.items(), *accounts.items()) if room <= 0}

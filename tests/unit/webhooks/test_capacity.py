@@ -7,6 +7,7 @@ from services.webhooks.capacity import (
     QUICK_MIN,
     QUICK_MS_MAX,
     QUICK_RECEIVER_MAX,
+    RECENT_MAX,
     REMEMBERED_MAX,
     Capacity,
 )
@@ -185,6 +186,23 @@ def test_a_receiver_that_takes_all_quickly_is_trusted_with_more(latency_ms: int,
     _attempt(capacity, "a", *[ANSWER] * QUICK_MIN, latency_ms=latency_ms)
 
     assert _room(capacity, "a") == receiver_max - 1
+
+
+def test_a_trusted_receiver_has_its_room_where_nothing_of_it_is_in_hand() -> None:
+    capacity = Capacity()
+
+    _attempt(capacity, "a", *[ANSWER] * QUICK_MIN)
+
+    assert capacity.rooms() == FreeCapacity(receivers={"a": QUICK_RECEIVER_MAX})
+
+
+def test_that_is_told_of_the_receivers_that_were_tried_last() -> None:
+    capacity = Capacity()
+
+    for number in range(RECENT_MAX + 1):
+        _attempt(capacity, f"receiver {number}", *[ANSWER] * QUICK_MIN)
+
+    assert set(capacity.rooms().receivers) == {f"receiver {number + 1}" for number in range(RECENT_MAX)}
 
 
 def test_the_first_failure_ends_that_trust() -> None:
