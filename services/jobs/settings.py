@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -21,6 +22,8 @@ from services.common.egress.urls import Origins, origin_of
 from services.common.settings import Address, ServiceSettings, Target
 from services.jobs.callback_tokens import CallbackTokens
 
+MEDIA_URL_SECONDS_MAX = 432_000
+"""Five days: stores sign for seven at the most, and addresses are signed for longer than they are promised."""
 JOB_DAYS_MIN = 30
 """The database itself forgets no younger jobs: keys of requests, holds and the verifier may still name them."""
 
@@ -46,6 +49,10 @@ class KeptDays(BaseModel):
 KeptDaysByAccount = Annotated[Mapping[str, KeptDays], BeforeValidator(parse_json)]
 
 
+def _is_folder(store_url: str) -> bool:
+    return urlsplit(store_url).scheme in {"", "file"}
+
+
 class JobsSettings(ServiceSettings):
     """What a jobs process needs to know."""
 
@@ -67,6 +74,11 @@ class JobsSettings(ServiceSettings):
     """Uploads that an account may have in an environment, those included whose file has not come. 0: none are taken."""
     upload_mb_max: int = Field(default=2_000, ge=0, le=10_000_000)
     """Megabytes that they may have together. A file that has not come counts with the most that it may have."""
+    media_url_seconds: int = Field(default=0, ge=0, le=MEDIA_URL_SECONDS_MAX)
+    """For how many seconds an address of media is valid from when a customer gets it. 0: forever, to anyone who has it.
+    A bucket signs its own addresses, with the credentials of the process; they lead to the bucket and not to
+    `media_base_url`, so it need not be public. A folder needs `media_url_secret`, and a host that asks for signatures
+    (SIMULATOR_MEDIA_SIGNED)."""
     callback_base_url: str = ""
     """Public address of the edge, where providers call back. Empty: workers only poll them."""
     catalogue_file: Path = Path(__file__).parent / "catalogue.yaml"
@@ -122,6 +134,11 @@ class JobsSettings(ServiceSettings):
         """What signs the addresses that providers call back at: with the secrets of API keys, for another purpose."""
         return CallbackTokens([secret.get_secret_value() for secret in self.key_checksum_secrets])
 
+    @property
+    def media_is_in_folder(self) -> bool:
+        """Whether media are in a folder, and not in a bucket."""
+        return _is_folder(self.media_store_url)
+
     def media_days_of(self, account_id: str, chosen: int | None = None) -> int:
         """Returns how many days media of an account are kept, where an operator chose some for it or not. 0: forever."""
         own = self.kept_days_by_account.get(account_id, KeptDays()).media_days
@@ -136,6 +153,17 @@ class JobsSettings(ServiceSettings):
         """Returns the first that is not None, but no more than the days of jobs. 0 is forever."""
         days = next(each for each in wanted if each is not None)
         return min(days or self.job_days, self.job_days or days)
+
+    @field_validator("media_url_seconds")
+    @classmethod
+    def _can_be_signed(cls, seconds: int, others: ValidationInfo) -> int:
+        if (
+            seconds
+            and _is_folder(others.data.get("media_store_url", ""))
+            and others.data.get("media_url_secret") is None
+        ):
+            raise ValueError("media in a folder need JOBS_MEDIA_URL_SECRET or JOBS_MEDIA_URL_SECRET_FILE")
+        return seconds
 
     @field_validator("job_days")
     @classmethod

@@ -9,16 +9,18 @@ import math
 import os
 import re
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from services.media.names import UPLOADS_PATH
+from services.media.names import UPLOADS_PATH, is_result
 from services.media.refusal import refusal
 from services.media.selection import CONDITIONS, FileState, Part, Verdict, select
+from services.media.signed_addresses import EXPIRES, AddressSigner, BadAddress, BadAddressError
 from services.media.upload_host import UploadHost
 
 CONTENT_TYPES: Final = {
@@ -36,6 +38,10 @@ CONTENT_TYPES: Final = {
 KEPT_FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 NOT_KEPT: Final = {"Cache-Control": "private, no-store"}
 HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes"}
+BAD_ADDRESSES: Final = {
+    BadAddress.NOT_OURS: "The address is not signed, or was changed. Use the whole address that the task shows.",
+    BadAddress.EXPIRED: "The address has expired. Poll the task for a new one.",
+}
 REFUSALS: Final = {
     404: ("not_found", "There is no such file."),
     412: ("invalid_request", "The file is not the one that the request's conditions name."),
@@ -45,9 +51,16 @@ REFUSALS: Final = {
 _NAME: Final = re.compile(r"/((?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+\.([a-z0-9]+))")
 
 
-def file_host(folder: Path, uploads: UploadHost | None = None) -> web.Application:
+def file_host(
+    folder: Path,
+    uploads: UploadHost | None = None,
+    *,
+    signer: AddressSigner | None = None,
+    clock: Callable[[], float] = time.time,
+) -> web.Application:
     """Returns the application that answers GET and HEAD of `/NAME` with the file of that name below `folder`.
 
+    With a signer it answers only for results at addresses that it signed, as long as they are valid.
     With `uploads` it also takes and serves files below `/uploads/`, at addresses that are signed.
     """
 
@@ -55,7 +68,16 @@ def file_host(folder: Path, uploads: UploadHost | None = None) -> web.Applicatio
         name = _NAME.fullmatch(request.path)
         if name is None or name[2] not in CONTENT_TYPES:
             return _refusal(404)
-        return await _serve(request, folder / name[1], CONTENT_TYPES[name[2]], kept=KEPT_FOR_EVER)
+        kept = KEPT_FOR_EVER
+        if signer is not None and is_result(name[1]):
+            now = clock()
+            try:
+                signer.check("GET", name[1], request.query, now=now)
+            except BadAddressError as error:
+                return refusal(403, "invalid_request", BAD_ADDRESSES[error.why])
+            seconds = int(request.query[EXPIRES]) - math.floor(now)
+            kept = {"Cache-Control": f"private, max-age={seconds}"}
+        return await _serve(request, folder / name[1], CONTENT_TYPES[name[2]], kept=kept)
 
     async def serve_upload(request: web.Request) -> web.StreamResponse:
         assert uploads is not None

@@ -15,6 +15,7 @@ UPLOADS_PATH = "uploads"
 """What it is called below the media address."""
 _UPLOAD = re.compile(r"(?P<id>upl_[0-9a-z]{26})-[A-Za-z0-9_-]{43}\.(?P<extension>[a-z0-9]+)")
 _UPLOAD_TYPES = {extension_of(media_type): media_type for media_type in MEDIA_TYPES}
+_VIDEOS, _POSTERS = "videos/", "video-posters/"
 _JOB_ID = re.compile(r"[a-z0-9_]{1,64}")
 
 
@@ -32,10 +33,15 @@ def media_names(job_id: str, *, created_on: date) -> MediaNames:
     assert _JOB_ID.fullmatch(job_id), "a job id must be safe in a path"
     day = created_on.strftime("%Y/%m/%d")
     return MediaNames(
-        video=f"videos/{day}/{job_id}.mp4",
-        poster=f"video-posters/{day}/{job_id}.jpg",
-        last_frame=f"video-posters/{day}/{job_id}-last.jpg",
+        video=f"{_VIDEOS}{day}/{job_id}.mp4",
+        poster=f"{_POSTERS}{day}/{job_id}.jpg",
+        last_frame=f"{_POSTERS}{day}/{job_id}-last.jpg",
     )
+
+
+def is_result(name: str) -> bool:
+    """Returns whether an object is a public file of some job."""
+    return name.startswith((_VIDEOS, _POSTERS))
 
 
 def staged_names(job_id: str, *, secret: str) -> MediaNames:

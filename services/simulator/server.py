@@ -110,13 +110,14 @@ async def _serving_media(settings: SimulatorSettings) -> AsyncIterator[None]:
         return
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(socket.create_server((settings.host, settings.media_port)))
-        uploads = None
+        uploads = signer = None
         if settings.media_url_secret is not None:
             prober = Prober(limits=MediaLimits(), processes_max=1, command=REFERENCE_COMMAND)
             await stack.enter_async_context(prober.running())
             signer = AddressSigner(secret=settings.media_url_secret.get_secret_value())
             uploads = UploadHost(folder=settings.media_folder, signer=signer, prober=prober)
-        await stack.enter_async_context(_serving(file_host(settings.media_folder, uploads), listener))
+        host = file_host(settings.media_folder, uploads, signer=signer if settings.media_signed else None)
+        await stack.enter_async_context(_serving(host, listener))
         yield
 
 

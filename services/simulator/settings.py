@@ -42,6 +42,8 @@ class SimulatorSettings(Settings):
     """Port for these files; 0 takes a free one."""
     media_url_secret: SecretStr | None = None
     """The JOBS_MEDIA_URL_SECRET of who signs addresses of uploads. None: no files are taken."""
+    media_signed: bool = False
+    """Whether result files are served only at addresses that were signed with this secret: see `JOBS_MEDIA_URL_SECONDS`."""
     render_workers: int = Field(default=1, ge=1, le=64)
     """Videos rendered at the same time."""
     running_tasks_max: int = Field(default=10, ge=1)

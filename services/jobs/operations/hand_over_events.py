@@ -12,6 +12,7 @@ from services.common.audit.note import AuditNote
 from services.common.paging import invalid_token, moment_in, moment_token
 from services.jobs.domain.events import OutboxEvent
 from services.jobs.domain.states import Status
+from services.jobs.media_links import Links, as_stored
 from services.jobs.ports import RenderEvent
 from services.jobs.store.endings import Ending, Place, SqlEndings
 from services.jobs.store.retention import Kept, SqlRetention
@@ -39,6 +40,7 @@ class Teller:
     retention: SqlRetention
     endings: SqlEndings
     render_event: RenderEvent
+    links: Links = as_stored
 
     async def hand_over(
         self, since: datetime, page_token: str, *, note: AuditNote, events_max: int = EVENTS_MAX
@@ -59,7 +61,9 @@ class Teller:
             place = _place_after(page[-1]) if page else begin
             if len(found) == events_max:
                 break
-        count = await self.endings.hand_over([self._event(each) for each in found], note=note)
+        jobs = await self.links([each.job for each in found])
+        events = [self._event(replace(each, job=job)) for each, job in zip(found, jobs, strict=True)]
+        count = await self.endings.hand_over(events, note=note)
         is_last = len(found) < events_max and len(accounts) < ACCOUNTS_MAX
         return HandedOver(events_count=count, next_page_token="" if is_last or not place else _token(place))
 

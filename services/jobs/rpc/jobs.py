@@ -23,6 +23,7 @@ from services.jobs.convert.nextapi import (
 )
 from services.jobs.convert.shared import parse_job_id
 from services.jobs.domain.requests import NewJob
+from services.jobs.media_links import shown
 from services.jobs.operations.cancel_job import Canceller
 from services.jobs.operations.delete_job import DeleteJob
 from services.jobs.operations.jobs import JobOperations
@@ -74,6 +75,7 @@ class JobServicer(JobServiceServicer):
         wanted = watch_request(parse_job_id(request.id, ID_PREFIX), self._jobs.jobs)
         seconds = seconds_to_wait(request.wait, context)
         job = await self._streams.watch.until_ended(wanted, seconds=seconds)
+        job = await shown(job, self._streams.links)
         return render_job(job, now=self._clock())
 
     @override
@@ -99,5 +101,5 @@ class JobServicer(JobServiceServicer):
         page, next_after = await self._jobs.page(
             owner=owner(), status=None, before_id=None, limit=limit, offset=offset
         )
-        data = map(partial(render_job, now=self._clock()), page)
+        data = map(partial(render_job, now=self._clock()), await self._streams.links(page))
         return pb.ListJobsResponse(data=data, limit=limit, offset=offset, has_more=next_after is not None)

@@ -21,6 +21,7 @@ from services.jobs.convert.seedancee2 import (
 )
 from services.jobs.convert.shared import parse_job_id
 from services.jobs.domain.requests import NewJob
+from services.jobs.media_links import shown
 from services.jobs.operations.cancel_job import Canceller
 from services.jobs.operations.delete_job import DeleteJob
 from services.jobs.operations.jobs import JobOperations
@@ -74,6 +75,7 @@ class VideoServicer(VideoServiceServicer):
         wanted = watch_request(parse_job_id(request.id, ID_PREFIX), self._jobs.jobs)
         seconds = seconds_to_wait(request.wait, context)
         job = await self._streams.watch.until_ended(wanted, seconds=seconds)
+        job = await shown(job, self._streams.links)
         return pb.GetVideoResponse(data=render_video(job))
 
     @override
@@ -87,7 +89,9 @@ class VideoServicer(VideoServiceServicer):
         page, next_after = await self._jobs.page(
             owner=owner(), status=status, before_id=before_id, limit=limit
         )
-        return pb.ListVideosResponse(data=map(render_video, page), next_after=next_after)
+        return pb.ListVideosResponse(
+            data=map(render_video, await self._streams.links(page)), next_after=next_after
+        )
 
     @override
     async def CancelVideo(self, request: pb.CancelVideoRequest, context: Context) -> pb.CancelVideoResponse:

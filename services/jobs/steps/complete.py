@@ -10,6 +10,7 @@ from services.jobs.domain.claims import Claim
 from services.jobs.domain.failures import FailureCode
 from services.jobs.domain.job import Job, charge_micros
 from services.jobs.domain.states import Status
+from services.jobs.media_links import Links, as_stored, shown
 from services.jobs.ports import Ledger, Media, RenderEvent, ResultUnavailableError
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import retry_seconds
@@ -18,7 +19,14 @@ log = logging.getLogger(__name__)
 
 
 async def complete(
-    claim: Claim, *, work: SqlWork, ledger: Ledger, media: Media, clock: Clock, render_event: RenderEvent
+    claim: Claim,
+    *,
+    work: SqlWork,
+    ledger: Ledger,
+    media: Media,
+    clock: Clock,
+    render_event: RenderEvent,
+    links: Links = as_stored,
 ) -> Claim | None:
     """Charges what was delivered, returns the rest, publishes the result and ends the job.
 
@@ -48,7 +56,7 @@ async def complete(
         refunded_micros=job.reserved_micros - amount,
         ended_at=(now := clock()),
     )
-    await work.finish(claim, ended, event=render_event(job, ended, now))
+    await work.finish(claim, ended, event=render_event(job, await shown(ended, links), now))
     return None
 
 

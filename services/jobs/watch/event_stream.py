@@ -12,6 +12,7 @@ from services.common.errors import Reason, ServiceError, outage
 from services.common.rpc.both_ends import request_id
 from services.jobs.convert.json_text import compact_json
 from services.jobs.domain.job import ENDED, Job, progress_percent, stage
+from services.jobs.media_links import Links, as_stored, shown
 from services.jobs.watch.job_watch import JobWatch
 from services.jobs.watch.subscription import Subscription, WatchRequest
 
@@ -100,8 +101,9 @@ def _failure(error: ServiceError, view: View) -> str:
 class EventStreams:
     """Streams of this process."""
 
-    def __init__(self, watch: JobWatch, *, clock: Clock, pace: Pace = PACE) -> None:
+    def __init__(self, watch: JobWatch, *, clock: Clock, pace: Pace = PACE, links: Links = as_stored) -> None:
         self.watch = watch
+        self.links = links
         self._clock = clock
         self._pace = pace
 
@@ -117,7 +119,7 @@ class EventStreams:
         """
         narration = Narration(view, heard=heard)
         async with self.watch.subscribe(wanted) as subscription:
-            yield OPENING + narration.next(subscription.job, self._clock())
+            yield OPENING + narration.next(await shown(subscription.job, self.links), self._clock())
             try:
                 async for events in self._rest(subscription, narration):
                     yield events
@@ -138,7 +140,7 @@ class EventStreams:
             silence = spoken_at + pace.heartbeat_seconds - time()
             renders = subscription.job.started_at is not None
             await subscription.changed(min(silence, pace.progress_seconds) if renders else silence)
-            events = narration.next(subscription.job, self._clock())
+            events = narration.next(await shown(subscription.job, self.links), self._clock())
             if not events and time() >= spoken_at + pace.heartbeat_seconds:
                 events = KEEP_ALIVE
             if events:

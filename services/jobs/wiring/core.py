@@ -13,6 +13,7 @@ from services.jobs.clients import (
     HoldClient,
     LedgerClient,
 )
+from services.jobs.media_links import Links
 from services.jobs.settings import JobsSettings
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.queue.work import SqlWork
@@ -41,6 +42,8 @@ class Core:
     notifier: Notifier
     ledger: LedgerClient
     holds: HoldClient
+    links: Links
+    """Gives jobs the addresses of media that their customers get."""
 
     @asynccontextmanager
     async def upload_files(self) -> AsyncIterator[UploadFiles]:

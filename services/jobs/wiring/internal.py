@@ -19,6 +19,7 @@ from services.common.rpc.server import Port
 from services.common.tls.files import TlsFolder
 from services.jobs.convert.events import render_event
 from services.jobs.domain.catalogue import Catalogue
+from services.jobs.media_links import Links, as_stored
 from services.jobs.operations.hand_over_events import Teller
 from services.jobs.operations.mend_job import Mender
 from services.jobs.operations.routes import RouteOperations
@@ -59,6 +60,7 @@ def admin_port(
     holds: Holds,
     catalogue: Callable[[], Catalogue],
     notify: Callable[[], None],
+    links: Links = as_stored,
     worths: Callable[[], Mapping[str, int]],
     tls: TlsFolder | None,
 ) -> Port:
@@ -73,7 +75,9 @@ def admin_port(
     )
     outbox_admin = OutboxAdminServicer(
         events=SqlRefusedEvents(pool),
-        teller=Teller(retention=SqlRetention(pool), endings=SqlEndings(pool), render_event=render_event),
+        teller=Teller(
+            retention=SqlRetention(pool), endings=SqlEndings(pool), render_event=render_event, links=links
+        ),
     )
     audit = AuditServicer(SqlAuditLog(pool))
     verifier = VerifierServicer(records=records, holds=holds)

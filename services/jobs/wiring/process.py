@@ -53,6 +53,7 @@ from services.jobs.wiring.core import (
     Core,
 )
 from services.jobs.wiring.internal import admin_port
+from services.jobs.wiring.links import links_of
 
 NOTHING_SET: Mapping[str, str] = MappingProxyType({})
 
@@ -103,6 +104,7 @@ async def open_jobs(
             notifier=notifier,
             ledger=LedgerClient(billing),
             holds=HoldClient(billing),
+            links=links_of(settings),
         )
         await enter(performing(watch_catalogue(catalogue.look)))
         ports: list[Port] = []
@@ -126,6 +128,7 @@ async def open_jobs(
                 holds=core.holds,
                 catalogue=core.catalogue,
                 notify=partial(notifier.notify, WORK_CHANNEL),
+                links=core.links,
                 worths=lambda: catalogue().credit_value_micros,
                 tls=tls,
             )
@@ -187,6 +190,6 @@ async def _serving(core: Core, pool: Pool, billing: aio.Channel) -> AsyncIterato
                 deletions=SqlDeletions(pool),
                 notify=partial(notifier.notify, DELETIONS_CHANNEL),
             ),
-            streams=EventStreams(watch, clock=utc_now),
+            streams=EventStreams(watch, clock=utc_now, links=core.links),
         )
         yield port, watch

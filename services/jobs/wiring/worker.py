@@ -190,7 +190,13 @@ def _walker(core: Core, work: SqlWork, *, providers: Providers, media: Media, fi
             render_event=render_event,
         ),
         State.STORED: partial(
-            complete, work=work, ledger=ledger, media=media, clock=utc_now, render_event=render_event
+            complete,
+            work=work,
+            ledger=ledger,
+            media=media,
+            clock=utc_now,
+            render_event=render_event,
+            links=core.links,
         ),
         State.FAILING: partial(
             discard_result,

@@ -1,6 +1,7 @@
 """The media host of a local stack, in the tests' own process."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,12 +19,20 @@ SIGNER = AddressSigner(secret="of this host")
 
 
 @asynccontextmanager
-async def serving_media(folder: Path, *, port: int = 0) -> AsyncIterator[str]:
+async def serving_media(
+    folder: Path,
+    *,
+    port: int = 0,
+    signer: AddressSigner | None = None,
+    clock: Callable[[], float] = time.time,
+) -> AsyncIterator[str]:
     """Serves a folder until the block ends, at the address it returns."""
     chosen = port or free_port()
     prober = Prober(limits=MediaLimits(), processes_max=1, command=REFERENCE_COMMAND)
     uploads = UploadHost(folder=folder, signer=SIGNER, prober=prober)
-    runner = web.AppRunner(file_host(folder, uploads), access_log=None, shutdown_timeout=0)
+    runner = web.AppRunner(
+        file_host(folder, uploads, signer=signer, clock=clock), access_log=None, shutdown_timeout=0
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", chosen).start()

@@ -36,6 +36,7 @@ from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.server import serve
 from services.jobs.domain.catalogue import Catalogue
 from services.jobs.domain.requests import CAPS_DEFAULT, Caps
+from services.jobs.media_links import Links, as_stored
 from services.jobs.moderation import load_profiles
 from services.jobs.operations.delete_job import delete_job
 from services.jobs.operations.moderate_prompt import Moderate, moderate_prompt
@@ -173,6 +174,7 @@ async def running_api(
     provider: Provider | None = None,
     catalogue: Callable[[], Catalogue] = lambda: CATALOGUE,
     settings: JobsSettings | None = None,
+    links: Links = as_stored,
 ) -> AsyncIterator[Api]:
     """Serves the public port on a free one."""
     watch = JobWatch(SqlStages(pool))
@@ -226,7 +228,7 @@ async def running_api(
             deletions=SqlDeletions(pool),
             notify=lambda: api.notified.append(True),
         ),
-        streams=EventStreams(watch, clock=api.now, pace=pace),
+        streams=EventStreams(watch, clock=api.now, pace=pace, links=links),
     )
     async with (
         AsyncExitStack() as stack,

@@ -232,7 +232,15 @@ async def test_a_page_behind_a_cursor_opens_no_month_after_it(filled: Pool) -> N
 async def test_a_connection_plans_a_page_for_all_accounts_and_not_for_each(filled: Pool) -> None:
     nobody: Any = None
     settings = jobs_settings(database_url=filled.conninfo)
-    core = Core(settings=settings, catalogue=nobody, tls=None, notifier=nobody, ledger=nobody, holds=nobody)
+    core = Core(
+        settings=settings,
+        catalogue=nobody,
+        tls=None,
+        notifier=nobody,
+        ledger=nobody,
+        holds=nobody,
+        links=nobody,
+    )
     query, bound = NEWEST[False, False], NEWEST[False, False].bind(most=21, from_id="", **OWNED)
     async with core.open_pool("test") as pool, pool.connection() as connection:
         for _ in range(10):

@@ -12,6 +12,7 @@ from services.jobs.domain.claims import Claim
 from services.jobs.domain.job import Job
 from services.jobs.domain.states import State
 from services.jobs.duties.walk_jobs import Walker
+from services.jobs.media_links import Links, as_stored
 from services.jobs.ports import MayFetch
 from services.jobs.steps.begin_attempt import begin_attempt
 from services.jobs.steps.check import check
@@ -43,6 +44,7 @@ class World:
     may_fetch: MayFetch = lambda _claim: True
     callback_url: Callable[[str], str | None] = lambda _token: None
     upstream_model: str = "m"
+    links: Links = as_stored
 
     async def claim(self) -> Claim:
         """Takes the job over as another worker would: whatever lease there was is over, and the job is due."""
@@ -99,7 +101,9 @@ class World:
         )
 
     async def complete(self, claim: Claim) -> Claim | None:
-        return await complete(claim, work=self.work, ledger=self.ledger, media=self.media, **TELLING)
+        return await complete(
+            claim, work=self.work, ledger=self.ledger, media=self.media, links=self.links, **TELLING
+        )
 
     async def refund(self, claim: Claim) -> None:
         await discard_result(

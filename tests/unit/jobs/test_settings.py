@@ -29,6 +29,15 @@ def load(**changes: str) -> JobsSettings:
     return load_settings(JobsSettings, prefix="JOBS_", environment=environment)
 
 
+def test_media_in_a_folder_are_signed_with_a_secret_only() -> None:
+    with pytest.raises(SettingsError, match="JOBS_MEDIA_URL_SECRET"):
+        load(media_url_seconds="3600")
+    with pytest.raises(SettingsError, match="MEDIA_URL_SECRET"):
+        load(media_url_seconds="3600", media_url_secret="short")
+    assert load(media_url_seconds="3600", media_url_secret=KEY_SECRET).media_url_seconds == 3600
+    assert load(media_url_seconds="3600", media_store_url="s3://bucket/media").media_url_seconds == 3600
+
+
 @pytest.mark.parametrize(
     "changes",
     [
