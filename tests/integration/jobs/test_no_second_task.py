@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.common.postgres.database import open_pool
@@ -15,7 +15,7 @@ from tests.conftest import MakeDatabase
 from tests.integration.jobs.conftest import OWNER, a_job
 from tests.integration.jobs.two_routes import ORDERS, TASKS, ChattyProvider, TwoRoutes, World
 
-EXAMPLES = 20
+EXAMPLES = 15
 SCRIPTS = st.fixed_dictionaries(
     {
         "orders": st.lists(st.sampled_from(sorted(ORDERS)), max_size=6),
@@ -23,6 +23,13 @@ SCRIPTS = st.fixed_dictionaries(
         "searchable": st.booleans(),
     }
 )
+
+
+def a_script(*orders: str, tasks: Sequence[str] = (), searchable: bool = True) -> dict[str, Any]:
+    """Returns a script that chance might take long to find."""
+    return {"orders": list(orders), "tasks": list(tasks), "searchable": searchable}
+
+
 CLEAN = """
 TRUNCATE jobs, work, attempts, outbox, strays, usage_daily, usage_hourly, route_states, credential_states
 """
@@ -40,6 +47,14 @@ def test_no_second_task_is_ordered_while_one_may_run(make_database: MakeDatabase
             database=None,
             suppress_health_check=list(HealthCheck),
         )
+        @example(first=a_script("lost, started", searchable=False), second=a_script())
+        @example(first=a_script("lost, not started", "lost, started"), second=a_script("busy"))
+        @example(first=a_script(tasks=["unavailable"] * 4), second=a_script(tasks=["running", "unavailable"]))
+        @example(
+            first=a_script("no model", "taken"),
+            second=a_script("unreachable", tasks=["running", "unavailable"]),
+        )
+        @example(first=a_script("refused"), second=a_script())
         @given(first=SCRIPTS, second=SCRIPTS)
         def played(first: dict[str, Any], second: dict[str, Any]) -> None:
             runner.run(_played(pool, first, second))
