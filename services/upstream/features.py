@@ -23,14 +23,16 @@ class Asked:
     end_frame: bool
     audio: bool
     watermark: bool
-    last_frame: bool
     seed: bool
     """Whether the customer named the seed. It never makes a request impossible: see `lacking`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What can be asked in one request. Any value may be combined with any other."""
+    """What can be asked in one request. Any value may be combined with any other.
+
+    A last frame is none of them: we take it from the video ourselves, whoever rendered it.
+    """
 
     resolutions: frozenset[str]
     seconds: frozenset[int]
@@ -46,8 +48,6 @@ class Features:
     """Whether a video can have sound (True), can be without (False), or can be asked to be either."""
     watermark: frozenset[bool]
     """Whether a video can be marked (True), can be unmarked (False), or can be asked to be either."""
-    last_frame: bool
-    """Whether it delivers the last frame as a picture."""
     seed: bool
     """Whether the same seed repeats a video."""
 

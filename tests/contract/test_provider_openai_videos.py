@@ -142,7 +142,6 @@ async def test_a_task_is_followed_to_its_video(videos: Videos) -> None:
         ({"aspect_ratio": "1:1"}, "aspect_ratios"),
         ({"generate_audio": False}, "audio"),
         ({"watermark": True}, "watermark"),
-        ({"return_last_frame": True}, "last_frame"),
         ({"image_urls": ("https://c.example/1.png",)}, "image_references"),
         ({"end_image_url": "https://c.example/1.png"}, "end_frame"),
     ],

@@ -107,7 +107,6 @@ class FeaturesForm(Part):
     end_frame: bool | None = None
     audio: Annotated[frozenset[bool], Field(min_length=1)] | None = None
     watermark: Annotated[frozenset[bool], Field(min_length=1)] | None = None
-    last_frame: bool | None = None
     seed: bool | None = None
 
     def less_than(self, most: Features) -> Features:

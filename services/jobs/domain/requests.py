@@ -38,7 +38,6 @@ class JobInput:
             end_frame=self.end_image_url is not None,
             audio=self.generate_audio,
             watermark=self.watermark,
-            last_frame=self.return_last_frame,
             seed=names_seed,
         )
 

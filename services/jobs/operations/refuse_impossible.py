@@ -18,7 +18,6 @@ _FIELDS = {
     "end_frame": "end_image_url",
     "audio": "generate_audio",
     "watermark": "watermark",
-    "last_frame": "return_last_frame",
 }
 """The field of a request that asks for each feature."""
 _FRAMES = {"start_frame": 0, "end_frame": 1}
@@ -55,7 +54,7 @@ def _rule(lack: Lack) -> str:
             return f"can hold at most {most}" if most else "cannot be sent"
         case "start_frame" | "end_frame":
             return "cannot be sent"
-        case "audio" | "watermark" | "last_frame":
+        case "audio" | "watermark":
             return f"must be {str(bool(possible[0])).lower()}"
         case _:
             return f"must be one of {', '.join(map(str, possible))}"

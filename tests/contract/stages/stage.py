@@ -137,8 +137,7 @@ def varied(order: Order, features: Features) -> Iterator[Order]:
     yield from (replace(order, duration_seconds=each) for each in sorted(features.seconds))
     yield from (replace(order, generate_audio=each) for each in sorted(features.audio))
     yield from (replace(order, watermark=each) for each in sorted(features.watermark))
-    if features.last_frame:
-        yield replace(order, return_last_frame=True)
+    yield replace(order, return_last_frame=True)
     if features.start_frame:
         yield replace(order, start_image_url="https://in.example/start.png")
     if features.end_frame:

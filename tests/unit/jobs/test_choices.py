@@ -24,7 +24,6 @@ ASKED = Asked(
     end_frame=False,
     audio=False,
     watermark=False,
-    last_frame=False,
     seed=False,
 )
 MODEL = Model(
@@ -72,7 +71,6 @@ def a_catalogue(*choices: Choice, live_on_simulator: bool = False, **accounts: A
         ({"end_frame": True}, {"end_frame": False}),
         ({"audio": False}, {"audio": frozenset({True})}),
         ({"watermark": True}, {"watermark": frozenset({False})}),
-        ({"last_frame": True}, {"last_frame": False}),
     ],
 )
 def test_a_request_skips_the_route_that_lacks_what_it_asks(

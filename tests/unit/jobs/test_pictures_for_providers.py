@@ -52,7 +52,7 @@ async def test_a_provider_that_wants_bytes_asks_for_them(tmp_path: Any, provider
     providers = CatalogueProviders(load_settings(live_provider="catalogue"), session, current, load=load)
 
     with pytest.raises(RefusedError):
-        await providers["live"]["one"].submit(
+        await providers["live"]["a"].submit(
             ORDER, correlation_id="att_1", callback_url=None, timeout_seconds=5
         )
 

@@ -61,12 +61,6 @@ def refusal(
             f"Field input.generate_audio must be true {REST}",
         ),
         (
-            {"last_frame": False},
-            {"return_last_frame": True},
-            (),
-            f"Field input.return_last_frame must be false {REST}",
-        ),
-        (
             {"aspect_ratios": frozenset({"9:16", "1:1"})},
             {},
             (),

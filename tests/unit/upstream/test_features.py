@@ -18,7 +18,6 @@ ALL = Features(
     end_frame=True,
     audio=frozenset({True, False}),
     watermark=frozenset({True, False}),
-    last_frame=True,
     seed=True,
 )
 PLAIN = Asked(
@@ -32,7 +31,6 @@ PLAIN = Asked(
     end_frame=False,
     audio=False,
     watermark=False,
-    last_frame=False,
     seed=False,
 )
 LESS: dict[str, tuple[Any, Any]] = {
@@ -46,7 +44,6 @@ LESS: dict[str, tuple[Any, Any]] = {
     "end_frame": (True, False),
     "audio": (False, frozenset({True})),
     "watermark": (True, frozenset({False})),
-    "last_frame": (True, False),
 }
 
 

@@ -213,7 +213,6 @@ KIND = Kind(
         end_frame=True,
         audio=frozenset({False, True}),
         watermark=frozenset({False, True}),
-        last_frame=True,
         seed=True,
     ),
     options={

@@ -206,7 +206,6 @@ KIND = Kind(
         end_frame=True,
         audio=frozenset({True, False}),
         watermark=frozenset({False}),
-        last_frame=False,
         seed=False,
     ),
     callbacks=True,

@@ -118,7 +118,6 @@ KIND = Kind(
         end_frame=True,
         audio=frozenset({True}),
         watermark=frozenset({False, True}),
-        last_frame=False,
         seed=False,
     ),
     callbacks=False,

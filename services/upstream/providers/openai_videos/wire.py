@@ -47,7 +47,6 @@ FEATURES: Final[Mapping[str, Features]] = {
         end_frame=False,
         audio=_ALWAYS,
         watermark=_NEVER,
-        last_frame=False,
         seed=False,
     ),
     GATEWAY: Features(
@@ -61,7 +60,6 @@ FEATURES: Final[Mapping[str, Features]] = {
         end_frame=False,
         audio=_ALWAYS,
         watermark=_NEVER,
-        last_frame=False,
         seed=False,
     ),
     NEW_API: Features(
@@ -75,7 +73,6 @@ FEATURES: Final[Mapping[str, Features]] = {
         end_frame=True,
         audio=_ALWAYS | _NEVER,
         watermark=_ALWAYS | _NEVER,
-        last_frame=False,
         seed=True,
     ),
 }
@@ -95,7 +92,6 @@ def inexpressible(order: Order, *, dialect: str) -> str | None:
         end_frame=order.end_image_url is not None,
         audio=order.generate_audio,
         watermark=order.watermark,
-        last_frame=order.return_last_frame,
         seed=False,
     )
     return lacking(asked, FEATURES[dialect])

@@ -100,7 +100,6 @@ KIND = Kind(
         end_frame=True,
         audio=frozenset({False, True}),
         watermark=frozenset({False}),
-        last_frame=False,
         seed=True,
     ),
     callbacks=True,

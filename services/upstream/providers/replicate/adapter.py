@@ -196,7 +196,6 @@ KIND = Kind(
         end_frame=True,
         audio=frozenset({True, False}),
         watermark=frozenset({False}),
-        last_frame=False,
         seed=True,
     ),
     callbacks=True,

@@ -110,7 +110,6 @@ KIND = Kind(
         end_frame=True,
         audio=frozenset({False, True}),
         watermark=frozenset({False}),
-        last_frame=False,
         seed=False,
     ),
     callbacks=False,

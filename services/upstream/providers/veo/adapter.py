@@ -104,7 +104,6 @@ KIND = Kind(
         end_frame=True,
         audio=frozenset({True}),
         watermark=frozenset({False}),
-        last_frame=False,
         seed=False,
     ),
     options={"person_generation": frozenset({"allow_all", "allow_adult", "dont_allow"})},
