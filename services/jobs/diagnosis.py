@@ -11,6 +11,7 @@ from services.common.egress.session import open_egress_session
 from services.common.ids import new_token
 from services.jobs.catalogue.current import CurrentCatalogue
 from services.jobs.catalogue.problems import CatalogueError
+from services.jobs.domain.catalogue import SIMULATED
 from services.jobs.domain.routes import SIMULATOR
 from services.jobs.moderation import ModerationError, load_profiles
 from services.jobs.providers import CatalogueProviders, provider_policy, read_catalogue
@@ -69,7 +70,8 @@ async def _look_at_providers(settings: JobsSettings, environment: Environment, c
         current = CurrentCatalogue(settings.catalogue_file, partial(read_catalogue, settings, environment))
     except CatalogueError:
         return []  # a finding about the catalogue says so
-    models = {route.credential: route.upstream_model for route in current().routes.values()}
+    routes = (SIMULATED.route, *current().routes.values())
+    models = {route.credential: route.upstream_model for route in routes}
     found = []
     async with open_egress_session(provider_policy(settings, current), connections_max=1) as session:
         opened = CatalogueProviders(settings, session, current)["live"]

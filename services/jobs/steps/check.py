@@ -9,7 +9,7 @@ from services.jobs.domain.failures import FailureCode
 from services.jobs.failures import CUSTOMERS_OWN, failure_of, unusable_of
 from services.jobs.ports import MayFetch, Media, Providers, RenderEvent
 from services.jobs.provider_lookup import provider_of
-from services.jobs.steps.drop import blame_key
+from services.jobs.steps.drop import blame_for, blame_key
 from services.jobs.steps.keep_result import keep_result
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import (
@@ -89,7 +89,7 @@ async def _ended(claim: Claim, refused: Refused, *, work: SqlWork) -> Claim | No
             outcome=refused.kind.value,
             detail=refused.detail,
             seconds=retry_seconds(attempt.number),
-            blame=Blame(fault=Fault.RENDER),
+            blame=blame_for(attempt, Blame(fault=Fault.RENDER)),
         )
         return None
     return await work.give_up(

@@ -1,8 +1,10 @@
 """SUBMITTING to PENDING: the order certainly started nothing, and another route is tried before the same one."""
 
 import logging
+from dataclasses import replace
 
 from services.jobs.domain.claims import NO_BLAME, Attempt, Blame, Claim, Fault
+from services.jobs.domain.routes import SIMULATOR
 from services.jobs.provider_lookup import UnreachableRouteError
 from services.jobs.store.queue.work import SqlWork
 from services.jobs.timing import BROKEN_WAIT_SECONDS, retry_seconds
@@ -28,7 +30,11 @@ async def drop(claim: Claim, error: UpstreamError, *, work: SqlWork) -> None:
     elif isinstance(error, BusyError):
         seconds = error.retry_after_seconds or seconds
     await work.drop_attempt(
-        claim, outcome=_outcome(error), detail=error.detail, seconds=seconds, blame=blame_of(error)
+        claim,
+        outcome=_outcome(error),
+        detail=error.detail,
+        seconds=seconds,
+        blame=blame_for(attempt, blame_of(error)),
     )
 
 
@@ -45,6 +51,16 @@ def blame_of(error: UpstreamError) -> Blame:
     return Blame(fault=Fault.ORDER)
 
 
+def blame_for(attempt: Attempt, blame: Blame) -> Blame:
+    """Returns the blame for the failure of an attempt.
+
+    The simulator has none: it fails where a customer asks for that, and must not be kept from the others.
+    """
+    if attempt.route != SIMULATOR:
+        return blame
+    return replace(blame, fault=None, takes_out=False, pause_seconds=0.0)
+
+
 def _outcome(error: UpstreamError) -> str:
     if isinstance(error, BrokenError):
         return "broken"
@@ -55,7 +71,7 @@ def _outcome(error: UpstreamError) -> str:
 
 async def blame_key(attempt: Attempt, error: UpstreamError, *, work: SqlWork) -> None:
     """Takes the credential out if its provider refused the key of an attempt when asked about its task."""
-    if isinstance(error, BrokenError) and error.cause is not BrokenCause.MODEL:
+    if isinstance(error, BrokenError) and blame_for(attempt, blame_of(error)).takes_out:
         log.error(
             "attempt=%s credential=%s needs an operator: %s", attempt.id, attempt.credential, error.detail
         )

@@ -35,7 +35,12 @@ TAKEN = frozenset({200, 402, 404, 409})
 NOWHERE = "unknown_01jz8b7q4x8k2p9w3m5c6n7r8s"
 SAMPLES = {"text": "x", "whole": 5, "boolean": True, "texts": ["x"], "object": {}}
 YESTERDAY = (utc_now() - timedelta(days=1)).isoformat()
-NEEDED = {"prompt": "waves", "url": "https://example.com/hook", "start": YESTERDAY}
+NEEDED = {
+    "prompt": "waves",
+    "url": "https://example.com/hook",
+    "start": YESTERDAY,
+    "content_type": "image/png",
+}
 EMPTY = {"text": ("",), "texts": ([],), "object": ({},)}
 OTHERS: dict[str, tuple[Any, ...]] = {
     "text": (5, 0.5, True, ["x"], {"a": 1}),

@@ -81,7 +81,7 @@ SELECT CAST(to_jsonb({0}) - ARRAY(
 """
 ADDED_LATER = [
     "is_claim_authentic", "waits_for", "waits_on", "provider", "credential", "key_name", "quoted_micros", "cost_micros", "failure_class",
-    "submitted_at", "rendered_at", "retry_at",
+    "submitted_at", "rendered_at", "retry_at", "rendered_by", "names_seed",
 ]  # fmt: skip
 """Columns of later migrations, which have run too."""
 
