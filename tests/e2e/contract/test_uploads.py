@@ -57,10 +57,12 @@ async def test_a_file_of_ones_own_is_a_reference(stack: Stack, account: Account)
         )
         with pytest.raises(urllib.error.HTTPError) as unread:
             read(upload["url"])
-        assert unread.value.code == 403
+        with unread.value:
+            assert unread.value.code == 403
         with pytest.raises(urllib.error.HTTPError) as again:
             put(upload["put"]["url"], picture(), upload["put"]["headers"])
-        assert again.value.code == 409
+        with again.value:
+            assert again.value.code == 409
         shown = await customer.get(f"/v1/uploads/{upload['id']}")
         assert (shown["status"], shown["size_bytes"]) == ("arrived", len(picture()))
         deleted = data_of(await customer.send("DELETE", f"/v1/uploads/{upload['id']}"))

@@ -24,6 +24,8 @@ UNBOUNDED = re.compile(r"\S*(?:://|@|\b(?:acct|key|vid|job|evt|hold|ref|whe)_|0[
 """Addresses and ids."""
 SECRET_LENGTH_MIN = 16
 ENDPOINTS = "/v1/webhook_endpoints"
+TOLD_WHEN_IT_HAPPENS = {"reelgate_credential_out"}
+"""Its labels are names of the catalogue."""
 PROMPT = "a very unmistakable lighthouse"
 
 
@@ -104,6 +106,8 @@ def _assert_told(families: Mapping[str, Metric], metric: str, labels: tuple[str,
     assert metric in families, metric
     assert families[metric].type == kind
     samples = families[metric].samples
+    if metric in TOLD_WHEN_IT_HAPPENS and not samples:
+        return
     assert samples, f"{metric} has no sample"
     assert {name for each in samples for name in each.labels} - {"le"} == set(labels), metric
 
