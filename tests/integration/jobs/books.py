@@ -140,7 +140,12 @@ class Books:
         """Ends every lease, as if whoever held one had died."""
         async with self.pool.connection() as connection:
             await connection.execute(
-                "UPDATE work SET lease_until = '-infinity', due_at = now() WHERE lease_until > now()"
+                """
+                WITH held AS MATERIALIZED (
+                    SELECT job_id FROM work WHERE lease_until > now() ORDER BY job_id FOR NO KEY UPDATE
+                )
+                UPDATE work SET lease_until = '-infinity', due_at = now() FROM held WHERE work.job_id = held.job_id
+                """
             )
 
     async def walk(self, plans: Mapping[str, Plan]) -> None:
