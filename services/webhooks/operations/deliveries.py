@@ -27,8 +27,7 @@ class DeliveryOperations:
 
     async def get(self, key: DeliveryKey, *, owner: Owner) -> tuple[ListedDelivery, list[PastAttempt]]:
         """Returns a delivery and its latest attempts, oldest first. Refuses with DELIVERY_NOT_FOUND."""
-        found = await self.history.get(key, owner=owner)
-        return found, await self.history.attempts(key, attempts_max=ATTEMPTS_SHOWN_MAX)
+        return await self.history.get_with_attempts(key, owner=owner, attempts_max=ATTEMPTS_SHOWN_MAX)
 
     async def page(
         self, wanted: DeliveryFilter, *, owner: Owner, after: DeliveryKey | None, limit: int

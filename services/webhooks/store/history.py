@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.common.postgres.database import Pool, Query, fetch
+from services.common.postgres.database import Pool, Query, fetch, fetch_within
 from services.webhooks.domain import (
     DeliveryFilter,
     DeliveryKey,
@@ -107,10 +107,22 @@ class SqlHistory:
             raise delivery_not_found()
         return _delivery(rows[0])
 
-    async def attempts(self, key: DeliveryKey, *, attempts_max: int) -> list[PastAttempt]:
-        """Returns the latest attempts at a delivery, oldest first."""
-        rows = await fetch(self._pool, _ATTEMPTS, **vars(key), most=attempts_max)
-        return [PastAttempt(**row) for row in reversed(rows)]
+    async def get_with_attempts(
+        self, key: DeliveryKey, *, owner: Owner, attempts_max: int
+    ) -> tuple[ListedDelivery, list[PastAttempt]]:
+        """Returns the owner's delivery and its latest attempts, oldest first, as they were at one moment.
+
+        Refuses with DELIVERY_NOT_FOUND.
+        """
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            found = await fetch_within(
+                connection, _GET, **vars(key), account_id=owner.account_id, environment=owner.environment
+            )
+            attempts = await fetch_within(connection, _ATTEMPTS, **vars(key), most=attempts_max)
+        if not found:
+            raise delivery_not_found()
+        return _delivery(found[0]), [PastAttempt(**row) for row in reversed(attempts)]
 
     async def reopen(self, key: DeliveryKey, *, owner: Owner) -> bool:
         """Makes an ended delivery due with a new schedule. Returns whether it had ended and its endpoint is enabled."""
