@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-from urllib.parse import urljoin
 
 import aiohttp
 
 from services.common.egress.policy import ForbiddenUrlError
 from services.common.egress.session import EncodedBodyError
 from services.common.egress.session_failures import session_failure_text
-from services.common.egress.urls import check_form, outgoing_url
+from services.common.egress.urls import check_form, outgoing_url, redirect_target
 from services.media.errors import MediaError, MediaRejectedError, MediaUnavailableError
 from services.media.file_types import HEAD_BYTES, media_type_of
 from services.media.limits import MediaLimits
@@ -106,7 +105,7 @@ async def _fetch(url: str, kind: ReferenceKind, *, session: aiohttp.ClientSessio
             found = await _get(url, kind, session=session)
             if isinstance(found, bytes):
                 return found
-            url = urljoin(url, found)
+            url = redirect_target(url, found)
     except ForbiddenUrlError as error:
         raise ReferenceRefusedError(f"must be at a public address, which {error.why}") from None
     except (EncodedBodyError, aiohttp.InvalidURL) as error:
