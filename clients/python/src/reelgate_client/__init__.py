@@ -1,0 +1,1 @@
+"""Client of Reelgate: create videos, wait for them, verify webhooks."""
