@@ -1,4 +1,4 @@
-"""Generates everything under gen/ from protos/: Python, typed stubs and the descriptor set that Envoy loads.
+"""Generates everything under gen/ from protos/: Python, typed stubs, OpenAPI and the descriptor set that Envoy loads.
 
 The protos of others are taken from installed packages: google/* from googleapis-common-protos and grpcio-tools,
 buf/validate from the descriptor inside protovalidate, which ships no .proto file.
@@ -17,11 +17,15 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb
 
+from protos.openapi.document import write as write_documents
+
 ROOT = Path(__file__).parent.parent
 PROTOS = ROOT / "protos"
 OURS = ("buf", "reelgate")
 DESCRIPTOR_SET = Path("reelgate/descriptors.binpb")
 """Among the generated Python, so that it is found wherever that is installed."""
+DOCUMENTS = Path("openapi")
+"""What customers read of the same protos, by contract."""
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 GOOGLEAPIS = Path(google.rpc.__path__[0]).parent.parent
 
@@ -73,6 +77,11 @@ def generate(gen: Path) -> None:
     tools = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     paths = [argument for name in OURS for argument in ("--path", name)]
     subprocess.run(["buf", "generate", image, "--output", gen, *paths], cwd=ROOT, env=tools, check=True)  # noqa: S607
+    # Only these have the comments: what is shipped has none.
+    with tempfile.TemporaryDirectory() as folder:
+        commented = Path(folder) / "commented.binpb"
+        build_image(commented, source_info=True)
+        write_documents(commented.read_bytes(), gen / DOCUMENTS)
 
 
 def _validate_descriptors() -> FileDescriptorSet:
