@@ -1,0 +1,276 @@
+"""Videos: a handle of each, with what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from reelgate_client.core import Core, D, Resource, new_key
+from reelgate_client.drivers import iteration, operation
+from reelgate_client.effects import Call, Emit, Emitting, Plan
+from reelgate_client.errors import InvalidRequestError, ReelgateError, VideoFailedError, WaitInterrupted
+from reelgate_client.events import Event, follow, poll_until
+from reelgate_client.transfers import save
+
+J = TypeVar("J", bound=Mapping[str, Any])
+"""The JSON of a video, by the contract."""
+WAIT_SECONDS = 900.0
+PAGE = 100
+REFERENCES = ("image_urls", "video_urls", "audio_urls", "video_url", "start_image_url", "end_image_url")
+
+
+class Video(Resource[D], Generic[D, J]):
+    """A handle of one video. It shows what the last answer said; `refresh`, `wait` and `events` bring news."""
+
+    def __init__(self, core: Core[D], data: J, *, idempotency_key: str | None = None) -> None:
+        super().__init__(core)
+        self.data = data
+        """The contract's own JSON."""
+        self.idempotency_key = idempotency_key
+        """Of the creation, if `create` returned this handle."""
+        self.progress: int = 0
+        """0 to 100, estimated from time."""
+        self.took(data)
+
+    def __repr__(self) -> str:
+        return f"<Video {self.id} {self.status}>"
+
+    @property
+    def id(self) -> str:
+        """Returns the id."""
+        return str(self.data["id"])
+
+    @property
+    def status(self) -> str:
+        """Returns the status, by the contract's name."""
+        return str(self.data["status"])
+
+    @property
+    def running(self) -> bool:
+        """Returns whether it goes on. With a status that this client does not know, it does not."""
+        return self.status in self.core.contract.running
+
+    @property
+    def succeeded(self) -> bool:
+        """Returns whether there is a video to download."""
+        return self.status == self.core.contract.succeeded
+
+    @property
+    def path(self) -> str:
+        """Returns where the API has it."""
+        return f"{self.core.contract.videos_path}/{self.id}"
+
+    def url(self, file: str = "video") -> str:
+        """Returns the address of its `video`, `thumbnail` or `last_frame`. Raises ReelgateError if there is none."""
+        found = self.data.get("output", self.data).get(f"{file}_url")
+        if found is None:
+            raise ReelgateError(f"{self.id} is {self.status} and has no {file}")
+        return str(found)
+
+    def took(self, data: Any) -> None:
+        """Shows from now on what an answer said."""
+        self.data = data
+        self.progress = 100 if self.succeeded else data.get("progress", self.progress)
+
+    def poll(self, **options: Any) -> Plan[None]:
+        """Asks for the present state."""
+        found = yield from self.core.json("GET", self.path, **options)
+        self.took(bare(self.core, found))
+
+    @operation
+    def refresh(self) -> Plan[Video[D, J]]:
+        """Asks for the present state. Returns this handle."""
+        yield from self.poll()
+        return self
+
+    @operation
+    def wait(
+        self,
+        timeout: float = WAIT_SECONDS,
+        on_progress: Callable[[Video[D, J]], Any] | None = None,
+        *,
+        raise_on_failure: bool = True,
+    ) -> Plan[Video[D, J]]:
+        """Waits until it has ended. Returns this handle.
+
+        Calls `on_progress` with this handle, at once and with all news. Raises WaitTimeoutError after `timeout` seconds,
+        WaitInterrupted at Ctrl-C (in both cases the video goes on), and VideoFailedError if it did not succeed.
+        """
+        deadline = self.core.clock() + timeout
+        try:
+            if on_progress is None:
+                yield from poll_until(self, deadline)
+            else:
+                yield Call(on_progress, self)
+                yield from follow(self, deadline, lambda _event: Call(on_progress, self))
+        except KeyboardInterrupt:
+            raise WaitInterrupted(self) from None
+        if raise_on_failure and not self.succeeded:
+            raise VideoFailedError(self)
+        return self
+
+    @iteration
+    def events(self, timeout: float = WAIT_SECONDS) -> Emitting[Event]:
+        """Iterates over its events until it has ended, through lost connections; this handle follows them.
+
+        Raises WaitTimeoutError after `timeout` seconds.
+        """
+        return follow(self, self.core.clock() + timeout, Emit)
+
+    @operation
+    def cancel(self) -> Plan[Video[D, J]]:
+        """Stops it. Returns this handle. Raises ConflictError if it can no longer be stopped."""
+        found = yield from self.core.json("POST", f"{self.path}/cancel")
+        self.took(bare(self.core, found))
+        return self
+
+    @operation
+    def delete(self) -> Plan[dict[str, Any]]:
+        """Deletes what is kept of a video that has ended: its media, prompt, references and metadata."""
+        deleted: dict[str, Any] = bare(self.core, (yield from self.core.json("DELETE", self.path)))
+        return deleted
+
+    @operation
+    def download(self, path: str | Path, *, file: str = "video") -> Plan[Path]:
+        """Saves its `video`, `thumbnail` or `last_frame` as `path`, which appears when it is complete. Returns the path.
+
+        What a lost connection leaves in a `.part` file beside it is continued, by a later call too.
+        """
+        return save(self, Path(path), file)
+
+
+class Videos(Resource[D], Generic[D, J]):
+    """What both contracts do with videos."""
+
+    def handle(self, data: Any, *, idempotency_key: str | None = None) -> Video[D, J]:
+        """Returns a handle that shows `data`."""
+        return Video(self.core, data, idempotency_key=idempotency_key)
+
+    @operation
+    def get(self, id: str) -> Plan[Video[D, J]]:  # noqa: A002  the contract's word
+        """Returns a handle of a video that was created before. Raises NotFoundError."""
+        found = yield from self.core.json("GET", f"{self.core.contract.videos_path}/{id}")
+        return self.handle(bare(self.core, found))
+
+    def created(self, body: Mapping[str, Any], idempotency_key: str | None) -> Plan[Video[D, J]]:
+        """Creates a video once, however often the request has to be sent."""
+        check_references(body)
+        key = idempotency_key or new_key()
+        found = yield from self.core.json("POST", self.core.contract.videos_path, body, idempotency_key=key)
+        return self.handle(bare(self.core, found), idempotency_key=key)
+
+    def generated(
+        self,
+        body: Mapping[str, Any],
+        idempotency_key: str | None,
+        timeout: float,
+        on_progress: Callable[[Video[D, J]], Any] | None,
+    ) -> Plan[Video[D, J]]:
+        """Creates a video and waits for it."""
+        video = yield from self.created(body, idempotency_key)
+        yield from Video.wait.plan(video, timeout, on_progress)  # type: ignore[arg-type]  # a plan of any Video
+        return video
+
+
+class Seedancee2Videos(Videos[D, dict[str, Any]]):
+    """Videos of the Seedancee2 contract."""
+
+    @operation
+    def create(self, /, *, idempotency_key: str | None = None, **body: Any) -> Plan[Video[D, dict[str, Any]]]:
+        """Creates a video: `create(model="mini", input={"prompt": "…"})`. Returns its handle at once."""
+        return self.created(body, idempotency_key)
+
+    @operation
+    def generate(
+        self,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float = WAIT_SECONDS,
+        on_progress: Callable[[Video[D, dict[str, Any]]], Any] | None = None,
+        **body: Any,
+    ) -> Plan[Video[D, dict[str, Any]]]:
+        """Creates a video and waits for it, as `wait` does. Returns its handle when it is completed."""
+        return self.generated(body, idempotency_key, timeout, on_progress)
+
+    @operation
+    def estimate(self, /, **body: Any) -> Plan[dict[str, Any]]:
+        """Returns what a creation with the same arguments would cost, and whether the balance covers it."""
+        check_references(body)
+        return self.core.data("POST", "/v1/videos/estimates", body)
+
+    @iteration
+    def list(
+        self, *, status: str | None = None, after: str | None = None, limit: int = PAGE
+    ) -> Emitting[Video[D, dict[str, Any]]]:
+        """Iterates over videos, newest first. `limit` is how many are asked for at once."""
+        params = {"status": status, "after": after, "limit": limit}
+        return emitted(self, params, lambda page: {"after": page.get("next_after")})
+
+
+class NextAPIVideos(Videos[D, dict[str, Any]]):
+    """Videos of the NextAPI contract, which calls them jobs."""
+
+    @operation
+    def create(self, /, *, idempotency_key: str | None = None, **body: Any) -> Plan[Video[D, dict[str, Any]]]:
+        """Creates a video: `create(model="seedance-2.0-mini", prompt="…")`. Returns its handle at once."""
+        return self.created(body, idempotency_key)
+
+    @operation
+    def generate(
+        self,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float = WAIT_SECONDS,
+        on_progress: Callable[[Video[D, dict[str, Any]]], Any] | None = None,
+        **body: Any,
+    ) -> Plan[Video[D, dict[str, Any]]]:
+        """Creates a video and waits for it, as `wait` does. Returns its handle when it has succeeded."""
+        return self.generated(body, idempotency_key, timeout, on_progress)
+
+    @iteration
+    def list(self, *, limit: int = PAGE, offset: int = 0) -> Emitting[Video[D, dict[str, Any]]]:
+        """Iterates over videos, newest first, each once. `limit` is how many are asked for at once."""
+        return emitted(
+            self,
+            {"limit": limit, "offset": offset},
+            lambda page: {"offset": page["offset"] + len(page["data"]) if page["has_more"] else None},
+        )
+
+
+def emitted(
+    videos: Videos[D, J], params: Mapping[str, Any], following: Callable[[Any], Mapping[str, Any]]
+) -> Emitting[Video[D, J]]:
+    """Emits the videos of a list, page by page; `following` says where the next page begins, and None that there is none."""
+    seen: set[str] = set()
+    while True:
+        page = yield from videos.core.json("GET", videos.core.contract.videos_path, params=params)
+        for data in page["data"]:
+            # New videos push others to a page that comes later.
+            if data["id"] not in seen:
+                seen.add(data["id"])
+                yield Emit(videos.handle(data))
+        change = following(page)
+        if None in change.values():
+            return
+        params = {**params, **change}
+
+
+def bare(core: Core[Any], answer: Mapping[str, Any]) -> Any:
+    """Returns the video in an answer of the contract."""
+    return answer["data"] if core.contract.enveloped else answer
+
+
+def check_references(body: Mapping[str, Any]) -> None:
+    """Raises InvalidRequestError if a reference is a file of this machine instead of an address."""
+    for place, fields in (("input.", body.get("input") or {}), ("", body)):
+        for name in REFERENCES:
+            value = fields.get(name) or ()
+            for each in [value] if isinstance(value, str | Path) else value:
+                if isinstance(each, Path) or "://" not in str(each):
+                    raise InvalidRequestError(
+                        f"{place}{name} is an address, and {str(each)!r} is a path: upload the file first, as in "
+                        f"{name}=client.uploads.create({str(each)!r}).url"
+                    )

@@ -1,0 +1,86 @@
+"""Every test of the client runs twice: with the client that blocks, and with the one for asyncio."""
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from reelgate_client import AsyncNextAPI, AsyncSeedancee2, NextAPI, Seedancee2
+
+from tests.unit.clients.python.service import Service, running_service
+
+KEYS = {
+    "seedancee2": "sk_seedancee2_test_0123456789abcdefghijklmn",
+    "nextapi": "nxa_test_sk_0123456789abcdefghijklmn",
+}
+CLASSES: dict[tuple[str, str], Any] = {
+    ("seedancee2", "sync"): Seedancee2,
+    ("seedancee2", "async"): AsyncSeedancee2,
+    ("nextapi", "sync"): NextAPI,
+    ("nextapi", "async"): AsyncNextAPI,
+}
+
+
+class Bench:
+    """A service and clients of it, whose time passes only when they sleep."""
+
+    def __init__(self, service: Service, mode: str, runner: asyncio.Runner) -> None:
+        self.service = service
+        self.mode = mode
+        self._runner = runner
+        self._clients: list[Any] = []
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def client(self, contract: str = "seedancee2", **settings: Any) -> Any:
+        made = CLASSES[contract, self.mode](
+            **{"api_key": KEYS[contract], "base_url": self.service.url, **settings}
+        )
+        made.core.clock = lambda: self.now
+        made.core.jitter = lambda: 0.0
+        made.core.driver.sleep = self._sleep if self.mode == "sync" else self._sleep_async
+        self._clients.append(made)
+        return made
+
+    def do(self, work: Any) -> Any:
+        """Returns what a method returns, or a list of what it iterates over."""
+        if inspect.isawaitable(work):
+            return self._runner.run(_awaited(work))
+        if inspect.isasyncgen(work):
+            return self._runner.run(_collected(work))
+        return list(work) if inspect.isgenerator(work) else work
+
+    def close(self) -> None:
+        for client in self._clients:
+            self.do(client.close() if self.mode == "sync" else client.aclose())
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    async def _sleep_async(self, seconds: float) -> None:
+        self._sleep(seconds)
+
+
+async def _awaited(work: Any) -> Any:
+    return await work
+
+
+async def _collected(work: Any) -> list[Any]:
+    return [each async for each in work]
+
+
+@pytest.fixture(scope="package")
+def shared_service() -> Iterator[Service]:
+    with running_service() as service:
+        yield service
+
+
+@pytest.fixture(params=["sync", "async"])
+def bench(request: pytest.FixtureRequest, shared_service: Service) -> Iterator[Bench]:
+    shared_service.replies, shared_service.received = [], []
+    with asyncio.Runner() as runner:
+        made = Bench(shared_service, request.param, runner)
+        yield made
+        made.close()
