@@ -75,7 +75,7 @@ async def _look_at_providers(settings: JobsSettings, environment: Environment, c
     found = []
     async with open_egress_session(provider_policy(settings, current), connections_max=1) as session:
         opened = CatalogueProviders(settings, session, current)["live"]
-        for name in (SIMULATOR, *(f"{credential}/{key}" for credential, key in current.in_force.keys)):
+        for name in (SIMULATOR, *(f"{credential}/{key}" for credential, key in current.in_force.key_names)):
             credential = name.partition("/")[0]
             look = partial(_ask, opened[name], model=models.get(credential, NO_TASK), clock=clock)
             found += await _look_at_provider(name, look)

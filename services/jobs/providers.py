@@ -13,6 +13,7 @@ from services.common.egress.urls import origin_of
 from services.common.settings import SettingsError
 from services.jobs.catalogue.current import CurrentCatalogue, InForce, in_force
 from services.jobs.catalogue.forms import ARK_KEY_VARIABLE
+from services.jobs.catalogue.keys import CALLBACK_SECRET
 from services.jobs.catalogue.load import load_catalogue
 from services.jobs.catalogue.problems import CatalogueError, Problem
 from services.jobs.domain.routes import SIMULATOR
@@ -80,6 +81,8 @@ def provider_policy(settings: JobsSettings, current: CurrentCatalogue) -> UrlPol
 
 
 Opened = Mapping[str, Provider]
+_Identity = tuple[str, str, str, str, str | None]
+"""The name of a credential, its provider, address and key, and the secret of its callbacks."""
 
 
 class CatalogueProviders(Mapping[str, Opened]):
@@ -113,7 +116,7 @@ class CatalogueProviders(Mapping[str, Opened]):
         self._settings_of = {FAL: {"keys_url": settings.fal_callback_keys_url}}
         self._load = load
         self._current = current
-        self._opened: dict[tuple[str, str, str, str], Provider] = {}
+        self._opened: dict[_Identity, Provider] = {}
         self._known: InForce | None = None
         self._live: Opened = self._simulated
 
@@ -142,22 +145,27 @@ class CatalogueProviders(Mapping[str, Opened]):
 
     def _open(self, known: InForce) -> Opened:
         opened = dict(self._simulated)
-        kept: dict[tuple[str, str, str, str], Provider] = {}
+        kept: dict[_Identity, Provider] = {}
         for credential in known.catalogue.credentials.values():
             for key_name in reversed(credential.keys):
                 key = known.keys.get((credential.name, key_name))
                 if key is None:
                     continue
-                identity = (credential.name, credential.provider, credential.base_url, key)
+                secret = known.keys.get((credential.name, CALLBACK_SECRET))
+                identity = (credential.name, credential.provider, credential.base_url, key, secret)
                 provider = self._opened.get(identity) or self._opened_now(*identity)
                 opened[f"{credential.name}/{key_name}"] = opened[credential.name] = kept[identity] = provider
         self._opened = kept
         return MappingProxyType(opened)
 
-    def _opened_now(self, name: str, provider: str, base_url: str, key: str) -> Provider:
+    def _opened_now(
+        self, name: str, provider: str, base_url: str, key: str, callback_secret: str | None
+    ) -> Provider:
         kind = KINDS[provider]
         more: dict[str, Any] = dict(self._settings_of.get(provider, {}))
         if kind.loads:
             more["load"] = self._load
+        if kind.takes_callback_secret:
+            more["callback_secret"] = callback_secret
         opened = kind.open(session=self._session, base_url=base_url, api_key=key, **more)
         return MeasuredProvider(opened, route=name)

@@ -12,8 +12,8 @@ class Kind:
     """A provider that an adapter speaks to."""
 
     name: str
-    base_url: str
-    """Where its API is unless a credential says otherwise."""
+    base_url: str | None
+    """Where its API is unless a credential says otherwise. None: every credential has to say."""
     open: Callable[..., Provider]
     """Takes `session`, `base_url` and `api_key`. What else it takes is for tests, and has a default."""
     features: Features
@@ -26,3 +26,5 @@ class Kind:
     """Whether the provider calls back."""
     callback_headers: frozenset[str] = frozenset()
     """Names, in lower case, of the headers of a callback that prove who sent it."""
+    takes_callback_secret: bool = False
+    """Whether `open` also takes `callback_secret`, with which callbacks are verified. None: they are hints."""

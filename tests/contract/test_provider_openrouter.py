@@ -259,7 +259,7 @@ async def test_doubt_about_a_task_ends_nothing(router: Router, reply: Reply) -> 
         await router.answer_to(reply)
 
 
-async def test_a_callback_is_a_hint_and_proves_nothing(router: Router) -> None:
+async def test_without_a_secret_a_callback_is_a_hint_and_proves_nothing(router: Router) -> None:
     body = recorded("callback").payload
 
     for headers in ({}, {"x-openrouter-signature": "t=1758941485,v1=00"}):

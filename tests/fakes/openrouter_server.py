@@ -1,5 +1,6 @@
 """OpenRouter's video API, as strict as its guide."""
 
+import hmac
 import re
 from typing import Any
 
@@ -25,6 +26,7 @@ TYPES = {
     "frame_images": list,
     "input_references": list,
 }
+SECRET = "a secret of the workspace"
 _ONE = re.compile(r"/api/v1/videos/(?P<id>[^/]+)(?P<content>/content)?")
 
 
@@ -87,6 +89,13 @@ class OpenRouterServer(FaithfulServer):
         if self.sends_results_to is not None:
             return Reply(status=302, headers={"Location": self.sends_results_to})
         return Reply(body=self.video, headers={"Content-Type": "video/mp4"})
+
+
+def signed(body: bytes, *, at: float, secret: str = SECRET, joint: str = ",") -> dict[str, str]:
+    """Returns the headers of a callback of a workspace with a secret."""
+    time = str(int(at))
+    digest = hmac.digest(secret.encode(), f"{time}{joint}".encode() + body, "sha256").hex()
+    return {"x-openrouter-signature": f"t={time},v1={digest}"}
 
 
 def refused(status: int, message: str, **metadata: Any) -> RefusedRequestError:

@@ -21,7 +21,8 @@ from services.cli.printing import print_json, print_table
 app = command_group("See which credentials of providers are in use; change their keys and put them back.")
 Name = Annotated[str, typer.Argument(metavar="CREDENTIAL", help="Name of the credential in the catalogue.")]
 HEADINGS = (
-    "credential", "state", "since", "key", "keys", "in flight", "tasks at most", "orders a minute", "provider",
+    "credential", "state", "since", "key", "keys", "in flight", "tasks at most", "orders a minute", "callbacks",
+    "provider",
 )  # fmt: skip
 
 
@@ -44,6 +45,7 @@ def list_credentials(jobs: Jobs = None, data: Data = DATA_DEFAULT, as_json: AsJs
             str(each.in_flight),
             str(each.jobs_at_once) if each.HasField("jobs_at_once") else "",
             str(each.requests_per_minute) if each.HasField("requests_per_minute") else "",
+            each.callbacks,
             each.provider,
         )
         for each in listed

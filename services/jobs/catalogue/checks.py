@@ -65,9 +65,20 @@ def _credentials(parts: Parts, kinds: Mapping[str, Kind]) -> Iterator[Problem]:
             yield Problem(
                 f"{place}.provider", f"is {credential.provider}, which is no provider", _one_of(kinds)
             )
+        else:
+            yield from _of_kind(place, credential, kinds[credential.provider])
         keys = [key.name for key in credential.keys]
         for twice in sorted({key for key in keys if keys.count(key) > 1}):
             yield Problem(f"{place}.keys", f"has two keys named {twice}", "give one another name")
+
+
+def _of_kind(place: str, credential: CredentialForm, kind: Kind) -> Iterator[Problem]:
+    if kind.base_url is None and credential.base_url is None:
+        what = f"is missing, and {kind.name} has no public address"
+        yield Problem(f"{place}.base_url", what, "write one such as https://api.example.com/v1")
+    if credential.callback_secret is not None and not kind.takes_callback_secret:
+        what = f"is of no use: {kind.name} signs no callbacks with a secret"
+        yield Problem(f"{place}.callback_secret", what, "take it out")
 
 
 def _route(place: str, route: RouteForm, parts: Parts, kinds: Mapping[str, Kind]) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.telemetry.metrics import JOBS_API, JOBS_WORKER, gauge
-from services.jobs.catalogue.keys import Keys, read_keys, readable_keys
+from services.jobs.catalogue.keys import CALLBACK_SECRET, KeyName, Keys, read_keys, readable_keys
 from services.jobs.catalogue.load import CatalogueFile
 from services.jobs.catalogue.problems import CatalogueError
 from services.jobs.domain.catalogue import Catalogue
@@ -34,6 +34,11 @@ class InForce:
     """Those that hold keys."""
     key_stamps: Stamp
     """Of these, from before they were read."""
+
+    @property
+    def key_names(self) -> tuple[KeyName, ...]:
+        """The keys that providers are asked with: not the secrets of callbacks."""
+        return tuple(name for name in self.keys if name[1] != CALLBACK_SECRET)
 
 
 def in_force(file: CatalogueFile, environment: Mapping[str, str]) -> InForce:

@@ -68,20 +68,25 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class KeyForm(Part):
-    """Where a key is. Exactly one of the two."""
+class SecretForm(Part):
+    """Where a secret is. Exactly one of the two."""
 
-    name: Name
     env: Annotated[
         str | None, BeforeValidator(_of_the_environment), StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")
     ] = None
     file: Path | None = None
 
     @model_validator(mode="after")
-    def _one_place(self) -> "KeyForm":
+    def _one_place(self) -> "SecretForm":
         if (self.env is None) == (self.file is None):
             raise ValueError("needs exactly one place; write env: NAME of a variable, or file: PATH")
         return self
+
+
+class KeyForm(SecretForm):
+    """Where a key is, and what it is called."""
+
+    name: Name
 
 
 class CredentialForm(Part):
@@ -90,6 +95,7 @@ class CredentialForm(Part):
     provider: Name
     base_url: Annotated[Text, BeforeValidator(_web_address)] | None = None
     keys: Annotated[tuple[KeyForm, ...], Field(min_length=1)]
+    callback_secret: SecretForm | None = None
     jobs_at_once: Annotated[int, Field(ge=1, le=100_000)] | None = None
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
@@ -180,7 +186,8 @@ KEYS: Mapping[type[Part], Mapping[tuple[str, ...], Sequence[str]]] = {
     FileForm: {(): tuple(FileForm.model_fields)},
     CredentialForm: {
         (): tuple(CredentialForm.model_fields),
-        ("keys", "*"): tuple(KeyForm.model_fields),
+        ("keys", "*"): ("name", *SecretForm.model_fields),
+        ("callback_secret",): tuple(SecretForm.model_fields),
     },
     RouteForm: {
         (): tuple(RouteForm.model_fields),

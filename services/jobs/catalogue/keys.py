@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from services.jobs.catalogue.problems import CatalogueError, Problem
 
 KeyName = tuple[str, str]
-"""The name of a credential, and of one of its keys."""
+"""The name of a credential, and of one of its keys, or CALLBACK_SECRET."""
+CALLBACK_SECRET: Final = "callback secret"  # noqa: S105  what it is called
+"""No key is called so, because names of keys have no spaces."""
 Keys = Mapping[KeyName, str]
 
 

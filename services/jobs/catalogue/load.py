@@ -17,12 +17,12 @@ from services.jobs.catalogue.forms import (
     Part,
     RouteForm,
 )
-from services.jobs.catalogue.keys import KeyName, KeyPlace
+from services.jobs.catalogue.keys import CALLBACK_SECRET, KeyName, KeyPlace
 from services.jobs.catalogue.problems import CatalogueError, Problem, problems_of
 from services.jobs.catalogue.yaml_text import parse_yaml
 from services.jobs.domain.catalogue import AccountRoutes, Catalogue
 from services.jobs.domain.offers import Model
-from services.jobs.domain.routes import Choice, Credential, Route
+from services.jobs.domain.routes import Callbacks, Choice, Credential, Route
 from services.upstream.kind import Kind
 from services.upstream.registry import KINDS
 
@@ -49,21 +49,26 @@ def load_catalogue(
 
     Raises CatalogueError, which has every problem.
     """
-    defaults = {name: kind.base_url for name, kind in kinds.items()} | dict(base_urls or {})
+    known = {name: kind.base_url for name, kind in kinds.items() if kind.base_url is not None}
+    defaults = known | dict(base_urls or {})
     parts, problems = _parts(_content(path))
     problems += check_parts(parts, kinds)
     if problems:
         raise CatalogueError(problems)
     return CatalogueFile(
         catalogue=_catalogue(parts, kinds=kinds, base_urls=defaults, live_on_simulator=live_on_simulator),
-        key_places={
-            (name, key.name): KeyPlace(
-                place=f"credentials.{name}.keys.{key.name}", env=key.env, file=key.file
-            )
-            for name, credential in parts.credentials.items()
-            for key in credential.keys
-        },
+        key_places=dict(_key_places(parts.credentials)),
     )
+
+
+def _key_places(credentials: Mapping[str, CredentialForm]) -> Iterable[tuple[KeyName, KeyPlace]]:
+    for name, credential in credentials.items():
+        for key in credential.keys:
+            place = f"credentials.{name}.keys.{key.name}"
+            yield (name, key.name), KeyPlace(place=place, env=key.env, file=key.file)
+        if secret := credential.callback_secret:
+            place = f"credentials.{name}.callback_secret"
+            yield (name, CALLBACK_SECRET), KeyPlace(place=place, env=secret.env, file=secret.file)
 
 
 def _content(path: Path) -> object:
@@ -123,7 +128,10 @@ def _catalogue(
     return Catalogue(
         models=tuple(_model(name, form) for name, form in parts.models.items()),
         routes=routes,
-        credentials={name: _credential(name, form, base_urls) for name, form in parts.credentials.items()},
+        credentials={
+            name: _credential(name, form, kinds[form.provider], base_urls)
+            for name, form in parts.credentials.items()
+        },
         choices_by_model={name: tuple(_choices(form, routes)) for name, form in parts.models.items()},
         accounts={
             account_id: AccountRoutes(only=form.only, never=form.never)
@@ -134,7 +142,7 @@ def _catalogue(
     )
 
 
-def _credential(name: str, form: CredentialForm, base_urls: Mapping[str, str]) -> Credential:
+def _credential(name: str, form: CredentialForm, kind: Kind, base_urls: Mapping[str, str]) -> Credential:
     return Credential(
         name=name,
         provider=form.provider,
@@ -142,7 +150,17 @@ def _credential(name: str, form: CredentialForm, base_urls: Mapping[str, str]) -
         keys=tuple(key.name for key in form.keys),
         jobs_at_once=form.jobs_at_once,
         requests_per_minute=form.requests_per_minute,
+        callbacks=_callbacks(form, kind),
     )
+
+
+def _callbacks(form: CredentialForm, kind: Kind) -> Callbacks:
+    if not kind.callbacks:
+        return Callbacks.NONE
+    is_proven = (
+        form.callback_secret is not None if kind.takes_callback_secret else bool(kind.callback_headers)
+    )
+    return Callbacks.VERIFIED if is_proven else Callbacks.HINTS
 
 
 def _route(name: str, form: RouteForm, provider: str, kinds: Mapping[str, Kind]) -> Route:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from services.upstream.features import STRICT, Asked, Features, all_lacking
 
@@ -35,6 +36,17 @@ class Choice:
     """The share of a route among those of its priority."""
 
 
+class Callbacks(StrEnum):
+    """What the callbacks of a credential's provider are to us."""
+
+    VERIFIED = "verified"
+    """Each proves who sent it."""
+    HINTS = "hints"
+    """They may come from anybody, and only wake the job."""
+    NONE = "none"
+    """There are none: its tasks are polled."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Credential:
     """An account at a provider, its keys, and how much may be asked of it."""
@@ -48,6 +60,7 @@ class Credential:
     """Tasks that may be unfinished there at the same time. None: no limit of our own."""
     requests_per_minute: int | None
     """Orders that may be sent in any 60 seconds. None: no limit of our own."""
+    callbacks: Callbacks = Callbacks.NONE
 
 
 SIMULATOR = "simulator"

@@ -92,6 +92,7 @@ def _render_credential(view: CredentialView) -> pb.CredentialStatus:
         requests_per_minute=credential.requests_per_minute,
         out_reason=reading.out_reason if view.is_out else None,
         out_since=_moment(reading.out_since) if view.is_out else None,
+        callbacks=credential.callbacks,
     )
 
 

@@ -1,10 +1,12 @@
 """How OpenRouter puts it."""
 
+import time
+
 from services.upstream.provider import Order
 from services.upstream.providers.openrouter.adapter import KIND
 from tests.contract.stages.stage import Callback, Stage, recorded, varied
 from tests.fakes.faithful_server import KEY
-from tests.fakes.openrouter_server import OpenRouterServer
+from tests.fakes.openrouter_server import SECRET, OpenRouterServer, signed
 from tests.fakes.provider_server import Reply
 
 ORDER = Order(
@@ -18,6 +20,7 @@ ORDER = Order(
     return_last_frame=False,
     seed=7,
 )
+EVENT = recorded("openrouter", "callback").payload
 
 
 def task(status: str, **more: object) -> Reply:
@@ -26,6 +29,23 @@ def task(status: str, **more: object) -> Reply:
 
 def failed(status: int, **headers: str) -> Reply:
     return Reply(status=status, body={"error": {"code": status, "message": "Words"}}, headers=headers)
+
+
+def callbacks(_: OpenRouterServer) -> tuple[Callback, ...]:
+    return tuple(
+        Callback(body=EVENT, headers=signed(EVENT, at=time.time() + skew)) for skew in (-290, 0, 290)
+    )
+
+
+def forgeries(_: OpenRouterServer) -> tuple[Callback, ...]:
+    now = time.time()
+    return (
+        Callback(body=EVENT),
+        Callback(body=EVENT + b" ", headers=signed(EVENT, at=now)),
+        Callback(body=EVENT, headers=signed(EVENT, at=now, joint=".")),
+        Callback(body=EVENT, headers=signed(EVENT, at=now - 310)),
+        Callback(body=EVENT, headers=signed(EVENT, at=now, secret="another")),
+    )
 
 
 STAGE = Stage(
@@ -63,5 +83,8 @@ STAGE = Stage(
         "listed": "no tasks are listed",
         "not_listed": "no tasks are listed",
     },
-    callbacks=lambda _: (Callback(body=recorded("openrouter", "callback").payload),),
+    opened_with=lambda _: {"callback_secret": SECRET},
+    callbacks=callbacks,
+    forgeries=forgeries,
+    signs=True,
 )

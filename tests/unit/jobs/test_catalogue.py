@@ -6,6 +6,7 @@ import pytest
 
 from services.jobs.catalogue.load import load_catalogue
 from services.jobs.catalogue.problems import CatalogueError
+from services.jobs.domain.routes import Callbacks
 from tests.unit.jobs.samples import CATALOGUE, OWNER
 
 SMALL = """
@@ -104,6 +105,21 @@ def test_costs_are_exact_and_features_fall_short_of_the_provider_s_where_said(tm
             "provider: ark,",
             "provider: ark, base_url: ark.example,",
             "credentials.ark.base_url: is no address ('ark.example' is not an address such as",
+        ),
+        (
+            "provider: ark,",
+            "provider: ark, callback_secret: {env: ARK_SECRET},",
+            "credentials.ark.callback_secret: is of no use: ark signs no callbacks with a secret; take it out",
+        ),
+        (
+            "provider: ark,",
+            "provider: reelgate, callback_secret: {},",
+            "credentials.ark.callback_secret: needs exactly one place; write env: NAME",
+        ),
+        (
+            "provider: ark,",
+            "provider: reelgate,",
+            "credentials.ark.base_url: is missing, and reelgate has no public address; write one such as",
         ),
         ("credential: ark", "credential: fal", "routes.one.credential: is fal, which is no credential here; write one of ark"),
         ("    cost_usd", "    cost_cents", "routes.one.cost_cents_per_second: is no key that is known here; write one of "),
@@ -206,3 +222,23 @@ def test_what_is_no_catalogue_is_refused_with_words(tmp_path: Path, text: str) -
 def test_a_missing_catalogue_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match=r"none.yaml: cannot be read: No such file or directory; name a"):
         load_catalogue(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("provider", "secret", "callbacks"),
+    [
+        ("ark", "", Callbacks.HINTS),
+        ("fal", "", Callbacks.VERIFIED),
+        ("minimax", "", Callbacks.NONE),
+        ("openrouter", "", Callbacks.HINTS),
+        ("openrouter", ", callback_secret: {file: /run/secret}", Callbacks.VERIFIED),
+    ],
+)
+def test_a_credential_tells_what_its_callbacks_are(
+    tmp_path: Path, provider: str, secret: str, callbacks: Callbacks
+) -> None:
+    path = tmp_path / "catalogue.yaml"
+    other = f"  other: {{provider: {provider}{secret}, keys: [{{name: main, env: KEY}}]}}\n"
+    path.write_text(SMALL.replace("credentials:\n", f"credentials:\n{other}"), encoding="utf-8")
+
+    assert load_catalogue(path).catalogue.credentials["other"].callbacks is callbacks

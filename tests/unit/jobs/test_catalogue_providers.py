@@ -93,3 +93,28 @@ def test_no_credential_may_be_where_the_simulator_is(tmp_path: Any) -> None:
         SettingsError, match=r"^CATALOGUE_FILE: credentials\.a\.base_url: is where the simulator is"
     ):
         open_catalogue(settings, ENVIRONMENT)
+
+
+def test_the_secret_of_callbacks_reaches_the_adapter_and_a_new_one_opens_another(tmp_path: Any) -> None:
+    path = tmp_path / "catalogue.yaml"
+    where = "provider: reelgate, callback_secret: {env: SECRET}"
+    path.write_text(TEXT.format(keys=f"[{MAIN}]").replace("provider: ark", where), encoding="utf-8")
+    current = cast("Any", Held())
+
+    def opened(secret: str) -> Any:
+        current.in_force = in_force(load_catalogue(path), {**ENVIRONMENT, "SECRET": secret})
+        return providers["live"]["a"]
+
+    providers = CatalogueProviders(load(), NO_SESSION, current)
+    first, second, again = opened("whsec_MQ=="), opened("whsec_Mg=="), opened("whsec_Mg==")
+
+    assert first._provider._callback_secret == "whsec_MQ=="
+    assert second._provider._callback_secret == "whsec_Mg=="
+    assert again is second
+    assert current.in_force.key_names == (("a", "main"),)
+
+
+class Held:
+    """What `current` is to providers: whatever a test puts there."""
+
+    in_force: InForce

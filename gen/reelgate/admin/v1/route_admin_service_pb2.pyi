@@ -258,6 +258,7 @@ class CredentialStatus(_message.Message):
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
     OUT_REASON_FIELD_NUMBER: _builtins.int
     OUT_SINCE_FIELD_NUMBER: _builtins.int
+    CALLBACKS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     provider: _builtins.str
     key_in_use: _builtins.str
@@ -266,6 +267,7 @@ class CredentialStatus(_message.Message):
     requests_per_minute: _builtins.int
     out_reason: _builtins.str
     out_since: _builtins.str
+    callbacks: _builtins.str
     @_builtins.property
     def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -280,10 +282,11 @@ class CredentialStatus(_message.Message):
         requests_per_minute: _builtins.int | None = ...,
         out_reason: _builtins.str | None = ...,
         out_since: _builtins.str | None = ...,
+        callbacks: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_jobs_at_once", b"_jobs_at_once", "_out_reason", b"_out_reason", "_out_since", b"_out_since", "_requests_per_minute", b"_requests_per_minute", "jobs_at_once", b"jobs_at_once", "out_reason", b"out_reason", "out_since", b"out_since", "requests_per_minute", b"requests_per_minute"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_jobs_at_once", b"_jobs_at_once", "_out_reason", b"_out_reason", "_out_since", b"_out_since", "_requests_per_minute", b"_requests_per_minute", "in_flight", b"in_flight", "jobs_at_once", b"jobs_at_once", "key_in_use", b"key_in_use", "keys", b"keys", "name", b"name", "out_reason", b"out_reason", "out_since", b"out_since", "provider", b"provider", "requests_per_minute", b"requests_per_minute"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_jobs_at_once", b"_jobs_at_once", "_out_reason", b"_out_reason", "_out_since", b"_out_since", "_requests_per_minute", b"_requests_per_minute", "callbacks", b"callbacks", "in_flight", b"in_flight", "jobs_at_once", b"jobs_at_once", "key_in_use", b"key_in_use", "keys", b"keys", "name", b"name", "out_reason", b"out_reason", "out_since", b"out_since", "provider", b"provider", "requests_per_minute", b"requests_per_minute"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__jobs_at_once: _TypeAlias = _typing.Literal["jobs_at_once"]  # noqa: Y015
     _WhichOneofArgType__jobs_at_once: _TypeAlias = _typing.Literal["_jobs_at_once", b"_jobs_at_once"]  # noqa: Y015

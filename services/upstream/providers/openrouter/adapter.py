@@ -1,6 +1,7 @@
 """The adapter for OpenRouter's video API."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 import aiohttp
 from typing_extensions import override
@@ -26,20 +27,33 @@ from services.upstream.providers.openrouter.errors import (
     reading_error,
     submission_error,
 )
+from services.upstream.timed_signatures import is_signed
 from services.upstream.untraceable import UntraceableProvider
+
+_SIGNATURE = "x-openrouter-signature"
 
 
 class OpenRouterProvider(UntraceableProvider):
     """OpenRouter, which takes no idempotency key, lists no tasks and stops none.
 
-    Results are served by the API itself, behind the credential. Callbacks are hints: their signature is optional and made
-    with a secret of the workspace.
+    Results are served by the API itself, behind the credential. Callbacks are signed with a secret of the workspace, if it
+    has one; without it they are hints.
     """
 
-    def __init__(self, *, session: aiohttp.ClientSession, base_url: str, api_key: str) -> None:
+    def __init__(
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        api_key: str,
+        callback_secret: str | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._videos_url = base_url.rstrip("/") + "/videos"
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._calls = ProviderCalls(session, headers=self._headers)
+        self._callback_secret = callback_secret
+        self._now = now
 
     @override
     async def submit(
@@ -76,8 +90,18 @@ class OpenRouterProvider(UntraceableProvider):
 
     @override
     async def read_callback(self, headers: Mapping[str, str], body: bytes, *, model: str) -> Hint | None:
-        """Returns the task that a callback names, which is never authentic."""
-        return wire.parse_hint(body)
+        """Returns the task that a callback names; if there is a secret, None unless it was signed with that."""
+        try:
+            task_id = wire.parse_event(body)
+        except UnusableBodyError:
+            return None
+        secret = self._callback_secret
+        if secret is None:
+            return Hint(task_id=task_id, is_authentic=False)
+        signature = headers.get(_SIGNATURE, "")
+        if not is_signed(signature, body, secret=secret, joint=b",", now=self._now()):
+            return None
+        return Hint(task_id=task_id, is_authentic=True)
 
     @override
     def media_headers(self, url: str) -> Mapping[str, str]:
@@ -103,4 +127,6 @@ KIND = Kind(
         seed=True,
     ),
     callbacks=True,
+    callback_headers=frozenset({_SIGNATURE}),
+    takes_callback_secret=True,
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.upstream.bodies import UnusableBodyError, member, parse_object, parse_task_id, text
-from services.upstream.provider import Done, Hint, Order, Pending, RefusalKind, Refused
+from services.upstream.provider import Done, Order, Pending, RefusalKind, Refused
 from services.upstream.providers.openrouter.errors import failure
 
 _EVENT = "video.generation."
@@ -63,15 +63,12 @@ def parse_task(body: bytes, *, content_url: str) -> Pending | Done | Refused:
             raise UnusableBodyError("task without a status")
 
 
-def parse_hint(body: bytes) -> Hint | None:
-    """Returns the task that a callback names. Its signature needs a secret of the workspace, so it proves nothing here."""
-    try:
-        event = parse_object(body)
-        if not text(event.get("type")).startswith(_EVENT):
-            return None
-        return Hint(task_id=parse_task_id(member(event, "data").get("id")), is_authentic=False)
-    except UnusableBodyError:
-        return None
+def parse_event(body: bytes) -> str:
+    """Returns the task that a callback names. Raises UnusableBodyError if it names none."""
+    event = parse_object(body)
+    if not text(event.get("type")).startswith(_EVENT):
+        raise UnusableBodyError("no event of a task")
+    return parse_task_id(member(event, "data").get("id"))
 
 
 def _frames(order: Order) -> list[dict[str, Any]]:

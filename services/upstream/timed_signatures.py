@@ -1,0 +1,25 @@
+"""Signatures such as `t=1764288000,v1=5257a8…`, as their receiver checks them."""
+
+import hmac
+from collections.abc import Iterable
+
+from services.upstream.callback_keys import is_recent
+
+_PARTS_MAX = 10
+
+
+def is_signed(header: str, body: bytes, *, secret: str, joint: bytes, now: float) -> bool:
+    """Returns whether a header holds a signature of a body that was made just now with a secret.
+
+    What is signed is the time, the `joint` and the body. While a secret is being changed, there may be several signatures.
+    """
+    parts = [part.partition("=")[::2] for part in header.split(",", _PARTS_MAX)]
+    times = [value for name, value in parts if name == "t"]
+    if len(times) != 1 or not is_recent(times[0], now=now):
+        return False
+    expected = hmac.digest(secret.encode(), times[0].encode() + joint + body, "sha256").hex()
+    return _holds(expected, (value for name, value in parts if name == "v1"))
+
+
+def _holds(expected: str, signatures: Iterable[str]) -> bool:
+    return any(hmac.compare_digest(each.encode(), expected.encode()) for each in signatures)
