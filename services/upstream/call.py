@@ -61,11 +61,18 @@ class ProviderCalls:
         json: Mapping[str, Any] | None = None,
         form: aiohttp.FormData | None = None,
         query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Sends an order by POST. Raises UnreachableError if it surely was not sent, and UnknownError in any doubt."""
         try:
             return await self._call(
-                "POST", url, timeout_seconds=timeout_seconds, json=json, form=form, query=query
+                "POST",
+                url,
+                timeout_seconds=timeout_seconds,
+                json=json,
+                form=form,
+                query=query,
+                headers=headers,
             )
         except _NOT_SENT as error:
             raise UnreachableError(session_failure_text(error)) from error
@@ -96,6 +103,7 @@ class ProviderCalls:
         json: Mapping[str, Any] | None = None,
         form: aiohttp.FormData | None = None,
         query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         # Connecting has a shorter limit of its own: if it is exceeded, nothing was sent.
         timeout = aiohttp.ClientTimeout(
@@ -107,7 +115,7 @@ class ProviderCalls:
                 outgoing_url(url, query),
                 json=json,
                 data=form,
-                headers=self._headers,
+                headers={**self._headers, **(headers or {})},
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:

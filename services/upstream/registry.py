@@ -10,6 +10,7 @@ from services.upstream.providers.fal import adapter as fal
 from services.upstream.providers.minimax import adapter as minimax
 from services.upstream.providers.openai_videos import adapter as openai_videos
 from services.upstream.providers.openrouter import adapter as openrouter
+from services.upstream.providers.reelgate import adapter as reelgate
 from services.upstream.providers.replicate import adapter as replicate
 from services.upstream.providers.runway import adapter as runway
 from services.upstream.providers.veo import adapter as veo
@@ -26,6 +27,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             runway.KIND,
             minimax.KIND,
             veo.KIND,
+            reelgate.KIND,
         )
     }
 )
