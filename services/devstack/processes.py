@@ -17,6 +17,7 @@ PRIVATE_TARGETS_ALLOWED = "127.0.0.0/8,::1/128"
 """Callback and reference addresses on this machine: for a local stack only."""
 ARK_API_PATH = "/api/v3"
 """Path of the provider's API in the simulator."""
+PYTHON = (sys.executable, "-m")
 SETTING_PREFIXES = ("BILLING_", "WEBHOOKS_", "JOBS_", "EDGE_", "SIMULATOR_")
 
 
@@ -53,6 +54,11 @@ class ProcessSpec:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float
     """How long it may take to stop before it is killed."""
+
+    @property
+    def words(self) -> Sequence[str] | None:
+        """What follows `python -m`, if it is a module of ours."""
+        return self.argv[len(PYTHON) :] if tuple(self.argv[: len(PYTHON)]) == PYTHON else None
 
 
 def process_specs(settings: StackSettings) -> dict[str, ProcessSpec]:
@@ -299,7 +305,7 @@ def _python(
 ) -> ProcessSpec:
     return ProcessSpec(
         name=name or package,
-        argv=[sys.executable, "-m", f"services.{package}", *arguments],
+        argv=[*PYTHON, f"services.{package}", *arguments],
         environment=environment,
         port=port,
         ready_at=ready_at,

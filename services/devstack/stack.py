@@ -21,6 +21,7 @@ from services.devstack.folder import StackFolder
 from services.devstack.identity import identity_of
 from services.devstack.lock import stack_lock
 from services.devstack.log_files import open_log, tail
+from services.devstack.nursery import Nursery
 from services.devstack.ports import choose_ports
 from services.devstack.processes import (
     DATABASES,
@@ -77,6 +78,7 @@ def run_stack(options: UpOptions, *, announce: Callable[[StackState], None]) -> 
 
 class _Stack:
     def __init__(self, options: UpOptions) -> None:
+        self._nursery = Nursery()
         ports = choose_ports(options.port)
         self._phases: dict[str, float] = {}
         self._started = False
@@ -97,7 +99,12 @@ class _Stack:
         )
         self._supervisor = identity_of(os.getpid())
         self._processes = {
-            name: Supervised(spec, log_path=self._folder.logs / f"{name}.log", changed=self._write_state)
+            name: Supervised(
+                spec,
+                log_path=self._folder.logs / f"{name}.log",
+                changed=self._write_state,
+                start=self._nursery.start,
+            )
             for name, spec in process_specs(self._settings).items()
         }
 
@@ -158,6 +165,7 @@ class _Stack:
             await self._migrate(deadline)
         with self._phase("services"):
             await until_ready(list(self._processes.values()), deadline=deadline)
+        self._nursery.close()
         with self._phase("demo account"):
             await self._ensure_demo_account()
 
@@ -190,6 +198,7 @@ class _Stack:
     async def _stop(self) -> None:
         for names in STOP_ORDER:
             await asyncio.gather(*(self._processes[name].stop() for name in names))
+        self._nursery.close()
         remove_state(self._folder.root)
 
     def _state(self) -> StackState:

@@ -14,8 +14,8 @@ from services.common.backoff import backoff_seconds
 from services.devstack.errors import StackError
 from services.devstack.identity import Identity, identity_of, kill_group
 from services.devstack.log_files import open_log, tail
-from services.devstack.postgres import privileges_of
-from services.devstack.processes import ProcessSpec, child_environment
+from services.devstack.processes import ProcessSpec
+from services.devstack.programs import Start, Started
 from services.devstack.readiness import answers
 from services.devstack.state import ProcessState
 
@@ -36,12 +36,20 @@ LOG_BYTES_MAX = 64 * 1024 * 1024
 class Supervised:
     """One process that is kept running from `start` until `stop`."""
 
-    def __init__(self, spec: ProcessSpec, *, log_path: Path, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        spec: ProcessSpec,
+        *,
+        log_path: Path,
+        changed: Callable[[], None],
+        start: Start,
+    ) -> None:
         self.spec = spec
         self.restarts = 0
         self.ready = False
         self._log_path = log_path
         self._changed = changed
+        self._start = start
         self._was_ready = False
         self._identity: Identity | None = None
         self._task: asyncio.Task[None] | None = None
@@ -80,7 +88,9 @@ class Supervised:
         while True:
             started_at = time.monotonic()
             with open_log(self._log_path) as output:
-                process = self._spawn(output)
+                process = await self._start(self.spec, output)
+                self._identity = identity_of(process.pid)
+                self._changed()
                 try:
                     await self._until_exit(process, output)
                 finally:
@@ -96,23 +106,7 @@ class Supervised:
             self._changed()
             await asyncio.sleep(wait)
 
-    def _spawn(self, output: BinaryIO) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            self.spec.argv,
-            cwd="/",
-            env=child_environment(os.environ, self.spec),
-            **privileges_of(self.spec.user),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            # Ctrl-C must reach only the supervisor, which stops processes in order.
-            start_new_session=True,
-        )
-        self._identity = identity_of(process.pid)
-        self._changed()
-        return process
-
-    async def _until_exit(self, process: subprocess.Popen[bytes], output: BinaryIO) -> None:
+    async def _until_exit(self, process: Started, output: BinaryIO) -> None:
         polls = 0
         while process.poll() is None:
             polls += 1
@@ -129,7 +123,7 @@ class Supervised:
                 return False
         return True
 
-    async def _end(self, process: subprocess.Popen[bytes]) -> None:
+    async def _end(self, process: Started) -> None:
         self.ready = False
         process.send_signal(self.spec.stop_signal)
         with suppress(subprocess.TimeoutExpired):

@@ -7,6 +7,8 @@ from importlib import import_module
 
 import pytest
 
+from services.devstack.nursery_process import SHARED
+
 COMMANDS = {"alembic", "mako", "rich", "typer", "services.cli", "services.common.diagnosis.command"}
 """What brings a database up, looks for mistakes, or talks to people."""
 DECODERS = {"av", "numpy", "PIL"}
@@ -32,15 +34,20 @@ LOADED_WHEN_OPENED = {
 LOAD = "import json, sys; [__import__(name) for name in sys.argv[1:]]; print(json.dumps(list(sys.modules)))"
 
 
-def loaded(service: str, process: str) -> set[str]:
-    modules = [f"services.{service}.__main__", *LOADED_WHEN_OPENED.get((service, process), [])]
+def loaded(*modules: str) -> set[str]:
     done = subprocess.run([sys.executable, "-c", LOAD, *modules], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout))
 
 
 @pytest.mark.parametrize(("service", "process"), USELESS, ids=map(" ".join, USELESS))
 def test_a_process_loads_only_what_its_role_uses(service: str, process: str) -> None:
-    assert loaded(service, process) & USELESS[service, process] == set()
+    modules = [f"services.{service}.__main__", *LOADED_WHEN_OPENED.get((service, process), [])]
+
+    assert loaded(*modules) & USELESS[service, process] == set()
+
+
+def test_the_processes_of_a_stack_share_nothing_that_none_of_them_uses() -> None:
+    assert loaded(*SHARED) & NOBODY == set()
 
 
 def test_every_role_is_looked_at() -> None:

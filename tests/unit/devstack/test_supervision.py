@@ -6,12 +6,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from services.devstack.errors import StackError
 from services.devstack.identity import identity_of, is_alive
 from services.devstack.processes import ProcessSpec
+from services.devstack.programs import Started, start_program
 from services.devstack.state import ProcessState
 from services.devstack.supervision import Supervised, until_ready
 from tests.patience import PATIENCE_SECONDS
@@ -23,6 +25,10 @@ PARENT = (
 )
 NOBODY = "tcp://127.0.0.1:1"
 BROKEN = "import sys; sys.exit('no such setting')"
+
+
+async def started(spec: ProcessSpec, output: BinaryIO) -> Started:
+    return start_program(spec, output)
 
 
 @asynccontextmanager
@@ -37,7 +43,7 @@ async def kept_running(
         ready_at=ready_at,
         stop_seconds=0.5,
     )
-    process = Supervised(spec, log_path=log_path, changed=lambda: None)
+    process = Supervised(spec, log_path=log_path, changed=lambda: None, start=started)
     process.start()
     try:
         yield process
