@@ -6,6 +6,11 @@ from typing import TypeVar
 RESOLUTIONS = ("480p", "720p", "1080p")
 ASPECT_RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "21:9", "adaptive")
 
+PROMPT_CHARACTERS_MAX = 10_000
+"""What either public contract takes."""
+REFERENCES_MAX = 15
+"""Of all kinds together, as either public contract takes them."""
+
 Value = TypeVar("Value", str, int, bool)
 
 
@@ -19,10 +24,14 @@ class Asked:
     image_references: int
     video_references: int
     audio_references: int
+    references: int
+    """Of all kinds together."""
     start_frame: bool
     end_frame: bool
     audio: bool
     watermark: bool
+    prompt_characters: int
+    """As whoever counts most of them counts: in UTF-16, where an emoji is two."""
     seed: bool
     """Whether the customer named the seed. It never makes a request impossible: see `lacking`."""
 
@@ -42,12 +51,16 @@ class Features:
     """The most that one request may have; 0 is none."""
     video_references: int
     audio_references: int
+    references: int = REFERENCES_MAX
+    """The most that one request may have of all kinds together."""
     start_frame: bool
     end_frame: bool
     audio: frozenset[bool]
     """Whether a video can have sound (True), can be without (False), or can be asked to be either."""
     watermark: frozenset[bool]
     """Whether a video can be marked (True), can be unmarked (False), or can be asked to be either."""
+    prompt_characters: int = PROMPT_CHARACTERS_MAX
+    """The most that a prompt may have."""
     seed: bool
     """Whether the same seed repeats a video."""
 
@@ -62,6 +75,11 @@ class Features:
 
 STRICT = tuple(each.name for each in fields(Asked) if each.name != "seed")
 """The features that a request cannot do without, in the order in which they are looked at."""
+
+
+def characters(prompt: str) -> int:
+    """Returns how long a prompt is for whoever counts most: in UTF-16, where an emoji is two characters."""
+    return len(prompt.encode("utf-16-le")) // 2
 
 
 def lacking(asked: Asked, features: Features) -> str | None:

@@ -28,6 +28,8 @@ REQUIRED = {
     "image-to-video": {"prompt", "image_url"},
     "reference-to-video": {"prompt"},
 }
+REFERENCES = {"image_urls": 9, "video_urls": 3, "audio_urls": 3}
+REFERENCES_MAX = 12
 COMMON = {"prompt", "resolution", "duration", "aspect_ratio", "generate_audio", "bitrate_mode", "end_user_id"}
 KNOWN = {
     "text-to-video": COMMON,
@@ -186,11 +188,11 @@ def _wrong(order: dict[str, Any], *, tier: str, mode: str) -> list[tuple[str, st
         if name in order and not _is_one(order[name], known)
     ]
     counts = [
-        (name, "sequence_too_long")
-        for name, most in {"image_urls": 9, "video_urls": 3, "audio_urls": 3}.items()
-        if len(order.get(name, ())) > most
+        (name, "sequence_too_long") for name, most in REFERENCES.items() if len(order.get(name, ())) > most
     ]
-    return missing + unknown + odd + counts
+    too_many = sum(len(order.get(name, ())) for name in REFERENCES) > REFERENCES_MAX
+    in_all = [("image_urls", "sequence_too_long")] if too_many else []
+    return missing + unknown + odd + counts + in_all
 
 
 def _is_one(value: object, known: set[Any]) -> bool:

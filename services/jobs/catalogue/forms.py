@@ -109,10 +109,12 @@ class FeaturesForm(Part):
     image_references: Count | None = None
     video_references: Count | None = None
     audio_references: Count | None = None
+    references: Count | None = None
     start_frame: bool | None = None
     end_frame: bool | None = None
     audio: Annotated[frozenset[bool], Field(min_length=1)] | None = None
     watermark: Annotated[frozenset[bool], Field(min_length=1)] | None = None
+    prompt_characters: Annotated[int, Field(ge=1, le=100_000)] | None = None
     seed: bool | None = None
 
     def less_than(self, most: Features) -> Features:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from services.jobs.domain.uploads import UploadUse
-from services.upstream.features import Asked
+from services.upstream.features import Asked, characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +34,12 @@ class JobInput:
             image_references=len(self.image_urls),
             video_references=len(self.video_urls),
             audio_references=len(self.audio_urls),
+            references=len(self.image_urls) + len(self.video_urls) + len(self.audio_urls),
             start_frame=self.start_image_url is not None,
             end_frame=self.end_image_url is not None,
             audio=self.generate_audio,
             watermark=self.watermark,
+            prompt_characters=characters(self.prompt),
             seed=names_seed,
         )
 

@@ -77,6 +77,10 @@ class Lack:
     """Values, or the most that is possible, of the routes that come closest."""
 
 
+_PROMPT = "prompt_characters"
+"""A feature with too many values to list, and few limits."""
+
+
 class Choices:
     """The routes that a model has, in the order of their priority.
 
@@ -86,7 +90,8 @@ class Choices:
     def __init__(self, every: Iterable[Choice]) -> None:
         self.every = tuple(sorted(every, key=lambda choice: choice.priority))
         self._all = (1 << len(self.every)) - 1
-        self._index = tuple((name, self._holders(name)) for name in STRICT)
+        self._index = tuple((name, self._holders(name)) for name in STRICT if name != _PROMPT)
+        self._prompts = self._holders_by_limit(_PROMPT)
         self._seeding = self._holders("seed")[True]
 
     def can(self, asked: Asked) -> bool:
@@ -113,7 +118,18 @@ class Choices:
         want, left = vars(asked), self._all
         for name, holders in self._index:
             left &= holders.get(want[name], 0)
+        for most, holding in self._prompts:
+            if asked.prompt_characters > most:
+                left &= ~holding
         return left
+
+    def _holders_by_limit(self, name: str) -> tuple[tuple[int, int], ...]:
+        """Returns each limit that routes have for a feature, with those routes, one bit each."""
+        limits: dict[int, int] = {}
+        for place, choice in enumerate(self.every):
+            most = getattr(choice.route.features, name)
+            limits[most] = limits.get(most, 0) | 1 << place
+        return tuple(limits.items())
 
     def _holders(self, name: str) -> Mapping[str | int, int]:
         """Returns for each value that can be asked of a feature the routes that have it, one bit each."""

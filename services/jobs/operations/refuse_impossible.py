@@ -18,6 +18,7 @@ _FIELDS = {
     "end_frame": "end_image_url",
     "audio": "generate_audio",
     "watermark": "watermark",
+    "prompt_characters": "prompt",
 }
 """The field of a request that asks for each feature."""
 _FRAMES = {"start_frame": 0, "end_frame": 1}
@@ -43,6 +44,8 @@ def _field_of(feature: str, reference_fields: Sequence[str]) -> str:
         return reference_fields[_FRAMES[feature]].partition("[")[0]
     if feature == "video_references" and "video_url" in reference_fields:
         return "video_url"
+    if feature == "references":
+        return reference_fields[-1].partition("[")[0]
     return _FIELDS[feature]
 
 
@@ -52,6 +55,10 @@ def _rule(lack: Lack) -> str:
         case "image_references" | "video_references" | "audio_references":
             most = possible[-1]
             return f"can hold at most {most}" if most else "cannot be sent"
+        case "references":
+            return f"is too long: at most {possible[-1]} references in all are possible"
+        case "prompt_characters":
+            return f"must have at most {possible[-1]:,} characters"
         case "start_frame" | "end_frame":
             return "cannot be sent"
         case "audio" | "watermark":

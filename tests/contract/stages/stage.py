@@ -138,6 +138,7 @@ def varied(order: Order, features: Features) -> Iterator[Order]:
     yield from (replace(order, generate_audio=each) for each in sorted(features.audio))
     yield from (replace(order, watermark=each) for each in sorted(features.watermark))
     yield replace(order, return_last_frame=True)
+    yield replace(order, prompt="x" * features.prompt_characters)
     if features.start_frame:
         yield replace(order, start_image_url="https://in.example/start.png")
     if features.end_frame:
@@ -156,6 +157,21 @@ def varied(order: Order, features: Features) -> Iterator[Order]:
             image_urls=_files("image", 1),
             audio_urls=_files("audio", features.audio_references),
         )
+    if features.image_references:
+        yield _with_all_references(order, features)
+
+
+def _with_all_references(order: Order, features: Features) -> Order:
+    """Returns an order with as many files of all kinds as go together."""
+    images = features.image_references
+    videos = min(features.video_references, features.references - images)
+    audios = min(features.audio_references, features.references - images - videos)
+    return replace(
+        order,
+        image_urls=_files("image", images),
+        video_urls=_files("video", videos),
+        audio_urls=_files("audio", audios),
+    )
 
 
 async def no_wait(seconds: float) -> None:

@@ -20,10 +20,12 @@ ASKED = Asked(
     image_references=0,
     video_references=0,
     audio_references=0,
+    references=0,
     start_frame=False,
     end_frame=False,
     audio=False,
     watermark=False,
+    prompt_characters=20,
     seed=False,
 )
 MODEL = Model(
@@ -67,6 +69,8 @@ def a_catalogue(*choices: Choice, live_on_simulator: bool = False, **accounts: A
         ({"image_references": 4}, {"image_references": 3}),
         ({"video_references": 1}, {"video_references": 0}),
         ({"audio_references": 2}, {"audio_references": 1}),
+        ({"references": 13}, {"references": 12}),
+        ({"prompt_characters": 3_501}, {"prompt_characters": 3_500}),
         ({"start_frame": True}, {"start_frame": False}),
         ({"end_frame": True}, {"end_frame": False}),
         ({"audio": False}, {"audio": frozenset({True})}),
@@ -81,6 +85,16 @@ def test_a_request_skips_the_route_that_lacks_what_it_asks(
     assert names(choices.able(replace(ASKED, **asks))) == ["rich"]
     assert Choices([a_choice("poor", **less)]).able(replace(ASKED, **asks)) == ()
     assert not Choices([a_choice("poor", **less)]).can(replace(ASKED, **asks))
+
+
+def test_what_is_just_as_long_as_it_may_be_goes_anywhere() -> None:
+    choices = Choices([a_choice("short", prompt_characters=3_500), a_choice("long", prompt_characters=7_000)])
+
+    assert names(choices.able(replace(ASKED, prompt_characters=3_500))) == ["short", "long"]
+    assert names(choices.able(replace(ASKED, prompt_characters=7_000))) == ["long"]
+    assert choices.lack(replace(ASKED, prompt_characters=7_001)) == Lack(
+        feature="prompt_characters", possible=(3_500, 7_000)
+    )
 
 
 def test_routes_come_by_priority_and_else_as_they_were_written() -> None:

@@ -61,6 +61,18 @@ def refusal(
             f"Field input.generate_audio must be true {REST}",
         ),
         (
+            {"references": 2},
+            {"image_urls": ("https://a.example/1.png",) * 2, **VIDEO},
+            ("image_urls[0]", "image_urls[1]", "video_urls[0]"),
+            f"Field input.video_urls is too long: at most 2 references in all are possible {REST}",
+        ),
+        (
+            {"prompt_characters": 3_500},
+            {"prompt": "🚤" * 1_751},
+            (),
+            f"Field input.prompt must have at most 3,500 characters {REST}",
+        ),
+        (
             {"aspect_ratios": frozenset({"9:16", "1:1"})},
             {},
             (),

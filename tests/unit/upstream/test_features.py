@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.upstream.features import ASPECT_RATIOS, Asked, Features, all_lacking, lacking
+from services.upstream.features import ASPECT_RATIOS, Asked, Features, all_lacking, characters, lacking
 
 ALL = Features(
     resolutions=frozenset({"480p", "720p", "1080p"}),
@@ -27,10 +27,12 @@ PLAIN = Asked(
     image_references=0,
     video_references=0,
     audio_references=0,
+    references=0,
     start_frame=False,
     end_frame=False,
     audio=False,
     watermark=False,
+    prompt_characters=20,
     seed=False,
 )
 LESS: dict[str, tuple[Any, Any]] = {
@@ -40,10 +42,12 @@ LESS: dict[str, tuple[Any, Any]] = {
     "image_references": (4, 3),
     "video_references": (1, 0),
     "audio_references": (1, 0),
+    "references": (13, 12),
     "start_frame": (True, False),
     "end_frame": (True, False),
     "audio": (False, frozenset({True})),
     "watermark": (True, frozenset({False})),
+    "prompt_characters": (3_501, 3_500),
 }
 
 
@@ -61,6 +65,10 @@ def test_all_that_is_lacking_is_named_in_order() -> None:
     asked = replace(PLAIN, **{name: wanted for name, (wanted, _) in LESS.items()})
 
     assert all_lacking(asked, poor) == tuple(LESS)
+
+
+def test_a_prompt_is_as_long_as_for_whoever_counts_most() -> None:
+    assert [characters(prompt) for prompt in ("", "boat", "Straße 雪", "🚤")] == [0, 4, 8, 2]
 
 
 def test_a_named_seed_makes_no_request_impossible() -> None:

@@ -202,6 +202,7 @@ KIND = Kind(
         image_references=9,
         video_references=3,
         audio_references=3,
+        references=12,
         start_frame=True,
         end_frame=True,
         audio=frozenset({True, False}),

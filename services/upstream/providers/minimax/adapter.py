@@ -118,6 +118,7 @@ KIND = Kind(
         end_frame=True,
         audio=frozenset({True}),
         watermark=frozenset({False, True}),
+        prompt_characters=7_000,
         seed=False,
     ),
     callbacks=False,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from services.upstream.bodies import UnusableBodyError, member, parse_object
-from services.upstream.features import Asked, Features, lacking
+from services.upstream.features import Asked, Features, characters, lacking
 from services.upstream.provider import Done, Order, Pending, RefusalKind, Refused
 from services.upstream.providers.openai_videos.errors import error_of, refusal
 
@@ -88,10 +88,12 @@ def inexpressible(order: Order, *, dialect: str) -> str | None:
         image_references=len(order.image_urls),
         video_references=len(order.video_urls),
         audio_references=len(order.audio_urls),
+        references=len(order.image_urls) + len(order.video_urls) + len(order.audio_urls),
         start_frame=order.start_image_url is not None,
         end_frame=order.end_image_url is not None,
         audio=order.generate_audio,
         watermark=order.watermark,
+        prompt_characters=characters(order.prompt),
         seed=False,
     )
     return lacking(asked, FEATURES[dialect])

@@ -110,6 +110,7 @@ KIND = Kind(
         end_frame=True,
         audio=frozenset({False, True}),
         watermark=frozenset({False}),
+        prompt_characters=3_500,
         seed=False,
     ),
     callbacks=False,
