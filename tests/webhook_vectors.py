@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.webhooks.domain import SECRET_PREFIX, Delivery, new_secret, render_headers
+from services.webhooks.domain import SECRET_PREFIX, Delivery, new_secret
+from services.webhooks.signatures import render_headers
 
 FILE = Path(__file__).parent.parent / "clients/webhooks/vectors.json"
 NOW = 1_770_000_000

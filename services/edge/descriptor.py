@@ -25,7 +25,10 @@ SERVICES: Final = {
         "reelgate.usage.v1.UsageService",
         "reelgate.video.v1.VideoService",
     ),
-    "webhooks": ("reelgate.webhooks.v1.WebhooksService",),
+    "webhooks": (
+        "reelgate.webhooks.v1.WebhookListenersService",
+        "reelgate.webhooks.v1.WebhooksService",
+    ),
 }
 """Full names of the services that customers and providers reach, by the cluster that serves them."""
 PRIVATE_PACKAGES: Final = ("reelgate.admin.", "reelgate.internal.")

@@ -7,7 +7,12 @@ from datetime import UTC, datetime
 
 from reelgate.admin.v1 import signing_secret_service_pb2
 from reelgate.internal.intake.v1.event_pb2 import Event as EventMessage
-from reelgate.webhooks.v1 import webhook_delivery_pb2, webhook_endpoint_pb2, webhooks_service_pb2
+from reelgate.webhooks.v1 import (
+    webhook_delivery_pb2,
+    webhook_endpoint_pb2,
+    webhook_listener_pb2,
+    webhooks_service_pb2,
+)
 
 from services.common.clock import parse_moment, rfc3339
 from services.common.egress.urls import URL_LENGTH_MAX
@@ -24,12 +29,15 @@ from services.webhooks.domain import (
     Endpoint,
     EndpointChange,
     Event,
+    Heard,
     ListedDelivery,
+    Listener,
     PastAttempt,
     Redelivery,
     Signing,
 )
 from services.webhooks.refusals import delivery_not_found
+from services.webhooks.signatures import render_headers
 
 TEXT_LENGTH_MAX = 128
 BODY_BYTES_MAX = 1024 * 1024
@@ -226,6 +234,33 @@ def render_redelivery(redelivery: Redelivery) -> webhook_delivery_pb2.WebhookRed
         redelivered_count=redelivery.redelivered_count,
         created_at=rfc3339(redelivery.created_at),
         ended_at=_moment(redelivery.ended_at),
+    )
+
+
+def render_listener(listener: Listener, *, secret: str | None = None) -> webhook_listener_pb2.WebhookListener:
+    """Returns a listener as its owner sees it, with the secret only where that was just made."""
+    return webhook_listener_pb2.WebhookListener(
+        id=listener.listener_id,
+        events=listener.events,
+        created_at=rfc3339(listener.created_at),
+        expires_at=rfc3339(listener.expires_at),
+        secret=secret,
+    )
+
+
+def render_heard(heard: Heard, *, secret: str, sent_at: int) -> webhook_listener_pb2.WebhookListenerDelivery:
+    """Returns a webhook as it would be posted at the moment `sent_at`, in Unix seconds."""
+    headers = render_headers(heard, secrets=[secret], sent_at=sent_at)
+    return webhook_listener_pb2.WebhookListenerDelivery(
+        sequence=heard.number,
+        event_id=heard.event_id,
+        event_type=heard.type,
+        created_at=rfc3339(heard.accepted_at),
+        headers=(
+            webhook_listener_pb2.WebhookHeader(name=name, value=value) for name, value in headers.items()
+        ),
+        # The jobs service sends nothing but UTF-8.
+        body=heard.body.decode(errors="replace"),
     )
 
 

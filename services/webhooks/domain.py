@@ -1,7 +1,6 @@
 """What webhooks knows: events, deliveries, when a failed one is tried again, and how each is signed."""
 
-import hmac
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -214,49 +213,6 @@ def new_secret(random_bytes: Callable[[int], bytes]) -> str:
     return SECRET_PREFIX + b64encode(random_bytes(SECRET_BYTES)).decode()
 
 
-def render_headers(delivery: Delivery, *, secrets: Sequence[str], sent_at: int) -> dict[str, str]:
-    """Returns the headers of one attempt, signed with each secret in turn for the moment `sent_at`, in Unix seconds.
-
-    Those of the event's contract stand beside those of Standard Webhooks (standardwebhooks.com, version 1).
-    """
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": USER_AGENT,
-        "webhook-id": delivery.event_id,
-        "webhook-timestamp": str(sent_at),
-    }
-    if delivery.contract == "seedancee2":
-        headers["X-Seedancee2-Event"] = delivery.type
-    if delivery.environment == "test" or delivery.type == TEST_EVENT:
-        headers[TEST_HEADER] = "true"
-    if secrets:
-        headers["webhook-signature"] = " ".join(
-            _standard_signature(delivery, secret=secret, sent_at=sent_at) for secret in secrets
-        )
-        timed = _timed_signatures(delivery, secrets=secrets, sent_at=sent_at)
-        headers |= dict.fromkeys(_SIGNATURE_HEADERS.get(delivery.contract, ()), timed)
-    return headers
-
-
-def _standard_signature(delivery: Delivery, *, secret: str, sent_at: int) -> str:
-    key = b64decode(secret.removeprefix(SECRET_PREFIX))
-    signed = b"%s.%d.%s" % (delivery.event_id.encode(), sent_at, delivery.body)
-    return "v1," + b64encode(hmac.digest(key, signed, "sha256")).decode()
-
-
-def _timed_signatures(delivery: Delivery, *, secrets: Sequence[str], sent_at: int) -> str:
-    # Both contracts key their signature with the bytes of the whole string, prefix included.
-    signed = b"%d.%s" % (sent_at, delivery.body)
-    digests = (hmac.digest(secret.encode(), signed, "sha256").hex() for secret in secrets)
-    return ",".join((f"t={sent_at}", *(f"v1={digest}" for digest in digests)))
-
-
-_SIGNATURE_HEADERS = {
-    "seedancee2": ("X-Seedancee2-Signature",),
-    "nextapi": ("X-NextAPI-Signature", "X-Webhook-Signature"),
-}
-
-
 ENDPOINTS_MAX = 100
 """Of one account in one environment."""
 TEST_EVENT = "webhook.test"
@@ -398,3 +354,43 @@ class Redelivery:
     redelivered_count: int
     created_at: datetime
     ended_at: datetime | None
+
+
+LISTENERS_MAX = 10
+"""Of one account in one environment."""
+LISTENER_SECONDS = {"live": 3_600, "test": 24 * 3_600}
+"""How long a listener lasts after it was last read, by environment. In `test` somebody may close a laptop over night."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """A place from which webhooks are fetched."""
+
+    listener_id: str
+    events: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime
+    """When it ends, unless it is read before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """An event, as a listener is told of it."""
+
+    number: int
+    """Its place among those of the listener: from 1, without gaps."""
+    event_id: str
+    environment: str
+    contract: str
+    type: str
+    body: bytes = field(repr=False)
+    accepted_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeardPage:
+    """What comes after a place of a listener, and what signs it."""
+
+    heard: Sequence[Heard]
+    sealed_secret: bytes = field(repr=False)
+    expires_at: datetime

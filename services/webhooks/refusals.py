@@ -1,7 +1,7 @@
 """What webhooks refuses, and the sentence that says so."""
 
 from services.common.errors import Reason, ServiceError
-from services.webhooks.domain import ENDPOINTS_MAX
+from services.webhooks.domain import ENDPOINTS_MAX, LISTENERS_MAX
 
 
 def endpoint_not_found(endpoint_id: str) -> ServiceError:
@@ -51,6 +51,24 @@ def delivery_pending() -> ServiceError:
 def redelivery_not_found(redelivery_id: str) -> ServiceError:
     """Returns the refusal of a redelivery that the owner does not have."""
     return ServiceError(Reason.REDELIVERY_NOT_FOUND, f"There is no webhook redelivery {redelivery_id}.")
+
+
+def listener_not_found(listener_id: str) -> ServiceError:
+    """Returns the refusal of a listener that the owner does not have, or no more."""
+    return ServiceError(
+        Reason.LISTENER_NOT_FOUND,
+        f"There is no webhook listener {listener_id}, or it has ended. Make another one.",
+        listener_id=listener_id,
+    )
+
+
+def listener_limit_reached() -> ServiceError:
+    """Returns the refusal of one listener too many."""
+    return ServiceError(
+        Reason.LISTENER_LIMIT_REACHED,
+        f"There are {LISTENERS_MAX} webhook listeners already. Delete one first.",
+        listeners_max=str(LISTENERS_MAX),
+    )
 
 
 def signing_not_found(account_id: str) -> ServiceError:

@@ -11,6 +11,9 @@ from cryptography.fernet import MultiFernet
 from reelgate.admin.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from reelgate.admin.v1.signing_secret_service_pb2_grpc import add_SigningSecretServiceServicer_to_server
 from reelgate.internal.intake.v1.intake_service_pb2_grpc import add_IntakeServiceServicer_to_server
+from reelgate.webhooks.v1.webhook_listeners_service_pb2_grpc import (
+    add_WebhookListenersServiceServicer_to_server,
+)
 from reelgate.webhooks.v1.webhooks_service_pb2_grpc import add_WebhooksServiceServicer_to_server
 
 from services.common.audit.servicer import AUDIT_SERVICE, AuditServicer
@@ -41,10 +44,13 @@ from services.webhooks.duties.advance_redeliveries import advance_redeliveries
 from services.webhooks.duties.announce_disabled import announce_disabled
 from services.webhooks.duties.deliver import DELIVERIES_MAX, Dispatcher
 from services.webhooks.duties.forget_events import forget_events
+from services.webhooks.duties.forget_listeners import forget_listeners
 from services.webhooks.operations.deliveries import DeliveryOperations
 from services.webhooks.operations.endpoints import EndpointOperations
+from services.webhooks.operations.listeners import ListenerOperations
 from services.webhooks.operations.redeliveries import RedeliveryOperations
 from services.webhooks.rpc.intake import IntakeServicer
+from services.webhooks.rpc.listeners import WebhookListenersServicer
 from services.webhooks.rpc.signing_secrets import SigningSecretServicer
 from services.webhooks.rpc.webhooks import WebhooksServicer
 from services.webhooks.settings import WebhooksSettings
@@ -54,19 +60,24 @@ from services.webhooks.store.disabled import SqlDisabledEndpoints
 from services.webhooks.store.endpoints import SqlEndpoints
 from services.webhooks.store.events import SqlEvents
 from services.webhooks.store.history import SqlHistory
+from services.webhooks.store.listeners import EndedListeners, SqlListeners
 from services.webhooks.store.membership import SqlMembership
 from services.webhooks.store.readings import readings
 from services.webhooks.store.redeliveries import SqlRedeliveries
 from services.webhooks.store.retention import OldEvents
 from services.webhooks.store.sealed_rows import SqlSealedRows
 from services.webhooks.store.secrets import SqlSigningSecrets
+from services.webhooks.watch import ListenerWatch
 
 PUBLIC_SERVICE = "reelgate.webhooks.v1.WebhooksService"
+LISTENERS_SERVICE = "reelgate.webhooks.v1.WebhookListenersService"
 INTAKE_SERVICE = "reelgate.internal.intake.v1.IntakeService"
 SIGNING_SERVICE = "reelgate.admin.v1.SigningSecretService"
-ACCESS = {PUBLIC_SERVICE: frozenset({"seedancee2", "nextapi"})}
+ACCESS = dict.fromkeys((PUBLIC_SERVICE, LISTENERS_SERVICE), frozenset({"seedancee2", "nextapi"}))
 CHANNEL = "deliveries"
 """Notified when there may be something new to deliver."""
+TOLD_TOPIC = "listeners"
+"""The listeners that were told of something new."""
 
 assert LEASE_SECONDS > DELIVERY_TIMEOUT_SECONDS, "a lease must outlive an attempt"
 
@@ -101,27 +112,36 @@ async def open_webhooks(settings: WebhooksSettings, *, role: Role = Role.ALL) ->
             open_pool(settings.database_url, name="webhooks", connections_max=settings.connections_max)
         )
         notifier = await stack.enter_async_context(
-            open_notifier(settings.database_url, (CHANNEL,), name="webhooks-wakeups")
+            open_notifier(settings.database_url, (CHANNEL,), name="webhooks-wakeups", topics=(TOLD_TOPIC,))
         )
         fernet = MultiFernet(settings.sealing_keys)
         secrets = SqlSigningSecrets(pool, fernet)
         if Role.DISPATCHER in role:
             await stack.enter_async_context(_dispatching(settings, pool, notifier=notifier, secrets=secrets))
         notify = _notify(notifier, role)
-        ports = []
+        ports: list[Port] = []
+        let_go: list[Callable[[], None]] = []
         if Role.API in role:
             billing = await stack.enter_async_context(open_channel(settings.billing_target, tls=tls))
             await tried(billing)
             keys = KeyCache(KeyClient(billing).look_up, forms=settings.key_forms)
             limiter = Limiter(LimitClient(billing).lease, holder=new_id("holder"))
             await stack.enter_async_context(limiter.running())
+            watch = ListenerWatch(SqlListeners(pool, fernet))
+            notifier.subscribe(TOLD_TOPIC, watch.receive)
+            await stack.enter_async_context(watch.running())
+            let_go.append(watch.release)
             ports = [
-                public_port(settings, pool, fernet=fernet, notify=notify, keys=keys, limiter=limiter),
-                _internal_port(settings, pool, notify=notify, tls=tls),
+                public_port(
+                    settings, pool, fernet=fernet, notify=notify, keys=keys, limiter=limiter, watch=watch
+                ),
+                _internal_port(
+                    settings, pool, notify=notify, tell=partial(notifier.publish, TOLD_TOPIC), tls=tls
+                ),
                 _admin_port(settings, pool, secrets=secrets, tls=tls),
             ]
         served = await stack.enter_async_context(
-            serve(*ports, health=health, notice_seconds=settings.notice_seconds)
+            serve(*ports, health=health, notice_seconds=settings.notice_seconds, let_go=let_go)
         )
         public_address, internal_address, admin_address = served or (None, None, None)
         yield Running(
@@ -141,6 +161,7 @@ async def _dispatching(
     duties = (
         advance_redeliveries(SqlRedeliveries(pool), notify=wake.set),
         forget_events(old_events),
+        forget_listeners(EndedListeners(pool)),
         forget_expired(SqlIdempotencyKeys(pool)),
         reading(
             pool,
@@ -176,6 +197,7 @@ def public_port(
     notify: Callable[[], None],
     keys: KeyCache,
     limiter: Limiter,
+    watch: ListenerWatch,
 ) -> Port:
     """Returns what customers call. `notify` wakes the dispatchers."""
     endpoints, history = SqlEndpoints(pool, fernet), SqlHistory(pool)
@@ -196,13 +218,23 @@ def public_port(
         ),
         clock=utc_now,
     )
+    listeners = WebhookListenersServicer(
+        operations=ListenerOperations(
+            listeners=SqlListeners(pool, fernet), new_id=new_id, random_bytes=token_bytes
+        ),
+        watch=watch,
+        clock=utc_now,
+    )
     return build_public_port(
         settings.public_address,
-        ((PUBLIC_SERVICE, partial(add_WebhooksServiceServicer_to_server, webhooks)),),
+        (
+            (PUBLIC_SERVICE, partial(add_WebhooksServiceServicer_to_server, webhooks)),
+            (LISTENERS_SERVICE, partial(add_WebhookListenersServiceServicer_to_server, listeners)),
+        ),
         access=ACCESS,
         keys=keys,
         limiter=limiter,
-        # The answer to a registration holds the endpoint's secret.
+        # The answer to a registration holds a secret.
         idempotency_keys=SqlIdempotencyKeys(pool, seal=fernet.encrypt, unseal=fernet.decrypt),
         reflection=settings.reflection,
     )
@@ -216,9 +248,14 @@ def _notify(notifier: Notifier, role: Role) -> Callable[[], None]:
 
 
 def _internal_port(
-    settings: WebhooksSettings, pool: Pool, *, notify: Callable[[], None], tls: TlsFolder | None
+    settings: WebhooksSettings,
+    pool: Pool,
+    *,
+    notify: Callable[[], None],
+    tell: Callable[[str], None],
+    tls: TlsFolder | None,
 ) -> Port:
-    intake = IntakeServicer(events=SqlEvents(pool), notify=notify)
+    intake = IntakeServicer(events=SqlEvents(pool), notify=notify, tell=tell)
     add = partial(add_IntakeServiceServicer_to_server, intake)
     return inner_port(
         settings.internal_address,

@@ -1,6 +1,6 @@
 """What customers do with endpoints, where a rule is needed beside the store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -111,7 +111,12 @@ def check_endpoint(wanted: EndpointChange, *, contract: str, check_url: CheckUrl
             check_url(wanted.url)
         except ForbiddenUrlError as error:
             raise invalid_field("url", error.why, wanted.url) from error
+    check_events(wanted.events or (), contract=contract)
+
+
+def check_events(wanted: Sequence[str], *, contract: str) -> None:
+    """Refuses events that the contract does not have, with INVALID_FIELD."""
     allowed = (*JOB_EVENTS[contract], ENDPOINT_DISABLED)
-    for index, event in enumerate(wanted.events or ()):
+    for index, event in enumerate(wanted):
         if event not in allowed:
             raise invalid_field(f"events[{index}]", f"must be one of {', '.join(allowed)}", event)

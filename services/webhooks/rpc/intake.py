@@ -16,14 +16,15 @@ from services.webhooks.store.events import SqlEvents
 class IntakeServicer(IntakeServiceServicer):
     """How events enter."""
 
-    def __init__(self, *, events: SqlEvents, notify: Callable[[], None]) -> None:
+    def __init__(self, *, events: SqlEvents, notify: Callable[[], None], tell: Callable[[str], None]) -> None:
         self._events = events
         self._notify = notify
+        self._tell = tell
 
     @override
     async def AcceptEvents(
         self, request: intake_pb2.AcceptEventsRequest, context: ServicerContext[Any, Any]
     ) -> intake_pb2.AcceptEventsResponse:
         batch = parse_events(request.events)
-        new_count = await accept_events(batch, events=self._events, notify=self._notify)
+        new_count = await accept_events(batch, events=self._events, notify=self._notify, tell=self._tell)
         return intake_pb2.AcceptEventsResponse(new_count=new_count)

@@ -7,7 +7,6 @@ from reelgate.webhooks.v1 import webhooks_service_pb2 as pb
 from reelgate.webhooks.v1.webhooks_service_pb2_grpc import WebhooksServiceServicer
 from typing_extensions import override
 
-from services.common.auth.authentication import Caller, view_of_caller
 from services.common.clock import Clock
 from services.common.idempotency.reservation import reserved_id
 from services.webhooks.convert import (
@@ -20,10 +19,10 @@ from services.webhooks.convert import (
     render_endpoint,
     render_redelivery,
 )
-from services.webhooks.domain import Owner
 from services.webhooks.operations.deliveries import DeliveryOperations
 from services.webhooks.operations.endpoints import EndpointOperations
 from services.webhooks.operations.redeliveries import RedeliveryOperations
+from services.webhooks.rpc.owners import owner
 
 Context = ServicerContext[Any, Any]
 
@@ -49,7 +48,7 @@ class WebhooksServicer(WebhooksServiceServicer):
         self, request: pb.CreateWebhookEndpointRequest, context: Context
     ) -> pb.CreateWebhookEndpointResponse:
         endpoint, secret = await self._endpoints.create(
-            parse_endpoint(request), owner=_owner(), reserved=reserved_id("whe")
+            parse_endpoint(request), owner=owner(), reserved=reserved_id("whe")
         )
         return pb.CreateWebhookEndpointResponse(data=render_endpoint(endpoint, secret=secret))
 
@@ -57,49 +56,49 @@ class WebhooksServicer(WebhooksServiceServicer):
     async def ListWebhookEndpoints(
         self, request: pb.ListWebhookEndpointsRequest, context: Context
     ) -> pb.ListWebhookEndpointsResponse:
-        found = await self._endpoints.endpoints.all_of(_owner())
+        found = await self._endpoints.endpoints.all_of(owner())
         return pb.ListWebhookEndpointsResponse(data=map(render_endpoint, found))
 
     @override
     async def GetWebhookEndpoint(
         self, request: pb.GetWebhookEndpointRequest, context: Context
     ) -> pb.GetWebhookEndpointResponse:
-        endpoint = await self._endpoints.endpoints.get(request.id, owner=_owner())
+        endpoint = await self._endpoints.endpoints.get(request.id, owner=owner())
         return pb.GetWebhookEndpointResponse(data=render_endpoint(endpoint))
 
     @override
     async def UpdateWebhookEndpoint(
         self, request: pb.UpdateWebhookEndpointRequest, context: Context
     ) -> pb.UpdateWebhookEndpointResponse:
-        endpoint = await self._endpoints.update(request.id, change=parse_endpoint(request), owner=_owner())
+        endpoint = await self._endpoints.update(request.id, change=parse_endpoint(request), owner=owner())
         return pb.UpdateWebhookEndpointResponse(data=render_endpoint(endpoint))
 
     @override
     async def DeleteWebhookEndpoint(
         self, request: pb.DeleteWebhookEndpointRequest, context: Context
     ) -> pb.DeleteWebhookEndpointResponse:
-        await self._endpoints.endpoints.delete(request.id, owner=_owner())
+        await self._endpoints.endpoints.delete(request.id, owner=owner())
         return pb.DeleteWebhookEndpointResponse(data=pb.DeletedWebhookEndpoint(id=request.id, deleted=True))
 
     @override
     async def TestWebhookEndpoint(
         self, request: pb.TestWebhookEndpointRequest, context: Context
     ) -> pb.TestWebhookEndpointResponse:
-        delivery = await self._endpoints.send_test(request.id, owner=_owner())
+        delivery = await self._endpoints.send_test(request.id, owner=owner())
         return pb.TestWebhookEndpointResponse(data=render_delivery(delivery))
 
     @override
     async def RotateWebhookSecret(
         self, request: pb.RotateWebhookSecretRequest, context: Context
     ) -> pb.RotateWebhookSecretResponse:
-        endpoint, secret = await self._endpoints.rotate_secret(request.id, owner=_owner())
+        endpoint, secret = await self._endpoints.rotate_secret(request.id, owner=owner())
         return pb.RotateWebhookSecretResponse(data=render_endpoint(endpoint, secret=secret))
 
     @override
     async def ConfirmWebhookSecret(
         self, request: pb.ConfirmWebhookSecretRequest, context: Context
     ) -> pb.ConfirmWebhookSecretResponse:
-        endpoint = await self._endpoints.endpoints.confirm(request.id, owner=_owner())
+        endpoint = await self._endpoints.endpoints.confirm(request.id, owner=owner())
         return pb.ConfirmWebhookSecretResponse(data=render_endpoint(endpoint))
 
     @override
@@ -107,7 +106,7 @@ class WebhooksServicer(WebhooksServiceServicer):
         self, request: pb.ListWebhookDeliveriesRequest, context: Context
     ) -> pb.ListWebhookDeliveriesResponse:
         wanted, after, limit = parse_list_deliveries(request)
-        page, next_after = await self._deliveries.page(wanted, owner=_owner(), after=after, limit=limit)
+        page, next_after = await self._deliveries.page(wanted, owner=owner(), after=after, limit=limit)
         return pb.ListWebhookDeliveriesResponse(
             data=map(render_delivery, page),
             next_after=None if next_after is None else render_delivery_id(next_after),
@@ -118,7 +117,7 @@ class WebhooksServicer(WebhooksServiceServicer):
         self, request: pb.GetWebhookDeliveryRequest, context: Context
     ) -> pb.GetWebhookDeliveryResponse:
         key = parse_delivery_id(request.id)
-        delivery, attempts = await self._deliveries.get(key, owner=_owner())
+        delivery, attempts = await self._deliveries.get(key, owner=owner())
         return pb.GetWebhookDeliveryResponse(data=render_delivery(delivery, attempts))
 
     @override
@@ -126,7 +125,7 @@ class WebhooksServicer(WebhooksServiceServicer):
         self, request: pb.RedeliverWebhookRequest, context: Context
     ) -> pb.RedeliverWebhookResponse:
         key = parse_delivery_id(request.id)
-        delivery = await self._deliveries.redeliver(key, owner=_owner())
+        delivery = await self._deliveries.redeliver(key, owner=owner())
         return pb.RedeliverWebhookResponse(data=render_delivery(delivery))
 
     @override
@@ -135,7 +134,7 @@ class WebhooksServicer(WebhooksServiceServicer):
     ) -> pb.CreateWebhookRedeliveryResponse:
         start, end, endpoint_id = parse_redelivery(request, now=self._clock())
         redelivery = await self._redeliveries.start(
-            start=start, end=end, endpoint_id=endpoint_id, owner=_owner(), reserved=reserved_id("whr")
+            start=start, end=end, endpoint_id=endpoint_id, owner=owner(), reserved=reserved_id("whr")
         )
         return pb.CreateWebhookRedeliveryResponse(data=render_redelivery(redelivery))
 
@@ -143,13 +142,5 @@ class WebhooksServicer(WebhooksServiceServicer):
     async def GetWebhookRedelivery(
         self, request: pb.GetWebhookRedeliveryRequest, context: Context
     ) -> pb.GetWebhookRedeliveryResponse:
-        redelivery = await self._redeliveries.get(request.id, owner=_owner())
+        redelivery = await self._redeliveries.get(request.id, owner=owner())
         return pb.GetWebhookRedeliveryResponse(data=render_redelivery(redelivery))
-
-
-def _owner() -> Owner:
-    return view_of_caller(_owner_of)
-
-
-def _owner_of(found: Caller) -> Owner:
-    return Owner(account_id=found.account_id, environment=found.environment, contract=found.contract)

@@ -5,7 +5,8 @@ from datetime import timedelta
 from services.common.clock import Clock
 from services.common.telemetry.tracing import CALL, span
 from services.webhooks.clients import HttpReceivers
-from services.webhooks.domain import Answer, Attempt, Delivery, render_headers
+from services.webhooks.domain import Answer, Attempt, Delivery
+from services.webhooks.signatures import render_headers
 from services.webhooks.store.secrets import SqlSigningSecrets
 
 

@@ -9,5 +9,5 @@ New rows block nothing if no other transaction can choose their id.
 
 LOCK_ORDER = (
     "account_secrets", "signing_secrets", "endpoints", "idempotency", "redelivery_turns", "redeliveries",
-    "events", "ended deliveries", "dispatchers", "heads", "open deliveries", "attempts", "lanes", "turns", "audit",
+    "events", "ended deliveries", "listeners", "heard", "dispatchers", "heads", "open deliveries", "attempts", "lanes", "turns", "audit",
 )  # fmt: skip

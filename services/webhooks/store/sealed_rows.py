@@ -47,6 +47,7 @@ _PARTS = {
     "live": _Part("account_secrets", "account_id", _ROTATED, "environment = 'live'"),
     "test": _Part("account_secrets", "account_id", _ROTATED, "environment = 'test'"),
     "endpoints": _Part("endpoints", "endpoint_id", _ROTATED),
+    "listeners": _Part("listeners", "listener_id", _ROTATED[:1]),
     "former": _Part("signing_secrets", "account_id", _ROTATED[:1]),
 }
 _PAGES = {name: part.page() for name, part in _PARTS.items()}

@@ -10,7 +10,8 @@ from typing import Any, cast
 import grpc
 from cryptography.fernet import MultiFernet
 from google.protobuf.json_format import MessageToDict, ParseDict
-from reelgate.webhooks.v1 import webhooks_service_pb2
+from reelgate.webhooks.v1 import webhook_listeners_service_pb2, webhooks_service_pb2
+from reelgate.webhooks.v1.webhook_listeners_service_pb2_grpc import WebhookListenersServiceStub
 from reelgate.webhooks.v1.webhooks_service_pb2_grpc import (
     WebhooksServiceStub,
 )
@@ -24,7 +25,9 @@ from services.common.postgres.database import open_pool
 from services.common.rate_limit.limiter import Limiter
 from services.common.rpc.server import serve
 from services.webhooks.settings import WebhooksSettings
+from services.webhooks.store.listeners import SqlListeners
 from services.webhooks.store.redeliveries import SqlRedeliveries
+from services.webhooks.watch import ListenerWatch
 from services.webhooks.wiring import public_port
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.common.rate_limit.limit_world import Billing
@@ -52,7 +55,9 @@ class Api:
     """A running public port."""
 
     redeliveries: SqlRedeliveries
+    watch: ListenerWatch
     stub: Any = None
+    listeners_stub: Any = None
     callers: dict[bytes, Caller] = field(default_factory=dict)
     notified: list[bool] = field(default_factory=list)
 
@@ -78,11 +83,14 @@ class Api:
         idempotency_key: str | None = None,
     ) -> Answer:
         """Calls a method and returns its answer as the edge prints it. Raises Refusal."""
-        request = ParseDict(fields or {}, getattr(webhooks_service_pb2, f"{method}Request")())
+        is_listening = "Listener" in method
+        messages = webhook_listeners_service_pb2 if is_listening else webhooks_service_pb2
+        stub = self.listeners_stub if is_listening else self.stub
+        request = ParseDict(fields or {}, getattr(messages, f"{method}Request")())
         given = {"authorization": key and f"Bearer {key}", "idempotency-key": idempotency_key}
         metadata = tuple((name, value) for name, value in given.items() if value is not None)
         try:
-            answer = await getattr(self.stub, method)(request, metadata=metadata, timeout=PATIENCE_SECONDS)
+            answer = await getattr(stub, method)(request, metadata=metadata, timeout=PATIENCE_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise Refusal(error) from error
         printed: Answer = MessageToDict(
@@ -99,7 +107,8 @@ class Api:
 @asynccontextmanager
 async def running_api(settings: WebhooksSettings) -> AsyncIterator[Api]:
     async with open_pool(settings.database_url, name="api", connections_max=8) as pool:
-        api = Api(redeliveries=SqlRedeliveries(pool))
+        watch = ListenerWatch(SqlListeners(pool, MultiFernet(settings.sealing_keys)))
+        api = Api(redeliveries=SqlRedeliveries(pool), watch=watch)
 
         async def look_up(digest: bytes) -> Caller | None:
             return api.callers.get(digest)
@@ -112,11 +121,14 @@ async def running_api(settings: WebhooksSettings) -> AsyncIterator[Api]:
             notify=lambda: api.notified.append(True),
             keys=KeyCache(look_up),
             limiter=limiter,
+            watch=watch,
         )
         async with (
             limiter.running(),
-            serve(port) as [address],
+            watch.running(),
+            serve(port, let_go=(watch.release,)) as [address],
             grpc.aio.insecure_channel(address) as channel,
         ):
             api.stub = WebhooksServiceStub(channel)
+            api.listeners_stub = WebhookListenersServiceStub(channel)
             yield api

@@ -44,7 +44,7 @@ class Bench:
     wake: asyncio.Event
 
     async def accept(self, *events: Event) -> int:
-        return await self.events.accept([parse_event(each) for each in events])
+        return (await self.events.accept([parse_event(each) for each in events])).new_count
 
     async def deliver_due(self) -> None:
         """Claims what is due, waits for the attempts and records them."""

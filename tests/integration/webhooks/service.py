@@ -59,7 +59,7 @@ class Database:
     async def rows(self, statement: str, *parameters: object) -> list[DictRow]:
         async with self.connection() as connection:
             cursor = await connection.execute(statement.encode(), parameters)
-            return await cursor.fetchall() if cursor.description else []
+            return [] if cursor.rownumber is None else await cursor.fetchall()
 
     async def shows(self, statement: str, *parameters: object) -> None:
         """Waits until a query finds something."""

@@ -15,6 +15,7 @@ from services.webhooks.settings import WebhooksSettings
 from services.webhooks.store import lock_order
 from services.webhooks.store.endpoints import SqlEndpoints
 from services.webhooks.store.history import SqlHistory
+from services.webhooks.store.listeners import EndedListeners, SqlListeners
 from services.webhooks.store.redeliveries import SqlRedeliveries
 from services.webhooks.store.retention import OldEvents
 from services.webhooks.store.sealed_rows import SqlSealedRows
@@ -74,6 +75,18 @@ async def manage_endpoints(pool: Pool, settings: WebhooksSettings, log: LockLog)
             after = (await sealed.reseal(after=after, rows_max=10, note=NOTE)).next_page_token
         if not after:
             break
+
+
+async def listen(pool: Pool, settings: WebhooksSettings, log: LockLog) -> None:
+    """Sends every statement about listeners, and leaves two."""
+    listeners = SqlListeners(pool, Fernet(settings.secret_key.get_secret_value()))
+    for listener_id in ("whl_2", "whl_1", "whl_0"):
+        async with log.step("add listener"):
+            await listeners.add(listener_id, owner=OWNER, events=ALL_EVENTS, secret="whsec_x")
+    async with log.step("note read"):
+        await listeners.note_read(["whl_2", "whl_0", "whl_1"])
+    async with log.step("end listener"):
+        await listeners.end("whl_0", owner=OWNER)
 
 
 async def deliver(bench: Bench, database: Database, log: LockLog, *, status: int) -> None:
@@ -155,6 +168,8 @@ async def send_again(pool: Pool, database: Database, log: LockLog) -> None:
             await redeliveries.advance(deliveries_max=7)
     await give_up(database)
     await database.rows("UPDATE events SET accepted_at = accepted_at - interval '90 days'")
+    async with log.step("forget listeners", waits=False):
+        assert await EndedListeners(pool).forget()
     async with log.step("forget events", waits=False):
         await OldEvents(pool, kept_days=30, kept_days_of={}).forget()
     assert await database.rows("SELECT FROM events") == []
@@ -168,6 +183,7 @@ async def test_every_statement_locks_in_one_order(
         open_bench(settings) as bench,
         open_pool(settings.database_url, name="test", connections_max=2) as pool,
     ):
+        await listen(pool, settings, log)
         await manage_endpoints(pool, settings, log)
         await walk(bench, pool, database, log)
         await send_again(pool, database, log)

@@ -36,7 +36,7 @@ async def _call(client: Client, method: str, *, environment: str = "live", **fie
 async def _signed_by(database: Database, settings: WebhooksSettings, **changes: Any) -> list[str]:
     """Returns what signs a callback of now, in its order."""
     async with open_bench(settings) as bench:
-        await database.rows("TRUNCATE events, deliveries, attempts, heads, lanes, turns")
+        await database.rows("TRUNCATE events, heard, deliveries, attempts, heads, lanes, turns")
         await bench.accept(event("vid_1", **changes))
         [delivery] = [each for each in await bench.claim() if each.target_id == "callback"]
         return [bench.secrets.reveal(each) for each in delivery.sealed_secrets]
@@ -159,6 +159,11 @@ async def test_everything_is_sealed_with_the_newest_key_in_batches_that_may_be_c
     await database.rows(
         "INSERT INTO account_secrets (account_id, environment, sealed_secret) VALUES ('acct_0', 'live', 'stray')"
     )
+    await database.rows(
+        """INSERT INTO listeners (listener_id, account_id, environment, events, sealed_secret, ends_at)
+        VALUES ('whl_1', 'acct_1', 'live', '{}', %s, now())""",
+        Fernet(old).encrypt(b"whsec_b2xk"),
+    )
     both = settings.model_copy(update={"secret_key": SecretStr(f"{new},{old}")})
 
     first = await _reseal(both, batches=2)
@@ -166,13 +171,15 @@ async def test_everything_is_sealed_with_the_newest_key_in_batches_that_may_be_c
     again = await _reseal(both)
 
     newest_only = settings.model_copy(update={"secret_key": SecretStr(new)})
-    assert (first["resealed"], whole["resealed"], again["resealed"]) == (1, 4, 0)
-    assert (again["examined"], again["unreadable"]) == (6, 1)
+    assert (first["resealed"], whole["resealed"], again["resealed"]) == (1, 5, 0)
+    assert (again["examined"], again["unreadable"]) == (7, 1)
     assert await _signed_by(database, newest_only) == [account_secret, next_secret]
     rows = await database.rows("SELECT endpoint_id, sealed_secret FROM endpoints")
     assert {
         row["endpoint_id"]: Fernet(new).decrypt(row["sealed_secret"]).decode() for row in rows
     } == endpoints
+    [listener] = await database.rows("SELECT sealed_secret FROM listeners")
+    assert Fernet(new).decrypt(listener["sealed_secret"]) == b"whsec_b2xk"
 
 
 async def _reseal(settings: WebhooksSettings, *, batches: int = 100) -> dict[str, int]:

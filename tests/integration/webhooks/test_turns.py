@@ -146,7 +146,7 @@ async def test_a_claim_reads_no_more_where_a_hundred_times_as_much_waits(
 ) -> None:
     await _add_backlog(database, each=10)
     before = await _claim_blocks(database, rooms)
-    await database.rows("TRUNCATE events, deliveries, attempts, heads, lanes, turns")
+    await database.rows("TRUNCATE events, heard, deliveries, attempts, heads, lanes, turns")
     await _add_backlog(database, each=1_000)
     after = await _claim_blocks(database, rooms)
 

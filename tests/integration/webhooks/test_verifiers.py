@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.webhooks.domain import RETRY_SECONDS, Delivery, render_headers
+from services.webhooks.domain import RETRY_SECONDS, Delivery
+from services.webhooks.signatures import render_headers
 from tests.integration.webhooks.published_verifier import Presented, verdicts
 
 BODY = json.dumps({"id": "evt_1", "data": {"metadata": {"note": "ä 文 €"}}}, ensure_ascii=False)

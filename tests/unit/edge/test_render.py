@@ -84,7 +84,7 @@ def test_who_waits_has_longer_and_who_listens_has_until_silence() -> None:
         "listens": [each for each in forwards if "idle_timeout" in each["route"]],
     }
 
-    assert [each["route"]["timeout"] for each in by_kind["waits"]] == ["66s"] * 2
+    assert [each["route"]["timeout"] for each in by_kind["waits"]] == ["66s"] * 3
     assert [each["match"]["safe_regex"]["regex"].split("/")[-1] for each in by_kind["listens"]] == [
         "events"
     ] * 2

@@ -19,8 +19,8 @@ from services.webhooks.domain import (
     Outcome,
     judge,
     new_secret,
-    render_headers,
 )
+from services.webhooks.signatures import render_headers
 
 SENT_AT = 1_770_000_000
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()

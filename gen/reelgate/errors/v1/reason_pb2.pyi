@@ -69,6 +69,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_JOB_UNFINISHED: _Reason.ValueType  # 44
     REASON_UPLOAD_NOT_FOUND: _Reason.ValueType  # 45
     REASON_UPLOAD_LIMIT_REACHED: _Reason.ValueType  # 46
+    REASON_LISTENER_NOT_FOUND: _Reason.ValueType  # 47
+    REASON_LISTENER_LIMIT_REACHED: _Reason.ValueType  # 48
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
 
@@ -119,4 +121,6 @@ REASON_BODY_NOT_JSON: Reason.ValueType  # 43
 REASON_JOB_UNFINISHED: Reason.ValueType  # 44
 REASON_UPLOAD_NOT_FOUND: Reason.ValueType  # 45
 REASON_UPLOAD_LIMIT_REACHED: Reason.ValueType  # 46
+REASON_LISTENER_NOT_FOUND: Reason.ValueType  # 47
+REASON_LISTENER_LIMIT_REACHED: Reason.ValueType  # 48
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

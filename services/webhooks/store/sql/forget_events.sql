@@ -34,6 +34,7 @@ BEGIN
     WHERE event_id = ANY (gone) AND attempts.job_id = deliveries.job_id
         AND attempts.target_id = deliveries.target_id AND attempts.sequence = deliveries.sequence;
     DELETE FROM deliveries WHERE event_id = ANY (gone);
+    DELETE FROM heard WHERE event_id = ANY (gone);
     DELETE FROM events WHERE event_id = ANY (gone);
     forgotten_count := coalesce(cardinality(gone), 0);
     RETURN NEXT;

@@ -38,4 +38,5 @@ def test_exactly_the_posts_of_customers_take_an_idempotency_key() -> None:
         "RedeliverWebhook",
         "CreateUpload",
         "CreateWebhookRedelivery",
+        "CreateWebhookListener",
     }
