@@ -77,10 +77,15 @@ async def check(
 
 
 async def _ended(claim: Claim, refused: Refused, *, work: SqlWork) -> Claim | None:
-    """Has another route render what the provider could not, up to RENDERS_MAX tasks. Otherwise gives the job up."""
+    """Has another route render what the provider could not, up to RENDERS_MAX tasks. Otherwise gives the job up.
+
+    The route is blamed for each of them, the last one too.
+    """
     attempt = claim.attempt
     assert attempt is not None
-    if refused.kind is RefusalKind.UNAVAILABLE and await work.renders_started(claim.job.id) < RENDERS_MAX:
+    is_routes = refused.kind is RefusalKind.UNAVAILABLE
+    blame = blame_for(attempt, Blame(fault=Fault.RENDER))
+    if is_routes and await work.renders_started(claim.job.id) < RENDERS_MAX:
         log.warning(
             "attempt=%s route=%s could not render detail=%s", attempt.id, attempt.route, refused.detail
         )
@@ -89,10 +94,10 @@ async def _ended(claim: Claim, refused: Refused, *, work: SqlWork) -> Claim | No
             outcome=refused.kind.value,
             detail=refused.detail,
             seconds=retry_seconds(attempt.number),
-            blame=blame_for(attempt, Blame(fault=Fault.RENDER)),
+            blame=blame,
         )
         return None
-    return await work.give_up(
+    given_up = await work.give_up(
         claim,
         failure=failure_of(refused),
         detail=refused.detail,
@@ -100,3 +105,6 @@ async def _ended(claim: Claim, refused: Refused, *, work: SqlWork) -> Claim | No
         failure_class=refused.kind.value,
         has_answered=refused.kind in CUSTOMERS_OWN,
     )
+    if is_routes and blame.fault is not None:
+        await work.blame(attempt, blame.fault, failure_class=refused.kind.value)
+    return given_up

@@ -184,6 +184,8 @@ async def place(driven: Driven) -> None:
             )
         )
     assert opened[0].attempt is not None
+    async with log.step("blame"):
+        await work.blame(opened[0].attempt, Fault.RENDER, failure_class="unavailable")
     async with log.step("take out"):
         await work.take_out(replace(opened[0].attempt, key_name="other"), reason="credential")
     await driven.sql("UPDATE route_states SET opened_until = now()")

@@ -102,3 +102,16 @@ def answered(moved: str, *, after: str, condition: str = "true", renders: bool =
         FROM doubted WHERE route_states.name = doubted.name
         RETURNING route_states.name
     )"""  # noqa: S608
+
+
+BLAME = Query(
+    text(f"""
+    WITH moved AS MATERIALIZED (
+        SELECT CAST(:route AS text) AS route, '' AS credential, '' AS key_name,
+            CAST(:failure_class AS text) AS failure_class, CAST(:blames AS text) AS blames, false AS takes_out,
+            CAST(0 AS float8) AS pause_seconds
+    ), {blamed("moved", after="moved")}
+    SELECT name FROM blamed
+    """)  # noqa: S608
+)
+"""Of a job that was given up, so that no move tells it."""

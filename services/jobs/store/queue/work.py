@@ -8,7 +8,15 @@ from typing import Any
 
 from services.common.postgres.batching import Batcher
 from services.common.postgres.database import Pool, Query, fetch
-from services.jobs.domain.claims import NO_BLAME, Attempt, Blame, Candidate, Claim, NoRoomError
+from services.jobs.domain.claims import (
+    NO_BLAME,
+    Attempt,
+    Blame,
+    Candidate,
+    Claim,
+    Fault,
+    NoRoomError,
+)
 from services.jobs.domain.events import NewEvent
 from services.jobs.domain.failures import FailureCode, UnusableReference
 from services.jobs.domain.job import Job, Output
@@ -17,7 +25,7 @@ from services.jobs.domain.states import State, Status
 from services.jobs.metrics import COMPLETION_LAG, JOB_ENDED
 from services.jobs.store.admission.waiting import SqlWaiting
 from services.jobs.store.queue import leases, moves
-from services.jobs.store.queue.blame import TAKE_OUT
+from services.jobs.store.queue.blame import BLAME, TAKE_OUT
 from services.jobs.store.queue.claims import ATTEMPT_COLUMNS, claim_from_row
 from services.jobs.store.queue.moving import JOBS_PER_BATCH_MAX, Moves, items_to_json
 from services.jobs.store.queue.placing import OPEN_ATTEMPT, candidate_items
@@ -166,6 +174,10 @@ class SqlWork:
     async def take_out(self, attempt: Attempt, *, reason: str) -> None:
         """Takes the credential of an attempt out, unless it has another key by now. Repeating it changes nothing."""
         await fetch(self._pool, TAKE_OUT, name=attempt.credential, key_name=attempt.key_name, reason=reason)
+
+    async def blame(self, attempt: Attempt, fault: Fault, *, failure_class: str) -> None:
+        """Puts on record that the route of an attempt failed, where no move says so. Repeating it counts again."""
+        await fetch(self._pool, BLAME, route=attempt.route, blames=fault.value, failure_class=failure_class)
 
     async def renders_started(self, job_id: str) -> int:
         """Returns how many tasks providers have taken for a job."""
