@@ -129,7 +129,7 @@ class Holds(Protocol):
 
 
 class Records(Protocol):
-    """Jobs, their usage and their places, as the verifier reads them."""
+    """Jobs, their usage, their places and their margins, as the verifier reads them."""
 
     async def get(self, job_ids: Sequence[str]) -> list[JobRecord]:
         """Returns the jobs with these ids; unknown ids are left out."""
@@ -145,6 +145,9 @@ class Records(Protocol):
 
     async def places_page(self, after: Sequence[Any], *, rows_max: int) -> Page:
         """Checks what is kept about the places of the accounts and keys that follow a key, from one snapshot."""
+
+    async def margins_page(self, after: Sequence[Any], *, rows_max: int) -> Page:
+        """Checks what the days that follow a key brought in and cost, from one snapshot."""
 
 
 class Media(Protocol):

@@ -1,4 +1,4 @@
-"""Checking that jobs, their places, usage and the ledger agree.
+"""Checking that jobs, their places, usage, margins and the ledger agree.
 
 Two databases are read one after the other, so a difference counts only when a second look shows it again.
 """
@@ -42,8 +42,8 @@ _HOLD_STATES: dict[State | Status | None, frozenset[HoldState]] = {
     Status.FAILED: _GIVEN_BACK | {HoldState.CAPTURED},
 }
 _ENDED = (Status.COMPLETED, Status.FAILED)
-PLACES = "places"
-CHECKS = ("jobs", "holds", UsagePart.HOURS.value, UsagePart.DAYS.value, PLACES)
+PLACES, MARGINS = "places", "margins"
+CHECKS = ("jobs", "holds", UsagePart.HOURS.value, UsagePart.DAYS.value, PLACES, MARGINS)
 AMOUNT_RULES = frozenset(
     {"job_settled", "job_returned", "job_hold_amount", "job_charged", "job_hold_refunded"}
 )
@@ -53,7 +53,7 @@ AMOUNT_RULES = frozenset(
 async def verify_jobs(
     cursor: str | None, *, records: Records, holds: Holds, rows_max: int = ROWS_PER_PAGE_MAX
 ) -> Verified:
-    """Checks one page of jobs, of holds, of usage or of places: the first, or the one at the cursor that another page gave.
+    """Checks one page of jobs, of holds, of usage, of places or of margins: the first, or the one at the cursor that another page gave.
 
     Changes nothing. Refuses with INVALID_FIELD.
     """
@@ -67,6 +67,7 @@ async def verify_jobs(
             read=partial(records.usage_page, UsagePart.DAYS), key=(TEXT, TEXT, DAY, TEXT)
         ),
         PLACES: Check(read=records.places_page, key=(TEXT, TEXT, TEXT)),
+        MARGINS: Check(read=records.margins_page, key=(TEXT, TEXT, DAY, TEXT)),
     }
     return await verify_page(cursor, checks=checks, rows_max=rows_max)
 

@@ -14,6 +14,7 @@ from services.jobs.domain.states import State, Status
 from services.jobs.ports import Records
 from services.jobs.store.admission.places import counted_places
 from services.jobs.store.admission.waiting import IS_WAITING
+from services.jobs.store.margin_verification import MARGINS
 from services.jobs.store.partitions import job_of
 
 JOBS_RECOUNTED_MAX = 50_000
@@ -171,6 +172,10 @@ class SqlRecords(Records):
     @override
     async def places_page(self, after: Sequence[Any], *, rows_max: int) -> Page:
         return await _PLACES.page(self._pool, after, rows_max=rows_max)
+
+    @override
+    async def margins_page(self, after: Sequence[Any], *, rows_max: int) -> Page:
+        return await MARGINS.page(self._pool, after, rows_max=rows_max)
 
     async def _records(self, query: Query, **values: Any) -> list[JobRecord]:
         return [_record(row) for row in await fetch(self._pool, query, **values)]

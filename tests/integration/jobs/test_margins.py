@@ -22,6 +22,7 @@ from services.jobs.store.jobs import SqlAnyJobs
 from services.jobs.store.margins import FOLD, REPORTS, SqlMargins, WorthlessCreditError
 from services.jobs.store.queue.strays import SqlStrays, StrayEnd
 from services.jobs.store.refunds import SqlRefunds, WantedRefund
+from services.jobs.store.verification import SqlRecords
 from tests.integration.jobs.conftest import a_job, store_jobs
 from tests.integration.jobs.test_api_queries import plan
 
@@ -287,3 +288,35 @@ async def test_changes_are_added_up_by_index(jobs_pool: Pool) -> None:
     await history.sql("ANALYZE margin_changes")
 
     assert await plan(jobs_pool, FOLD, most=100) == {"margin_changes_pkey"}
+
+
+async def test_a_recount_by_the_verifier_finds_nothing_before_and_after_days_are_added_up(
+    history: History,
+) -> None:
+    records = SqlRecords(history.pool)
+    await history.sql(USAGE_OF_JOBS)
+
+    before = await records.margins_page(FIRST, rows_max=1_000)
+    while await history.margins.fold():
+        pass
+    after = await records.margins_page(FIRST, rows_max=1_000)
+    await history.sql("UPDATE margins_daily SET cost_micros = cost_micros + 1 WHERE account_id = 'acct_1'")
+    wrong = await records.margins_page(FIRST, rows_max=1_000)
+    await history.sql("UPDATE jobs SET content_deleted_at = now() WHERE account_id = 'acct_1'")
+    await history.sql(
+        "DELETE FROM attempts WHERE job_id IN (SELECT id FROM jobs WHERE account_id = 'acct_1')"
+    )
+    forgotten = await records.margins_page(FIRST, rows_max=1_000)
+
+    assert (before.findings, after.findings, forgotten.findings) == ([], [], [])
+    assert before.checked_count > len(DAYS)
+    assert {found.rule for found in wrong.findings} == {"margin_day"}
+    assert all(found.row.startswith("margins_daily acct_1 ") for found in wrong.findings)
+
+
+FIRST = ["", "", date.min, ""]
+USAGE_OF_JOBS = """
+    INSERT INTO usage_daily (account_id, environment, day, model, completed_jobs, failed_jobs, charged_micros, refunded_micros)
+    SELECT account_id, environment, CAST(created_at AT TIME ZONE 'UTC' AS date), model, count(*), 0, 0, 0
+    FROM jobs GROUP BY 1, 2, 3, 4
+"""

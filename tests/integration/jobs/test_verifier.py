@@ -37,6 +37,7 @@ PROCESSING, PENDING = Plan(until=State.PROCESSING), Plan(until=State.PENDING)
 JOB, HOLD = "jobs {job_id}", "holds {job_id}"
 PLACES = "places {account_id} live"
 HOUR, DAY = "usage_hourly {account_id} live {hour} mini", "usage_daily {account_id} live {day} mini"
+MARGIN = "margins_daily {account_id} {day} mini"
 
 IN_JOBS: dict[str, tuple[Plan, str, str, str]] = {
     "less was charged than captured": (
@@ -112,6 +113,26 @@ IN_JOBS: dict[str, tuple[Plan, str, str, str]] = {
         "UPDATE work SET admitted_at = NULL, due_at = 'infinity' WHERE account_id = '{account_id}'",
         "places",
         PLACES,
+    ),
+}
+IN_JOBS |= {
+    "what a job brought in was never noted": (
+        COMPLETED,
+        "DELETE FROM margin_changes WHERE job_id = '{job_id}'",
+        "margin_day",
+        MARGIN,
+    ),
+    "what a day brought in is off by one": (
+        SHORTER,
+        "INSERT INTO margins_daily VALUES ('{day}', '{account_id}', 'seedancee2', 'mini', 'ark', 0, 0, 1, 0, 0)",
+        "margin_day",
+        MARGIN,
+    ),
+    "what an attempt cost was changed": (
+        COMPLETED,
+        "UPDATE attempts SET cost_micros = coalesce(cost_micros, 0) + 1 WHERE job_id = '{job_id}'",
+        "margin_day",
+        MARGIN,
     ),
 }
 IN_BILLING: dict[str, tuple[Plan, str, str, str]] = {
@@ -220,7 +241,9 @@ def test_healthy_books_have_no_findings(planted: Planted) -> None:
 
     ended_count = sum(plan.until is None for plan, *_ in CORRUPTIONS.values())
     assert findings == []
-    assert checked_count == 3 * len(CORRUPTIONS) + 2 * ended_count  # jobs, holds, caps; hours and days
+    assert (
+        checked_count == 3 * len(CORRUPTIONS) + 3 * ended_count
+    )  # jobs, holds, caps; hours, days and margins
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)

@@ -70,6 +70,10 @@ class ScriptedRecords(Records):
     async def places_page(self, after: Sequence[Any], *, rows_max: int) -> Page:
         return Page(findings=[], checked_count=0, last_key=None)
 
+    @override
+    async def margins_page(self, after: Sequence[Any], *, rows_max: int) -> Page:
+        return Page(findings=[], checked_count=0, last_key=None)
+
     def _look(self) -> list[JobRecord]:
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
