@@ -120,7 +120,7 @@ soak: setup ## Walk jobs for MINUTES=10, and see whether memory stays and the bo
 # httpx2-jsfetch is the part of httpx2 for browsers.
 PIN = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--no-emit-package httpx2-jsfetch --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
-IMAGES := services edge stack
+IMAGES := services edge mcp stack
 
 sbom: setup ## Write what each image holds of Python, as CycloneDX, into build/sbom
 	$(BIN)/python deploy/sbom.py

@@ -12,6 +12,7 @@ from services.common.errors import STATUS_BY_REASON
 from services.common.settings import Settings
 from services.edge.settings import EdgeSettings
 from services.jobs.settings import JobsSettings
+from services.mcp.settings import McpSettings
 from services.simulator.settings import SimulatorSettings
 from services.webhooks.settings import WebhooksSettings
 
@@ -22,6 +23,7 @@ KINDS: dict[str, type[Settings]] = {
     "WEBHOOKS_": WebhooksSettings,
     "EDGE_": EdgeSettings,
     "SIMULATOR_": SimulatorSettings,
+    "MCP_": McpSettings,
 }
 SETTINGS_HEAD = """# Settings
 

@@ -18,6 +18,7 @@ from services.cli.commands import (
     job,
     key,
     ledger,
+    mcp,
     price,
     report,
     route,
@@ -54,7 +55,7 @@ GROUPS = {
     "ledger": ledger.app,
     "report": report.app,
 }
-for module in (stack, generate, statement, check):
+for module in (stack, generate, statement, check, mcp):
     module.add_to(app)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)

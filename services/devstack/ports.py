@@ -22,6 +22,7 @@ class Ports:
     postgres: int
     simulator: int
     media: int
+    mcp: int
     billing_public: int
     billing_internal: int
     billing_admin: int

@@ -18,7 +18,7 @@ PRIVATE_TARGETS_ALLOWED = "127.0.0.0/8,::1/128"
 ARK_API_PATH = "/api/v3"
 """Path of the provider's API in the simulator."""
 PYTHON = (sys.executable, "-m")
-SETTING_PREFIXES = ("BILLING_", "WEBHOOKS_", "JOBS_", "EDGE_", "SIMULATOR_")
+SETTING_PREFIXES = ("BILLING_", "WEBHOOKS_", "JOBS_", "EDGE_", "SIMULATOR_", "MCP_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +54,14 @@ class ProcessSpec:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float
     """How long it may take to stop before it is killed."""
+    loads_much: bool = True
+    """Whether it uses most of what the services load. Otherwise it is smaller by itself than as a fork that shares it."""
 
     @property
     def words(self) -> Sequence[str] | None:
-        """What follows `python -m`, if it is a module of ours."""
-        return self.argv[len(PYTHON) :] if tuple(self.argv[: len(PYTHON)]) == PYTHON else None
+        """What follows `python -m`, if it is a module of ours that loads much."""
+        is_module = tuple(self.argv[: len(PYTHON)]) == PYTHON
+        return self.argv[len(PYTHON) :] if is_module and self.loads_much else None
 
 
 def process_specs(settings: StackSettings) -> dict[str, ProcessSpec]:
@@ -71,6 +74,7 @@ def process_specs(settings: StackSettings) -> dict[str, ProcessSpec]:
         _webhooks(settings),
         _jobs_api(settings),
         _jobs_worker(settings),
+        _mcp(settings),
     )
     return {spec.name: spec for spec in specs}
 
@@ -175,6 +179,7 @@ def _edge(settings: StackSettings) -> ProcessSpec:
             "EDGE_WEBHOOKS_TARGETS": _local(ports.webhooks_public),
             "EDGE_MEDIA_TARGETS": _local(ports.media),
             "EDGE_MEDIA_PATH": MEDIA_PATH,
+            "EDGE_MCP_TARGETS": _local(ports.mcp),
             # All customers of a local stack share one address.
             "EDGE_CONNECTIONS_PER_ADDRESS": "0",
             "EDGE_OTLP_ENDPOINT": settings.otlp_endpoint,
@@ -255,6 +260,24 @@ def _jobs_worker(settings: StackSettings) -> ProcessSpec:
     )
 
 
+def _mcp(settings: StackSettings) -> ProcessSpec:
+    """Loads nothing before somebody uses MCP, so it is ready at once: to ask it would be to use it."""
+    ports = settings.ports
+    return _python(
+        "mcp",
+        "wait",
+        environment={
+            "MCP_LISTEN_ADDRESS": _local(ports.mcp),
+            "MCP_JOBS_TARGET": _local(ports.jobs_public),
+            "MCP_BILLING_TARGET": _local(ports.billing_public),
+        },
+        port=ports.mcp,
+        ready_at=(),
+        stop_seconds=1.0,
+        loads_much=False,
+    )
+
+
 def _of_jobs(settings: StackSettings) -> dict[str, str]:
     ports = settings.ports
     return {
@@ -302,6 +325,7 @@ def _python(
     port: int,
     ready_at: Sequence[str],
     stop_seconds: float,
+    loads_much: bool = True,
 ) -> ProcessSpec:
     return ProcessSpec(
         name=name or package,
@@ -310,6 +334,7 @@ def _python(
         port=port,
         ready_at=ready_at,
         stop_seconds=stop_seconds,
+        loads_much=loads_much,
     )
 
 

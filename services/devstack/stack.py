@@ -41,7 +41,12 @@ log = logging.getLogger("reelgate.stack")
 START_SECONDS_MAX = 90.0
 FAILURE_CHECK_SECONDS = 1.0
 RENEWAL_CHECK_SECONDS = 10.0
-STOP_ORDER = (("edge",), ("jobs-api", "jobs-worker", "webhooks", "billing"), ("simulator",), ("postgres",))
+STOP_ORDER = (
+    ("edge", "mcp"),
+    ("jobs-api", "jobs-worker", "webhooks", "billing"),
+    ("simulator",),
+    ("postgres",),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

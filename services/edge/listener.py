@@ -7,6 +7,7 @@ from services.edge.errors import local_replies
 from services.edge.extension import Config, header, named, socket_address
 from services.edge.filters import http_filters, removals
 from services.edge.grpc import FORGED_HEADERS, grpc_manager
+from services.edge.mcp import mcp_route
 from services.edge.media import media_route, upload_route
 from services.edge.metrics import metrics_listener
 from services.edge.quiet import quiet_apart
@@ -79,10 +80,11 @@ def _connection_manager(settings: EdgeSettings, own: Config) -> list[Config]:
 def _json_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
     path = settings.media_path
     media = [upload_route(path), media_route(path)] if settings.media_targets else []
+    mcp = [mcp_route()] if settings.mcp_targets else []
     host = {
         "name": "edge",
         "domains": ["*"],
-        "routes": [*front_routes(), *media, *quiet_apart(api_routes(descriptor.endpoints), settings)],
+        "routes": [*front_routes(), *media, *mcp, *quiet_apart(api_routes(descriptor.endpoints), settings)],
         "request_headers_to_remove": [CONTENT_TYPE, PROTOCOL_HEADER],
     }
     return {

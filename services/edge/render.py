@@ -8,6 +8,7 @@ from services.edge.connections import overload_manager
 from services.edge.descriptor import SERVICES
 from services.edge.extension import Config, socket_address
 from services.edge.listener import listeners
+from services.edge.mcp import mcp_cluster
 from services.edge.media import media_cluster
 from services.edge.metrics import metrics_cluster, stats_config
 from services.edge.settings import EdgeSettings
@@ -26,6 +27,7 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
         "webhooks": settings.webhooks_targets,
     }
     media = [media_cluster(settings.media_targets)] if settings.media_targets else []
+    mcp = [mcp_cluster(settings.mcp_targets)] if settings.mcp_targets else []
     own_pages = [metrics_cluster(settings.admin_address)] if settings.metrics_address else []
     return {
         # It answers, and can be drained, also when all connections are taken.
@@ -42,6 +44,7 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
                     for name in SERVICES
                 ),
                 *media,
+                *mcp,
                 *own_pages,
                 *collector_clusters(settings.otlp_endpoint),
             ],

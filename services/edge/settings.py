@@ -70,6 +70,8 @@ class EdgeSettings(Settings):
     """Web servers of the media files below `media_path`. None or empty: media is served elsewhere."""
     media_path: Annotated[str, Field(pattern=r"^(/[a-z0-9-]+)+$")] = "/media"
     """Where media is served."""
+    mcp_targets: OptionalTargets = ()
+    """Processes that speak MCP, at `/mcp`. None or empty: nobody does, and `/mcp` is 404."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 1
     """Worker threads of Envoy."""
     calls_per_second_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 2_000

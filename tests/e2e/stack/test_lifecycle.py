@@ -20,7 +20,7 @@ from services.devstack.identity import Identity, is_alive
 from tests.e2e.local_stack import Stack, reelgate, running_stack
 from tests.patience import PATIENCE_SECONDS
 
-NAMES = {"postgres", "simulator", "edge", "billing", "webhooks", "jobs-api", "jobs-worker"}
+NAMES = {"postgres", "simulator", "edge", "billing", "webhooks", "jobs-api", "jobs-worker", "mcp"}
 
 
 def process(status: dict[str, Any], name: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def settings(tmp_path: Path) -> StackSettings:
         jobs_admin=13,
         jobs_health=14,
         media=15,
+        mcp=24,
         billing_metrics=16,
         edge_metrics=19,
         webhooks_metrics=17,

@@ -5,6 +5,7 @@ from services.common.settings import Settings, load_settings
 from services.devstack.processes import StackSettings, child_environment, process_specs
 from services.edge.settings import EdgeSettings
 from services.jobs.settings import JobsSettings
+from services.mcp.settings import McpSettings
 from services.simulator.settings import SimulatorSettings
 from services.webhooks.settings import WebhooksSettings
 
@@ -18,6 +19,7 @@ from services.webhooks.settings import WebhooksSettings
         ("jobs-worker", JobsSettings),
         ("edge", EdgeSettings),
         ("simulator", SimulatorSettings),
+        ("mcp", McpSettings),
     ],
 )
 def test_every_process_understands_its_settings(
@@ -43,6 +45,10 @@ def test_the_processes_are_told_where_the_others_listen(settings: StackSettings)
     webhooks = specs["webhooks"].environment
     assert edge["EDGE_WEBHOOKS_TARGETS"] == webhooks["WEBHOOKS_PUBLIC_ADDRESS"]
     assert webhooks["WEBHOOKS_BILLING_TARGET"] == jobs["JOBS_BILLING_TARGET"]
+    mcp = specs["mcp"].environment
+    assert mcp["MCP_JOBS_TARGET"] == edge["EDGE_JOBS_TARGETS"]
+    assert mcp["MCP_BILLING_TARGET"] == edge["EDGE_BILLING_TARGETS"]
+    assert edge["EDGE_MCP_TARGETS"] == mcp["MCP_LISTEN_ADDRESS"]
     simulator = specs["simulator"].environment
     assert jobs["JOBS_MEDIA_STORE_URL"] == simulator["SIMULATOR_MEDIA_FOLDER"]
     assert edge["EDGE_MEDIA_TARGETS"] == f"127.0.0.1:{simulator['SIMULATOR_MEDIA_PORT']}"

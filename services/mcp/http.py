@@ -1,0 +1,132 @@
+"""The server over HTTP: who brings no key of ours is told so before anything is read."""
+
+import socket
+from typing import Final
+
+import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.common.auth.key_forms import contract_of
+from services.common.errors import Reason, ServiceError
+from services.common.rpc.both_ends import request_id
+from services.mcp.calls import Calls, Refused
+from services.mcp.server import Context, build_server
+
+PATH: Final = "/mcp"
+BODY_BYTES_MAX: Final = 160 * 1024
+"""A prompt of 10,000 characters, however it is written, and all addresses that a video can have."""
+REQUESTS_MAX: Final = 1_000
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than the edge keeps a connection that it does not use."""
+STOP_SECONDS_MAX: Final = 55
+"""Longer than any tool takes."""
+_REFUSED: Final = "reelgate.refused"
+
+
+def build_app(calls: Calls) -> ASGIApp:
+    """Returns the application: MCP in both eras at PATH, in JSON, and `/healthz`."""
+    server = build_server(calls, key_of=lambda context: _key(_scope(context)), told=_tell)
+    app = server.streamable_http_app(
+        streamable_http_path=PATH,
+        json_response=True,
+        stateless_http=True,
+        max_request_body_size=BODY_BYTES_MAX,
+        # It guards servers that need no key against pages of other sites. This one needs a key, under any name.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    return _Entrance(app)
+
+
+async def serve(app: ASGIApp, taken: socket.socket) -> None:
+    """Serves on a listening socket until SIGTERM or SIGINT, and lets running requests finish."""
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=REQUESTS_MAX,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS_MAX,
+    )
+    await uvicorn.Server(config).serve(sockets=[taken])
+
+
+class _Entrance:
+    """Answers 401 where the key is missing, is no key of ours, or turned out not to work."""
+
+    def __init__(self, inside: ASGIApp) -> None:
+        self._inside = inside
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inside(scope, receive, send)
+        elif scope["path"] == "/healthz":
+            await _answer(send, 200, b"ok\n", ("content-type", "text/plain"))
+        elif not contract_of(_key(scope)):
+            await _answer_401(send, _key(scope))
+        elif scope["method"] != "POST":
+            await _answer(send, 405, b"MCP is spoken in POST here.\n", ("allow", "POST"))
+        else:
+            request_id.set(_header(scope, "x-request-id"))
+            await self._pass(scope, receive, send)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused: list[Refused] = []
+        scope[_REFUSED] = refused
+
+        async def send_unless_refused(message: Message) -> None:
+            if not refused:
+                await send(message)
+            elif message["type"] == "http.response.start":
+                await _answer_401(send, _key(scope))
+
+        await self._inside(scope, receive, send_unless_refused)
+
+
+def _tell(context: Context, refused: Refused) -> None:
+    _scope(context)[_REFUSED].append(refused)
+
+
+def _scope(context: Context) -> Scope:
+    assert context.request is not None, "over HTTP every message came in a request"
+    scope: Scope = context.request.scope
+    return scope
+
+
+def _header(scope: Scope, name: str) -> str:
+    return next((value.decode("latin-1") for found, value in scope["headers"] if found == name.encode()), "")
+
+
+def _key(scope: Scope) -> str:
+    """Returns the key as services read it: `Authorization` wins."""
+    kind, _, key = _header(scope, "authorization").partition(" ")
+    if kind:
+        return key.strip() if kind.lower() == "bearer" else ""
+    return _header(scope, "x-api-key").strip()
+
+
+async def _answer_401(send: Send, key: str) -> None:
+    refusal = ServiceError(
+        Reason.KEY_INVALID,
+        "API key is missing, invalid, or disabled. Send `Authorization: Bearer YOUR_KEY` with every request.",
+    )
+    body = refusal.envelope(contract_of(key) or "seedancee2")
+    await _answer(
+        send,
+        401,
+        body,
+        ("content-type", "application/json"),
+        ("www-authenticate", 'Bearer realm="reelgate"'),
+    )
+
+
+async def _answer(send: Send, status: int, body: bytes, *headers: tuple[str, str]) -> None:
+    sized = (*headers, ("content-length", str(len(body))))
+    encoded = [(name.encode(), value.encode()) for name, value in sized]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
