@@ -1,55 +1,29 @@
 """Client of Reelgate: create videos, wait for them, verify webhooks."""
 
-from reelgate_client import webhooks
-from reelgate_client.account import Upload
-from reelgate_client.client import AsyncNextAPI, AsyncSeedancee2, NextAPI, Seedancee2, connect
-from reelgate_client.core import VERSION, RawResponse
-from reelgate_client.drivers import Async, Sync
-from reelgate_client.errors import (
-    AuthenticationError,
-    ConflictError,
-    ConnectionFailedError,
-    InsufficientCreditsError,
-    InvalidRequestError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    ReelgateError,
-    ServerError,
-    SignatureError,
-    VideoFailedError,
-    WaitInterrupted,
-    WaitTimeoutError,
-)
-from reelgate_client.events import Event
-from reelgate_client.videos import Video
-
-__all__ = [
-    "VERSION",
-    "Async",
-    "AsyncNextAPI",
-    "AsyncSeedancee2",
-    "AuthenticationError",
-    "ConflictError",
-    "ConnectionFailedError",
-    "Event",
-    "InsufficientCreditsError",
-    "InvalidRequestError",
-    "NextAPI",
-    "NotFoundError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "RawResponse",
-    "ReelgateError",
-    "Seedancee2",
-    "ServerError",
-    "SignatureError",
-    "Sync",
-    "Upload",
-    "Video",
-    "VideoFailedError",
-    "WaitInterrupted",
-    "WaitTimeoutError",
-    "connect",
-    "webhooks",
-]
+from reelgate_client import webhooks as webhooks
+from reelgate_client.account import Upload as Upload
+from reelgate_client.client import AsyncNextAPI as AsyncNextAPI
+from reelgate_client.client import AsyncSeedancee2 as AsyncSeedancee2
+from reelgate_client.client import NextAPI as NextAPI
+from reelgate_client.client import Seedancee2 as Seedancee2
+from reelgate_client.client import connect as connect
+from reelgate_client.core import VERSION as VERSION
+from reelgate_client.drivers import Answer as Answer
+from reelgate_client.drivers import Async as Async
+from reelgate_client.drivers import Sync as Sync
+from reelgate_client.errors import AuthenticationError as AuthenticationError
+from reelgate_client.errors import ConflictError as ConflictError
+from reelgate_client.errors import ConnectionFailedError as ConnectionFailedError
+from reelgate_client.errors import InsufficientCreditsError as InsufficientCreditsError
+from reelgate_client.errors import InvalidRequestError as InvalidRequestError
+from reelgate_client.errors import NotFoundError as NotFoundError
+from reelgate_client.errors import PermissionDeniedError as PermissionDeniedError
+from reelgate_client.errors import RateLimitError as RateLimitError
+from reelgate_client.errors import ReelgateError as ReelgateError
+from reelgate_client.errors import ServerError as ServerError
+from reelgate_client.errors import SignatureError as SignatureError
+from reelgate_client.errors import VideoFailedError as VideoFailedError
+from reelgate_client.errors import WaitInterrupted as WaitInterrupted
+from reelgate_client.errors import WaitTimeoutError as WaitTimeoutError
+from reelgate_client.events import Event as Event
+from reelgate_client.videos import Video as Video

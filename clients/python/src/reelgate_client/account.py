@@ -1,29 +1,25 @@
-"""What an account has besides videos. Keys of both contracts use these alike."""
+"""What an account has besides videos. Keys of both contracts use these alike, except for models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from reelgate_client.core import Core, D, Resource
-from reelgate_client.drivers import iteration, operation
-from reelgate_client.effects import Emit, Emitting, Plan
+from reelgate_client.core import D, Resource
+from reelgate_client.drivers import Plan, iteration, operation
 from reelgate_client.errors import InvalidRequestError
 from reelgate_client.transfers import put
+from reelgate_client.types import account, seedancee2
 
-CONTENT_TYPES = {
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+KINDS = {"image": ["bmp", "gif", "jpeg", "png", "tiff", "webp"], "video": ["mp4"], "audio": ["wav"]}
+CONTENT_TYPES = {f".{form}": f"{kind}/{form}" for kind, forms in KINDS.items() for form in forms} | {
     ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-    ".bmp": "image/bmp",
     ".tif": "image/tiff",
-    ".tiff": "image/tiff",
-    ".gif": "image/gif",
-    ".mp4": "video/mp4",
     ".mov": "video/quicktime",
-    ".wav": "audio/wav",
     ".mp3": "audio/mpeg",
 }
 
@@ -31,11 +27,9 @@ CONTENT_TYPES = {
 class Upload:
     """A file that was sent. Name its `url` in a request."""
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: account.Upload) -> None:
         self.data = data
-        self.id = str(data["id"])
-        self.url = str(data["url"])
-        self.status = str(data["status"])
+        self.id, self.url, self.status = data["id"], data["url"], data["status"]
 
     def __repr__(self) -> str:
         return f"<Upload {self.id} {self.status}>"
@@ -47,9 +41,9 @@ class Uploads(Resource[D]):
     PATH = "/v1/uploads"
 
     @operation
-    def create(
+    async def create(
         self, path: str | Path, *, content_type: str | None = None, idempotency_key: str | None = None
-    ) -> Plan[Upload]:
+    ) -> Upload:
         """Sends a file. Raises InvalidRequestError if it is none that a request can name."""
         path = Path(path)
         kind = content_type or CONTENT_TYPES.get(path.suffix.lower())
@@ -59,17 +53,17 @@ class Uploads(Resource[D]):
                 f"What is {path}? Give content_type, or a name that ends in one of {known}"
             )
         announced = {"content_type": kind, "size_bytes": path.stat().st_size}
-        data = yield from self.core.data("POST", self.PATH, announced, idempotency_key=idempotency_key)
-        yield from put(self.core, path, data["put"])
-        return Upload((yield from self.core.data("GET", f"{self.PATH}/{data['id']}")))
+        data = await self.core.data("POST", self.PATH, announced, idempotency_key=idempotency_key)
+        await put(self.core, path, data["put"])
+        return await Uploads.get.plan(self, data["id"])
 
     @operation
-    def get(self, id: str) -> Plan[Upload]:  # noqa: A002
+    async def get(self, id: str) -> Upload:
         """Returns an upload. Raises NotFoundError."""
-        return Upload((yield from self.core.data("GET", f"{self.PATH}/{id}")))
+        return Upload(await self.core.data("GET", f"{self.PATH}/{id}"))
 
     @operation
-    def delete(self, id: str) -> Plan[dict[str, Any]]:  # noqa: A002
+    def delete(self, id: str) -> Plan[account.DeletedUpload]:
         """Deletes an upload. A video that names it and has not begun to render fails."""
         return self.core.data("DELETE", f"{self.PATH}/{id}")
 
@@ -80,12 +74,12 @@ class Models(Resource[D]):
     PATH = "/v1/models"
 
     @operation
-    def list(self) -> Plan[list[dict[str, Any]]]:
+    def list(self) -> Plan[list[seedancee2.Model]]:
         """Returns the models that the key may use."""
         return self.core.data("GET", self.PATH)
 
     @operation
-    def get(self, id: str) -> Plan[dict[str, Any]]:  # noqa: A002
+    def get(self, id: str) -> Plan[seedancee2.ModelDetail]:
         """Returns a model with its ratios, capabilities and `credits_per_second`. Raises NotFoundError."""
         return self.core.data("GET", f"{self.PATH}/{id}")
 
@@ -96,42 +90,50 @@ class WebhookEndpoints(Resource[D]):
     PATH = "/v1/webhook_endpoints"
 
     @operation
-    def create(self, /, *, idempotency_key: str | None = None, **body: Any) -> Plan[dict[str, Any]]:
+    def create(
+        self,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        **body: Unpack[account.CreateWebhookEndpointRequest],
+    ) -> Plan[account.WebhookEndpoint]:
         """Registers an address. Only this answer has its `secret`."""
         return self.core.data("POST", self.PATH, body, idempotency_key=idempotency_key)
 
     @operation
-    def list(self) -> Plan[list[dict[str, Any]]]:
+    def list(self) -> Plan[list[account.WebhookEndpoint]]:
         """Returns all endpoints."""
         return self.core.data("GET", self.PATH)
 
     @operation
-    def get(self, id: str) -> Plan[dict[str, Any]]:  # noqa: A002
+    def get(self, id: str) -> Plan[account.WebhookEndpoint]:
         """Returns an endpoint. Raises NotFoundError."""
         return self.core.data("GET", f"{self.PATH}/{id}")
 
     @operation
-    def update(self, id: str, /, **changes: Any) -> Plan[dict[str, Any]]:  # noqa: A002
+    def update(
+        self, id: str, /, **changes: Unpack[account.UpdateWebhookEndpointRequest]
+    ) -> Plan[account.WebhookEndpoint]:
         """Changes what is given and leaves the rest."""
         return self.core.data("PATCH", f"{self.PATH}/{id}", changes)
 
     @operation
-    def delete(self, id: str) -> Plan[dict[str, Any]]:  # noqa: A002
+    def delete(self, id: str) -> Plan[account.DeletedWebhookEndpoint]:
         """Deletes an endpoint."""
         return self.core.data("DELETE", f"{self.PATH}/{id}")
 
     @operation
-    def test(self, id: str, *, idempotency_key: str | None = None) -> Plan[dict[str, Any]]:  # noqa: A002
+    def test(self, id: str, *, idempotency_key: str | None = None) -> Plan[account.WebhookDelivery]:
         """Sends a `webhook.test` event. Returns the delivery."""
         return self.core.data("POST", f"{self.PATH}/{id}/test", idempotency_key=idempotency_key)
 
     @operation
-    def rotate_secret(self, id: str, *, idempotency_key: str | None = None) -> Plan[dict[str, Any]]:  # noqa: A002
+    def rotate_secret(self, id: str, *, idempotency_key: str | None = None) -> Plan[account.WebhookEndpoint]:
         """Makes a new `secret`, which only this answer has. Both sign until it is confirmed."""
         return self.core.data("POST", f"{self.PATH}/{id}/rotate_secret", idempotency_key=idempotency_key)
 
     @operation
-    def confirm_secret(self, id: str, *, idempotency_key: str | None = None) -> Plan[dict[str, Any]]:  # noqa: A002
+    def confirm_secret(self, id: str, *, idempotency_key: str | None = None) -> Plan[account.WebhookEndpoint]:
         """Puts the new secret first; the old one signs beside it for 24 more hours."""
         return self.core.data("POST", f"{self.PATH}/{id}/confirm_secret", idempotency_key=idempotency_key)
 
@@ -143,35 +145,18 @@ class WebhookDeliveries(Resource[D]):
 
     @iteration
     def list(
-        self,
-        *,
-        endpoint_id: str | None = None,
-        job_id: str | None = None,
-        status: str | None = None,
-        start: str | None = None,
-        end: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Emitting[dict[str, Any]]:
-        """Iterates over deliveries, newest first. `limit` is how many are asked for at once."""
-        params = {
-            "endpoint_id": endpoint_id,
-            "job_id": job_id,
-            "status": status,
-            "start": start,
-            "end": end,
-            "after": after,
-            "limit": limit,
-        }
-        return pages(self.core, self.PATH, params)
+        self, /, **query: Unpack[account.ListWebhookDeliveriesQuery]
+    ) -> AsyncGenerator[account.WebhookDelivery, None]:
+        """Iterates over all deliveries, newest first. `limit` is how many are asked for at once."""
+        return self.core.pages(self.PATH, query)
 
     @operation
-    def get(self, id: str) -> Plan[dict[str, Any]]:  # noqa: A002
+    def get(self, id: str) -> Plan[account.WebhookDelivery]:
         """Returns a delivery with its attempts. Raises NotFoundError."""
         return self.core.data("GET", f"{self.PATH}/{id}")
 
     @operation
-    def redeliver(self, id: str, *, idempotency_key: str | None = None) -> Plan[dict[str, Any]]:  # noqa: A002
+    def redeliver(self, id: str, *, idempotency_key: str | None = None) -> Plan[account.WebhookDelivery]:
         """Sends it again, with a new schedule."""
         return self.core.data("POST", f"{self.PATH}/{id}/redeliver", idempotency_key=idempotency_key)
 
@@ -182,23 +167,17 @@ class Redeliveries(Resource[D]):
     PATH = "/v1/webhook_redeliveries"
 
     @operation
-    def create(self, /, *, idempotency_key: str | None = None, **body: Any) -> Plan[dict[str, Any]]:
+    def create(
+        self,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        **body: Unpack[account.CreateWebhookRedeliveryRequest],
+    ) -> Plan[account.WebhookRedelivery]:
         """Sends again what was given up between `start` and `end`, to `endpoint_id` or to all."""
         return self.core.data("POST", self.PATH, body, idempotency_key=idempotency_key)
 
     @operation
-    def get(self, id: str) -> Plan[dict[str, Any]]:  # noqa: A002
+    def get(self, id: str) -> Plan[account.WebhookRedelivery]:
         """Returns a redelivery, with how far it is."""
         return self.core.data("GET", f"{self.PATH}/{id}")
-
-
-def pages(core: Core[Any], path: str, params: Mapping[str, Any]) -> Emitting[Any]:
-    """Emits what a list has, page by page."""
-    params = dict(params)
-    while True:
-        page = yield from core.json("GET", path, params=params)
-        for each in page["data"]:
-            yield Emit(each)
-        params["after"] = page.get("next_after")
-        if params["after"] is None:
-            return

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 import httpx2
 
+from reelgate_client import core as parts
 from reelgate_client.account import Models, Redeliveries, Uploads, WebhookDeliveries, WebhookEndpoints
-from reelgate_client.core import (
-    NEXTAPI,
-    SEEDANCEE2,
-    Contract,
-    Core,
-    D,
-    RawResponse,
-    Resource,
-    checked_key,
-    checked_url,
-    environment_of,
-    masked,
-    recording,
-)
-from reelgate_client.drivers import Async, Sync, operation
-from reelgate_client.effects import Answer, Plan
+from reelgate_client.core import NEXTAPI, SEEDANCEE2, Contract, Core, D, Json, Resource
+from reelgate_client.drivers import Answer, Async, Plan, Sync, operation
+from reelgate_client.types import account, seedancee2
 from reelgate_client.videos import NextAPIVideos, Seedancee2Videos
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
-Json = dict[str, Any]
+
+class Settings(TypedDict, total=False):
+    """What both kinds of client can be given besides."""
+
+    timeout: float
+    """Seconds of silence that end an attempt; 30 by default. The time of a held-open wait comes on top."""
+    max_retries: int
+    """How often a request is repeated; 3 by default."""
+    environment: Literal["live", "test"]
+    """Of which the key must be."""
 
 
 class Account(Resource[D]):
@@ -42,23 +38,15 @@ class Account(Resource[D]):
     def __init__(
         self,
         driver: D,
-        *,
         api_key: str | None,
         base_url: str | None,
-        timeout: float,
-        max_retries: int,
-        environment: str | None,
+        timeout: float = 30,
+        max_retries: int = 3,
+        environment: str | None = None,
     ) -> None:
-        core = Core(
-            contract=self.contract,
-            api_key=checked_key(api_key, contract=self.contract, environment=environment),
-            base_url=checked_url(base_url),
-            timeout=timeout,
-            max_retries=max_retries,
-            environment=environment,
-            driver=driver,
-        )
-        super().__init__(core)
+        key = parts.checked_key(api_key, contract=self.contract, environment=environment)
+        url = parts.checked_url(base_url)
+        super().__init__(Core(self.contract, key, url, timeout, max_retries, environment, driver))
         self._add_parts()
 
     def _add_parts(self) -> None:
@@ -68,39 +56,26 @@ class Account(Resource[D]):
         self.redeliveries = Redeliveries(self.core)
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(api_key={masked(self.core.api_key)!r}, base_url={self.core.base_url!r})"
-        )
+        return f"{type(self).__name__}(api_key={parts.masked(self.core.api_key)!r}, base_url={self.core.base_url!r})"
 
     @property
     def environment(self) -> str:
         """Returns `live` or `test`, as the key says."""
-        return environment_of(self.core.api_key)
+        return parts.environment_of(self.core.api_key)
 
-    def with_raw_response(self) -> AbstractContextManager[RawResponse]:
-        """Records the last answer of the calls inside: `with client.with_raw_response() as raw: …; raw.headers`."""
-        return recording()
+    def with_raw_response(self) -> AbstractContextManager[list[Answer]]:
+        """Yields a list that gets the answers of the calls inside, with their headers, in this thread or task."""
+        return parts.recording()
 
     @operation
-    def balance(self) -> Plan[Json]:
+    def balance(self) -> Plan[account.Balance]:
         """Returns the credits that are available and held."""
         return self.core.data("GET", "/v1/balance")
 
     @operation
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        params: Mapping[str, Any] | None = None,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-    ) -> Plan[Answer]:
-        """Sends any request with the key, repeats it where that is safe, and raises what is refused."""
-        return self.core.call(
-            method, path, body, params=params, idempotency_key=idempotency_key, timeout=timeout
-        )
+    def request(self, method: str, path: str, body: Json = None, /, **options: Any) -> Plan[Answer]:
+        """Sends any request with the key, as all others are sent. Takes `params`, `idempotency_key` and `timeout`."""
+        return self.core.call(method, path, body, **options)
 
 
 class Seedancee2Account(Account[D]):
@@ -116,9 +91,9 @@ class Seedancee2Account(Account[D]):
         self.models = Models(self.core)
 
     @operation
-    def usage(self, start: str | None = None, end: str | None = None, limit: int | None = None) -> Plan[Json]:
-        """Returns counts and credits of a time, by default of the last 30 days; `limit` is of the days in `timeline`."""
-        return self.core.data("GET", "/v1/usage", params={"start": start, "end": end, "limit": limit})
+    def usage(self, /, **query: Unpack[seedancee2.GetUsageQuery]) -> Plan[seedancee2.Usage]:
+        """Returns counts and credits of a time, by default of the last 30 days."""
+        return self.core.data("GET", "/v1/usage", params=query)
 
 
 class NextAPIAccount(Account[D]):
@@ -139,20 +114,11 @@ class SyncAccount(Account[Sync]):
         self,
         api_key: str | None = None,
         base_url: str | None = None,
-        timeout: float = 30,
-        max_retries: int = 3,
-        environment: str | None = None,
         http_client: httpx2.Client | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
         self._owns = http_client is None
-        super().__init__(
-            Sync(http_client),
-            api_key=api_key,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            environment=environment,
-        )
+        super().__init__(Sync(http_client), api_key, base_url, **settings)
 
     def close(self) -> None:
         """Closes the connections, unless they are of an `http_client` that was given."""
@@ -173,20 +139,11 @@ class AsyncAccount(Account[Async]):
         self,
         api_key: str | None = None,
         base_url: str | None = None,
-        timeout: float = 30,
-        max_retries: int = 3,
-        environment: str | None = None,
         http_client: httpx2.AsyncClient | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
         self._owns = http_client is None
-        super().__init__(
-            Async(http_client),
-            api_key=api_key,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            environment=environment,
-        )
+        super().__init__(Async(http_client), api_key, base_url, **settings)
 
     async def aclose(self) -> None:
         """Closes the connections, unless they are of an `http_client` that was given."""
@@ -216,8 +173,10 @@ class AsyncNextAPI(NextAPIAccount[Async], AsyncAccount):
     """A client of the NextAPI contract, for asyncio."""
 
 
-def connect(api_key: str | None = None, **settings: Any) -> Seedancee2 | NextAPI:
-    """Returns the client of the contract that the key is of. Takes the settings of both."""
+def connect(
+    api_key: str | None = None, base_url: str | None = None, **settings: Unpack[Settings]
+) -> Seedancee2 | NextAPI:
+    """Returns the client of the contract that the key is of."""
     key = api_key or os.environ.get("REELGATE_API_KEY", "")
     of_key: type[Seedancee2 | NextAPI] = NextAPI if key.strip().startswith(NEXTAPI.key_prefix) else Seedancee2
-    return of_key(api_key, **settings)
+    return of_key(api_key, base_url, **settings)

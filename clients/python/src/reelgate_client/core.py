@@ -8,37 +8,37 @@ import platform
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import httpx2
 
-from reelgate_client.drivers import Driver
-from reelgate_client.effects import Answer, Plan, Request, Send, Sleep
+from reelgate_client.drivers import Answer, Driver, Request, T
 from reelgate_client.errors import AuthenticationError, ConnectionFailedError, ReelgateError, error_of
 
 D = TypeVar("D", bound=Driver)
+Json: TypeAlias = Mapping[str, Any] | None
 VERSION = "0.1.0"
+PAGE = 100
 USER_AGENT = f"reelgate-client/{VERSION} python/{platform.python_version()} httpx2/{httpx2.__version__}"
 PAUSE_SECONDS_FIRST = 0.5
 PAUSE_SECONDS_MAX = 8.0
 RETRY_AFTER_SECONDS_MAX = 60.0
 """A longer Retry-After is cut to this."""
-KEY = re.compile(r"sk_seedancee2_(?P<a>live|test)_[!-~]+|nxa_(?P<b>live|test)_sk_[!-~]+")
+KEY = re.compile(r"(sk_seedancee2_(?:live|test)_|nxa_(?:live|test)_sk_)[!-~]{12,}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contract:
+class Contract(NamedTuple):
     """How the two contracts differ."""
 
     name: str
     key_prefix: str
     videos_path: str
-    running: frozenset[str]
+    running: tuple[str, str]
     """Statuses of a video that goes on."""
     succeeded: str
     enveloped: bool
@@ -46,50 +46,30 @@ class Contract:
 
 
 SEEDANCEE2 = Contract(
-    name="Seedancee2",
-    key_prefix="sk_seedancee2_",
-    videos_path="/v1/videos/generations",
-    running=frozenset({"pending", "processing"}),
-    succeeded="completed",
-    enveloped=True,
+    "Seedancee2", "sk_seedancee2_", "/v1/videos/generations", ("pending", "processing"), "completed", True
 )
-NEXTAPI = Contract(
-    name="NextAPI",
-    key_prefix="nxa_",
-    videos_path="/v1/video/generations",
-    running=frozenset({"queued", "running"}),
-    succeeded="succeeded",
-    enveloped=False,
-)
+NEXTAPI = Contract("NextAPI", "nxa_", "/v1/video/generations", ("queued", "running"), "succeeded", False)
 
-
-class RawResponse:
-    """The last answer inside `with_raw_response()`."""
-
-    status: int = 0
-    headers: Mapping[str, str] = {}
-    body: bytes = b""
-
-
-_raw: ContextVar[RawResponse | None] = ContextVar("reelgate_client_raw_response", default=None)
+_answers: ContextVar[list[Answer] | None] = ContextVar("reelgate_client_answers", default=None)
 
 
 @contextmanager
-def recording() -> Iterator[RawResponse]:
-    """Fills what it yields with the last answer of each call inside, in this thread or task."""
-    token = _raw.set(raw := RawResponse())
+def recording() -> Iterator[list[Answer]]:
+    """Yields a list that gets the answer of each call inside, in this thread or task."""
+    answers: list[Answer] = []
+    token = _answers.set(answers)
     try:
-        yield raw
+        yield answers
     finally:
-        _raw.reset(token)
+        _answers.reset(token)
 
 
-@dataclass(kw_only=True)
+@dataclass(repr=False)
 class Core(Generic[D]):
     """One client's settings, and the plan that every call follows."""
 
     contract: Contract
-    api_key: str = field(repr=False)
+    api_key: str
     base_url: str
     timeout: float
     max_retries: int
@@ -99,89 +79,97 @@ class Core(Generic[D]):
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = secrets.SystemRandom().random
 
-    def call(
+    async def call(
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any] | None = None,
+        body: Json = None,
         *,
-        params: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
-        timeout: float | None = None,
         retries: int | None = None,
         deadline: float = float("inf"),
-    ) -> Plan[Answer]:
+        **options: Any,
+    ) -> Answer:
         """Sends a request, repeatedly where that may help and is safe. Returns the success, or raises what went wrong.
 
         A POST has one idempotency key for all its attempts. `deadline` is a time of `clock`.
         """
-        if method == "POST":
-            idempotency_key = idempotency_key or new_key()
-        request = self.request(
-            method, path, body, params=params, idempotency_key=idempotency_key, timeout=timeout
-        )
+        key = (idempotency_key or new_key()) if method == "POST" else None
+        request = self.request(method, path, body, key=key, **options)
         for attempt in count():
             try:
-                answer: Answer = yield Send(request)
+                answer = await self.driver.send(request)
                 error = error_of(answer)
             except ConnectionFailedError as failed:
                 error = failed
             if error is None:
-                return self.noted(answer)
-            error.idempotency_key = idempotency_key
+                if (answers := _answers.get()) is not None:
+                    answers.append(answer)
+                return answer
+            error.idempotency_key = key
             pause = self.pause(attempt, error)
             last = attempt >= (self.max_retries if retries is None else retries)
             if last or not error.retryable or self.clock() + pause >= deadline:
                 raise error
-            yield Sleep(pause)
+            await self.driver.sleep(pause)
         raise AssertionError
 
-    def json(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, **options: Any
-    ) -> Plan[Any]:
-        """Returns the JSON of a success."""
-        answer = yield from self.call(method, path, body, **options)
-        found = answer.json
-        if not isinstance(found, dict):
+    async def json(self, *request: Any, **options: Any) -> Any:
+        """Returns the JSON of a success. Takes what `call` takes."""
+        answer = await self.call(*request, **options)
+        if not isinstance(answer.json, dict):
             raise ReelgateError(
-                f"{method} {path} answered {answer.status} with something else than JSON: is {self.base_url} the API?",
-                status=answer.status,
+                f"{self.base_url} answered with something else than JSON", status=answer.status
             )
-        return found
+        return answer.json
 
-    def data(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, **options: Any
-    ) -> Plan[Any]:
-        """Returns the `data` of a success."""
-        found = yield from self.json(method, path, body, **options)
-        return found["data"]
+    async def data(self, *request: Any, **options: Any) -> Any:
+        """Returns the `data` of a success. Takes what `call` takes."""
+        return (await self.json(*request, **options))["data"]
+
+    async def pages(
+        self, path: str, query: Mapping[str, Any], made: Callable[[Any], T] = lambda each: each
+    ) -> AsyncGenerator[T, None]:
+        """Yields what is `made` of each thing in a list, page by page."""
+        params = {"limit": PAGE, **query}
+        seen: set[str] = set()
+        while True:
+            page = await self.json("GET", path, params=params)
+            for each in page["data"]:
+                # What is created meanwhile pushes others beyond an offset.
+                if each["id"] not in seen:
+                    yield made(each)
+            if page.get("has_more"):
+                seen.update(each["id"] for each in page["data"])
+                params["offset"] = page["offset"] + len(page["data"])
+            elif "next_after" in page:
+                params["after"] = page["next_after"]
+            else:
+                return
 
     def request(
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any] | None = None,
+        body: Json = None,
         *,
-        params: Mapping[str, Any] | None = None,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
+        key: str | None,
+        params: Json = None,
+        timeout: float = 0,
     ) -> Request:
         """Returns a request to the API, which alone gets the key."""
         headers = {
             "Authorization": f"Bearer {self.api_key}",
             "User-Agent": USER_AGENT,
             "Accept": "application/json",
+            "Content-Type": "application/json" if body is not None else None,
+            "Idempotency-Key": key,
+            "X-NextAPI-Environment": self.environment if self.contract is NEXTAPI else None,
         }
-        if self.environment is not None and self.contract is NEXTAPI:
-            headers["X-NextAPI-Environment"] = self.environment
-        if idempotency_key is not None:
-            headers["Idempotency-Key"] = idempotency_key
-        if body is not None:
-            headers["Content-Type"] = "application/json"
         return Request(
             method,
             self.base_url + path,
-            headers,
+            {name: value for name, value in headers.items() if value is not None},
             params={name: value for name, value in (params or {}).items() if value is not None} or None,
             body=None if body is None else json.dumps(body, allow_nan=False).encode(),
             timeout=timeout or self.timeout,
@@ -191,15 +179,8 @@ class Core(Generic[D]):
         """Returns how many seconds to wait after a failed attempt; the first is attempt 0."""
         if error is not None and error.retry_after is not None:
             return min(error.retry_after, RETRY_AFTER_SECONDS_MAX) + self.jitter() * PAUSE_SECONDS_FIRST
-        return min(PAUSE_SECONDS_FIRST * 2.0 ** min(attempt, 10), PAUSE_SECONDS_MAX) * (
-            0.5 + self.jitter() / 2
-        )
-
-    def noted(self, answer: Answer) -> Answer:
-        """Returns the answer, after it has been recorded where that was asked for."""
-        if (raw := _raw.get()) is not None:
-            raw.status, raw.headers, raw.body = answer.status, answer.headers, answer.body
-        return answer
+        seconds = min(PAUSE_SECONDS_FIRST * 2.0 ** min(attempt, 10), PAUSE_SECONDS_MAX)
+        return seconds * (0.5 + self.jitter() / 2)
 
 
 class Resource(Generic[D]):
@@ -242,12 +223,11 @@ def checked_url(base_url: str | None) -> str:
 
 
 def environment_of(key: str) -> str:
-    """Returns `live` or `test`."""
-    found = KEY.fullmatch(key)
-    return (found["a"] or found["b"]) if found else "unknown"
+    """Returns `live` or `test`, as a key says."""
+    return "test" if "_test_" in key[:24] else "live"
 
 
 def masked(key: str) -> str:
     """Returns what may be shown of a key: its prefix and its last 4 characters."""
-    found = re.match(r"sk_seedancee2_(live|test)_|nxa_(live|test)_sk_", key)
-    return f"{found[0]}…{key[-4:]}" if found and len(key) > found.end() + 12 else "What was given"
+    found = KEY.fullmatch(key)
+    return f"{found[1]}…{key[-4:]}" if found else "What was given"

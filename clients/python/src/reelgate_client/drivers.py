@@ -1,31 +1,34 @@
-"""The two drivers, which carry out plans: `Sync` blocks, `Async` is for asyncio. Both do the same, effect by effect."""
+"""The two drivers of one code path.
+
+What a client does is written once, as coroutines that do no I/O but through a driver. `Async` suspends them in asyncio.
+`Sync` blocks inside each call, so its coroutines never suspend and run to their end in one step.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    overload,
+)
 
 import httpx2
 
-from reelgate_client.effects import (
-    Answer,
-    Call,
-    Effect,
-    Emit,
-    Emitting,
-    Open,
-    Plan,
-    Read,
-    Request,
-    Send,
-    Sleep,
-)
 from reelgate_client.errors import ConnectionFailedError
 
 if TYPE_CHECKING:
@@ -33,242 +36,193 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+S = TypeVar("S")
+A = TypeVar("A")
+Plan: TypeAlias = Coroutine[Any, Any, T]
 CHUNK_BYTES = 256 * 1024
 
 
-class _Steps(Generic[T]):
-    """A plan under way: iterates over its effects, and sends it what became of the last one."""
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request, with everything that is sent."""
 
-    def __init__(self, plan: Generator[Any, Any, T]) -> None:
-        self._plan = plan
-        self.answer: Any = None
-        self.error: BaseException | None = None
-        self.result: T
-        self.opened: httpx2.Response | None = None
-        self.chunks: Any = None
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    params: Mapping[str, Any] | None = None
+    body: bytes | Path | None = None
+    """A path is sent as the file it names."""
+    timeout: float = 30
+    """Seconds of silence that end the request."""
+    follow_redirects: bool = False
 
-    def __iter__(self) -> Iterator[Any]:
-        return self
 
-    def __next__(self) -> Any:
-        answer, self.answer = self.answer, None
-        error, self.error = self.error, None
+@dataclass(frozen=True)
+class Answer:
+    """What came back. Names of headers have no case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def json(self) -> Any:
+        """Returns the parsed body. None: it is not JSON."""
         try:
-            return self._plan.throw(error) if error else self._plan.send(answer)
-        except StopIteration as end:
-            self.result = end.value
-            raise
+            return json.loads(self.body)
+        except ValueError:
+            return None
 
-    def close(self) -> httpx2.Response | None:
-        """Ends the plan. Returns what is to be closed."""
-        self._plan.close()
-        return self.opened
+
+class Stream(NamedTuple):
+    """An answer that is being read: `read` returns b"" at its end, and raises ConnectionFailedError."""
+
+    status: int
+    headers: Mapping[str, str]
+    read: Callable[[], Coroutine[Any, Any, bytes]]
 
 
 class Driver:
-    """Carries out plans."""
+    """Sends, waits and calls back."""
+
+    http: Any
+    wait: Callable[[float], Any]
+    _names: tuple[str, str]
+    """Of the methods that iterate over a response, and that close it."""
+    _file: Callable[[Path], Any]
+    _next: Callable[[Any, bytes], Any]
+
+    async def settled(self, value: Any) -> Any:
+        """Returns a value of the library or of the customer, after awaiting it if this driver does."""
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[Stream]:
+        """Sends a request. Raises ConnectionFailedError if no answer comes."""
+        body = self._file(request.body) if isinstance(request.body, Path) else request.body
+        options: Any = {"params": request.params, "content": body, "timeout": request.timeout}
+        built = self.http.build_request(request.method, request.url, headers=dict(request.headers), **options)
+        with _failures():
+            sent = self.http.send(built, auth=None, follow_redirects=request.follow_redirects, stream=True)
+            response = await self.settled(sent)
+        # Without a size: with one, events would wait until they fill it.
+        chunks = getattr(response, self._names[0])()
+
+        async def read() -> bytes:
+            with _failures():
+                chunk: bytes = await self.settled(self._next(chunks, b""))
+                return chunk
+
+        try:
+            yield Stream(response.status_code, response.headers, read)
+        finally:
+            await self.settled(getattr(response, self._names[1])())
+
+    async def send(self, request: Request) -> Answer:
+        """Sends a request and reads the answer. Raises ConnectionFailedError."""
+        async with self.open(request) as stream:
+            return await whole(stream)
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets time pass."""
+        await self.settled(self.wait(seconds))
 
 
 class Sync(Driver):
-    """Carries out plans by blocking."""
+    """Blocks."""
 
     def __init__(self, http: httpx2.Client | None) -> None:
         self.http = http or httpx2.Client()
-        self.sleep: Callable[[float], Any] = time.sleep
+        self.wait, self._next, self._file = time.sleep, next, _file
+        self._names = "iter_bytes", "close"
 
-    def run(self, plan: Plan[T]) -> T:
-        """Returns what the plan returns."""
-        steps = _Steps(plan)
-        for _ in self._go(steps):
-            pass
-        return steps.result
-
-    def iterate(self, plan: Emitting[T]) -> Iterator[T]:
-        """Yields what the plan emits."""
-        return self._go(_Steps(plan))
-
-    def _go(self, steps: _Steps[Any]) -> Iterator[Any]:
-        try:
-            for effect in steps:
-                if isinstance(effect, Emit):
-                    yield effect.value
-                    continue
-                try:
-                    steps.answer = self._perform(effect, steps)
-                except BaseException as error:  # noqa: BLE001  the plan decides, and raises it again
-                    steps.error = error
-        finally:
-            if (opened := steps.close()) is not None:
-                opened.close()
-
-    def _perform(self, effect: Effect, steps: _Steps[Any]) -> Any:
-        with _failures():
-            match effect:
-                case Sleep():
-                    return self.sleep(effect.seconds)
-                case Call():
-                    return effect.function(effect.argument)
-                case Read():
-                    return next(steps.chunks, b"")
-                case Send():
-                    return self._send(effect, steps)
-
-    def _send(self, effect: Send, steps: _Steps[Any]) -> Answer:
-        streaming = isinstance(effect, Open)
-        if streaming and steps.opened is not None:
-            steps.opened.close()
-        response = self.http.send(
-            _built(self.http, effect.request, _chunks),
-            auth=None,
-            follow_redirects=effect.request.follow_redirects,
-            stream=True,
-        )
-        if streaming:
-            steps.opened, steps.chunks = response, response.iter_raw(CHUNK_BYTES)
-        if not streaming or response.status_code >= 300:
-            try:
-                response.read()
-            finally:
-                response.close()
-        return _answer(response)
+    async def settled(self, value: Any) -> Any:
+        """Returns the value."""
+        return value
 
 
 class Async(Driver):
-    """Carries out plans in asyncio."""
+    """Suspends in asyncio."""
 
     def __init__(self, http: httpx2.AsyncClient | None) -> None:
         self.http = http or httpx2.AsyncClient()
-        self.sleep: Callable[[float], Coroutine[Any, Any, Any]] = asyncio.sleep
+        self.wait, self._next, self._file = asyncio.sleep, anext, _async_file
+        self._names = "aiter_bytes", "aclose"
 
-    async def run(self, plan: Plan[T]) -> T:
-        """Returns what the plan returns."""
-        steps = _Steps(plan)
-        async for _ in self._go(steps):
-            pass
-        return steps.result
-
-    def iterate(self, plan: Emitting[T]) -> AsyncIterator[T]:
-        """Yields what the plan emits."""
-        return self._go(_Steps(plan))
-
-    async def _go(self, steps: _Steps[Any]) -> AsyncIterator[Any]:
-        try:
-            for effect in steps:
-                if isinstance(effect, Emit):
-                    yield effect.value
-                    continue
-                try:
-                    steps.answer = await self._perform(effect, steps)
-                except BaseException as error:  # noqa: BLE001  the plan decides, and raises it again
-                    steps.error = error
-        finally:
-            if (opened := steps.close()) is not None:
-                await opened.aclose()
-
-    async def _perform(self, effect: Effect, steps: _Steps[Any]) -> Any:
-        with _failures():
-            match effect:
-                case Sleep():
-                    return await self.sleep(effect.seconds)
-                case Call():
-                    returned = effect.function(effect.argument)
-                    return await returned if inspect.isawaitable(returned) else returned
-                case Read():
-                    return await anext(steps.chunks, b"")
-                case Send():
-                    return await self._send(effect, steps)
-
-    async def _send(self, effect: Send, steps: _Steps[Any]) -> Answer:
-        streaming = isinstance(effect, Open)
-        if streaming and steps.opened is not None:
-            await steps.opened.aclose()
-        response = await self.http.send(
-            _built(self.http, effect.request, _async_chunks),
-            auth=None,
-            follow_redirects=effect.request.follow_redirects,
-            stream=True,
-        )
-        if streaming:
-            steps.opened, steps.chunks = response, response.aiter_raw(CHUNK_BYTES)
-        if not streaming or response.status_code >= 300:
-            try:
-                await response.aread()
-            finally:
-                await response.aclose()
-        return _answer(response)
+    async def settled(self, value: Any) -> Any:
+        """Returns the value, or what it returns when it is awaited."""
+        return await value if inspect.isawaitable(value) else value
 
 
-class operation(Generic[P, T]):  # noqa: N801  a decorator
-    """Makes a method of a function that returns a plan: one that returns its result, or a coroutine, by the driver."""
+class Method(Generic[P, S, A]):
+    """A method that returns an S if the client blocks and an A if it is for asyncio, made of one that returns an A."""
 
-    def __init__(self, plan: Callable[Concatenate[Any, P], Plan[T]]) -> None:
-        self.plan = plan
-        self.__doc__ = plan.__doc__
+    def __init__(self, plan: Callable[Concatenate[Any, P], A], blocking: Callable[[Any], Any]) -> None:
+        self.plan, self.blocking, self.__doc__ = plan, blocking, plan.__doc__
 
     @overload
-    def __get__(self, instance: None, owner: type) -> operation[P, T]: ...
+    def __get__(self, instance: None, owner: type) -> Method[P, S, A]: ...
     @overload
-    def __get__(self, instance: Resource[Sync], owner: type) -> Callable[P, T]: ...
+    def __get__(self, instance: Resource[Sync], owner: type) -> Callable[P, S]: ...
     @overload
-    def __get__(self, instance: Resource[Async], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, instance: Resource[Async], owner: type) -> Callable[P, A]: ...
     def __get__(self, instance: Any, owner: type) -> Any:
-        return _bound(self.plan, instance, lambda driver: driver.run) if instance is not None else self
+        if instance is None:
+            return self
+        method = self.plan.__get__(instance)
+        if not isinstance(instance.core.driver, Sync):
+            return method
+        return wraps(method)(lambda *arguments, **options: self.blocking(method(*arguments, **options)))
 
 
-class iteration(Generic[P, T]):  # noqa: N801  a decorator
-    """Makes a method of a function that returns a plan: one that returns an iterator over what it emits."""
-
-    def __init__(self, plan: Callable[Concatenate[Any, P], Emitting[T]]) -> None:
-        self.plan = plan
-        self.__doc__ = plan.__doc__
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> iteration[P, T]: ...
-    @overload
-    def __get__(self, instance: Resource[Sync], owner: type) -> Callable[P, Iterator[T]]: ...
-    @overload
-    def __get__(self, instance: Resource[Async], owner: type) -> Callable[P, AsyncIterator[T]]: ...
-    def __get__(self, instance: Any, owner: type) -> Any:
-        return _bound(self.plan, instance, lambda driver: driver.iterate) if instance is not None else self
+def operation(plan: Callable[Concatenate[Any, P], Plan[T]]) -> Method[P, T, Plan[T]]:
+    """Makes a method that returns its result, or what is awaited for it."""
+    return Method(plan, finished)
 
 
-def _bound(plan: Any, instance: Any, way: Callable[[Any], Callable[[Any], Any]]) -> Callable[..., Any]:
-    method = plan.__get__(instance)
-
-    @wraps(method)
-    def call(*arguments: Any, **options: Any) -> Any:
-        return way(instance.core.driver)(method(*arguments, **options))
-
-    return call
+def iteration(
+    plan: Callable[Concatenate[Any, P], AsyncGenerator[T, None]],
+) -> Method[P, Iterator[T], AsyncGenerator[T, None]]:
+    """Makes a method that returns an iterator, or an async one."""
+    return Method(plan, _iterated)
 
 
-def _built(
-    http: httpx2.Client | httpx2.AsyncClient, request: Request, read: Callable[[Path], Any]
-) -> httpx2.Request:
-    content = read(request.body) if isinstance(request.body, Path) else request.body
-    return http.build_request(
-        request.method,
-        request.url,
-        headers=dict(request.headers),
-        params=request.params,
-        content=content,
-        timeout=request.timeout,
-    )
+def finished(plan: Plan[T]) -> T:
+    """Returns what a coroutine returns that never suspends."""
+    try:
+        plan.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    plan.close()
+    raise RuntimeError("a client that blocks cannot await what is not its own")
 
 
-def _answer(response: httpx2.Response) -> Answer:
-    body = response.content if response.is_closed else b""
-    return Answer(response.status_code, response.headers, body)
+def _iterated(plan: AsyncGenerator[T, None]) -> Iterator[T]:
+    try:
+        with suppress(StopAsyncIteration):
+            while True:
+                yield finished(plan.__anext__())
+    finally:
+        finished(plan.aclose())
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+async def whole(stream: Stream) -> Answer:
+    """Reads an answer to its end."""
+    body = b""
+    while chunk := await stream.read():
+        body += chunk
+    return Answer(stream.status, stream.headers, body)
+
+
+def _file(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
 
 
-async def _async_chunks(path: Path) -> AsyncIterator[bytes]:
-    for chunk in _chunks(path):
+async def _async_file(path: Path) -> AsyncIterator[bytes]:
+    for chunk in _file(path):
         yield chunk
 
 

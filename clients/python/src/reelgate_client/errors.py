@@ -5,34 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reelgate_client.effects import Answer
+    from reelgate_client.drivers import Answer
     from reelgate_client.videos import Video
 
 
 class ReelgateError(Exception):
     """Base of all errors of this package."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        code: str | None = None,
-        type: str | None = None,  # noqa: A002  the contract's word
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        body: Any = None,
-    ) -> None:
+    status: int | None = None
+    code: str | None = None
+    type: str | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+    body: Any = None
+    idempotency_key: str | None = None
+    """Of the request that failed: send it with the same request to repeat it."""
+
+    def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
         self.message = message
-        self.status = status
-        self.code = code
-        self.type = type
-        self.request_id = request_id
-        self.retry_after = retry_after
-        self.body = body
-        self.idempotency_key: str | None = None
-        """Of the request that failed: send it with the same request to repeat it."""
+        self.__dict__.update(details)
 
     @property
     def retryable(self) -> bool:

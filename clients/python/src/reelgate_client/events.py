@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from reelgate_client.effects import Answer, Open, Plan, Read, Sleep
-from reelgate_client.errors import (
-    ConnectionFailedError,
-    RateLimitError,
-    ServerError,
-    WaitTimeoutError,
-    error_in,
-    error_of,
-)
+from reelgate_client import errors
+from reelgate_client.drivers import Request, whole
+from reelgate_client.errors import WaitTimeoutError, error_in, error_of
 
 if TYPE_CHECKING:
     from reelgate_client.videos import Video
@@ -26,7 +20,9 @@ RETRIES = 10
 """Failures in a row that a wait survives: about a minute."""
 QUIET_SECONDS = 30.0
 """A stream that says nothing for so long is opened again; the API says something every 15."""
-PASSING = (ConnectionFailedError, RateLimitError, ServerError)
+BRIEF_SECONDS = 5.0
+"""A stream that ends sooner is opened again more slowly each time."""
+PASSING = (errors.ConnectionFailedError, errors.RateLimitError, errors.ServerError)
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class Event:
     id: str = ""
 
 
-def poll_until(video: Video[Any, Any], deadline: float) -> Plan[None]:
+async def poll_until(video: Video[Any, Any], deadline: float) -> None:
     """Polls until a video has ended. Raises WaitTimeoutError at the deadline."""
     core = video.core
     early = 0
@@ -51,64 +47,52 @@ def poll_until(video: Video[Any, Any], deadline: float) -> Plan[None]:
         wait = min(SLICE_SECONDS, int(left))
         timeout = min(wait + core.timeout, left + 1)
         try:
-            yield from video.poll(params={"wait": wait}, timeout=timeout, retries=RETRIES, deadline=deadline)
+            await video.poll(params={"wait": wait}, timeout=timeout, retries=RETRIES, deadline=deadline)
         except PASSING as error:
             if core.clock() + core.pause(RETRIES, error) < deadline:
                 raise
             raise WaitTimeoutError(video) from error
         # The API may answer early, when very many wait. Asking again at once would only add to that.
         early = early + 1 if core.clock() - asked < 1 else 0
-        if early:
-            yield Sleep(min(core.pause(early), max(0.0, deadline - core.clock())))
+        if early and video.running:
+            await core.driver.sleep(min(core.pause(early), max(0.0, deadline - core.clock())))
 
 
-def follow(
-    video: Video[Any, Any], deadline: float, deliver: Callable[[Event], Any]
-) -> Generator[Any, Any, None]:
-    """Reads the events of a video until it has ended, and yields what `deliver` makes of each.
+async def follow(video: Video[Any, Any], deadline: float) -> AsyncGenerator[Event, None]:
+    """Yields the events of a video until it has ended, and has the video show them.
 
     A lost connection is opened again where it ended. Raises WaitTimeoutError at the deadline.
     """
     core = video.core
     last_id = ""
     failures = 0
-    while True:
+    while (left := deadline - (opened := core.clock())) > 0:
         try:
-            yield from _open(video, deadline, last_id)
-            parser = Parser()
-            while chunk := (yield Read()):
-                for event in parser.feed(chunk):
-                    if event.type == "error":
-                        raise error_in(event.data, status=500)
-                    failures = 0
-                    last_id = event.id or last_id
-                    _took(video, event)
-                    yield deliver(event)
-                    if event.type == "end":
-                        return
-                if core.clock() >= deadline:
-                    raise WaitTimeoutError(video)
+            async with core.driver.open(_request(video, min(QUIET_SECONDS, left), last_id)) as stream:
+                if stream.status != 200 and (error := error_of(await whole(stream))) is not None:
+                    raise error
+                parser = Parser()
+                while (chunk := await stream.read()) and core.clock() < deadline:
+                    for event in parser.feed(chunk):
+                        if event.type == "error":
+                            raise error_in(event.data, status=500)
+                        last_id = event.id or last_id
+                        _took(video, event)
+                        yield event
+                        if event.type == "end":
+                            return
         except PASSING:
-            failures += 1
-            if failures > RETRIES:
+            if failures >= RETRIES:
                 raise
-        left = deadline - core.clock()
-        if left <= 0:
-            raise WaitTimeoutError(video)
-        yield Sleep(min(core.pause(failures), left))
+        failures = failures + 1 if core.clock() - opened < BRIEF_SECONDS else 0
+        await core.driver.sleep(max(0.0, min(core.pause(failures), deadline - core.clock())))
+    raise WaitTimeoutError(video)
 
 
-def _open(video: Video[Any, Any], deadline: float, last_id: str) -> Plan[None]:
-    core = video.core
-    request = core.request("GET", f"{video.path}/events")
+def _request(video: Video[Any, Any], timeout: float, last_id: str) -> Request:
+    request = video.core.request("GET", f"{video.path}/events", key=None, timeout=timeout)
     headers = {**request.headers, "Accept": "text/event-stream"}
-    if last_id:
-        headers["Last-Event-ID"] = last_id
-    timeout = max(0.1, min(QUIET_SECONDS, deadline - core.clock()))
-    answer: Answer = yield Open(replace(request, headers=headers, timeout=timeout))
-    if (error := error_of(answer)) is not None:
-        raise error
-    core.noted(answer)
+    return replace(request, headers={**headers, "Last-Event-ID": last_id} if last_id else headers)
 
 
 def _took(video: Video[Any, Any], event: Event) -> None:

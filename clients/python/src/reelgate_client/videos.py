@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from reelgate_client.core import Core, D, Resource, new_key
-from reelgate_client.drivers import iteration, operation
-from reelgate_client.effects import Call, Emit, Emitting, Plan
+from reelgate_client.drivers import Plan, iteration, operation
 from reelgate_client.errors import InvalidRequestError, ReelgateError, VideoFailedError, WaitInterrupted
 from reelgate_client.events import Event, follow, poll_until
 from reelgate_client.transfers import save
+from reelgate_client.types import nextapi, seedancee2
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 J = TypeVar("J", bound=Mapping[str, Any])
 """The JSON of a video, by the contract."""
+OfSeedancee2: TypeAlias = seedancee2.CreatedVideo | seedancee2.Video
+OfNextAPI: TypeAlias = nextapi.CreateJobResponse | nextapi.Job
 WAIT_SECONDS = 900.0
-PAGE = 100
 REFERENCES = ("image_urls", "video_urls", "audio_urls", "video_url", "start_image_url", "end_image_url")
 
 
@@ -73,25 +78,24 @@ class Video(Resource[D], Generic[D, J]):
         self.data = data
         self.progress = 100 if self.succeeded else data.get("progress", self.progress)
 
-    def poll(self, **options: Any) -> Plan[None]:
+    async def poll(self, **options: Any) -> None:
         """Asks for the present state."""
-        found = yield from self.core.json("GET", self.path, **options)
-        self.took(bare(self.core, found))
+        self.took(bare(self.core, await self.core.json("GET", self.path, **options)))
 
     @operation
-    def refresh(self) -> Plan[Video[D, J]]:
+    async def refresh(self) -> Video[D, J]:
         """Asks for the present state. Returns this handle."""
-        yield from self.poll()
+        await self.poll()
         return self
 
     @operation
-    def wait(
+    async def wait(
         self,
         timeout: float = WAIT_SECONDS,
         on_progress: Callable[[Video[D, J]], Any] | None = None,
         *,
         raise_on_failure: bool = True,
-    ) -> Plan[Video[D, J]]:
+    ) -> Video[D, J]:
         """Waits until it has ended. Returns this handle.
 
         Calls `on_progress` with this handle, at once and with all news. Raises WaitTimeoutError after `timeout` seconds,
@@ -100,10 +104,12 @@ class Video(Resource[D], Generic[D, J]):
         deadline = self.core.clock() + timeout
         try:
             if on_progress is None:
-                yield from poll_until(self, deadline)
+                await poll_until(self, deadline)
             else:
-                yield Call(on_progress, self)
-                yield from follow(self, deadline, lambda _event: Call(on_progress, self))
+                await self.core.driver.settled(on_progress(self))
+                async with aclosing(follow(self, deadline)) as events:
+                    async for _ in events:
+                        await self.core.driver.settled(on_progress(self))
         except KeyboardInterrupt:
             raise WaitInterrupted(self) from None
         if raise_on_failure and not self.succeeded:
@@ -111,24 +117,23 @@ class Video(Resource[D], Generic[D, J]):
         return self
 
     @iteration
-    def events(self, timeout: float = WAIT_SECONDS) -> Emitting[Event]:
+    def events(self, timeout: float = WAIT_SECONDS) -> AsyncGenerator[Event, None]:
         """Iterates over its events until it has ended, through lost connections; this handle follows them.
 
         Raises WaitTimeoutError after `timeout` seconds.
         """
-        return follow(self, self.core.clock() + timeout, Emit)
+        return follow(self, self.core.clock() + timeout)
 
     @operation
-    def cancel(self) -> Plan[Video[D, J]]:
+    async def cancel(self) -> Video[D, J]:
         """Stops it. Returns this handle. Raises ConflictError if it can no longer be stopped."""
-        found = yield from self.core.json("POST", f"{self.path}/cancel")
-        self.took(bare(self.core, found))
+        self.took(bare(self.core, await self.core.json("POST", f"{self.path}/cancel")))
         return self
 
     @operation
-    def delete(self) -> Plan[dict[str, Any]]:
+    async def delete(self) -> dict[str, Any]:
         """Deletes what is kept of a video that has ended: its media, prompt, references and metadata."""
-        deleted: dict[str, Any] = bare(self.core, (yield from self.core.json("DELETE", self.path)))
+        deleted: dict[str, Any] = bare(self.core, await self.core.json("DELETE", self.path))
         return deleted
 
     @operation
@@ -148,36 +153,34 @@ class Videos(Resource[D], Generic[D, J]):
         return Video(self.core, data, idempotency_key=idempotency_key)
 
     @operation
-    def get(self, id: str) -> Plan[Video[D, J]]:  # noqa: A002  the contract's word
+    async def get(self, id: str) -> Video[D, J]:
         """Returns a handle of a video that was created before. Raises NotFoundError."""
-        found = yield from self.core.json("GET", f"{self.core.contract.videos_path}/{id}")
+        found = await self.core.json("GET", f"{self.core.contract.videos_path}/{id}")
         return self.handle(bare(self.core, found))
 
-    def created(self, body: Mapping[str, Any], idempotency_key: str | None) -> Plan[Video[D, J]]:
+    async def created(self, body: Mapping[str, Any], idempotency_key: str | None) -> Video[D, J]:
         """Creates a video once, however often the request has to be sent."""
         check_references(body)
         key = idempotency_key or new_key()
-        found = yield from self.core.json("POST", self.core.contract.videos_path, body, idempotency_key=key)
+        found = await self.core.json("POST", self.core.contract.videos_path, body, idempotency_key=key)
         return self.handle(bare(self.core, found), idempotency_key=key)
 
-    def generated(
-        self,
-        body: Mapping[str, Any],
-        idempotency_key: str | None,
-        timeout: float,
-        on_progress: Callable[[Video[D, J]], Any] | None,
-    ) -> Plan[Video[D, J]]:
-        """Creates a video and waits for it."""
-        video = yield from self.created(body, idempotency_key)
-        yield from Video.wait.plan(video, timeout, on_progress)  # type: ignore[arg-type]  # a plan of any Video
+    async def generated(
+        self, body: Mapping[str, Any], idempotency_key: str | None, *wait: Any
+    ) -> Video[D, J]:
+        """Creates a video and waits for it, as `wait` does with the rest."""
+        video = await self.created(body, idempotency_key)
+        await Video.wait.plan(video, *wait)
         return video
 
 
-class Seedancee2Videos(Videos[D, dict[str, Any]]):
+class Seedancee2Videos(Videos[D, OfSeedancee2]):
     """Videos of the Seedancee2 contract."""
 
     @operation
-    def create(self, /, *, idempotency_key: str | None = None, **body: Any) -> Plan[Video[D, dict[str, Any]]]:
+    def create(
+        self, /, *, idempotency_key: str | None = None, **body: Unpack[seedancee2.CreateVideoRequest]
+    ) -> Plan[Video[D, OfSeedancee2]]:
         """Creates a video: `create(model="mini", input={"prompt": "…"})`. Returns its handle at once."""
         return self.created(body, idempotency_key)
 
@@ -188,32 +191,33 @@ class Seedancee2Videos(Videos[D, dict[str, Any]]):
         *,
         idempotency_key: str | None = None,
         timeout: float = WAIT_SECONDS,
-        on_progress: Callable[[Video[D, dict[str, Any]]], Any] | None = None,
-        **body: Any,
-    ) -> Plan[Video[D, dict[str, Any]]]:
+        on_progress: Callable[[Video[D, OfSeedancee2]], Any] | None = None,
+        **body: Unpack[seedancee2.CreateVideoRequest],
+    ) -> Plan[Video[D, OfSeedancee2]]:
         """Creates a video and waits for it, as `wait` does. Returns its handle when it is completed."""
         return self.generated(body, idempotency_key, timeout, on_progress)
 
     @operation
-    def estimate(self, /, **body: Any) -> Plan[dict[str, Any]]:
+    def estimate(self, /, **body: Unpack[seedancee2.CreateVideoRequest]) -> Plan[seedancee2.VideoEstimate]:
         """Returns what a creation with the same arguments would cost, and whether the balance covers it."""
         check_references(body)
         return self.core.data("POST", "/v1/videos/estimates", body)
 
     @iteration
     def list(
-        self, *, status: str | None = None, after: str | None = None, limit: int = PAGE
-    ) -> Emitting[Video[D, dict[str, Any]]]:
-        """Iterates over videos, newest first. `limit` is how many are asked for at once."""
-        params = {"status": status, "after": after, "limit": limit}
-        return emitted(self, params, lambda page: {"after": page.get("next_after")})
+        self, /, **query: Unpack[seedancee2.ListVideosQuery]
+    ) -> AsyncGenerator[Video[D, OfSeedancee2], None]:
+        """Iterates over all videos, newest first. `limit` is how many are asked for at once."""
+        return self.core.pages(self.core.contract.videos_path, query, self.handle)
 
 
-class NextAPIVideos(Videos[D, dict[str, Any]]):
+class NextAPIVideos(Videos[D, OfNextAPI]):
     """Videos of the NextAPI contract, which calls them jobs."""
 
     @operation
-    def create(self, /, *, idempotency_key: str | None = None, **body: Any) -> Plan[Video[D, dict[str, Any]]]:
+    def create(
+        self, /, *, idempotency_key: str | None = None, **body: Unpack[nextapi.CreateJobRequest]
+    ) -> Plan[Video[D, OfNextAPI]]:
         """Creates a video: `create(model="seedance-2.0-mini", prompt="…")`. Returns its handle at once."""
         return self.created(body, idempotency_key)
 
@@ -224,38 +228,16 @@ class NextAPIVideos(Videos[D, dict[str, Any]]):
         *,
         idempotency_key: str | None = None,
         timeout: float = WAIT_SECONDS,
-        on_progress: Callable[[Video[D, dict[str, Any]]], Any] | None = None,
-        **body: Any,
-    ) -> Plan[Video[D, dict[str, Any]]]:
+        on_progress: Callable[[Video[D, OfNextAPI]], Any] | None = None,
+        **body: Unpack[nextapi.CreateJobRequest],
+    ) -> Plan[Video[D, OfNextAPI]]:
         """Creates a video and waits for it, as `wait` does. Returns its handle when it has succeeded."""
         return self.generated(body, idempotency_key, timeout, on_progress)
 
     @iteration
-    def list(self, *, limit: int = PAGE, offset: int = 0) -> Emitting[Video[D, dict[str, Any]]]:
-        """Iterates over videos, newest first, each once. `limit` is how many are asked for at once."""
-        return emitted(
-            self,
-            {"limit": limit, "offset": offset},
-            lambda page: {"offset": page["offset"] + len(page["data"]) if page["has_more"] else None},
-        )
-
-
-def emitted(
-    videos: Videos[D, J], params: Mapping[str, Any], following: Callable[[Any], Mapping[str, Any]]
-) -> Emitting[Video[D, J]]:
-    """Emits the videos of a list, page by page; `following` says where the next page begins, and None that there is none."""
-    seen: set[str] = set()
-    while True:
-        page = yield from videos.core.json("GET", videos.core.contract.videos_path, params=params)
-        for data in page["data"]:
-            # New videos push others to a page that comes later.
-            if data["id"] not in seen:
-                seen.add(data["id"])
-                yield Emit(videos.handle(data))
-        change = following(page)
-        if None in change.values():
-            return
-        params = {**params, **change}
+    def list(self, /, **query: Unpack[nextapi.ListVideosQuery]) -> AsyncGenerator[Video[D, OfNextAPI], None]:
+        """Iterates over all videos, newest first, each once. `limit` is how many are asked for at once."""
+        return self.core.pages(self.core.contract.videos_path, query, self.handle)
 
 
 def bare(core: Core[Any], answer: Mapping[str, Any]) -> Any:

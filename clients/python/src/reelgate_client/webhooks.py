@@ -8,12 +8,18 @@ import hmac
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from reelgate_client.errors import SignatureError
+from reelgate_client.types import nextapi, seedancee2
 
 CONTRACT_HEADERS = ("x-seedancee2-signature", "x-nextapi-signature", "x-webhook-signature")
 PREFIX = "whsec_"
+MESSAGES = {
+    "no_signature": "The request has no signature of ours",
+    "no_match": "No signature fits: the body was changed on its way, or the secret is another",
+    "too_old": "The signature is too old: this may be a recording",
+    "too_new": "The signature is from the future: is your clock right?",
+}
 
 
 def verify(
@@ -23,7 +29,7 @@ def verify(
     tolerance: float = 300,
     *,
     now: float | None = None,
-) -> Any:
+) -> seedancee2.WebhookEvent | nextapi.WebhookEvent:
     """Returns the event, if one of the signatures is by one of the secrets and at most `tolerance` seconds old.
 
     `raw_body` is what came, byte for byte, before anything parsed it. During a rotation give both secrets.
@@ -34,34 +40,23 @@ def verify(
             "raw_body is the bytes of the request as they came, not text and not what a parser made of them"
         )
     keys = [secrets] if isinstance(secrets, str) else list(secrets)
-    if not all(keys) or not keys:
+    if not keys or not all(keys):
         raise ValueError("secrets is the whsec_… text of your endpoint or account, or several of them")
-    body = bytes(raw_body)
+    now = time.time() if now is None else now
     found = {name.lower(): value for name, value in headers.items()}
-    judged = [
-        _judged(signed_at, good, time.time() if now is None else now, tolerance)
-        for signed_at, good in [*_of_contract(body, found, keys), *_of_standard(body, found, keys)]
-    ]
-    if None not in judged:
-        code = next((code for code in ("too_old", "too_new", "no_match") if code in judged), "no_signature")
+    signatures = [*_of_contract(bytes(raw_body), found, keys), *_of_standard(bytes(raw_body), found, keys)]
+    ages = [now - signed_at for signed_at, good in signatures if good]
+    if not any(-tolerance <= age <= tolerance for age in ages):
+        code = (
+            ("too_old" if ages[0] > 0 else "too_new")
+            if ages
+            else "no_match"
+            if signatures
+            else "no_signature"
+        )
         raise SignatureError(MESSAGES[code], code=code)
-    return json.loads(body)
-
-
-MESSAGES = {
-    "no_signature": "The request has no signature of ours",
-    "no_match": "No signature fits: the body was changed on its way, or the secret is another",
-    "too_old": "The signature is too old: this may be a recording",
-    "too_new": "The signature is from the future: is your clock right?",
-}
-
-
-def _judged(signed_at: int, good: bool, now: float, tolerance: float) -> str | None:
-    if not good:
-        return "no_match"
-    if now - signed_at > tolerance:
-        return "too_old"
-    return "too_new" if signed_at - now > tolerance else None
+    event: seedancee2.WebhookEvent | nextapi.WebhookEvent = json.loads(raw_body)
+    return event
 
 
 def _of_contract(

@@ -1,0 +1,1 @@
+"""What requests and answers hold. Generated from the OpenAPI documents."""

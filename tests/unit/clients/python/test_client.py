@@ -1,0 +1,186 @@
+"""Whose client it is, what it shows of itself, and what it lists."""
+
+import logging
+from typing import Any
+
+import httpx2
+import pytest
+import reelgate_client
+from reelgate_client import AuthenticationError, NextAPI, ReelgateError, Seedancee2, connect
+
+from tests.unit.clients.python.conftest import CLASSES, KEYS, Bench
+from tests.unit.clients.python.service import Reply
+
+URL = "http://127.0.0.1:1"
+BALANCE = Reply(200, {"data": {"available": 1, "held": 0}}, {"X-RateLimit-Remaining": "599"})
+
+
+def kind(bench: Bench, contract: str = "seedancee2") -> Any:
+    return CLASSES[contract, bench.mode]
+
+
+@pytest.mark.parametrize(
+    ("contract", "key", "message"),
+    [
+        ("seedancee2", None, "no API key"),
+        ("seedancee2", KEYS["nextapi"], "no key of Seedancee2: those begin with sk_seedancee2_"),
+        ("nextapi", KEYS["seedancee2"], "no key of NextAPI"),
+        ("seedancee2", "hunter2", "What was given is no key"),
+        ("seedancee2", "sk_seedancee2_prod_0123456789abcdefghij", "no key of Seedancee2"),
+    ],
+)
+def test_a_key_that_is_not_of_the_contract_is_refused_before_it_is_sent(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, contract: str, key: str | None, message: str
+) -> None:
+    monkeypatch.delenv("REELGATE_API_KEY", raising=False)
+
+    with pytest.raises(AuthenticationError, match=message) as raised:
+        kind(bench, contract)(key, URL)
+
+    assert key is None or key not in str(raised.value)
+
+
+@pytest.mark.parametrize(("said", "key"), [("test", "live"), ("live", "test")])
+def test_a_key_of_another_environment_than_was_said_is_refused(bench: Bench, said: str, key: str) -> None:
+    whole = KEYS["seedancee2"].replace("test", key)
+
+    with pytest.raises(AuthenticationError, match=f"is a {key} key, and environment='{said}' was asked for"):
+        kind(bench)(whole, URL, environment=said)
+
+    assert bench.client(api_key=whole, environment=key).environment == key
+
+
+def test_key_and_address_come_from_the_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REELGATE_API_KEY", KEYS["seedancee2"])
+    monkeypatch.setenv("REELGATE_BASE_URL", f"{bench.service.url}/")
+    bench.service.replies = [BALANCE]
+
+    client = bench.client(api_key=None, base_url=None)
+
+    assert bench.do(client.balance()) == {"available": 1, "held": 0}
+
+
+def test_an_address_without_a_scheme_is_refused(bench: Bench) -> None:
+    with pytest.raises(ReelgateError, match="give base_url, or set REELGATE_BASE_URL"):
+        kind(bench)(KEYS["seedancee2"], "api.example.com")
+
+
+@pytest.mark.parametrize(("contract", "expected"), [("seedancee2", Seedancee2), ("nextapi", NextAPI)])
+def test_connect_returns_the_client_of_the_key(contract: str, expected: type) -> None:
+    with connect(KEYS[contract], URL) as client:
+        assert type(client) is expected
+
+
+def test_neither_repr_nor_log_nor_error_shows_the_key(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    bench.service.replies = [Reply(401, {"error": {"code": "invalid_api_key", "message": "m", "type": "t"}})]
+    client = bench.client()
+
+    with pytest.raises(AuthenticationError) as raised:
+        bench.do(client.balance())
+
+    shown = " ".join([repr(client), repr(client.core), repr(client.core.request("GET", "/", key=None)),
+                      caplog.text, str(raised.value), repr(vars(raised.value))])  # fmt: skip
+    assert KEYS["seedancee2"][14:] not in shown
+    assert "api_key='sk_seedancee2_test_…klmn'" in repr(client)
+
+
+def test_headers_are_recorded_where_that_is_asked_for(bench: Bench) -> None:
+    bench.service.replies = [BALANCE]
+    client = bench.client()
+
+    with client.with_raw_response() as answers:
+        bench.do(client.balance())
+    bench.do(client.balance())
+
+    [answer] = answers
+    assert answer.headers["x-ratelimit-remaining"] == "599"
+    assert answer.json == {"data": {"available": 1, "held": 0}}
+
+
+def test_any_request_can_be_sent(bench: Bench) -> None:
+    bench.service.replies = [Reply(200, {"data": []})]
+
+    answer = bench.do(bench.client().request("POST", "/v1/new", {"a": 1}, idempotency_key="k"))
+
+    [sent] = bench.service.received
+    assert (sent.path, sent.json, sent.headers["idempotency-key"]) == ("/v1/new", {"a": 1}, "k")
+    assert answer.json == {"data": []}
+
+
+def test_what_is_not_the_api_is_an_error(bench: Bench) -> None:
+    bench.service.replies = [Reply(200, b"<html>Sign in to the hotel</html>")]
+
+    with pytest.raises(ReelgateError, match="something else than JSON"):
+        bench.do(bench.client().balance())
+
+
+def test_seedancee2_lists_by_cursor(bench: Bench) -> None:
+    videos = [{"id": f"vid_{number}", "status": "failed"} for number in range(3)]
+    bench.service.replies = [
+        Reply(200, {"data": videos[:2], "next_after": "vid_1"}),
+        Reply(200, {"data": videos[2:]}),
+    ]
+
+    listed = bench.do(bench.client().videos.list(status="failed", limit=2))
+
+    assert [each.id for each in listed] == ["vid_0", "vid_1", "vid_2"]
+    assert [each.path.partition("?")[2] for each in bench.service.received] == [
+        "limit=2&status=failed",
+        "limit=2&status=failed&after=vid_1",
+    ]
+
+
+def test_nextapi_lists_by_offset_and_shows_no_job_twice(bench: Bench) -> None:
+    def page(offset: int, *numbers: int, more: bool) -> Reply:
+        jobs = [{"id": f"job_{number}", "status": "queued"} for number in numbers]
+        return Reply(200, {"data": jobs, "limit": 2, "offset": offset, "has_more": more})
+
+    bench.service.replies = [page(0, 5, 4, more=True), page(2, 4, 3, more=True), page(4, 2, more=False)]
+
+    listed = bench.do(bench.client("nextapi").videos.list(limit=2))
+
+    assert [each.id for each in listed] == ["job_5", "job_4", "job_3", "job_2"]
+    assert [each.path.partition("offset=")[2] for each in bench.service.received] == ["", "2", "4"]
+
+
+def test_a_list_is_read_no_further_than_it_is_looked_at(bench: Bench) -> None:
+    bench.service.replies = [Reply(200, {"data": [{"id": "a", "status": "pending"}], "next_after": "a"})]
+    client = bench.client()
+
+    async def first() -> Any:
+        return (await anext(client.videos.list())).id
+
+    assert (bench.do(first()) if bench.mode == "async" else next(client.videos.list()).id) == "a"
+    assert len(bench.service.received) == 1
+
+
+def test_an_http_client_of_ones_own_is_used_and_left_open(bench: Bench) -> None:
+    bench.service.replies = [BALANCE]
+    with httpx2.Client(headers={"X-Proxy": "ours"}) as http:
+        with Seedancee2(KEYS["seedancee2"], bench.service.url, http_client=http) as client:
+            client.balance()
+        assert not http.is_closed
+    assert bench.service.received[0].headers["x-proxy"] == "ours"
+
+
+def test_credentials_of_an_http_client_do_not_replace_the_key(bench: Bench) -> None:
+    bench.service.replies = [BALANCE]
+    with httpx2.Client(auth=("user", "word")) as http:
+        Seedancee2(KEYS["seedancee2"], bench.service.url, http_client=http).balance()
+
+    assert bench.service.received[0].headers["authorization"] == f"Bearer {KEYS['seedancee2']}"
+
+
+def test_a_method_has_the_help_of_its_function(bench: Bench) -> None:
+    client = bench.client()
+
+    assert client.balance.__doc__ == "Returns the credits that are available and held."
+    assert client.balance.__name__ == "balance"
+
+
+def test_every_error_has_one_base() -> None:
+    found = [each for name, each in vars(reelgate_client).items() if name.endswith("Error")]
+
+    assert len(found) == 13
+    assert all(issubclass(each, ReelgateError) for each in found)
