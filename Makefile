@@ -82,8 +82,9 @@ source.with_suffix(".wasm").write_bytes(wat2wasm(source.read_text(encoding="utf-
 endef
 export ASSEMBLE
 
-gen: setup ## Generate gen/, Envoy's configuration, alert rules, dashboards, deploy/k8s/rendered/ and the reference pages
+gen: setup ## Generate gen/, types of clients, Envoy's configuration, alert rules, dashboards, deploy/k8s/rendered/ and the reference pages
 	$(BIN)/python -m protos.generate
+	$(BIN)/python -m clients.python.generate
 	$(BIN)/python -c "$$ASSEMBLE"
 	$(BIN)/python -m services.edge render > deploy/envoy/envoy.yaml
 	$(BIN)/python -m docs.reference

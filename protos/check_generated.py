@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from clients.python.generate import TYPES
+from clients.python.generate import write as write_types
 from deploy.k8s.render import OVERLAYS
 from deploy.k8s.render import write as write_objects
 from deploy.observability.render import rendered as rendered_rules
@@ -26,6 +28,8 @@ def differences(folder: Path) -> Iterator[str]:
     (folder / ENVOY).parent.mkdir(parents=True)
     (folder / ENVOY).write_text(_rendered_edge(), encoding="utf-8")
     yield from _differing(folder / "gen", ROOT / "gen")
+    write_types(folder / "types")
+    yield from _differing(folder / "types", TYPES)
     (folder / "docs").mkdir()
     write_pages(folder / "docs")
     (folder / RENDERED).mkdir(parents=True)
@@ -56,7 +60,7 @@ def _differing(fresh: Path, committed: Path) -> Iterator[str]:
     for name in sorted(names):
         both = (fresh / name).is_file() and (committed / name).is_file()
         if not both or not filecmp.cmp(fresh / name, committed / name, shallow=False):
-            yield f"gen/{name}"
+            yield str((committed / name).relative_to(ROOT))
 
 
 if __name__ == "__main__":

@@ -46,6 +46,13 @@ class CreateWebhookEndpointRequest(_CreateWebhookEndpointRequest, total=False):
     """Whether events are delivered to it."""
 
 
+class CreateWebhookListenerRequest(TypedDict, total=False):
+    """What the listener gets."""
+
+    events: list[str]
+    """The events it gets."""
+
+
 class _CreateWebhookRedeliveryRequest(TypedDict):
     """What is always there."""
 
@@ -73,6 +80,15 @@ class DeletedUpload(TypedDict):
 
 class DeletedWebhookEndpoint(TypedDict):
     """A deleted endpoint."""
+
+    id: str
+    """Its identifier."""
+    deleted: Literal[True]
+    """Always true."""
+
+
+class DeletedWebhookListener(TypedDict):
+    """A listener that has ended."""
 
     id: str
     """Its identifier."""
@@ -118,6 +134,17 @@ class Progress(TypedDict):
     """Identifier of the task."""
     progress: int
     """Per cent, estimated from the time it has taken."""
+
+
+class ReadWebhookListenerQuery(TypedDict, total=False):
+    """What readWebhookListener can be asked for."""
+
+    after: int
+    """Return what comes after this `sequence`."""
+    wait: int
+    """How many seconds to wait while there is nothing, 0 to 30."""
+    limit: int
+    """Most webhooks to return, 1 to 100."""
 
 
 class TestData(TypedDict):
@@ -279,6 +306,52 @@ class WebhookEndpointDisabledEvent(TypedDict):
     sequence: int
     """Counts the events of what `data` shows, from 1 without gaps."""
     data: DisabledEndpoint
+
+
+class WebhookHeader(TypedDict):
+    """One header of a request."""
+
+    name: str
+    """Its name."""
+    value: str
+    """Its value."""
+
+
+class _WebhookListener(TypedDict):
+    """What is always there."""
+
+    id: str
+    """Identifier: `whl_` and a lower-case ULID."""
+    events: list[str]
+    """The events that it gets."""
+    created_at: str
+    """When it was made: RFC 3339, UTC, milliseconds."""
+    expires_at: str
+    """When it ends unless it is read before: RFC 3339, UTC, milliseconds."""
+
+
+class WebhookListener(_WebhookListener, total=False):
+    """A place from which webhooks are fetched: for a machine that no request from outside reaches."""
+
+    secret: str
+    """The signing secret, `whsec_` and base64."""
+
+
+class WebhookListenerDelivery(TypedDict):
+    """One webhook, as it would be posted at this moment."""
+
+    sequence: int
+    """Its place among those of the listener: counts from 1 without gaps."""
+    event_id: str
+    """Identifier of the event: the same wherever it is delivered."""
+    event_type: str
+    """Type of the event."""
+    created_at: str
+    """When the event was accepted for delivery: RFC 3339, UTC, milliseconds."""
+    headers: list[WebhookHeader]
+    """The headers of the request, signed for this moment with the secret of the listener."""
+    body: str
+    """The body of the request."""
 
 
 class _WebhookRedelivery(TypedDict):
