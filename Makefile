@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup tools up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-deploy check-cluster check-alerts check-upgrade bench soak drill-failover drill-restarts sbom lock upgrade
+.PHONY: help setup tools site up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-deploy check-cluster check-alerts check-upgrade bench soak drill-failover drill-restarts sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,7 +39,18 @@ $(TOOLS)/browser/.ready: tests/tools/browser/package-lock.json | $(READY)
 	$(NPM) ci --prefix $(@D)
 	@touch $@
 
-up: setup ## Run the whole system here; Ctrl-C stops it
+# What follows from the guides, the documents of the API, the codes of errors, and the pinned program of the reference.
+SITE := build/site.ready
+SITE_SOURCES := $(shell find docs/site docs/guides gen/openapi -type f -not -name '*.pyc' 2>/dev/null) \
+	docs/api.md docs/uploads.md docs/error_codes.py docs/error_codes.yaml services/common/errors.py \
+	services/edge/errors.py services/edge/malformed.py services/jobs/domain/failures.py
+site: $(SITE) ## Build the pages that the edge serves, into build/site
+
+# Without the npm registry it is built without the reference (3), and built again the next time.
+$(SITE): $(SITE_SOURCES) | $(READY)
+	@$(BIN)/python -m docs.site build/site && touch $@ || test $$? = 3
+
+up: setup site ## Run the whole system here; Ctrl-C stops it
 	@$(BIN)/reelgate up
 
 down: setup ## Stop a system that runs detached
@@ -50,7 +61,7 @@ check: lint check-gen ## Check format, style, types, imports, protos and generat
 test-unit: setup ## Run the tests that need no database and no service, in under a minute
 	$(BIN)/pytest -q -n 2 tests/unit
 
-test: setup tools ## Run all tests, those of `test-unit` included
+test: setup site tools ## Run all tests, those of `test-unit` included
 	$(BIN)/pytest -q -n 3 --dist loadscope --no-loadscope-reorder
 
 test-pythons: setup ## Test every other Python on this machine: unit and contract tests, and one video from set-up to MP4

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from docs.error_codes import as_markdown, error_codes
 from docs.metrics import metrics_page
 from services.billing.settings import BillingSettings
 from services.common.errors import STATUS_BY_REASON
@@ -62,12 +63,12 @@ def settings_page() -> str:
 
 
 def errors_page() -> str:
-    """Returns the page of all reasons and how they show."""
+    """Returns the page of all reasons and how they show, and of what customers do about their codes."""
     rows = (
         f"| `{reason}` | {status.grpc} | {status.http} | `{status.code}` | `{status.type}` |\n"
         for reason, status in STATUS_BY_REASON.items()
     )
-    return ERRORS_HEAD + "".join(rows)
+    return f"{ERRORS_HEAD}{''.join(rows)}\n{as_markdown(error_codes())}"
 
 
 def _default(value: Any) -> str:

@@ -180,6 +180,7 @@ def _edge(settings: StackSettings) -> ProcessSpec:
             "EDGE_MEDIA_TARGETS": _local(ports.media),
             "EDGE_MEDIA_PATH": MEDIA_PATH,
             "EDGE_MCP_TARGETS": _local(ports.mcp),
+            "EDGE_SITE_DIR": "shipped",
             # All customers of a local stack share one address.
             "EDGE_CONNECTIONS_PER_ADDRESS": "0",
             "EDGE_OTLP_ENDPOINT": settings.otlp_endpoint,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from services.edge.browsers import browser_filters
 from services.edge.descriptor import Descriptor
 from services.edge.errors import envelope_filter
 from services.edge.extension import Config, named
@@ -25,6 +26,7 @@ def http_filters(settings: EdgeSettings, descriptor: Descriptor) -> list[Config]
         clean_answers(headers=LEAKED_HEADERS, trailers=ALL_TRAILERS),
         _readiness(),
         envelope_filter(),
+        *browser_filters(settings.cors_origins),
         trailing_filter(),
         *([flood_guard(most)] if (most := settings.calls_per_second_per_address) else ()),
         creations_guard(settings.creations_per_second_per_key or NO_LIMIT),

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Final
 
+from services.edge.browsers import preflight_routes
 from services.edge.connections import limit_per_address
 from services.edge.descriptor import Descriptor, read_descriptor
 from services.edge.errors import local_replies
@@ -10,8 +11,9 @@ from services.edge.grpc import FORGED_HEADERS, grpc_manager
 from services.edge.mcp import mcp_route
 from services.edge.media import media_route, upload_route
 from services.edge.metrics import metrics_listener
+from services.edge.pages import pages
 from services.edge.quiet import quiet_apart
-from services.edge.routes import PROTOCOL_HEADER, api_routes, front_routes
+from services.edge.routes import PROTOCOL_HEADER, api_routes, front_routes, unknown_route
 from services.edge.settings import EdgeSettings
 from services.edge.strict import CONTENT_TYPE
 from services.edge.tls import secured
@@ -81,16 +83,27 @@ def _json_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
     path = settings.media_path
     media = [upload_route(path), media_route(path)] if settings.media_targets else []
     mcp = [mcp_route()] if settings.mcp_targets else []
+    api = quiet_apart(api_routes(descriptor.endpoints), settings)
+    site = pages(settings.site_dir)
     host = {
         "name": "edge",
         "domains": ["*"],
-        "routes": [*front_routes(), *media, *mcp, *quiet_apart(api_routes(descriptor.endpoints), settings)],
+        # Envoy tries them one by one: pages are many, and stand behind what is called often.
+        "routes": [
+            *front_routes(),
+            *media,
+            *mcp,
+            *api,
+            *preflight_routes(settings.cors_origins),
+            *site.routes,
+            unknown_route(),
+        ],
         "request_headers_to_remove": [CONTENT_TYPE, PROTOCOL_HEADER],
     }
     return {
         "early_header_mutation_extensions": [_early_mutation()],
         "local_reply_config": local_replies(),
-        "route_config": {"name": "edge", "virtual_hosts": [host]},
+        "route_config": {"name": "edge", "virtual_hosts": [host], **site.settings},
         "http_filters": http_filters(settings, descriptor),
     }
 

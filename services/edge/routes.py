@@ -45,9 +45,13 @@ def front_routes() -> list[Config]:
 
 
 def api_routes(endpoints: Iterable[Endpoint]) -> list[Config]:
-    """Returns the routes of exactly these endpoints, and 404 for everything else."""
-    found = [route for endpoint in endpoints for route in _endpoint_routes(endpoint)]
-    return [_body_of_read(), *found, _reply("none", {"prefix": "/"}, 404, "")]
+    """Returns the routes of exactly these endpoints."""
+    return [_body_of_read(), *(route for endpoint in endpoints for route in _endpoint_routes(endpoint))]
+
+
+def unknown_route() -> Config:
+    """Returns the route of what no other one has: 404."""
+    return _reply("none", {"prefix": "/"}, 404, "")
 
 
 def grpc_routes(endpoints: Iterable[Endpoint]) -> list[Config]:

@@ -1,3 +1,4 @@
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -5,6 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from services.common.settings import ON_LOOPBACK, Settings
+from services.common.site import MANIFEST, shipped_site
 
 PREFIX: Final = "EDGE_"
 DESCRIPTOR: Final = Path(str(resources.files("reelgate") / "descriptors.binpb"))
@@ -21,6 +23,20 @@ def _none_if_empty(value: Any) -> Any:
     return value or None
 
 
+def _site(folder: Path | None) -> Path | None:
+    if folder == Path("shipped"):
+        return shipped_site()
+    if folder is not None and not (folder / MANIFEST).is_file():
+        raise ValueError(f"{folder} has no {MANIFEST}: build it with `make site`")
+    return folder
+
+
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text):
+        raise ValueError(f"expected an exact origin such as https://app.example.com, got {text!r}")
+    return text
+
+
 def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
@@ -29,6 +45,12 @@ Address = Annotated[str, AfterValidator(_checked_address)]
 OptionalAddress = Annotated[Address | None, BeforeValidator(_none_if_empty)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 Targets = Annotated[tuple[Address, ...], BeforeValidator(_split), Field(min_length=1)]
+SiteFolder = Annotated[Path | None, BeforeValidator(_none_if_empty), AfterValidator(_site)]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...],
+    BeforeValidator(lambda value: _split(value) if value else ()),
+    Field(max_length=100),
+]
 OptionalTargets = Annotated[
     tuple[Address, ...], BeforeValidator(lambda value: _split(value) if value else ())
 ]
@@ -72,6 +94,12 @@ class EdgeSettings(Settings):
     """Where media is served."""
     mcp_targets: OptionalTargets = ()
     """Processes that speak MCP, at `/mcp`. None or empty: nobody does, and `/mcp` is 404."""
+    site_dir: SiteFolder = None
+    """Folder of the pages, as `make site` builds it: `/`, `/docs`, `/openapi`, `/errors` and `/llms.txt`. `shipped`: the one
+    that came with this installation, if there is one. None or empty: no pages. Files are read when the edge starts."""
+    cors_origins: Origins = ()
+    """Origins whose pages may call the API from a browser, exactly as browsers send them: `https://app.example.com`, with
+    the port if it has one. Who has a key in a page gives it away: see the guide about browsers. None: no page may."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 1
     """Worker threads of Envoy."""
     calls_per_second_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 2_000

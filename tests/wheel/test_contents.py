@@ -9,14 +9,21 @@ import pytest
 from tests.wheel.conftest import Install
 from tests.wheel.installation import ROOT
 
-SHIPPED = {"services/": "services/", "gen/reelgate/": "reelgate/", "gen/buf/": "buf/"}
+PAGES = "build/site/"
+SHIPPED = {
+    "services/": "services/",
+    "gen/reelgate/": "reelgate/",
+    "gen/buf/": "buf/",
+    PAGES: "services/edge/site/",
+}
 """Folders of the checkout, and where they are in the wheel."""
 
 
 def files_of_product() -> set[str]:
     command = ("git", "ls-files", "--cached", "--others", "--exclude-standard", *SHIPPED)
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return {path for path in listed.stdout.splitlines() if (ROOT / path).exists()}
+    pages = {str(path.relative_to(ROOT)) for path in (ROOT / PAGES).rglob("*") if path.is_file()}
+    return pages | {path for path in listed.stdout.splitlines() if (ROOT / path).exists()}
 
 
 def in_wheel(path: str) -> str:
@@ -29,7 +36,16 @@ def test_the_wheel_holds_every_file_of_the_product_and_no_other(wheel: Path) -> 
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
 
     files = files_of_product()
-    assert {Path(name).suffix for name in files} >= {".py", ".sql", ".lua", ".wasm", ".yaml", ".binpb"}
+    assert {Path(name).suffix for name in files} >= {
+        ".py",
+        ".sql",
+        ".lua",
+        ".wasm",
+        ".yaml",
+        ".binpb",
+        ".html",
+        ".gz",
+    }
     assert held == {in_wheel(name) for name in files}
 
 

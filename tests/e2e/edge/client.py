@@ -85,8 +85,9 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *,
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     status = int(first.split()[1])
-    # With 304 there is no body, whatever the headers say.
-    length = None if whole or status == 304 else int(headers["content-length"])
+    # With 204 and 304 there is no body, whatever the headers say. A stream is read as it comes, its marks included.
+    is_open = whole or status in {204, 304} or headers.get("transfer-encoding") == "chunked"
+    length = None if is_open else int(headers["content-length"])
     if length is not None:
         return Answer(status, headers, await reader.readexactly(length))
     # The edge closes then what it would keep open for more requests.
