@@ -138,6 +138,37 @@ class WebhookEndpoints(Resource[D]):
         return self.core.data("POST", f"{self.PATH}/{id}/confirm_secret", idempotency_key=idempotency_key)
 
 
+class WebhookListeners(Resource[D]):
+    """Places from which webhooks are fetched, by a machine that no request from outside reaches."""
+
+    PATH = "/v1/webhook_listeners"
+
+    @operation
+    def create(
+        self, /, *, idempotency_key: str | None = None, **body: Unpack[account.CreateWebhookListenerRequest]
+    ) -> Plan[account.WebhookListener]:
+        """Makes a listener. Only this answer has its `secret`. It ends when it is not read for an hour."""
+        return self.core.data("POST", self.PATH, body, idempotency_key=idempotency_key)
+
+    @operation
+    def read(
+        self, id: str, /, **query: Unpack[account.ReadWebhookListenerQuery]
+    ) -> Plan[list[account.WebhookListenerDelivery]]:
+        """Returns what has come after a `sequence`, signed for now, or waits for it."""
+        timeout = query.get("wait", 0) + self.core.timeout
+        return self.core.data("GET", f"{self.PATH}/{id}/deliveries", params=query, timeout=timeout)
+
+    @operation
+    def delete(self, id: str) -> Plan[account.DeletedWebhookListener]:
+        """Ends a listener."""
+        return self.core.data("DELETE", f"{self.PATH}/{id}")
+
+    @operation
+    def list(self) -> Plan[list[account.WebhookListener]]:
+        """Returns all listeners."""
+        return self.core.data("GET", self.PATH)
+
+
 class WebhookDeliveries(Resource[D]):
     """What was sent to endpoints and callback addresses, and what came of it."""
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 import httpx2
 
 from reelgate_client import core as parts
-from reelgate_client.account import Models, Redeliveries, Uploads, WebhookDeliveries, WebhookEndpoints
+from reelgate_client.account import (
+    Models,
+    Redeliveries,
+    Uploads,
+    WebhookDeliveries,
+    WebhookEndpoints,
+    WebhookListeners,
+)
 from reelgate_client.core import NEXTAPI, SEEDANCEE2, Contract, Core, D, Json, Resource
 from reelgate_client.drivers import Answer, Async, Plan, Sync, operation
 from reelgate_client.types import account, seedancee2
@@ -52,6 +59,7 @@ class Account(Resource[D]):
     def _add_parts(self) -> None:
         self.uploads = Uploads(self.core)
         self.webhook_endpoints = WebhookEndpoints(self.core)
+        self.webhook_listeners = WebhookListeners(self.core)
         self.webhook_deliveries = WebhookDeliveries(self.core)
         self.redeliveries = Redeliveries(self.core)
 
