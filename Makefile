@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup tools site up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen check-deploy check-cluster check-alerts check-upgrade bench soak drill-failover drill-restarts sbom lock upgrade
+.PHONY: help setup tools site up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen release-openapi check-deploy check-cluster check-alerts check-upgrade bench soak drill-failover drill-restarts sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,7 @@ lint: setup ## Check what `check` does, except generated files
 	$(BIN)/lint-imports
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/python -m protos.checks
+	$(BIN)/python -m protos.openapi.compare
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/python -m tests.migration_rules
 
@@ -104,6 +105,10 @@ gen: setup ## Generate gen/, types of clients, Envoy's configuration, alert rule
 
 check-gen: setup ## Fail if what is generated differs from what is committed
 	$(BIN)/python -m protos.check_generated
+
+release-openapi: setup ## Hold the present OpenAPI documents for what customers rely on, from this release on
+	mkdir -p protos/openapi/released
+	cp gen/openapi/*.json protos/openapi/released
 
 check-deploy: setup ## Look for mistakes in the Kubernetes objects
 	$(BIN)/python -m deploy.checks
