@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from yarl import URL  # noqa: TID251  a customer makes addresses of its own
 
+from tests.conformance import check_answer
 from tests.e2e.edge.client import Answer, assert_clean
 from tests.patience import PATIENCE_SECONDS
 
@@ -20,11 +21,14 @@ SMALL = {"duration": 4, "resolution": "480p"}
 
 
 class Customer:
-    """Calls a stack with one key. Whatever it asks for, no answer may show what is behind the edge."""
+    """Calls a stack with one key. Whatever it asks for, every answer must be as its OpenAPI document shows it, without
+    a key more, and may show nothing of what is behind the edge.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, *, edge: str, key: str) -> None:
         self._session = session
         self._edge = edge
+        self._key = key
         self._headers = {"Authorization": f"Bearer {key}"}
 
     async def send(
@@ -47,6 +51,7 @@ class Customer:
             shown = {name.lower(): value for name, value in response.headers.items()}
             answer = Answer(response.status, shown, await response.read())
         assert_clean(answer)
+        check_answer(method, path, answer.status, answer.headers, answer.body, key=self._key)
         return answer
 
     async def get(self, path: str) -> Any:

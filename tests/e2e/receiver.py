@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from PIL import Image
 
 from services.common.clock import utc_now
+from tests.conformance import check_webhook
 from tests.standard_webhooks import verified
 
 IMAGE_SIDE_PIXELS = 640
@@ -35,11 +36,12 @@ class Received:
 
 
 class Receiver:
-    """What came in so far, by the last part of the address it was sent to."""
+    """What came in so far, by the last part of the address it was sent to. Each must be as its OpenAPI document shows it."""
 
     def __init__(self) -> None:
         self.webhooks: defaultdict[str, list[Received]] = defaultdict(list)
         self._url = ""
+        self._faults: list[AssertionError] = []
         self._came = asyncio.Condition()
 
     def hook(self, name: str) -> str:
@@ -62,6 +64,7 @@ class Receiver:
         except TimeoutError:
             counts = {each: len(found) for each, found in self.webhooks.items()}
             raise AssertionError(f"not {count} webhooks for {name}; there are {counts}") from None
+        self._raise_fault()
         return list(self.webhooks[name])
 
     @asynccontextmanager
@@ -72,10 +75,19 @@ class Receiver:
         async with TestServer(app) as server:
             self._url = f"http://127.0.0.1:{server.port}"
             yield self
+        self._raise_fault()
+
+    def _raise_fault(self) -> None:
+        for fault in self._faults:
+            raise fault
 
     async def _take(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         received = Received(headers, await request.read(), utc_now())
+        try:
+            check_webhook(received.headers, received.body)
+        except AssertionError as fault:
+            self._faults.append(fault)
         async with self._came:
             self.webhooks[request.match_info["name"]].append(received)
             self._came.notify_all()

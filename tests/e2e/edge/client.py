@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.conformance import check_envelope
 from tests.e2e.edge_process import RunningEdge
 from tests.patience import PATIENCE_SECONDS
 
@@ -33,12 +34,18 @@ async def send(
     *,
     sender: str | None = None,
 ) -> Answer:
-    """Sends one request, headers as they are given, and returns the answer. Raises TimeoutError, OSError."""
+    """Sends one request, headers as they are given, and returns the answer. Raises TimeoutError, OSError.
+
+    A refusal must be an error object as the OpenAPI documents show it. What else the services behind this edge answer is made up.
+    """
     content = body.encode() if isinstance(body, str) else body
     lines = [f"{method} {path} HTTP/1.1", "host: edge", "connection: close", *headers]
     if content and not any(line.startswith("transfer-encoding:") for line in lines):
         lines.append(f"content-length: {len(content)}")
-    return await exchange(edge, "\r\n".join([*lines, "", ""]).encode() + content, sender=sender)
+    answer = await exchange(edge, "\r\n".join([*lines, "", ""]).encode() + content, sender=sender)
+    if answer.status >= 400 and answer.body and path.startswith("/v1/"):
+        check_envelope(answer.body)
+    return answer
 
 
 async def wait_for_status(edge: RunningEdge, path: str, status: int) -> None:
