@@ -40,7 +40,7 @@ def write(encoded: bytes, folder: Path) -> None:
 
 def _document(source: Source, contract: str, overlay: Mapping[str, Any]) -> Schema:
     own = overlay["contracts"][contract]
-    schemas = Schemas(source, contract, overlay)
+    schemas = Schemas(source, overlay)
     schemas.add("Error", own["error"])
     refusals = Refusals(source, contract, overlay)
     operations = Operations(source, contract, overlay, schemas=schemas, refusals=refusals)

@@ -27,10 +27,9 @@ WRAPPED: Final = "data"
 class Schemas:
     """The components of one document. Whatever is asked for comes with everything it refers to."""
 
-    def __init__(self, source: Source, contract: str, overlay: Mapping[str, Any]) -> None:
+    def __init__(self, source: Source, overlay: Mapping[str, Any]) -> None:
         self._source = source
         self._overlay = overlay
-        self._fields = {**overlay["fields"], **overlay["contracts"][contract]["fields"]}
         self.components: dict[str, Schema] = {}
         self._sides: dict[str, str] = {}
 
@@ -127,10 +126,7 @@ class Schemas:
         if field.is_repeated:
             schema = {"type": "array", "items": {**schema, **items}}
         schema = {**schema, "description": field.comment, **rules}
-        own = self._fields.get(f"{owner}.{field.name}", {})
-        if "items" in own:
-            own = {**own, "items": {**schema["items"], **own["items"]}}
-        return {**schema, **own}
+        return {**schema, **self._overlay["fields"].get(f"{owner}.{field.name}", {})}
 
     def _single(self, field: Field, side: str) -> Schema:
         if field.kind == "map":

@@ -17,7 +17,7 @@ class Balance(TypedDict):
 class _CreateUploadRequest(TypedDict):
     """What is always there."""
 
-    content_type: str
+    content_type: Literal['image/jpeg', 'image/png', 'image/webp', 'image/bmp', 'image/tiff', 'image/gif', 'video/mp4', 'video/quicktime', 'audio/wav', 'audio/mpeg']
     """Media type of the file, such as `image/png`."""
 
 
