@@ -4,18 +4,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
+import psycopg
+
 from services.common.clock import Clock, utc_now
 from services.common.diagnosis.findings import Check, Finding
 from services.common.diagnosis.service import file_finding, neighbour_check, service_checks
 from services.common.egress.session import open_egress_session
 from services.common.ids import new_token
+from services.common.postgres.database import open_pool
 from services.jobs.catalogue.current import CurrentCatalogue
 from services.jobs.catalogue.problems import CatalogueError
 from services.jobs.domain.catalogue import SIMULATED
 from services.jobs.domain.routes import SIMULATOR
 from services.jobs.moderation import ModerationError, load_profiles
+from services.jobs.operations.routes import RouteOperations
 from services.jobs.providers import CatalogueProviders, provider_policy, read_catalogue
 from services.jobs.settings import JobsSettings
+from services.jobs.store.routes import SqlRoutes
 from services.jobs.tables import metadata
 from services.media.errors import MediaUnavailableError
 from services.media.names import STAGED_FOLDER
@@ -47,6 +52,7 @@ def checks_of(
         neighbour_check("billing", settings.billing_target, method=LIST_PRICES, settings=settings),
         neighbour_check("webhooks", settings.webhooks_target, method=ACCEPT_EVENTS, settings=settings),
         Check("provider", partial(_look_at_providers, settings, environment, clock)),
+        Check("credentials", partial(_look_at_credentials, settings, environment)),
         Check("media store", partial(_look_at_store, settings)),
     )
 
@@ -80,6 +86,29 @@ async def _look_at_providers(settings: JobsSettings, environment: Environment, c
             look = partial(_ask, opened[name], model=models.get(credential, NO_TASK), clock=clock)
             found += await _look_at_provider(name, look)
     return found
+
+
+async def _look_at_credentials(settings: JobsSettings, environment: Environment) -> list[Finding]:
+    """Reads which credentials get no new tasks, because their providers refused the keys that are in use."""
+    try:
+        current = CurrentCatalogue(settings.catalogue_file, partial(read_catalogue, settings, environment))
+    except CatalogueError:
+        return []  # a finding about the catalogue says so
+    try:
+        async with open_pool(settings.database_url, name="check", connections_max=1) as pool:
+            known = RouteOperations(catalogue=current, states=SqlRoutes(pool), notify=lambda: None)
+            views = await known.credentials()
+    except psycopg.Error:
+        return []  # a finding about the database says so
+    return [
+        Finding(
+            subject=f"credential {view.credential.name}",
+            problem=f"it is out of use: its provider refused key {view.key_in_use} ({view.reading.out_reason})",
+            remedy=f"Mend that, and run `reelgate credential enable {view.credential.name}`, or rotate its key",
+        )
+        for view in views
+        if view.is_out
+    ]
 
 
 async def _look_at_provider(name: str, look: Callable[[], Awaitable[None]]) -> list[Finding]:

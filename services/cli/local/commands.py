@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
@@ -123,23 +124,25 @@ def status(
     data: Data = DATA_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Show what runs, and where, and how many jobs do not move. Exits with 0 if the stack is ready, otherwise with 1."""
+    """Show what runs, and where, how many jobs do not move, and which credentials are out of use. Exits with 0 if the stack is ready, otherwise with 1."""
     state = running_state(data)
     is_ready = state is not None and state.ready
     stalled = _stalled(data) if is_ready else None
     refused_count = _refused_count(data) if is_ready else None
+    out = _credentials_out(data) if is_ready else None
     if as_json:
         print_json(
             {
                 **(NOTHING_RUNS if state is None else asdict(state)),
                 "stalled": None if stalled is None else _plain(stalled),
                 "refused_events": refused_count,
+                "credentials_out": out,
             }
         )
     elif state is None:
         typer.echo(f"No stack runs on {data}. Start one with `reelgate up`.")
     else:
-        _print_status(state, stalled, refused_count)
+        _print_status(state, stalled, refused_count, out or {})
     if state is None or not state.ready or (check and stalled is not None and stalled.stalled_count):
         raise typer.Exit(1)
 
@@ -169,7 +172,21 @@ def _refused_count(data: Path) -> int | None:
         return None  # as above
 
 
-def _print_status(state: StackState, stalled: "Stalled | None", refused_count: int | None) -> None:
+def _credentials_out(data: Path) -> dict[str, str] | None:
+    """Returns why each credential is out of use that is."""
+    from services.cli.admin.routes import list_credentials
+    from services.common.errors import ServiceError
+
+    try:
+        listed = asyncio.run(list_credentials(jobs=admin_target(None, service="jobs", root=data)))
+    except ServiceError:
+        return None  # as above
+    return {each.name: each.out_reason for each in listed if each.HasField("out_reason")}
+
+
+def _print_status(
+    state: StackState, stalled: "Stalled | None", refused_count: int | None, out: Mapping[str, str]
+) -> None:
     typer.echo(f"{'Ready' if state.ready else 'Not ready'}: {state.edge}")
     for service, addresses in state.grpc.items():
         typer.echo(f"{service}: " + ", ".join(f"{port} {address}" for port, address in addresses.items()))
@@ -186,6 +203,9 @@ def _print_status(state: StackState, stalled: "Stalled | None", refused_count: i
         typer.echo(stalled_line(stalled))
     if refused_count:
         typer.echo(f"Events that webhooks refuses: {refused_count:,}; see `reelgate event list`")
+    if out:
+        names = ", ".join(f"{name} ({reason})" for name, reason in out.items())
+        typer.echo(f"Credentials out of use: {names}; see `reelgate credential list`")
 
 
 def _without_password(url: str) -> str:

@@ -235,6 +235,12 @@ PLANTED: dict[str, tuple[Plant, str]] = {
         _executed("ALTER DATABASE check_jobs SET default_transaction_read_only = on"),
         "jobs: database: it takes no writes",
     ),
+    "a provider has refused the key of a credential": (
+        _executed(
+            "INSERT INTO credential_states (name, out_key_name, out_reason) VALUES ('ark', 'main', 'quota')"
+        ),
+        r"jobs: credential ark: it is out of use: its provider refused key main \(quota\)\. Mend that",
+    ),
     "the schema is old": (
         _executed("UPDATE alembic_version SET version_num = '0003'"),
         r"jobs: schema: the schema is at 0003 and this release needs \d{4}\. Run python -m services\.jobs migrate",

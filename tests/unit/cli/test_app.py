@@ -117,6 +117,7 @@ def test_status_without_a_stack_has_the_same_keys_and_exits_with_1(tmp_path: Pat
         "metrics": {},
         "stalled": None,
         "refused_events": None,
+        "credentials_out": None,
     }
 
 
