@@ -21,6 +21,7 @@ SHARED = (
     "services.edge.process",
     "services.jobs.wiring.process",
     "services.jobs.wiring.worker",
+    "services.simulator.server",
     "services.webhooks.wiring",
 )
 LOADED = b"loaded"

@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.simulator.content import Medium, is_web_address, mode_of, parse_content
 from services.simulator.errors import ApiError, invalid, missing
-from services.simulator.scenarios import FLAWLESS, SCENARIO_BY_DIRECTIVE, Scenario, scenario_of
+from services.simulator.scenarios import FLAWLESS, SCENARIO_BY_DIRECTIVE, Ending, Scenario, scenario_of
 from services.simulator.sizes import RESOLUTIONS, SIZES
 
 # ModelArk documentation 1520757: resolutions by model of Seedance 2.0, outside and inside China.
@@ -57,6 +57,11 @@ class Order(BaseModel):
     def scenario(self) -> Scenario:
         """What the prompt asks the simulator to do."""
         return SCENARIO_BY_DIRECTIVE.get(self.directive, FLAWLESS)
+
+    @property
+    def video_seconds(self) -> int:
+        """How long its video becomes: in one scenario half of what is asked for."""
+        return self.duration_seconds // (2 if self.scenario.ending is Ending.SUCCEEDS_SHORT else 1)
 
 
 def parse_order(body: Any) -> Order:

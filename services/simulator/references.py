@@ -1,12 +1,10 @@
 import binascii
-import io
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
-from PIL import Image, ImageOps
 
 from services.common.egress.policy import ForbiddenUrlError
 from services.common.egress.urls import outgoing_url
@@ -15,9 +13,6 @@ from services.simulator.content import Medium
 # ModelArk documentation 1520757; the total is that of a whole request body.
 BYTE_COUNT_MAX: Final = 30_000_000
 TOTAL_BYTE_COUNT_MAX: Final = 64 * 2**20
-SIDE_MAX_PIXELS: Final = 6_000
-KEPT_SIDE_MAX_PIXELS: Final = 2_048
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 FETCH_TIMEOUT: Final = ClientTimeout(total=15)
 CHUNK_BYTES: Final = 65_536
 
@@ -51,21 +46,6 @@ async def fetch_images(session: ClientSession, images: Sequence[Medium]) -> list
             raise BadImageError(position, f"the image size must be at most {BYTE_COUNT_MAX} bytes")
         files.append(file)
     return files
-
-
-def open_image(file: bytes, *, position: int) -> Image.Image:
-    """The picture in a file, upright, without transparency and no larger than anything made of it. Raises BadImageError."""
-    try:
-        image = Image.open(io.BytesIO(file), formats=FORMATS)
-        if max(image.size) > SIDE_MAX_PIXELS:
-            raise BadImageError(position, f"the image side must be at most {SIDE_MAX_PIXELS} pixels")
-        picture = ImageOps.exif_transpose(image).convert("RGB")
-        # Tiny files may hold huge pictures, and a task has many: only one at a time is there in full size.
-        picture.thumbnail((KEPT_SIDE_MAX_PIXELS, KEPT_SIDE_MAX_PIXELS))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "the image could not be parsed"
-        raise BadImageError(position, reason, code="InvalidImageURL.InvalidFormat") from error
-    return picture
 
 
 def _decode(url: str) -> bytes:

@@ -14,11 +14,10 @@ from services.simulator.chord import SAMPLE_RATE, chord
 from services.simulator.imagery import Scene
 from services.simulator.lettering import caption, strip, watermark
 from services.simulator.planes import PIXEL_FORMAT, Layer, Planes, fade, planes_of, to_video_frame
-from services.simulator.sizes import FRAMES_PER_SECOND
+from services.simulator.sizes import FRAMES_PER_SECOND, RATE_FACTOR
 
 # One thread and the cheapest preset: the same clip gives the same bytes, and a core is left for others.
 H264_OPTIONS: Final = {"preset": "ultrafast", "threads": "1"}
-RATE_FACTOR: Final = 22
 AUDIO_BITS_PER_SECOND: Final = 96_000
 CAPTION_FADE_FRAMES: Final = 12
 FIRST_FRAME_SHARE: Final = 0.45

@@ -2,6 +2,8 @@ from collections.abc import Mapping
 from typing import Final
 
 FRAMES_PER_SECOND: Final = 24
+RATE_FACTOR: Final = 22
+RATIO_WITHOUT_IMAGES: Final = "16:9"
 
 RESOLUTIONS: Final = ("480p", "720p", "1080p", "4k")
 

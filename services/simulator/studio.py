@@ -6,17 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import ClientSession
-from PIL.Image import Image
 
 from services.simulator.content import Medium, Role
 from services.simulator.orders import ADAPTIVE, Order
-from services.simulator.references import fetch_images, open_image
-from services.simulator.render import RATE_FACTOR, Clip, render_clip
-from services.simulator.scenarios import Ending
-from services.simulator.sizes import frame_size, nearest_ratio
+from services.simulator.references import fetch_images
+from services.simulator.sizes import RATE_FACTOR, RATIO_WITHOUT_IMAGES
 from services.simulator.tasks import Outcome, Task
 
-RATIO_WITHOUT_IMAGES: Final = "16:9"
 IMAGE_ROLES: Final = (Role.FIRST_FRAME, Role.LAST_FRAME, Role.REFERENCE_IMAGE)
 # Under load every receiver pays for the size of the ready clip.
 READY_RATE_FACTOR: Final = 36
@@ -53,7 +49,7 @@ class Studio:
         """A clip of the shape, length, sound and mark asked for, rendered once for all tasks."""
         ratio = RATIO_WITHOUT_IMAGES if order.ratio == ADAPTIVE else order.ratio
         sound, mark = "_audio" * order.generate_audio, "_watermark" * order.watermark
-        name = f"{order.resolution}_{ratio.replace(':', 'x')}_{_duration_seconds(order)}s{sound}{mark}"
+        name = f"{order.resolution}_{ratio.replace(':', 'x')}_{order.video_seconds}s{sound}{mark}"
         if name not in self._ready:
             same = {"prompt": READY_PROMPT, "seed": 0, "ratio": ratio, "return_last_frame": True}
             self._ready[name] = self._start(
@@ -71,48 +67,7 @@ class Studio:
     def _make(
         self, order: Order, stem: str, files: Sequence[tuple[Medium, bytes]], rate_factor: int
     ) -> Outcome:
-        images = [(medium.role, open_image(file, position=medium.position)) for medium, file in files]
-        ratio = _ratio(order, images)
-        clip = _clip(order, ratio, images, rate_factor)
-        video, still = (self._folder / f"{stem}{suffix}" for suffix in (".mp4", ".png"))
-        # It is put in place last, so a file that is there is whole and need not be made again.
-        if not video.exists():
-            unfinished = video.with_suffix(".part")
-            wanted_still = still if order.return_last_frame else None
-            render_clip(clip, video=unfinished, still=wanted_still, cancelled=self._stopping.is_set)
-            unfinished.replace(video)
-        return Outcome(
-            ratio=ratio,
-            width=clip.width,
-            height=clip.height,
-            duration_seconds=clip.duration_seconds,
-            stem=stem,
-        )
+        from services.simulator.making import make
 
-
-def _clip(order: Order, ratio: str, images: Sequence[tuple[Role, Image]], rate_factor: int) -> Clip:
-    width, height = frame_size(order.resolution, ratio)
-    by_role = dict(images)
-    return Clip(
-        prompt=order.prompt,
-        seed=order.seed,
-        width=width,
-        height=height,
-        duration_seconds=_duration_seconds(order),
-        audio=order.generate_audio,
-        watermark=order.watermark,
-        rate_factor=rate_factor,
-        first_frame=by_role.get(Role.FIRST_FRAME),
-        last_frame=by_role.get(Role.LAST_FRAME),
-        references=tuple(image for role, image in images if role is Role.REFERENCE_IMAGE),
-    )
-
-
-def _ratio(order: Order, images: Sequence[tuple[Role, Image]]) -> str:
-    if order.ratio != ADAPTIVE:
-        return order.ratio
-    return nearest_ratio(*images[0][1].size) if images else RATIO_WITHOUT_IMAGES
-
-
-def _duration_seconds(order: Order) -> int:
-    return order.duration_seconds // (2 if order.scenario.ending is Ending.SUCCEEDS_SHORT else 1)
+        cancelled = self._stopping.is_set
+        return make(order, self._folder / stem, files, rate_factor=rate_factor, cancelled=cancelled)

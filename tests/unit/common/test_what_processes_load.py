@@ -50,6 +50,10 @@ def test_the_processes_of_a_stack_share_nothing_that_none_of_them_uses() -> None
     assert loaded(*SHARED) & NOBODY == set()
 
 
+def test_a_simulator_that_has_rendered_nothing_has_loaded_no_decoder() -> None:
+    assert loaded("services.simulator.__main__") & NOBODY == set()
+
+
 def test_every_role_is_looked_at() -> None:
     roles = {
         (service, process)

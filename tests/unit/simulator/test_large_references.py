@@ -3,12 +3,8 @@ import io
 import pytest
 from PIL import Image
 
-from services.simulator.references import (
-    KEPT_SIDE_MAX_PIXELS,
-    SIDE_MAX_PIXELS,
-    BadImageError,
-    open_image,
-)
+from services.simulator.making import KEPT_SIDE_MAX_PIXELS, SIDE_MAX_PIXELS, open_image
+from services.simulator.references import BadImageError
 
 
 def png(width: int, height: int) -> bytes:
