@@ -4,7 +4,7 @@ from pathlib import Path
 import yaml
 
 from services.edge.clusters import cluster
-from services.edge.connections import overload_manager
+from services.edge.connections import UNUSED_MEMORY, overload_manager
 from services.edge.descriptor import SERVICES
 from services.edge.extension import Config, socket_address
 from services.edge.listener import listeners
@@ -36,6 +36,7 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
         "overload_manager": overload_manager(
             connections_max=settings.connections_max, heap_mib=settings.heap_mib
         ),
+        "memory_allocator_manager": UNUSED_MEMORY,
         "static_resources": {
             "listeners": listeners(settings, secret_file),
             "clusters": [
