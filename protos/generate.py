@@ -18,12 +18,15 @@ from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb
 
 from protos.openapi.document import write as write_documents
+from protos.public import public_image
 
 ROOT = Path(__file__).parent.parent
 PROTOS = ROOT / "protos"
 OURS = ("buf", "reelgate")
 DESCRIPTOR_SET = Path("reelgate/descriptors.binpb")
 """Among the generated Python, so that it is found wherever that is installed."""
+PUBLIC_IMAGE = Path("reelgate.binpb")
+"""Outside the generated Python: services do not need it."""
 DOCUMENTS = Path("openapi")
 """What customers read of the same protos, by contract."""
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
@@ -82,6 +85,7 @@ def generate(gen: Path) -> None:
         commented = Path(folder) / "commented.binpb"
         build_image(commented, source_info=True)
         write_documents(commented.read_bytes(), gen / DOCUMENTS)
+        (gen / PUBLIC_IMAGE).write_bytes(public_image(commented.read_bytes()))
 
 
 def _validate_descriptors() -> FileDescriptorSet:
