@@ -127,7 +127,14 @@ class Refusals:
                 Refusal(404, "not_found", kind, "There is no such endpoint. Check the method and the path.")
             )
         if method.verb in {"post", "patch"}:
-            found.append(Refusal(413, "request_too_large", kind, "The request body must be at most 256 KiB."))
+            found.append(
+                Refusal(
+                    413,
+                    "request_too_large",
+                    kind,
+                    "The request body must be at most 256 KiB. Send files with POST /v1/uploads, and name their addresses.",
+                )
+            )
         return found
 
     def _error(self, refusal: Refusal) -> dict[str, str]:

@@ -10,13 +10,16 @@ from services.edge.floods import CREATIONS_STATUS
 from services.edge.malformed import MALFORMED, NO_ENDPOINT, UNREAD, Malformed, called
 
 LUA: Final = Path(__file__).with_name("envelope.lua")
+TOO_LARGE: Final = (
+    "The request body must be at most 256 KiB. Send files with POST /v1/uploads, and name their addresses."
+)
 Refusal = tuple[str, int, str, str]
 RAW_TEXT: Final = "%LOCAL_REPLY_BODY%"
 REFUSALS: Final[tuple[Refusal, ...]] = (
     ("EQ", 400, "invalid_request", RAW_TEXT),
     ("EQ", 404, "not_found", NO_ENDPOINT),
     ("EQ", 408, "invalid_request", "The request did not arrive in time."),
-    ("EQ", 413, "request_too_large", "The request body must be at most 256 KiB."),
+    ("EQ", 413, "request_too_large", TOO_LARGE),
     ("EQ", 426, "invalid_request", "Use HTTP/1.1 or HTTP/2."),
     ("EQ", 429, "rate_limit_exceeded", "Too many or too large requests. Slow down."),
     ("EQ", 431, "invalid_request", "The request headers must be at most 8 KiB in at most 64 lines."),

@@ -13,7 +13,7 @@ from services.edge.extension import Config, header, named
 from services.edge.filters import body_limit, clean_answers, removals, router
 from services.edge.floods import BUSY, NO_LIMIT, creations_guard, flood_guard
 from services.edge.quiet import quiet_apart, quiet_filters
-from services.edge.routes import grpc_routes
+from services.edge.routes import ARRIVAL_SECONDS, grpc_routes
 from services.edge.settings import EdgeSettings
 from services.edge.strict import FAULT
 from services.edge.tracing import TRACE_HEADERS
@@ -45,6 +45,7 @@ def grpc_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
     most = settings.calls_per_second_per_address
     return {
         "codec_type": "HTTP2",
+        "request_timeout": f"{ARRIVAL_SECONDS}s",
         "early_header_mutation_extensions": [
             named(
                 "early",

@@ -9,11 +9,11 @@ from services.edge.extension import Config, header, named, socket_address
 from services.edge.filters import http_filters, removals
 from services.edge.grpc import FORGED_HEADERS, grpc_manager
 from services.edge.mcp import mcp_route
-from services.edge.media import media_route, upload_route
+from services.edge.media import UPLOAD_SECONDS, media_route, upload_route
 from services.edge.metrics import metrics_listener
 from services.edge.pages import pages
 from services.edge.quiet import quiet_apart
-from services.edge.routes import PROTOCOL_HEADER, api_routes, front_routes, unknown_route
+from services.edge.routes import ARRIVAL_SECONDS, PROTOCOL_HEADER, api_routes, front_routes, unknown_route
 from services.edge.settings import EdgeSettings
 from services.edge.strict import CONTENT_TYPE
 from services.edge.tls import secured
@@ -101,6 +101,8 @@ def _json_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
         "request_headers_to_remove": [CONTENT_TYPE, PROTOCOL_HEADER],
     }
     return {
+        # Where files arrive, each other route has a limit of its own for the whole of a request.
+        "request_timeout": f"{UPLOAD_SECONDS if settings.media_targets else ARRIVAL_SECONDS}s",
         "early_header_mutation_extensions": [_early_mutation()],
         "local_reply_config": local_replies(),
         "route_config": {"name": "edge", "virtual_hosts": [host], **site.settings},
@@ -124,7 +126,6 @@ def _limits(idle_seconds: int) -> Config:
     return {
         "max_request_headers_kb": 8,
         "request_headers_timeout": "10s",
-        "request_timeout": "30s",
         # Longer than any answer may be waited for.
         "stream_idle_timeout": "70s",
         "common_http_protocol_options": {

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.edge.extension import Config, named, socket_address, switched, typed
-from services.edge.routes import NEVER_PROCESSED
+from services.edge.routes import NEVER_PROCESSED, lasting
 from services.edge.tracing import NEVER_TRACED
 from services.edge.transcoding import TRANSCODER
 
@@ -52,6 +52,7 @@ def mcp_route() -> Config:
         "route": {
             "cluster": MCP,
             "timeout": f"{ANSWER_SECONDS_MAX}s",
+            **lasting(ANSWER_SECONDS_MAX),
             "retry_policy": {"retry_on": NEVER_PROCESSED, "num_retries": 1},
         },
         "response_headers_to_remove": ["server"],

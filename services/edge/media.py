@@ -19,8 +19,10 @@ UPLOADS_PRIORITY: Final = "HIGH"
 NOT_FOR_FILES: Final = (ADDRESS_BYTES, BODY_LIMIT, LARGE_BYTES, MEASURED, TRANSCODER)
 UPLOAD_ANSWER_SECONDS: Final = 60
 """How long a file may be checked once it is there."""
-UPLOADS_MAX: Final = 32
-"""Uploads at once, of all customers together; more are refused."""
+UPLOAD_SECONDS: Final = 15 * 60
+"""How long a file may take to arrive: 200 MB at 2 Mbit/s. Silence for as long as any stream may be silent ends it before."""
+UPLOADS_MAX: Final = 128
+"""Uploads at once, of all customers together; more are refused. Each keeps its place for as long as it takes."""
 UNUSED_SECONDS: Final = 30
 """When a connection without a request ends: before the other side ends it."""
 
@@ -58,7 +60,7 @@ def _limits_of_uploads() -> Config:
 
 
 def upload_route(path: str) -> Config:
-    """Returns the route that takes files at signed addresses: streamed, within the time that any request has."""
+    """Returns the route that takes files at signed addresses: streamed, for as long as a slow line needs."""
     puts = {"name": ":method", "string_match": {"exact": "PUT"}}
     return {
         "name": f"PUT {path}/uploads/*",
@@ -67,6 +69,7 @@ def upload_route(path: str) -> Config:
             "cluster": MEDIA,
             "regex_rewrite": {"pattern": {"regex": f"^{path}/"}, "substitution": "/"},
             "timeout": f"{UPLOAD_ANSWER_SECONDS}s",
+            "max_stream_duration": {"max_stream_duration": f"{UPLOAD_SECONDS + UPLOAD_ANSWER_SECONDS}s"},
             "priority": UPLOADS_PRIORITY,
         },
         "request_headers_to_remove": list(CUSTOMER_HEADERS),

@@ -20,6 +20,8 @@ NEVER_PROCESSED: Final = "connect-failure,refused-stream,reset-before-request"
 """Failures after which no service has seen the request."""
 HOST_CHOICES_MAX: Final = 32
 """How often a retry draws a process by lot until it has another one. Of two, 3 draws miss the other about once in 16."""
+ARRIVAL_SECONDS: Final = 30
+"""How long a request may take to arrive, but for uploads."""
 READ_SECONDS: Final = 9
 WRITE_SECONDS: Final = ANSWER_SECONDS_MAX
 """How long a service may take to answer. The edge itself waits one second longer."""
@@ -30,6 +32,11 @@ STREAM_SECONDS: Final = 20 * 60
 """Services end a stream before."""
 SILENCE_SECONDS: Final = 45
 """What may pass between two parts of a stream: services say something every 15 s."""
+
+
+def lasting(seconds: int) -> Config:
+    """Returns what ends a request that takes longer to arrive than any but uploads may, and these seconds to be answered."""
+    return {"max_stream_duration": {"max_stream_duration": f"{ARRIVAL_SECONDS + seconds}s"}}
 
 
 def front_routes() -> list[Config]:
@@ -153,6 +160,7 @@ def _forward(endpoint: Endpoint, match: Config, *, seconds: int) -> Config:
         "route": {
             "cluster": endpoint.cluster,
             "timeout": f"{seconds + 1}s",
+            **lasting(seconds + 1),
             "retry_policy": _read_retries() if reads else _write_retries(),
             **({"priority": CREATIONS_PRIORITY} if endpoint.creates else {}),
         },
@@ -173,6 +181,7 @@ def _stream(endpoint: Endpoint, match: Config) -> Config:
         "route": {
             "cluster": endpoint.cluster,
             "timeout": f"{STREAM_SECONDS}s",
+            **lasting(STREAM_SECONDS),
             "idle_timeout": f"{SILENCE_SECONDS}s",
             "retry_policy": _read_retries(),
         },

@@ -287,7 +287,12 @@ async def test_a_body_of_300_kib_is_too_large(customer: Customer, *, chunked: bo
 
     answer = await customer.send("POST", VIDEOS, raw=in_chunks(raw) if chunked else raw)
 
-    assert_refused(answer, 413, "The request body must be at most 256 KiB.", code="request_too_large")
+    assert_refused(
+        answer,
+        413,
+        "The request body must be at most 256 KiB. Send files with POST /v1/uploads, and name their addresses.",
+        code="request_too_large",
+    )
 
 
 VIDEO = f"{VIDEOS}/vid_01jz8b7q4x8k2p9w3m5c6n7r8s"

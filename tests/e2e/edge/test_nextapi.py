@@ -89,7 +89,7 @@ async def test_a_body_over_256_kib_is_refused_in_its_envelope(edge: RunningEdge,
 
     answer = await send(edge, "POST", JOBS, body, headers)
 
-    message = "The request body must be at most 256 KiB."
+    message = "The request body must be at most 256 KiB. Send files with POST /v1/uploads, and name their addresses."
     assert_refused_by_nextapi(answer, 413, message, code="request_too_large")
 
 

@@ -25,7 +25,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 VIDEOS = "/v1/videos/generations"
 CREATION = '{"model":"mini","input":{"prompt":"waves"}}'
-TOO_LARGE = "The request body must be at most 256 KiB."
+TOO_LARGE = (
+    "The request body must be at most 256 KiB. Send files with POST /v1/uploads, and name their addresses."
+)
 
 
 @pytest.mark.parametrize("path", [f"{VIDEOS}/vid_1?id=vid_2", f"{VIDEOS}/vid_1?%69d=vid_2"])

@@ -196,3 +196,23 @@ def test_addresses_are_limited_unless_told_otherwise() -> None:
     assert guards(calls_per_second_per_address=0) == {"edge_address_bytes", "edge_large_bytes"}
     assert guards(body_kib_per_second_per_address=0) == {"edge_address", "edge_large_bytes"}
     assert guards(large_body_kib_per_second=0) == of_address
+
+
+@pytest.mark.parametrize("media_targets", [(), ("127.0.0.1:9000",)])
+def test_no_request_but_a_file_may_take_longer_to_arrive_than_30_seconds_and_its_answer(
+    media_targets: tuple[str, ...],
+) -> None:
+    found = manager(render(EdgeSettings(media_targets=media_targets, mcp_targets=("127.0.0.1:9001",))))
+
+    assert found["request_timeout"] == ("900s" if media_targets else "30s")
+    forwards = [
+        (each["name"], each["route"])
+        for each in found["route_config"]["virtual_hosts"][0]["routes"]
+        if "route" in each
+    ]
+    for name, route in forwards:
+        if "/media" in name:
+            continue
+        seconds = int(route["timeout"].removesuffix("s"))
+        assert route["max_stream_duration"] == {"max_stream_duration": f"{seconds + 30}s"}, name
+    assert len(forwards) > 30
