@@ -1,3 +1,3 @@
-from services.cli.app import main
+from services.cli.entry import main
 
 main()

@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 
 import typer
 
@@ -31,9 +33,26 @@ from services.cli.local.lookup import StackError
 from services.cli.options import Tls, choose_tls
 from services.common.errors import ServiceError
 
+
+def _commands_of_customers() -> ModuleType | None:
+    try:
+        return import_module("reelgate_client.cli.app")
+    except ModuleNotFoundError:
+        return None  # images have no client
+
+
+customers = _commands_of_customers()
+SECTIONS = {
+    "Local stack": ("up", "down", "status", "logs", "migrate", "check", "generate", "mcp"),
+    "Operators": (
+        "account", "key", "secrets", "credits", "price", "catalogue", "job", "route", "credential", "event", "audit",
+        "ledger", "report", "statement",
+    ),
+}  # fmt: skip
 app = typer.Typer(
     name="reelgate",
-    help="Administer Reelgate, generate videos, and run a local stack.",
+    help="Administer Reelgate, make videos, and run a local stack.",
+    cls=None if customers is None else customers.grouped({**SECTIONS, **customers.SECTIONS}),
     no_args_is_help=True,
     add_completion=False,
     # Plain help and errors: short to read and fast to load.
@@ -59,6 +78,8 @@ for module in (stack, generate, statement, check, mcp):
     module.add_to(app)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
+if customers is not None:
+    customers.add_commands(app)
 
 
 @app.callback()
@@ -70,8 +91,10 @@ def reelgate(tls: Tls = None) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command. Exits with 0 on success, 1 if it is refused or fails, 2 if it is not understood."""
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # our own errors say what a person needs to know
+    if customers is not None:
+        customers.prepare_completion()
     try:
-        app(args=arguments)
+        app(args=arguments, prog_name="reelgate")
     except (ServiceError, CommandError, StackError, OSError) as error:
         detail = isinstance(error, ServiceError) and error.detail
         typer.echo(f"Error: {error} ({detail})" if detail else f"Error: {error}", err=True)

@@ -180,7 +180,7 @@ def test_a_method_has_the_help_of_its_function(bench: Bench) -> None:
 
 
 def test_every_error_has_one_base() -> None:
-    found = [each for name, each in vars(reelgate_client).items() if name.endswith("Error")]
+    found = [getattr(reelgate_client, name) for name in dir(reelgate_client) if name.endswith("Error")]
 
     assert len(found) == 13
     assert all(issubclass(each, ReelgateError) for each in found)

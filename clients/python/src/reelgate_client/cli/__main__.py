@@ -1,0 +1,3 @@
+from reelgate_client.cli import main
+
+main()
