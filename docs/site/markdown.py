@@ -14,7 +14,7 @@ from pygments.util import ClassNotFound
 Resolve = Callable[[str], str | None]
 """From the target of a link to the address it has on the site. None: that page is not published."""
 COMMENT: Final = re.compile(r"\s*(<!--.*?-->\s*)+", re.DOTALL)
-SCROLLING: Final = 'tabindex="0" role="region"'
+SCROLLING: Final = 'tabindex="0" role="group"'
 """What is wider than a small screen scrolls, also by keyboard."""
 
 

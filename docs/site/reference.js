@@ -3,6 +3,7 @@ Scalar.createApiReference("#reference", {
   sources: SOURCES,
   agent: { disabled: true },
   hideClientButton: true,
+  hideModels: true,
   mcp: { disabled: true },
   persistAuth: false,
   showDeveloperTools: "never",

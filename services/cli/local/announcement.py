@@ -1,6 +1,7 @@
 """What `reelgate up` says once everything is ready."""
 
 from services.cli.video_request import VIDEOS_PATH
+from services.common.site import shipped_site
 from services.devstack.demo import CREDITS, read_demo_account
 from services.devstack.folder import StackFolder
 from services.devstack.state import StackState
@@ -14,9 +15,10 @@ def announcement(state: StackState, *, folder: StackFolder, seconds: float, stop
     assert account is not None, "a stack that is ready has its demo account"
     phases = ", ".join(f"{name} {took:.1f}" for name, took in state.phases.items())
     videos, key = state.edge + VIDEOS_PATH, account.keys["live"]
+    pages = f"Guides, and the API to try: {state.edge}/docs\n" if shipped_site() else ""
     return f"""\
 Reelgate runs at {state.edge} (ready in {seconds:.1f} s: {phases})
-
+{pages}
 Demo account {account.account_id}, {CREDITS:,} credits in each environment
   live key  {account.keys["live"]}
   test key  {account.keys["test"]}
