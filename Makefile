@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup tools site up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen release-openapi check-deploy check-cluster check-alerts check-verifiers check-upgrade bench soak drill-failover drill-restarts sbom lock upgrade
+.PHONY: help setup tools site up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen release-openapi check-deploy check-cluster check-alerts check-verifiers check-upgrade fuzz bench soak drill-failover drill-restarts sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -144,6 +144,9 @@ drill-restarts: setup ## Restart every Deployment twice under load, and kill som
 
 check-upgrade: setup ## Upgrade from the release before and back, under load; PREVIOUS names another revision
 	$(BIN)/python -m tests.upgrade $(PREVIOUS)
+
+fuzz: setup tools ## Ask the edge for what the OpenAPI documents allow and forbid, for minutes (EXAMPLES=100 of each kind)
+	EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q tests/e2e/contract/test_generated_requests.py
 
 bench: setup ## Measure speed in 15 minutes (PART=poll,create: only these; PART=stored,flight: what takes longer)
 	$(BIN)/python -m tests.bench $(PART)

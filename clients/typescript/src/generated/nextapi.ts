@@ -1984,7 +1984,7 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `request_too_large`: The request body must be at most 256 KiB. */
+        /** @description `request_too_large`: The request body must be at most 256 KiB. Send files with POST /v1/uploads, and name their addresses. */
         RequestTooLarge413: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
