@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from reelgate_client import (
 
 from tests.e2e.local_stack import Account, Stack
 from tests.e2e.receiver import Receiver
+from tests.e2e.thief import thief
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -248,48 +248,6 @@ async def test_a_listener_gets_what_is_signed_with_its_secret(program: Program) 
     assert webhooks.verify(found[0]["body"].encode(), headers, made["secret"])
     assert made["id"] in [each["id"] for each in await program.do(listeners.list)]
     assert (await program.do(listeners.delete, made["id"]))["deleted"] is True
-
-
-class Thief:
-    """A proxy that passes every request on and lets the first answers to POST get lost, after the edge has given them."""
-
-    def __init__(self, edge: str, thefts: int) -> None:
-        self._host, _, port = edge.removeprefix("http://").partition(":")
-        self._port = int(port)
-        self.thefts = thefts
-        self.stolen: list[bytes] = []
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        edge_reader, edge_writer = await asyncio.open_connection(self._host, self._port)
-        try:
-            request = b""
-            while b"\r\n\r\n" not in request:
-                request += await reader.read(65536) or b"\r\n\r\n"
-            edge_writer.write(request.replace(b"Connection: keep-alive", b"Connection: close"))
-            upload = asyncio.create_task(_pipe(reader, edge_writer))
-            answer = await edge_reader.read()
-            upload.cancel()
-            if request.startswith(b"POST") and len(self.stolen) < self.thefts:
-                self.stolen.append(answer)
-            else:
-                writer.write(answer)
-                await writer.drain()
-        finally:
-            edge_writer.close()
-            writer.close()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while chunk := await reader.read(65536):
-        writer.write(chunk)
-
-
-@asynccontextmanager
-async def thief(edge: str, thefts: int) -> AsyncIterator[tuple[Thief, str]]:
-    made = Thief(edge, thefts)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    async with server:
-        yield made, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def test_a_lost_answer_and_a_retry_are_one_job(program: Program, stack: Stack) -> None:
