@@ -154,9 +154,9 @@ bench: setup ## Measure speed in 15 minutes (PART=poll,create: only these; PART=
 soak: setup ## Walk jobs for MINUTES=10, and see whether memory stays and the books agree; writes build/soak.json
 	$(BIN)/python -m tests.bench.soak $(MINUTES)
 
-# httpx2-jsfetch is the part of httpx2 for browsers.
+# httpx2-jsfetch is the part of httpx2 for browsers. The client is built from clients/python, as the rest is from here.
 PIN = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-	--no-emit-package httpx2-jsfetch --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+	--no-emit-package httpx2-jsfetch --no-emit-package reelgate-client --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 IMAGES := services edge mcp stack
 
 sbom: setup ## Write what each image holds of Python, as CycloneDX, into build/sbom

@@ -58,14 +58,15 @@ class Installation:
 
 
 def build_wheel(folder: Path) -> Path:
-    """Builds the wheel of this checkout. Returns its path."""
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    [wheel] = folder.glob("*.whl")
+    """Builds the wheel of this checkout, and that of the client beside it. Returns the path of the first."""
+    for project in (ROOT, ROOT / "clients" / "python"):
+        subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder],
+            cwd=project,
+            check=True,
+            capture_output=True,
+        )
+    [wheel] = folder.glob("reelgate-*.whl")
     return wheel
 
 
@@ -76,7 +77,7 @@ def pinned(lock: str) -> list[Requirement]:
 
 
 def install(wheel: Path, folder: Path, *, without: tuple[str, ...] = (), lock: str) -> Installation:
-    """Installs the wheel, and what a lock of deploy/locks pins: links to what is installed here, which is the same."""
+    """Installs the wheels, and what a lock of deploy/locks pins: links to what is installed here, which is the same."""
     venv.create(folder, symlinks=True)
     [packages] = folder.glob("lib/python*/site-packages")
     for requirement in pinned(lock):
@@ -84,7 +85,7 @@ def install(wheel: Path, folder: Path, *, without: tuple[str, ...] = (), lock: s
             _link(requirement, packages)
     installed = Installation(folder=folder)
     subprocess.run(
-        [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--offline", "--no-deps", "--python", installed.python, wheel],
+        [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--offline", "--no-deps", "--python", installed.python, *wheel.parent.glob("*.whl")],
         check=True,
     )  # fmt: skip
     watch = WATCH.format(checkout=f"{ROOT}/", packages=f"{sys.prefix}/", report=str(folder / "opened.txt"))

@@ -49,6 +49,23 @@ def test_the_wheel_holds_every_file_of_the_product_and_no_other(wheel: Path) -> 
     assert held == {in_wheel(name) for name in files}
 
 
+def test_the_wheel_of_the_client_holds_its_package_and_nothing_else(wheel: Path) -> None:
+    [of_client] = wheel.parent.glob("reelgate_client-*.whl")
+    source = ROOT / "clients" / "python" / "src"
+    with zipfile.ZipFile(of_client) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+
+    listed = subprocess.run(
+        ("git", "ls-files", "--cached", "--others", "--exclude-standard"),
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert held == set(listed.stdout.splitlines())
+    assert "reelgate_client/py.typed" in held
+
+
 def test_a_shipped_file_has_the_bytes_of_the_checkout(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         changed = [

@@ -23,9 +23,13 @@ def test_a_bill_of_materials_is_valid_and_names_every_pin_of_the_image(
     text = written.read_text()
     assert JsonStrictValidator(SchemaVersion.from_version(SPECIFICATION)).validate_str(text) is None
     bill = json.loads(text)
-    named = {(part["purl"].partition("@")[0], part["version"]) for part in bill["components"]}
+    named = {
+        (part["purl"].partition("@")[0], part["version"]) for part in bill["components"] if "purl" in part
+    }
     pins = {(f"pkg:pypi/{each.name}", str(each.specifier).removeprefix("==")) for each in pinned(image)}
     assert named - {("pkg:pypi/reelgate", bill["metadata"]["component"]["version"])} == pins
+    # It is installed from a file, so no index has it.
+    assert [part["name"] for part in bill["components"] if "purl" not in part] == ["reelgate-client"]
     assert bill["metadata"]["component"]["name"] == "reelgate"
 
 
