@@ -21,6 +21,7 @@ def environment(stack: Stack) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "LANG": "C.UTF-8",
         "REELGATE_BASE_URL": stack.edge,
+        "REELGATE_GRPC_TARGET": stack.status()["grpc"]["jobs"]["public"],
         "REELGATE_API_KEY": first.keys["test"],
         "REELGATE_NEXTAPI_KEY": second.keys["test"],
         "REELGATE_WEBHOOK_SECRET": first.webhook_secrets["test"],
