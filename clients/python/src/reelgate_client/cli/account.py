@@ -81,7 +81,7 @@ def whoami(profile: Profile = None, as_json: AsJson = False) -> None:
             "environment": client.environment,
             "base_url": client.core.base_url,
             "key": masked(client.core.api_key),
-            "profile": used.profile or None,
+            **({"profile": used.profile} if used.profile else {}),
             "balance": found,
             "calls_per_minute": limits,
         }
