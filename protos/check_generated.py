@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clients.python.generate import TYPES
 from clients.python.generate import write as write_types
-from deploy.k8s.render import OVERLAYS
+from deploy.k8s.render import CATALOGUE, OVERLAYS, catalogue
 from deploy.k8s.render import write as write_objects
 from deploy.observability.render import rendered as rendered_rules
 from docs.reference import write as write_pages
@@ -37,7 +37,8 @@ def differences(folder: Path) -> Iterator[str]:
     for name in (ENVOY, *PAGES, *(RENDERED / f"{overlay}.yaml" for overlay in OVERLAYS)):
         if not filecmp.cmp(folder / name, ROOT / name, shallow=False):
             yield str(name)
-    for name, text in rendered_rules().items():
+    texts = {**rendered_rules(), CATALOGUE.relative_to(ROOT): catalogue()}
+    for name, text in texts.items():
         if not (ROOT / name).is_file() or (ROOT / name).read_text(encoding="utf-8") != text:
             yield str(name)
 

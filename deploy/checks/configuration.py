@@ -37,11 +37,11 @@ def settings_load(objects: Objects) -> Iterator[str]:
 
 
 def files_of_settings_are_mounted(objects: Objects) -> Iterator[str]:
-    """A setting that names a file in a Secret names a key that the Secret has, where the Secret is mounted."""
+    """A setting that names a file names a key of the Secret or ConfigMap that is mounted there."""
     for workload in pods(objects):
-        mounted = _mounted(objects, workload)
+        mounted, from_maps = _mounted(objects, workload), _files_of_maps(objects, workload)
         for setting, path in settings_of(objects, workload).items():
-            if not path.startswith("/run/"):
+            if not path.startswith("/run/") or path in from_maps:
                 continue
             folder, _, key = path.rpartition("/")
             if path in mounted:
@@ -189,6 +189,18 @@ def _mounted(objects: Objects, workload: str) -> dict[str, str]:
             )
     mounts = pod["containers"][0].get("volumeMounts", ())
     return {mount["mountPath"]: secrets[mount["name"]] for mount in mounts if mount["name"] in secrets}
+
+
+def _files_of_maps(objects: Objects, workload: str) -> set[str]:
+    """Returns the paths of the files that ConfigMaps are mounted as."""
+    pod, maps = pods(objects)[workload], named(objects, "ConfigMap")
+    volumes = {
+        volume["name"]: maps[volume["configMap"]["name"]]["data"]
+        for volume in pod.get("volumes", ())
+        if volume.get("configMap", {}).get("name") in maps
+    }
+    mounts = pod["containers"][0].get("volumeMounts", ())
+    return {f"{mount['mountPath']}/{key}" for mount in mounts for key in volumes.get(mount["name"], ())}
 
 
 def _keys(objects: Objects, secrets: str) -> set[str]:

@@ -1,4 +1,7 @@
-"""Renders the Kubernetes objects of each overlay into one file, for those who only apply them: rendered/NAME.yaml."""
+"""Renders the Kubernetes objects of each overlay into one file, for those who only apply them: rendered/NAME.yaml.
+
+Before that it copies the catalogue that is shipped to where its ConfigMap is made from.
+"""
 
 import subprocess
 import sys
@@ -7,6 +10,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 OVERLAYS = ("dev", "production")
 KUBECTL = Path(sys.executable).parent / "kubectl"
+SHIPPED_CATALOGUE = FOLDER.parents[1] / "services" / "jobs" / "catalogue.yaml"
+CATALOGUE = FOLDER / "components" / "catalogue" / "catalogue.yaml"
+COPIED = "# Copied by `make gen` from services/jobs/catalogue.yaml. Do not edit it.\n"
 HEAD = "# Rendered by `make gen` from deploy/k8s/overlays/{}. Do not edit it.\n"
 
 
@@ -23,5 +29,11 @@ def write(folder: Path) -> None:
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
+def catalogue() -> str:
+    """Returns the catalogue as its component has it."""
+    return COPIED + SHIPPED_CATALOGUE.read_text(encoding="utf-8")
+
+
 if __name__ == "__main__":
+    CATALOGUE.write_text(catalogue(), encoding="utf-8")
     write(FOLDER / "rendered")

@@ -1,6 +1,7 @@
 """The processes of the overlay `dev`, started as its objects say, render a video for a customer and stop cleanly."""
 
 import asyncio
+import io
 import json
 import re
 import subprocess
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import psycopg
 import pytest
+from PIL import Image
 
 from deploy.checks.calls import INTERNET, calls
 from deploy.checks.objects import named, objects_of, pods
@@ -120,6 +122,29 @@ async def test_an_operator_opens_an_account_and_its_customer_gets_a_video(instal
     async with aiohttp.ClientSession() as session, session.get(f"{edge}{video.path}") as response:
         assert response.status == 200
         assert (await response.read())[4:8] == b"ftyp"
+
+
+async def test_a_customer_sends_a_file_of_their_own_and_names_it(installed: Cluster) -> None:
+    account = await asyncio.to_thread(
+        _as_operator, installed, "account", "create", "uploads", "--credits", "100"
+    )
+    edge = f"http://{installed.target('edge', 80)}"
+    with io.BytesIO() as file:
+        Image.new("RGB", (640, 640), "red").save(file, "PNG")
+        picture = file.getvalue()
+    async with open_customer(edge, account["keys"]["live"]) as customer:
+        announced = data_of(await customer.send("POST", "/v1/uploads", {"content_type": "image/png"}))
+        put = urlsplit(announced["put"]["url"])
+        sent = await customer.send(
+            "PUT", f"{put.path}?{put.query}", raw=picture, headers=announced["put"]["headers"]
+        )
+        wanted = {"prompt": "a lighthouse", "image_urls": [announced["url"]], **SMALL}
+        created = await customer.create({"model": "mini", "input": wanted})
+        answer = await customer.until(created["id"], ENDED, seconds=PATIENCE_SECONDS)
+
+    assert put.netloc == "localhost:8080"
+    assert sent.status == 201, sent.body
+    assert data_of(answer)["status"] == "completed", installed.log("jobs-worker")
 
 
 async def test_the_processes_make_the_calls_that_policies_allow_and_no_other(installed: Cluster) -> None:

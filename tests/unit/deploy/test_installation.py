@@ -23,12 +23,15 @@ KUBECTL = '#!/bin/sh\nprintf "%s\\n" "$*" >> "$CALLS"\n'
 """Keeps what it is called with, and finds nothing in the cluster."""
 
 
-def _installation(folder: Path, *, patches: str = "", more: str = "") -> tuple[dict[str, Any], ...]:
+def _installation(
+    folder: Path, *, patches: str = "", more: str = "", generators: str = ""
+) -> tuple[dict[str, Any], ...]:
     written = yaml.safe_load(EXAMPLE) | (yaml.safe_load(more) or {})
     for kind in ("resources", "components"):
         given = (path.removeprefix("../reelgate/") for path in written.get(kind, ()))
         written[kind] = [os.path.relpath(page.ROOT / path, folder) for path in given]
     written["patches"] += yaml.safe_load(patches) if patches else []
+    written["configMapGenerator"] += yaml.safe_load(generators)["configMapGenerator"] if generators else []
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
     return tuple(found for found in yaml.safe_load_all(render(folder)) if found)
 
@@ -54,6 +57,23 @@ def test_the_component_for_traces_tells_every_process_where_the_collector_is(tmp
             value for name, value in settings_of(objects, workload).items() if name.endswith("_OTLP_ENDPOINT")
         ]
         assert endpoints == ["http://otel-collector.monitoring.svc:4317"]
+
+
+def test_a_catalogue_of_its_own_is_mounted_where_both_processes_of_jobs_read_it(tmp_path: Path) -> None:
+    text = (page.ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
+    more = re.findall(r"```yaml\n(configMapGenerator.*?)```", text, re.DOTALL)[0]
+    (tmp_path / "catalogue.yaml").write_text("of its own", encoding="utf-8")
+
+    objects = _installation(tmp_path, generators=more)
+
+    assert named(objects, "ConfigMap")["catalogue"]["data"] == {"catalogue.yaml": "of its own"}
+    for workload in ("jobs-api", "jobs-worker"):
+        pod = pods(objects)[workload]
+        [volume] = [each["name"] for each in pod["volumes"] if "configMap" in each]
+        [mount] = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == volume]
+        path = f"{mount['mountPath']}/catalogue.yaml"
+        assert settings_of(objects, workload)["JOBS_CATALOGUE_FILE"] == path
+        assert "subPath" not in mount, "a file that is mounted alone never changes"
 
 
 def test_a_restored_cluster_starts_from_the_backups_and_archives_elsewhere(tmp_path: Path) -> None:

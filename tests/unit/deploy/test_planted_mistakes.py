@@ -134,6 +134,10 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         _set("data", "BILLING_DATABASE_URL_FILE", to="/run/secrets/database-url", of=_settings("billing")),
         "billing: BILLING_DATABASE_URL_FILE is /run/secrets/database-url, where nothing is mounted",
     ),
+    "a catalogue that the ConfigMap does not have": (
+        _set("data", to={"other.yaml": ""}, of=_settings("catalogue")),
+        "jobs-worker: JOBS_CATALOGUE_FILE is /run/reelgate/catalogue/catalogue.yaml, where nothing is mounted",
+    ),
     "another service's Secret": (
         _set("volumes", to=[{"name": "secrets", "secret": {"secretName": "simulator"}}], of=_pod("webhooks-dispatcher")),
         "the Secret simulator has no key",
