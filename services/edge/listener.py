@@ -11,7 +11,7 @@ from services.edge.grpc import FORGED_HEADERS, grpc_manager
 from services.edge.mcp import mcp_route
 from services.edge.media import UPLOAD_SECONDS, media_route, upload_route
 from services.edge.metrics import metrics_listener
-from services.edge.pages import pages
+from services.edge.pages import page_routes, pages_listeners
 from services.edge.quiet import quiet_apart
 from services.edge.routes import ARRIVAL_SECONDS, PROTOCOL_HEADER, api_routes, front_routes, unknown_route
 from services.edge.settings import EdgeSettings
@@ -27,7 +27,7 @@ METHOD_LENGTH_MAX: Final = 7
 
 
 def listeners(settings: EdgeSettings, secret_file: Path) -> list[Config]:
-    """Returns the public listeners, JSON over HTTP/1.1 and HTTP/2 and perhaps native gRPC, and that of metrics."""
+    """Returns the public listeners, JSON over HTTP/1.1 and HTTP/2 and perhaps native gRPC, and those of pages and metrics."""
     descriptor = read_descriptor(settings.descriptor)
     json = _connection_manager(settings, _json_manager(settings, descriptor))
     chain = secured({"filters": json}, settings, secret_file, protocols=("h2", "http/1.1"))
@@ -36,6 +36,7 @@ def listeners(settings: EdgeSettings, secret_file: Path) -> list[Config]:
         grpc = _connection_manager(settings, grpc_manager(settings, descriptor))
         chain = secured({"filters": grpc}, settings, secret_file, protocols=("h2",))
         found.append(_listener("grpc", settings.grpc_address, chain, settings))
+    found += pages_listeners(settings.site_dir)
     if settings.metrics_address is not None:
         found.append(metrics_listener(settings.metrics_address))
     return found
@@ -84,7 +85,6 @@ def _json_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
     media = [upload_route(path), media_route(path)] if settings.media_targets else []
     mcp = [mcp_route()] if settings.mcp_targets else []
     api = quiet_apart(api_routes(descriptor.endpoints), settings)
-    site = pages(settings.site_dir)
     host = {
         "name": "edge",
         "domains": ["*"],
@@ -95,7 +95,7 @@ def _json_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
             *mcp,
             *api,
             *preflight_routes(settings.cors_origins),
-            *site.routes,
+            *page_routes(settings.site_dir),
             unknown_route(),
         ],
         "request_headers_to_remove": [CONTENT_TYPE, PROTOCOL_HEADER],
@@ -105,7 +105,7 @@ def _json_manager(settings: EdgeSettings, descriptor: Descriptor) -> Config:
         "request_timeout": f"{UPLOAD_SECONDS if settings.media_targets else ARRIVAL_SECONDS}s",
         "early_header_mutation_extensions": [_early_mutation()],
         "local_reply_config": local_replies(),
-        "route_config": {"name": "edge", "virtual_hosts": [host], **site.settings},
+        "route_config": {"name": "edge", "virtual_hosts": [host]},
         "http_filters": http_filters(settings, descriptor),
     }
 

@@ -1,15 +1,19 @@
-"""The pages of the site: each file is an answer of the edge itself, with its headers, and Envoy keeps it in memory."""
+"""The pages of the site: each file is an answer of the edge itself, with its headers, and Envoy keeps it in memory.
+
+Such an answer is copied whole for whoever asks, before any of it is read. So Envoy asks itself for it, through a cluster
+with a limit, and hands on a buffer at a time.
+"""
 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from services.common.site import MANIFEST
-from services.edge.extension import Config, header, switched
+from services.edge.extension import Config, header, named, switched, typed
 from services.edge.floods import MEASURED
+from services.edge.routes import CUSTOMER_HEADERS
 from services.edge.tracing import NEVER_TRACED
 from services.edge.transcoding import TRANSCODER
 
@@ -27,35 +31,103 @@ POLICIES: Final = {
 }
 FOREVER: Final = "public, max-age=31536000, immutable"
 FOR_A_MINUTE: Final = "public, max-age=60"
-ENVOY_ANSWER_BYTES_MAX: Final = 4096
-"""What an answer of a route may have unless it is told otherwise."""
+PAGES: Final = "pages"
+BUFFER_BYTES: Final = 64 * 1024
+ANSWERS_MAX: Final = 64
+"""Answers at once, however slowly they are read. As many may wait, and more are refused. Envoy keeps a copy of what is
+left of each."""
+ANSWER_SECONDS: Final = 60
+UNUSED_SECONDS: Final = 30
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pages:
-    """What the edge serves of a site."""
-
-    routes: tuple[Config, ...] = ()
-    answer_bytes_max: int = ENVOY_ANSWER_BYTES_MAX
-
-    @property
-    def settings(self) -> Config:
-        """What the route configuration has to allow."""
-        if self.answer_bytes_max <= ENVOY_ANSWER_BYTES_MAX:
-            return {}
-        return {"max_direct_response_body_size_bytes": self.answer_bytes_max}
-
-
-def pages(site: Path | None) -> Pages:
-    """Returns the pages of the site in this folder, none without one."""
+def page_routes(site: Path | None) -> list[Config]:
+    """Returns the routes of the pages of the site in this folder, none without one. They lead to `pages_listener`."""
     if site is None:
-        return Pages()
-    served = json.loads((site / MANIFEST).read_text(encoding="utf-8"))["files"]
+        return []
+    # One for each: Envoy takes no expression that is as large as all of them.
+    return [
+        _page_route(path, regex)
+        for path, regex in {each["path"]: _regex(each) for each in _served(site)}.items()
+    ]
+
+
+def _page_route(path: str, regex: str) -> Config:
+    return {
+        "name": f"GET {path}",
+        "match": {"safe_regex": {"regex": regex}, "headers": [READS]},
+        "route": {"cluster": PAGES, "timeout": f"{ANSWER_SECONDS}s"},
+        "request_headers_to_remove": list(CUSTOMER_HEADERS),
+        "tracing": NEVER_TRACED,
+        "typed_per_filter_config": {name: switched(on=False) for name in (MEASURED, TRANSCODER)},
+    }
+
+
+def pages_clusters(site: Path | None) -> list[Config]:
+    """Returns the way to `pages_listener`, which bounds what is under way there: nobody there can wait for slow readers."""
+    if site is None:
+        return []
+    endpoint = {"endpoint": {"address": {"envoy_internal_address": {"server_listener_name": PAGES}}}}
+    names = ("max_connections", "max_pending_requests", "max_requests")
+    cluster = {
+        "name": PAGES,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "circuit_breakers": {"thresholds": [dict.fromkeys(names, ANSWERS_MAX)]},
+        "load_assignment": {"cluster_name": PAGES, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(
+                "extensions.upstreams.http.v3.HttpProtocolOptions",
+                common_http_protocol_options={"idle_timeout": f"{UNUSED_SECONDS}s"},
+                explicit_http_config={"http_protocol_options": {}},
+            )
+        },
+    }
+    return [cluster]
+
+
+def pages_listeners(site: Path | None) -> list[Config]:
+    """Returns the listener that answers with the files of the site. Only this Envoy can reach it."""
+    if site is None:
+        return []
+    routes = [route for each in _served(site) for route in _routes(site.absolute(), each)]
+    sizes = [file.stat().st_size for file in site.rglob("*") if file.is_file()]
+    manager = named(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=PAGES,
+        codec_type="HTTP1",
+        server_header_transformation="PASS_THROUGH",
+        generate_request_id=False,
+        route_config={
+            "name": PAGES,
+            "virtual_hosts": [{"name": PAGES, "domains": ["*"], "routes": routes}],
+            "max_direct_response_body_size_bytes": max(sizes),
+        },
+        http_filters=[named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
+    )
+    return [
+        {
+            "name": PAGES,
+            "internal_listener": {},
+            "ignore_global_conn_limit": True,
+            "filter_chains": [{"filters": [manager]}],
+        }
+    ]
+
+
+def pages_bootstrap(site: Path | None) -> Config:
+    """Returns what the whole configuration says besides, so that Envoy can call itself."""
+    if site is None:
+        return {}
+    kind = "extensions.bootstrap.internal_listener.v3.InternalListener"
+    return {"bootstrap_extensions": [named("envoy.bootstrap.internal_listener", kind)]}
+
+
+def _served(site: Path) -> list[Mapping[str, Any]]:
+    served: list[Mapping[str, Any]] = json.loads((site / MANIFEST).read_text(encoding="utf-8"))["files"]
     # What asks for a type stands before what is for everybody else.
-    served.sort(key=lambda each: each["accept"] is None)
-    files = [site / name for each in served for name in (each["file"], each["packed"]) if name]
-    routes = [route for each in served for route in _routes(site.absolute(), each)]
-    return Pages(routes=tuple(routes), answer_bytes_max=max(file.stat().st_size for file in files))
+    return sorted(served, key=lambda each: each["accept"] is None)
 
 
 def _routes(site: Path, served: Mapping[str, Any]) -> Iterable[Config]:
@@ -72,22 +144,17 @@ def _route(
 ) -> Config:
     packing = [header("content-encoding", "gzip")] if packed else []
     return {
-        "name": f"GET {served['path']}",
-        "match": {**_path(served), "headers": [READS, *_accepting(served), *when]},
+        "match": {"safe_regex": {"regex": _regex(served)}, "headers": [*_accepting(served), *when]},
         "direct_response": answer,
         "response_headers_to_add": [*_headers(served), *packing],
         # Envoy names one whenever the status begins with 3.
         "response_headers_to_remove": ["location"],
-        "tracing": NEVER_TRACED,
-        "typed_per_filter_config": {name: switched(on=False) for name in (MEASURED, TRANSCODER)},
     }
 
 
-def _path(served: Mapping[str, Any]) -> Config:
-    path = served["path"]
-    if path == "/" or not served["type"].startswith("text/html"):
-        return {"path": path}
-    return {"safe_regex": {"regex": f"{re.escape(path)}/?"}}
+def _regex(served: Mapping[str, Any]) -> str:
+    path = re.escape(served["path"])
+    return f"{path}/?" if served["type"].startswith("text/html") and path != "/" else path
 
 
 def _accepting(served: Mapping[str, Any]) -> list[Config]:

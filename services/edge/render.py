@@ -11,6 +11,7 @@ from services.edge.listener import listeners
 from services.edge.mcp import mcp_cluster
 from services.edge.media import media_cluster
 from services.edge.metrics import metrics_cluster, stats_config
+from services.edge.pages import pages_bootstrap, pages_clusters
 from services.edge.settings import EdgeSettings
 from services.edge.tls import SECRET_FILE
 from services.edge.tracing import collector_clusters
@@ -33,6 +34,7 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
         # It answers, and can be drained, also when all connections are taken.
         "admin": {"address": socket_address(settings.admin_address), "ignore_global_conn_limit": True},
         "stats_config": stats_config(),
+        **pages_bootstrap(settings.site_dir),
         "overload_manager": overload_manager(
             connections_max=settings.connections_max, heap_mib=settings.heap_mib
         ),
@@ -47,6 +49,7 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
                 *media,
                 *mcp,
                 *own_pages,
+                *pages_clusters(settings.site_dir),
                 *collector_clusters(settings.otlp_endpoint),
             ],
         },

@@ -1,22 +1,31 @@
 """Pages are answers of the edge itself: whole, once, packed where that is understood, and only at their own paths."""
 
+import asyncio
 import gzip
+import os
 import re
 from collections.abc import AsyncIterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from docs.site.files import Site
+from services.edge.extension import Config
+from services.edge.pages import PAGES
 from tests.e2e.edge.client import assert_clean, assert_not_found, logged, send
 from tests.e2e.edge.upstream import Upstream
 from tests.e2e.edge_process import RunningEdge, running_edge
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LONG = "<p>a page</p>" * 1_000
 LARGE = b"0123456789abcdef" * 64 * 1024
+HUGE_BYTES = 16 * 1024 * 1024
+"""More than a connection holds by itself."""
+FEW = 3
 HTML = "text/html; charset=utf-8"
 
 
@@ -125,6 +134,46 @@ async def test_a_page_stands_in_the_log_by_its_path_alone(edge: RunningEdge) -> 
     line = await logged(edge, answer.headers["x-request-id"])
     assert (line["route"], line["status"]) == ("GET /docs", 200)
     assert not re.search("secret", str(line))
+
+
+async def test_who_reads_slowly_holds_a_bounded_number_of_copies(services: Upstream, tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    path = site.add_asset("huge.js", os.urandom(HUGE_BYTES), "text/javascript; charset=utf-8")
+    site.finish()
+
+    async with running_edge(
+        change=few_pages_at_once,
+        jobs_targets=services.target,
+        billing_targets=services.target,
+        site_dir=tmp_path,
+    ) as edge:
+        slow = [await reading_slowly(edge, path) for _ in range(FEW)]
+        # As many wait as are answered, and more are refused.
+        more = [asyncio.create_task(send(edge, "GET", path)) for _ in range(3 * FEW)]
+        first = islice(asyncio.as_completed(more, timeout=PATIENCE_SECONDS), 2 * FEW)
+        refused = [await each for each in first]
+        assert [(each.status, each.headers["retry-after"]) for each in refused] == [(503, "1")] * 2 * FEW
+        assert (await send(edge, "GET", "/healthz")).status == 200
+
+        for reader in slow:
+            reader.transport.abort()
+        assert sorted([(await task).status for task in more]) == [200] * FEW + [503] * 2 * FEW
+
+
+def few_pages_at_once(config: Config) -> None:
+    [cluster] = [each for each in config["static_resources"]["clusters"] if each["name"] == PAGES]
+    [limits] = cluster["circuit_breakers"]["thresholds"]
+    assert set(limits.values()) == {64}
+    limits.update(dict.fromkeys(limits, FEW))
+
+
+async def reading_slowly(edge: RunningEdge, path: str) -> asyncio.StreamWriter:
+    """Reads the status of an answer, which must be 200, and leaves the rest where it is until the connection ends."""
+    host, _, port = edge.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: edge\r\n\r\n".encode())
+    assert (await reader.readline()).split()[1] == b"200"
+    return writer
 
 
 async def test_a_folder_without_pages_is_refused(tmp_path: Path) -> None:
