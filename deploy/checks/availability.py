@@ -7,10 +7,11 @@ from deploy.checks.references import PROBES
 from services.common.rpc.durations import grace_seconds
 from services.edge.drain import DRAIN_SECONDS_MAX
 from services.jobs.duties.walk_jobs import DRAIN_SECONDS
+from services.mcp.settings import STOP_SECONDS_MAX
 from services.webhooks.duties.deliver import STOP_SECONDS
 
 SERVICES = ("billing", "jobs", "webhooks")
-_WORK_SECONDS = {"jobs-worker": DRAIN_SECONDS, "webhooks-dispatcher": STOP_SECONDS}
+_WORK_SECONDS = {"jobs-worker": DRAIN_SECONDS, "webhooks-dispatcher": STOP_SECONDS, "mcp": STOP_SECONDS_MAX}
 """How long those processes take to hand over what they are at."""
 _NO_PROCESS_OF_OURS = ("operator",)
 KNOWN_SECONDS = 10

@@ -39,7 +39,7 @@ _CALLED: Mapping[str, Sequence[tuple[str, int]]] = {
 def calls(objects: Sequence[Found]) -> set[Call]:
     """Returns every call between processes, and with what is outside, that an installation makes."""
     named = {(caller, called, port) for caller, ends in _CALLED.items() for called, port in ends}
-    return named | _to_media(objects) | _of_prometheus(objects)
+    return named | _to_media(objects) | _of_mcp(objects) | _of_prometheus(objects)
 
 
 def _to_media(objects: Sequence[Found]) -> set[Call]:
@@ -49,6 +49,13 @@ def _to_media(objects: Sequence[Found]) -> set[Call]:
         return set()
     name, _, port = target.partition(":")
     return {("edge", name, int(port))}
+
+
+def _of_mcp(objects: Sequence[Found]) -> set[Call]:
+    """Returns what assistants' calls take, where MCP is served."""
+    if "EDGE_MCP_TARGETS" not in settings_of(objects, "edge"):
+        return set()
+    return {("edge", "mcp", 8070), ("mcp", "jobs-api", PUBLIC), ("mcp", "billing", PUBLIC)}
 
 
 def _of_prometheus(objects: Sequence[Found]) -> set[Call]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from deploy.checks.objects import Found, Objects, containers, named, pods
 
-IMAGES = ("reelgate", "reelgate-edge", "reelgate-stack")
+IMAGES = ("reelgate", "reelgate-edge", "reelgate-mcp", "reelgate-stack")
 """The targets of deploy/Dockerfile."""
 _UNITS = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "": 1}
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.edge.extension import Config, named, socket_address, switched, typed
-from services.edge.routes import NEVER_PROCESSED, lasting
+from services.edge.routes import lasting, write_retries
 from services.edge.tracing import NEVER_TRACED
 from services.edge.transcoding import TRANSCODER
 
@@ -53,7 +53,7 @@ def mcp_route() -> Config:
             "cluster": MCP,
             "timeout": f"{ANSWER_SECONDS_MAX}s",
             **lasting(ANSWER_SECONDS_MAX),
-            "retry_policy": {"retry_on": NEVER_PROCESSED, "num_retries": 1},
+            "retry_policy": write_retries(),
         },
         "response_headers_to_remove": ["server"],
         "tracing": NEVER_TRACED,

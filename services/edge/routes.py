@@ -161,7 +161,7 @@ def _forward(endpoint: Endpoint, match: Config, *, seconds: int) -> Config:
             "cluster": endpoint.cluster,
             "timeout": f"{seconds + 1}s",
             **lasting(seconds + 1),
-            "retry_policy": _read_retries() if reads else _write_retries(),
+            "retry_policy": _read_retries() if reads else write_retries(),
             **({"priority": CREATIONS_PRIORITY} if endpoint.creates else {}),
         },
     }
@@ -197,7 +197,8 @@ def _read_retries() -> Config:
     }
 
 
-def _write_retries() -> Config:
+def write_retries() -> Config:
+    """Returns how what may have an effect is tried again: only if no process has seen it, and at another one."""
     return {"retry_on": NEVER_PROCESSED, "num_retries": 1, **_elsewhere()}
 
 

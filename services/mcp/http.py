@@ -1,17 +1,21 @@
 """The server over HTTP: who brings no key of ours is told so before anything is read."""
 
+import asyncio
 import socket
+from types import FrameType
 from typing import Final
 
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
 
 from services.common.auth.key_forms import contract_of
 from services.common.errors import Reason, ServiceError
 from services.common.rpc.both_ends import request_id
 from services.mcp.calls import Calls, Refused
 from services.mcp.server import Context, build_server
+from services.mcp.settings import STOP_SECONDS_MAX
 
 PATH: Final = "/mcp"
 BODY_BYTES_MAX: Final = 160 * 1024
@@ -19,13 +23,11 @@ BODY_BYTES_MAX: Final = 160 * 1024
 REQUESTS_MAX: Final = 1_000
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the edge keeps a connection that it does not use."""
-STOP_SECONDS_MAX: Final = 55
-"""Longer than any tool takes."""
 _REFUSED: Final = "reelgate.refused"
 
 
-def build_app(calls: Calls) -> ASGIApp:
-    """Returns the application: MCP in both eras at PATH, in JSON, and `/healthz`."""
+def build_app(calls: Calls) -> "Entrance":
+    """Returns the application: MCP in both eras at PATH, in JSON, and probes."""
     server = build_server(calls, key_of=lambda context: _key(_scope(context)), told=_tell)
     app = server.streamable_http_app(
         streamable_http_path=PATH,
@@ -35,11 +37,14 @@ def build_app(calls: Calls) -> ASGIApp:
         # It guards servers that need no key against pages of other sites. This one needs a key, under any name.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    return _Entrance(app)
+    return Entrance(app)
 
 
-async def serve(app: ASGIApp, taken: socket.socket) -> None:
-    """Serves on a listening socket until SIGTERM or SIGINT, and lets running requests finish."""
+async def serve(app: "Entrance", taken: socket.socket, *, notice_seconds: float) -> None:
+    """Serves on a listening socket until SIGTERM or SIGINT, and lets running requests finish.
+
+    For `notice_seconds` before that it reports to be not ready, and goes on serving.
+    """
     config = uvicorn.Config(
         app,
         http="h11",
@@ -53,20 +58,41 @@ async def serve(app: ASGIApp, taken: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS_MAX,
     )
-    await uvicorn.Server(config).serve(sockets=[taken])
+    await _Server(config, app, notice_seconds).serve(sockets=[taken])
 
 
-class _Entrance:
-    """Answers 401 where the key is missing, is no key of ours, or turned out not to work."""
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, app: "Entrance", notice_seconds: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._notice_seconds = notice_seconds
+        self._loop = asyncio.get_running_loop()
+
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stops after the notice; a second signal stops at once."""
+        seconds = 0.0 if self._app.leaves else self._notice_seconds
+        self._app.leaves = True
+        leave = super().handle_exit
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, leave, sig, frame)
+
+
+class Entrance:
+    """Answers probes, and 401 where the key is missing, is no key of ours, or turned out not to work."""
 
     def __init__(self, inside: ASGIApp) -> None:
         self._inside = inside
+        self.leaves = False
+        """Whether it is about to stop."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
         if scope["type"] != "http":
             await self._inside(scope, receive, send)
         elif scope["path"] == "/healthz":
             await _answer(send, 200, b"ok\n", ("content-type", "text/plain"))
+        elif scope["path"] == "/readyz":
+            await _answer(send, 503 if self.leaves else 200, b"", ("content-type", "text/plain"))
         elif not contract_of(_key(scope)):
             await _answer_401(send, _key(scope))
         elif scope["method"] != "POST":

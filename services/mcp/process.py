@@ -35,4 +35,4 @@ def run(environment: Mapping[str, str], *, taken: socket.socket | None = None) -
 
 async def _serve(settings: McpSettings, taken: socket.socket) -> None:
     async with open_calls(jobs_target=settings.jobs_target, billing_target=settings.billing_target) as calls:
-        await serve(build_app(calls), taken)
+        await serve(build_app(calls), taken, notice_seconds=settings.notice_seconds)

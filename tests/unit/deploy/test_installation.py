@@ -14,7 +14,7 @@ from deploy.k8s.render import FOLDER, render
 from tests.unit.deploy import page
 from tests.unit.deploy.test_operate_page import MADE_BY_OTHERS
 
-EXAMPLE, TRACING, RESTORE = page.blocks("yaml")
+EXAMPLE, TRACING, MCP, RESTORE = page.blocks("yaml")
 ISSUED = (
     "ARK_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "BACKUP_ACCESS_KEY_ID",
     "BACKUP_SECRET_ACCESS_KEY",
@@ -23,7 +23,7 @@ KUBECTL = '#!/bin/sh\nprintf "%s\\n" "$*" >> "$CALLS"\n'
 """Keeps what it is called with, and finds nothing in the cluster."""
 
 
-def _installation(
+def installation(
     folder: Path, *, patches: str = "", more: str = "", generators: str = ""
 ) -> tuple[dict[str, Any], ...]:
     written = yaml.safe_load(EXAMPLE) | (yaml.safe_load(more) or {})
@@ -37,7 +37,7 @@ def _installation(
 
 
 def test_the_example_replaces_everything_that_is_only_an_example(tmp_path: Path) -> None:
-    objects = _installation(tmp_path)
+    objects = installation(tmp_path)
     left = re.findall(r"\S*(?:example\.com|s3://reelgate|letsencrypt)\S*", yaml.safe_dump_all(objects))
 
     assert left == []
@@ -46,7 +46,7 @@ def test_the_example_replaces_everything_that_is_only_an_example(tmp_path: Path)
 
 
 def test_the_component_for_traces_tells_every_process_where_the_collector_is(tmp_path: Path) -> None:
-    objects = _installation(tmp_path, more=TRACING)
+    objects = installation(tmp_path, more=TRACING)
     traced = named(objects, "NetworkPolicy")["tracing"]["spec"]["podSelector"]["matchExpressions"][0][
         "values"
     ]
@@ -64,7 +64,7 @@ def test_a_catalogue_of_its_own_is_mounted_where_both_processes_of_jobs_read_it(
     more = re.findall(r"```yaml\n(configMapGenerator.*?)```", text, re.DOTALL)[0]
     (tmp_path / "catalogue.yaml").write_text("of its own", encoding="utf-8")
 
-    objects = _installation(tmp_path, generators=more)
+    objects = installation(tmp_path, generators=more)
 
     assert named(objects, "ConfigMap")["catalogue"]["data"] == {"catalogue.yaml": "of its own"}
     for workload in ("jobs-api", "jobs-worker"):
@@ -77,7 +77,7 @@ def test_a_catalogue_of_its_own_is_mounted_where_both_processes_of_jobs_read_it(
 
 
 def test_a_restored_cluster_starts_from_the_backups_and_archives_elsewhere(tmp_path: Path) -> None:
-    cluster = named(_installation(tmp_path, patches=RESTORE), "Cluster")["postgres"]["spec"]
+    cluster = named(installation(tmp_path, patches=RESTORE), "Cluster")["postgres"]["spec"]
 
     before = cluster["externalClusters"][0]
     assert cluster["bootstrap"]["recovery"]["source"] == before["name"]

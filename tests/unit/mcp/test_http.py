@@ -29,7 +29,7 @@ GREETING = message(
 @asynccontextmanager
 async def server(api: PublicApi) -> AsyncIterator[httpx2.AsyncClient]:
     app = build_app(api)
-    inner: Any = app._inside  # type: ignore[attr-defined]
+    inner: Any = app._inside
     async with inner.router.lifespan_context(inner):
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://any.host") as client:
