@@ -7,7 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "services").rglob("*.md")],
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "clients").glob("*/README.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "services").rglob("*.md"),
+    ],
 )
 LINK = re.compile(r"\]\((?!https?://)([^)\s#]*)#?([^)\s]*)\)")
 FILE = re.compile(r"`((?:services|protos|tests)/[\w/.-]+\.\w+)`")
