@@ -14,6 +14,8 @@ from pygments.util import ClassNotFound
 Resolve = Callable[[str], str | None]
 """From the target of a link to the address it has on the site. None: that page is not published."""
 COMMENT: Final = re.compile(r"\s*(<!--.*?-->\s*)+", re.DOTALL)
+EXAMPLE_BASES: Final = ("http://127.0.0.1:8080", "https://api.example.com")
+"""Where the API is, in examples. On the site it is the visitor's own address (site.js)."""
 SCROLLING: Final = 'tabindex="0" role="group"'
 """What is wider than a small screen scrolls, also by keyboard."""
 
@@ -65,6 +67,8 @@ def _highlighted(code: str, language: str, _attributes: str) -> str:
     except ClassNotFound as error:
         raise SiteError(f"No highlighting is known for ```{language}.") from error
     marked: str = highlight(code, lexer, HtmlFormatter(nowrap=True))
+    for base in EXAMPLE_BASES:
+        marked = marked.replace(base, f"<span data-base>{base}</span>")
     return marked
 
 

@@ -105,6 +105,15 @@ def test_headings_have_the_anchors_that_links_on_github_use() -> None:
         assert f'id="{anchor}"' in shown
 
 
+def test_examples_have_a_place_for_the_visitors_own_address() -> None:
+    shown = to_html(
+        '```sh\nexport BASE=http://127.0.0.1:8080\ncurl "https://api.example.com/v1/models"\n```\n', nowhere
+    )
+
+    assert "<span data-base>http://127.0.0.1:8080</span>" in shown
+    assert "<span data-base>https://api.example.com</span>/v1/models" in shown
+
+
 def test_a_link_to_a_page_that_is_not_published_leaves_its_words() -> None:
     shown = to_html("See [operating](../operating.md) and [limits](limits.md).", nowhere)
 
