@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import Counter
 from types import FrameType
 from typing import Final
 
@@ -21,6 +22,8 @@ PATH: Final = "/mcp"
 BODY_BYTES_MAX: Final = 160 * 1024
 """A prompt of 10,000 characters, however it is written, and all addresses that a video can have."""
 REQUESTS_MAX: Final = 1_000
+REQUESTS_OF_KEY_MAX: Final = 40
+"""Requests of one key under way at once, so that one that waits for everything leaves others their room."""
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the edge keeps a connection that it does not use."""
 _REFUSED: Final = "reelgate.refused"
@@ -84,6 +87,7 @@ class Entrance:
         self._inside = inside
         self.leaves = False
         """Whether it is about to stop."""
+        self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -99,7 +103,20 @@ class Entrance:
             await _answer(send, 405, b"MCP is spoken in POST here.\n", ("allow", "POST"))
         else:
             request_id.set(_header(scope, "x-request-id"))
+            await self._bounded(scope, receive, send)
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key = _key(scope)
+        if self._running[key] >= REQUESTS_OF_KEY_MAX:
+            await _answer_429(send, key)
+            return
+        self._running[key] += 1
+        try:
             await self._pass(scope, receive, send)
+        finally:
+            self._running[key] -= 1
+            if not self._running[key]:
+                del self._running[key]
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused: list[Refused] = []
@@ -141,14 +158,20 @@ async def _answer_401(send: Send, key: str) -> None:
         Reason.KEY_INVALID,
         "API key is missing, invalid, or disabled. Send `Authorization: Bearer YOUR_KEY` with every request.",
     )
-    body = refusal.envelope(contract_of(key) or "seedancee2")
-    await _answer(
-        send,
-        401,
-        body,
-        ("content-type", "application/json"),
-        ("www-authenticate", 'Bearer realm="reelgate"'),
+    await _refuse(send, refusal, key, ("www-authenticate", 'Bearer realm="reelgate"'))
+
+
+async def _answer_429(send: Send, key: str) -> None:
+    refusal = ServiceError(
+        Reason.RATE_LIMITED,
+        f"{REQUESTS_OF_KEY_MAX} requests of this key are under way. Wait for one of them to end.",
     )
+    await _refuse(send, refusal, key, ("retry-after", "1"))
+
+
+async def _refuse(send: Send, refusal: ServiceError, key: str, header: tuple[str, str]) -> None:
+    body = refusal.envelope(contract_of(key) or "seedancee2")
+    await _answer(send, refusal.status.http, body, ("content-type", "application/json"), header)
 
 
 async def _answer(send: Send, status: int, body: bytes, *headers: tuple[str, str]) -> None:

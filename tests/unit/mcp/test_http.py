@@ -1,7 +1,8 @@
 """Who is let in over HTTP, and what others read."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,7 +10,7 @@ import httpx2
 import pytest
 
 from services.mcp.calls import Refused
-from services.mcp.http import BODY_BYTES_MAX, build_app
+from services.mcp.http import BODY_BYTES_MAX, REQUESTS_OF_KEY_MAX, build_app
 from tests.fakes.public_api import PublicApi
 
 BALANCE = {"data": {"available": 1.0, "held": 0.0}}
@@ -113,3 +114,49 @@ async def test_a_body_is_as_long_as_the_longest_request_needs() -> None:
     assert len(json.dumps(call)) < BODY_BYTES_MAX
     assert fits.status_code == 200
     assert too_long.status_code == 413
+
+
+async def test_one_key_leaves_others_their_room() -> None:
+    let_go = asyncio.Event()
+
+    class Slow(PublicApi):
+        async def __call__(self, *arguments: Any, **options: Any) -> Any:
+            await let_go.wait()
+            return await super().__call__(*arguments, **options)
+
+    call = message("tools/call", name="get_balance", arguments={})
+    api = Slow({"GetBalance": BALANCE})
+    async with server(api) as client:
+
+        def post(key: str) -> Awaitable[httpx2.Response]:
+            return client.post("/mcp", json=call, headers={"x-api-key": key, **ACCEPTED})
+
+        held = [asyncio.ensure_future(post("sk_seedancee2_test_a")) for _ in range(REQUESTS_OF_KEY_MAX)]
+        refused = None
+        while refused is None:
+            # Until all that are held have arrived, one more is held too.
+            more = asyncio.ensure_future(post("sk_seedancee2_test_a"))
+            done, _ = await asyncio.wait([more], timeout=0.05)
+            refused = more.result() if done else None
+            held.append(more)
+        other = asyncio.ensure_future(post("nxa_test_sk_a"))
+        let_go.set()
+        answers = await asyncio.gather(*held, other)
+        again = await post("sk_seedancee2_test_a")
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+    assert sum(each.status_code == 200 for each in answers) == REQUESTS_OF_KEY_MAX + 1
+    assert again.status_code == 200
+
+
+async def test_probes_need_no_key_and_tell_of_a_process_that_stops() -> None:
+    app = build_app(PublicApi({}))
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app), base_url="http://any.host"
+    ) as client:
+        before = [(await client.get(path)).status_code for path in ("/healthz", "/readyz")]
+        app.leaves = True
+        after = [(await client.get(path)).status_code for path in ("/healthz", "/readyz")]
+
+    assert (before, after) == ([200, 200], [200, 503])
