@@ -90,6 +90,11 @@ class StackFolder:
         """Identifier and keys of the demo account, as JSON."""
         return self.secrets / "demo_account.json"
 
+    @property
+    def environments(self) -> Path:
+        """The settings of each process that runs, or ran last, as JSON by name."""
+        return self.secrets / "environments.json"
+
     def read_password(self, role: str) -> str:
         """Returns the password of a role of the PostgreSQL cluster."""
         return self._password(role).read_text()

@@ -10,8 +10,9 @@ import sys
 from contextlib import suppress
 from typing import BinaryIO
 
+from services.devstack.environment import child_environment
 from services.devstack.nursery_process import LOADED
-from services.devstack.processes import ProcessSpec, child_environment
+from services.devstack.processes import ProcessSpec
 from services.devstack.programs import AdoptedProcess, Started, start_program
 
 COMMAND = (sys.executable, "-m", "services.devstack.nursery_process")
@@ -36,7 +37,7 @@ class Nursery:
     async def start(self, spec: ProcessSpec, output: BinaryIO) -> Started:
         """Starts a process whose output goes into a file: a fork if it is a module of ours, and after `close` a program of its own."""
         if spec.words is not None:
-            environment = child_environment(os.environ, spec)
+            environment = child_environment(os.environ, spec.environment)
             order = {"name": spec.name, "words": list(spec.words), "environment": environment}
             # When it was killed, everything loads by itself.
             with suppress(ConnectionError):

@@ -18,7 +18,6 @@ PRIVATE_TARGETS_ALLOWED = "127.0.0.0/8,::1/128"
 ARK_API_PATH = "/api/v3"
 """Path of the provider's API in the simulator."""
 PYTHON = (sys.executable, "-m")
-SETTING_PREFIXES = ("BILLING_", "WEBHOOKS_", "JOBS_", "EDGE_", "SIMULATOR_", "MCP_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +119,6 @@ def database_addresses(settings: StackSettings) -> dict[str, str]:
 def cluster(folder: StackFolder, port: int) -> postgres.Cluster:
     """Returns the cluster of a stack that listens on `port`."""
     return postgres.Cluster(port=port, password=folder.read_password(postgres.SUPERUSER))
-
-
-def child_environment(environment: Mapping[str, str], spec: ProcessSpec) -> dict[str, str]:
-    """Returns the environment of a process: ours without settings for services, plus its own."""
-    inherited = {name: value for name, value in environment.items() if not name.startswith(SETTING_PREFIXES)}
-    return {**inherited, **spec.environment}
 
 
 def _postgres(settings: StackSettings) -> ProcessSpec:

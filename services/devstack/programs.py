@@ -6,8 +6,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import BinaryIO
 
+from services.devstack.environment import child_environment
 from services.devstack.postgres import privileges_of
-from services.devstack.processes import ProcessSpec, child_environment
+from services.devstack.processes import ProcessSpec
 
 POLL_SECONDS = 0.02
 
@@ -52,7 +53,7 @@ def start_program(spec: ProcessSpec, output: BinaryIO) -> Started:
     return subprocess.Popen(
         spec.argv,
         cwd="/",
-        env=child_environment(os.environ, spec),
+        env=child_environment(os.environ, spec.environment),
         **privileges_of(spec.user),
         stdin=subprocess.DEVNULL,
         stdout=output,

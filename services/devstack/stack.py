@@ -1,6 +1,7 @@
 """The life of a local stack: start what can start together, keep it running, stop it in order."""
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -17,7 +18,7 @@ from services.common.postgres.schema import find_gap
 from services.devstack import demo, postgres
 from services.devstack.certificates import ensure_certificates
 from services.devstack.errors import StackError
-from services.devstack.folder import StackFolder
+from services.devstack.folder import StackFolder, write_secret
 from services.devstack.identity import identity_of
 from services.devstack.lock import stack_lock
 from services.devstack.log_files import open_log, tail
@@ -102,6 +103,9 @@ class _Stack:
             otlp_endpoint=options.otlp_endpoint,
             log_format=options.log_format,
         )
+        specs = process_specs(self._settings)
+        settings = {name: dict(spec.environment) for name, spec in specs.items()}
+        write_secret(self._folder.environments, json.dumps(settings))
         self._supervisor = identity_of(os.getpid())
         self._processes = {
             name: Supervised(
@@ -110,7 +114,7 @@ class _Stack:
                 changed=self._write_state,
                 start=self._nursery.start,
             )
-            for name, spec in process_specs(self._settings).items()
+            for name, spec in specs.items()
         }
 
     def _prepare_postgres(self) -> None:

@@ -17,6 +17,7 @@ from services.common.clock import utc_now
 from services.common.postgres.migrate import migrate
 from services.devstack import postgres
 from services.devstack.certificates import ensure_certificates
+from services.devstack.environment import child_environment
 from services.devstack.folder import StackFolder
 from services.devstack.identity import identity_of
 from services.devstack.ports import choose_ports
@@ -25,7 +26,6 @@ from services.devstack.processes import (
     ROLES,
     ProcessSpec,
     StackSettings,
-    child_environment,
     grpc_addresses,
     process_specs,
 )
@@ -117,7 +117,11 @@ def _on_nodes(specs: Mapping[str, ProcessSpec], addresses: Mapping[str, str]) ->
 def _start(spec: ProcessSpec, folder: StackFolder) -> subprocess.Popen[bytes]:
     with (folder.logs / f"{spec.name}.log").open("ab") as output:
         return subprocess.Popen(
-            spec.argv, env=child_environment(os.environ, spec), cwd="/", stdout=output, stderr=output
+            spec.argv,
+            env=child_environment(os.environ, spec.environment),
+            cwd="/",
+            stdout=output,
+            stderr=output,
         )
 
 

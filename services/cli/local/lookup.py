@@ -1,11 +1,12 @@
 """Where the stack on a data folder is reached, and what its folder keeps for commands. Raises StackError when none runs."""
 
+import json
+import os
 from pathlib import Path
-
-import psutil
 
 from services.cli.admin.target import AdminTarget
 from services.devstack.demo import read_demo_account
+from services.devstack.environment import child_environment
 from services.devstack.errors import StackError
 from services.devstack.folder import StackFolder
 from services.devstack.state import StackState, require_running
@@ -29,8 +30,10 @@ def admin_address(service: str, *, root: Path) -> str:
 def environments(root: Path) -> dict[str, dict[str, str]]:
     """Returns the environment of each running service, by name: of its API, where that is a process apart."""
     state = require_running(root)
+    # A process that is a fork shows the environment of what it was forked from.
+    own = json.loads(StackFolder(root).environments.read_text(encoding="utf-8"))
     return {
-        service: psutil.Process(process.pid).environ()
+        service: child_environment(os.environ, own[process.name])
         for process in state.processes
         for service in state.grpc
         if process.name in {service, f"{service}-api"}

@@ -2,7 +2,8 @@ import pytest
 
 from services.billing.settings import BillingSettings
 from services.common.settings import Settings, load_settings
-from services.devstack.processes import StackSettings, child_environment, process_specs
+from services.devstack.environment import child_environment
+from services.devstack.processes import StackSettings, process_specs
 from services.edge.settings import EdgeSettings
 from services.jobs.settings import JobsSettings
 from services.mcp.settings import McpSettings
@@ -68,7 +69,7 @@ def test_only_the_processes_that_call_customers_may_call_this_machine(settings: 
 def test_a_process_inherits_the_environment_but_no_settings_meant_for_others(settings: StackSettings) -> None:
     outside = {"HOME": "/home/someone", "JOBS_REFLECTION": "false", "BILLING_TYPO": "1"}
 
-    seen = child_environment(outside, process_specs(settings)["jobs-api"])
+    seen = child_environment(outside, process_specs(settings)["jobs-api"].environment)
 
     assert seen["HOME"] == "/home/someone"
     assert seen["JOBS_REFLECTION"] == "true"
