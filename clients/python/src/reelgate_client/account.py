@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from reelgate_client.core import D, Resource
 from reelgate_client.drivers import Plan, iteration, operation
@@ -22,6 +22,20 @@ CONTENT_TYPES = {f".{form}": f"{kind}/{form}" for kind, forms in KINDS.items() f
     ".mov": "video/quicktime",
     ".mp3": "audio/mpeg",
 }
+
+
+J = TypeVar("J")
+
+
+class Kept(Resource[D], Generic[D, J]):
+    """Things that have an id."""
+
+    PATH: ClassVar[str]
+
+    @operation
+    def get(self, id: str) -> Plan[J]:
+        """Returns one by its id, as it is now. Raises NotFoundError."""
+        return self.core.data("GET", f"{self.PATH}/{id}")
 
 
 class Upload:
@@ -68,7 +82,7 @@ class Uploads(Resource[D]):
         return self.core.data("DELETE", f"{self.PATH}/{id}")
 
 
-class Models(Resource[D]):
+class Models(Kept[D, seedancee2.ModelDetail]):
     """What videos can be made with."""
 
     PATH = "/v1/models"
@@ -78,13 +92,8 @@ class Models(Resource[D]):
         """Returns the models that the key may use."""
         return self.core.data("GET", self.PATH)
 
-    @operation
-    def get(self, id: str) -> Plan[seedancee2.ModelDetail]:
-        """Returns a model with its ratios, capabilities and `credits_per_second`. Raises NotFoundError."""
-        return self.core.data("GET", f"{self.PATH}/{id}")
 
-
-class WebhookEndpoints(Resource[D]):
+class WebhookEndpoints(Kept[D, account.WebhookEndpoint]):
     """Addresses that get the events of all videos."""
 
     PATH = "/v1/webhook_endpoints"
@@ -104,11 +113,6 @@ class WebhookEndpoints(Resource[D]):
     def list(self) -> Plan[list[account.WebhookEndpoint]]:
         """Returns all endpoints."""
         return self.core.data("GET", self.PATH)
-
-    @operation
-    def get(self, id: str) -> Plan[account.WebhookEndpoint]:
-        """Returns an endpoint. Raises NotFoundError."""
-        return self.core.data("GET", f"{self.PATH}/{id}")
 
     @operation
     def update(
@@ -169,7 +173,7 @@ class WebhookListeners(Resource[D]):
         return self.core.data("GET", self.PATH)
 
 
-class WebhookDeliveries(Resource[D]):
+class WebhookDeliveries(Kept[D, account.WebhookDelivery]):
     """What was sent to endpoints and callback addresses, and what came of it."""
 
     PATH = "/v1/webhook_deliveries"
@@ -182,17 +186,12 @@ class WebhookDeliveries(Resource[D]):
         return self.core.pages(self.PATH, query)
 
     @operation
-    def get(self, id: str) -> Plan[account.WebhookDelivery]:
-        """Returns a delivery with its attempts. Raises NotFoundError."""
-        return self.core.data("GET", f"{self.PATH}/{id}")
-
-    @operation
     def redeliver(self, id: str, *, idempotency_key: str | None = None) -> Plan[account.WebhookDelivery]:
         """Sends it again, with a new schedule."""
         return self.core.data("POST", f"{self.PATH}/{id}/redeliver", idempotency_key=idempotency_key)
 
 
-class Redeliveries(Resource[D]):
+class Redeliveries(Kept[D, account.WebhookRedelivery]):
     """Repetitions of everything that was given up in some time."""
 
     PATH = "/v1/webhook_redeliveries"
@@ -207,8 +206,3 @@ class Redeliveries(Resource[D]):
     ) -> Plan[account.WebhookRedelivery]:
         """Sends again what was given up between `start` and `end`, to `endpoint_id` or to all."""
         return self.core.data("POST", self.PATH, body, idempotency_key=idempotency_key)
-
-    @operation
-    def get(self, id: str) -> Plan[account.WebhookRedelivery]:
-        """Returns a redelivery, with how far it is."""
-        return self.core.data("GET", f"{self.PATH}/{id}")

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import httpx2
 
+from reelgate_client import account as of_account
 from reelgate_client import core as parts
-from reelgate_client.account import (
-    Models,
-    Redeliveries,
-    Uploads,
-    WebhookDeliveries,
-    WebhookEndpoints,
-    WebhookListeners,
-)
 from reelgate_client.core import NEXTAPI, SEEDANCEE2, Contract, Core, D, Json, Resource
 from reelgate_client.drivers import Answer, Async, Plan, Sync, operation
 from reelgate_client.types import account, seedancee2
@@ -26,42 +19,33 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
 
-class Settings(TypedDict, total=False):
-    """What both kinds of client can be given besides."""
-
-    timeout: float
-    """Seconds of silence that end an attempt; 30 by default. The time of a held-open wait comes on top."""
-    max_retries: int
-    """How often a request is repeated; 3 by default."""
-    environment: Literal["live", "test"]
-    """Of which the key must be."""
-
-
 class Account(Resource[D]):
     """What a client of either contract has."""
 
     contract: ClassVar[Contract]
+    driver: ClassVar[Any]
 
     def __init__(
         self,
-        driver: D,
-        api_key: str | None,
-        base_url: str | None,
+        api_key: str | None = None,
+        base_url: str | None = None,
         timeout: float = 30,
         max_retries: int = 3,
-        environment: str | None = None,
+        environment: Literal["live", "test"] | None = None,
+        http_client: httpx2.Client | httpx2.AsyncClient | None = None,
     ) -> None:
         key = parts.checked_key(api_key, contract=self.contract, environment=environment)
         url = parts.checked_url(base_url)
+        self._owns, driver = http_client is None, type(self).driver(http_client)
         super().__init__(Core(self.contract, key, url, timeout, max_retries, environment, driver))
         self._add_parts()
 
     def _add_parts(self) -> None:
-        self.uploads = Uploads(self.core)
-        self.webhook_endpoints = WebhookEndpoints(self.core)
-        self.webhook_listeners = WebhookListeners(self.core)
-        self.webhook_deliveries = WebhookDeliveries(self.core)
-        self.redeliveries = Redeliveries(self.core)
+        self.uploads = of_account.Uploads(self.core)
+        self.webhook_endpoints = of_account.WebhookEndpoints(self.core)
+        self.webhook_listeners = of_account.WebhookListeners(self.core)
+        self.webhook_deliveries = of_account.WebhookDeliveries(self.core)
+        self.redeliveries = of_account.Redeliveries(self.core)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(api_key={parts.masked(self.core.api_key)!r}, base_url={self.core.base_url!r})"
@@ -90,13 +74,11 @@ class Seedancee2Account(Account[D]):
     """What only keys of the Seedancee2 contract may do."""
 
     contract = SEEDANCEE2
-    videos: Seedancee2Videos[D]
-    models: Models[D]
 
     def _add_parts(self) -> None:
         super()._add_parts()
         self.videos = Seedancee2Videos(self.core)
-        self.models = Models(self.core)
+        self.models = of_account.Models(self.core)
 
     @operation
     def usage(self, /, **query: Unpack[seedancee2.GetUsageQuery]) -> Plan[seedancee2.Usage]:
@@ -108,7 +90,6 @@ class NextAPIAccount(Account[D]):
     """What only keys of the NextAPI contract may do."""
 
     contract = NEXTAPI
-    videos: NextAPIVideos[D]
 
     def _add_parts(self) -> None:
         super()._add_parts()
@@ -118,15 +99,7 @@ class NextAPIAccount(Account[D]):
 class SyncAccount(Account[Sync]):
     """A client whose methods block."""
 
-    def __init__(
-        self,
-        api_key: str | None = None,
-        base_url: str | None = None,
-        http_client: httpx2.Client | None = None,
-        **settings: Unpack[Settings],
-    ) -> None:
-        self._owns = http_client is None
-        super().__init__(Sync(http_client), api_key, base_url, **settings)
+    driver = Sync
 
     def close(self) -> None:
         """Closes the connections, unless they are of an `http_client` that was given."""
@@ -143,15 +116,7 @@ class SyncAccount(Account[Sync]):
 class AsyncAccount(Account[Async]):
     """A client whose methods are coroutines."""
 
-    def __init__(
-        self,
-        api_key: str | None = None,
-        base_url: str | None = None,
-        http_client: httpx2.AsyncClient | None = None,
-        **settings: Unpack[Settings],
-    ) -> None:
-        self._owns = http_client is None
-        super().__init__(Async(http_client), api_key, base_url, **settings)
+    driver = Async
 
     async def aclose(self) -> None:
         """Closes the connections, unless they are of an `http_client` that was given."""
@@ -181,10 +146,8 @@ class AsyncNextAPI(NextAPIAccount[Async], AsyncAccount):
     """A client of the NextAPI contract, for asyncio."""
 
 
-def connect(
-    api_key: str | None = None, base_url: str | None = None, **settings: Unpack[Settings]
-) -> Seedancee2 | NextAPI:
-    """Returns the client of the contract that the key is of."""
+def connect(api_key: str | None = None, base_url: str | None = None, **settings: Any) -> Seedancee2 | NextAPI:
+    """Returns the client of the contract that the key is of. Takes the settings of both."""
     key = api_key or os.environ.get("REELGATE_API_KEY", "")
     of_key: type[Seedancee2 | NextAPI] = NextAPI if key.strip().startswith(NEXTAPI.key_prefix) else Seedancee2
     return of_key(api_key, base_url, **settings)

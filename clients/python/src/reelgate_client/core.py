@@ -17,7 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import httpx2
 
-from reelgate_client.drivers import Answer, Driver, Request, T
+from reelgate_client.drivers import Answer, Driver, T
 from reelgate_client.errors import AuthenticationError, ConnectionFailedError, ReelgateError, error_of
 
 D = TypeVar("D", bound=Driver)
@@ -80,33 +80,44 @@ class Core(Generic[D]):
     jitter: Callable[[], float] = secrets.SystemRandom().random
 
     async def call(
-        self,
-        method: str,
-        path: str,
-        body: Json = None,
-        *,
-        idempotency_key: str | None = None,
-        retries: int | None = None,
-        deadline: float = float("inf"),
-        **options: Any,
+        self, method: str, path: str, body: Json = None, *, idempotency_key: str | None = None, **options: Any
     ) -> Answer:
-        """Sends a request, repeatedly where that may help and is safe. Returns the success, or raises what went wrong.
+        """Sends a request to the API, repeatedly where that may help. Takes the options of `request` and `attempts`.
 
-        A POST has one idempotency key for all its attempts. `deadline` is a time of `clock`.
+        A POST has one idempotency key for all its attempts.
         """
         key = (idempotency_key or new_key()) if method == "POST" else None
-        request = self.request(method, path, body, key=key, **options)
+        limits = {name: options.pop(name) for name in ("retries", "deadline") if name in options}
+        request = self.request(method, path, body, {"Idempotency-Key": key}, **options)
+        try:
+            answer = await self.attempts(lambda: request, **limits)
+        except ReelgateError as error:
+            error.idempotency_key = key
+            raise
+        if (answers := _answers.get()) is not None:
+            answers.append(answer)
+        return answer
+
+    async def attempts(
+        self,
+        built: Callable[[], httpx2.Request],
+        *,
+        retries: int | None = None,
+        deadline: float = float("inf"),
+        arrived: int = 0,
+    ) -> Answer:
+        """Sends a request until it succeeds, or raises what went wrong.
+
+        `deadline` is a time of `clock`. From the second attempt on, the status `arrived` is a success too.
+        """
         for attempt in count():
             try:
-                answer = await self.driver.send(request)
+                answer = await self.driver.send(built())
                 error = error_of(answer)
             except ConnectionFailedError as failed:
                 error = failed
-            if error is None:
-                if (answers := _answers.get()) is not None:
-                    answers.append(answer)
+            if error is None or (attempt and error.status == arrived):
                 return answer
-            error.idempotency_key = key
             pause = self.pause(attempt, error)
             last = attempt >= (self.max_retries if retries is None else retries)
             if last or not error.retryable or self.clock() + pause >= deadline:
@@ -119,7 +130,7 @@ class Core(Generic[D]):
         answer = await self.call(*request, **options)
         if not isinstance(answer.json, dict):
             raise ReelgateError(
-                f"{self.base_url} answered with something else than JSON", status=answer.status
+                f"{self.base_url} answered with something that is no JSON", status=answer.status
             )
         return answer.json
 
@@ -152,26 +163,25 @@ class Core(Generic[D]):
         method: str,
         path: str,
         body: Json = None,
-        *,
-        key: str | None,
+        headers: Json = None,
         params: Json = None,
         timeout: float = 0,
-    ) -> Request:
-        """Returns a request to the API, which alone gets the key."""
-        headers = {
+    ) -> Any:
+        """Returns a request to the API, which alone gets the key. What is None is left out."""
+        sent = {
             "Authorization": f"Bearer {self.api_key}",
             "User-Agent": USER_AGENT,
             "Accept": "application/json",
             "Content-Type": "application/json" if body is not None else None,
-            "Idempotency-Key": key,
             "X-NextAPI-Environment": self.environment if self.contract is NEXTAPI else None,
+            **(headers or {}),
         }
-        return Request(
+        return self.driver.built(
             method,
             self.base_url + path,
-            {name: value for name, value in headers.items() if value is not None},
+            {name: value for name, value in sent.items() if value is not None},
+            None if body is None else json.dumps(body, allow_nan=False).encode(),
             params={name: value for name, value in (params or {}).items() if value is not None} or None,
-            body=None if body is None else json.dumps(body, allow_nan=False).encode(),
             timeout=timeout or self.timeout,
         )
 
@@ -200,15 +210,12 @@ def checked_key(api_key: str | None, *, contract: Contract, environment: str | N
     key = (api_key or os.environ.get("REELGATE_API_KEY", "")).strip()
     if not key:
         raise AuthenticationError("There is no API key: give api_key, or set REELGATE_API_KEY")
-    found = KEY.fullmatch(key)
-    if found is None or not key.startswith(contract.key_prefix):
+    if not KEY.fullmatch(key) or not key.startswith(contract.key_prefix):
         raise AuthenticationError(
-            f"{masked(key)} is no key of {contract.name}: those begin with {contract.key_prefix}"
+            f"{masked(key)} is no {contract.name} key: those begin with {contract.key_prefix}"
         )
     if environment not in {None, environment_of(key)}:
-        raise AuthenticationError(
-            f"{masked(key)} is a {environment_of(key)} key, and environment={environment!r} was asked for"
-        )
+        raise AuthenticationError(f"{masked(key)} is a {environment_of(key)} key, and no {environment} key")
     return key
 
 
@@ -216,9 +223,7 @@ def checked_url(base_url: str | None) -> str:
     """Returns the address of the API without a slash at its end: the one given, or REELGATE_BASE_URL."""
     url = (base_url or os.environ.get("REELGATE_BASE_URL", "")).strip().rstrip("/")
     if not url.startswith(("http://", "https://")):
-        raise ReelgateError(
-            f"{url!r} is no address of the API: give base_url, or set REELGATE_BASE_URL, as in https://api.example.com"
-        )
+        raise ReelgateError(f"{url!r} is no address of the API: give base_url, or set REELGATE_BASE_URL")
     return url
 
 

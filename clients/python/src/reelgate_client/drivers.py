@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import (
@@ -40,21 +40,7 @@ S = TypeVar("S")
 A = TypeVar("A")
 Plan: TypeAlias = Coroutine[Any, Any, T]
 CHUNK_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True)
-class Request:
-    """One HTTP request, with everything that is sent."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-    params: Mapping[str, Any] | None = None
-    body: bytes | Path | None = None
-    """A path is sent as the file it names."""
-    timeout: float = 30
-    """Seconds of silence that end the request."""
-    follow_redirects: bool = False
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -85,69 +71,64 @@ class Stream(NamedTuple):
 class Driver:
     """Sends, waits and calls back."""
 
-    http: Any
-    wait: Callable[[float], Any]
-    _names: tuple[str, str]
-    """Of the methods that iterate over a response, and that close it."""
-    _file: Callable[[Path], Any]
-    _next: Callable[[Any, bytes], Any]
+    def __init__(self, http: Any, library: Any, *ways: Any) -> None:
+        if not isinstance(http, library | None):
+            raise TypeError(f"http_client is an httpx2.{library.__name__}, and not {type(http).__name__}")
+        self.http = library() if http is None else http
+        self._wait, self._following, self._read, self._chunks, self._close = ways
 
     async def settled(self, value: Any) -> Any:
         """Returns a value of the library or of the customer, after awaiting it if this driver does."""
-        raise NotImplementedError
+        return value
+
+    def built(self, method: str, url: str, headers: Any, body: Any = None, **options: Any) -> Any:
+        """Returns a request. A body that is a path is sent as the file it names."""
+        seconds = options.pop("timeout")
+        options["timeout"] = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
+        options["content"] = self._read(body) if isinstance(body, Path) else body
+        return self.http.build_request(method, url, headers=headers, **options)
 
     @asynccontextmanager
-    async def open(self, request: Request) -> AsyncIterator[Stream]:
+    async def open(self, request: httpx2.Request, *, follow_redirects: bool = False) -> AsyncIterator[Stream]:
         """Sends a request. Raises ConnectionFailedError if no answer comes."""
-        body = self._file(request.body) if isinstance(request.body, Path) else request.body
-        options: Any = {"params": request.params, "content": body, "timeout": request.timeout}
-        built = self.http.build_request(request.method, request.url, headers=dict(request.headers), **options)
         with _failures():
-            sent = self.http.send(built, auth=None, follow_redirects=request.follow_redirects, stream=True)
+            sent = self.http.send(request, auth=None, follow_redirects=follow_redirects, stream=True)
             response = await self.settled(sent)
         # Without a size: with one, events would wait until they fill it.
-        chunks = getattr(response, self._names[0])()
+        chunks = getattr(response, self._chunks)()
 
         async def read() -> bytes:
             with _failures():
-                chunk: bytes = await self.settled(self._next(chunks, b""))
+                chunk: bytes = await self.settled(self._following(chunks, b""))
                 return chunk
 
         try:
             yield Stream(response.status_code, response.headers, read)
         finally:
-            await self.settled(getattr(response, self._names[1])())
+            await self.settled(getattr(response, self._close)())
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: httpx2.Request) -> Answer:
         """Sends a request and reads the answer. Raises ConnectionFailedError."""
         async with self.open(request) as stream:
             return await whole(stream)
 
     async def sleep(self, seconds: float) -> None:
         """Lets time pass."""
-        await self.settled(self.wait(seconds))
+        await self.settled(self._wait(seconds))
 
 
 class Sync(Driver):
     """Blocks."""
 
-    def __init__(self, http: httpx2.Client | None) -> None:
-        self.http = http or httpx2.Client()
-        self.wait, self._next, self._file = time.sleep, next, _file
-        self._names = "iter_bytes", "close"
-
-    async def settled(self, value: Any) -> Any:
-        """Returns the value."""
-        return value
+    def __init__(self, http: Any) -> None:
+        super().__init__(http, httpx2.Client, time.sleep, next, _file, "iter_bytes", "close")
 
 
 class Async(Driver):
     """Suspends in asyncio."""
 
-    def __init__(self, http: httpx2.AsyncClient | None) -> None:
-        self.http = http or httpx2.AsyncClient()
-        self.wait, self._next, self._file = asyncio.sleep, anext, _async_file
-        self._names = "aiter_bytes", "aclose"
+    def __init__(self, http: Any) -> None:
+        super().__init__(http, httpx2.AsyncClient, asyncio.sleep, anext, _async_file, "aiter_bytes", "aclose")
 
     async def settled(self, value: Any) -> Any:
         """Returns the value, or what it returns when it is awaited."""

@@ -134,7 +134,8 @@ def error_of(answer: Answer) -> ReelgateError | None:
         return None
     error = error_in(answer.json, status=answer.status)
     error.request_id = answer.headers.get("x-request-id")
-    error.retry_after = seconds(answer.headers.get("retry-after"))
+    retry_after = answer.headers.get("retry-after", "")
+    error.retry_after = float(retry_after) if retry_after.isdecimal() else None
     if answer.status < 400:
         error.message = f"The answer is a redirect to {answer.headers.get('location')}; give that as base_url"
     return error
@@ -147,11 +148,3 @@ def error_in(envelope: Any, *, status: int) -> ReelgateError:
     kind = BY_STATUS.get(status) or (InvalidRequestError if 400 <= status < 500 else ServerError)
     message = str(found.get("message") or f"The answer was {status}")
     return kind(message, status=status, code=found.get("code"), type=found.get("type"), body=envelope)
-
-
-def seconds(text: str | None) -> float | None:
-    """Returns the value of Retry-After, where it is a number."""
-    try:
-        return max(0.0, float(text or ""))
-    except ValueError:
-        return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reelgate_client import errors
-from reelgate_client.drivers import Request, whole
+from reelgate_client.drivers import whole
 from reelgate_client.errors import WaitTimeoutError, error_in, error_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ async def follow(video: Video[Any, Any], deadline: float) -> AsyncGenerator[Even
     failures = 0
     while (left := deadline - (opened := core.clock())) > 0:
         try:
-            async with core.driver.open(_request(video, min(QUIET_SECONDS, left), last_id)) as stream:
+            headers = {"Accept": "text/event-stream", "Last-Event-ID": last_id or None}
+            path, quiet = f"{video.path}/events", min(QUIET_SECONDS, left)
+            async with core.driver.open(core.request("GET", path, headers=headers, timeout=quiet)) as stream:
                 if stream.status != 200 and (error := error_of(await whole(stream))) is not None:
                     raise error
                 parser = Parser()
@@ -87,12 +89,6 @@ async def follow(video: Video[Any, Any], deadline: float) -> AsyncGenerator[Even
         failures = failures + 1 if core.clock() - opened < BRIEF_SECONDS else 0
         await core.driver.sleep(max(0.0, min(core.pause(failures), deadline - core.clock())))
     raise WaitTimeoutError(video)
-
-
-def _request(video: Video[Any, Any], timeout: float, last_id: str) -> Request:
-    request = video.core.request("GET", f"{video.path}/events", key=None, timeout=timeout)
-    headers = {**request.headers, "Accept": "text/event-stream"}
-    return replace(request, headers={**headers, "Last-Event-ID": last_id} if last_id else headers)
 
 
 def _took(video: Video[Any, Any], event: Event) -> None:
@@ -120,6 +116,5 @@ class Parser:
             elif not colon:
                 fields, self._fields = self._fields, {}
                 if "data" in fields:
-                    yield Event(
-                        fields.get("event", "message"), json.loads(fields["data"]), fields.get("id", "")
-                    )
+                    data = json.loads(fields["data"])
+                    yield Event(fields.get("event", "message"), data, fields.get("id", ""))

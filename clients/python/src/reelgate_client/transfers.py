@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reelgate_client.core import USER_AGENT, Core
-from reelgate_client.drivers import Request, whole
+from reelgate_client.drivers import whole
 from reelgate_client.errors import ConnectionFailedError, ReelgateError, error_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def save(video: Video[Any, Any], target: Path, file: str) -> Path:
             if await _fetched(core, video.url(file), part):
                 part.replace(target)
                 return target
-            error: ReelgateError = ConnectionFailedError(f"{video.url(file)} ended after {_size(part)} bytes")
+            error: ReelgateError = ConnectionFailedError(f"{target.name} ended after {_size(part)} bytes")
         except ReelgateError as failed:
             error = failed
         if error.status == 403 and not renewed:
@@ -46,11 +46,10 @@ async def save(video: Video[Any, Any], target: Path, file: str) -> Path:
 async def _fetched(core: Core[Any], url: str, part: Path) -> bool:
     """Adds to a file what it lacks. Returns whether it is complete."""
     size = _size(part)
-    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-    if size:
-        headers["Range"] = f"bytes={size}-"
-    request = Request("GET", url, headers, timeout=core.timeout, follow_redirects=True)
-    async with core.driver.open(request) as stream:
+    ranges = {"Range": f"bytes={size}-"} if size else {}
+    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **ranges}
+    request = core.driver.built("GET", url, headers, timeout=core.timeout)
+    async with core.driver.open(request, follow_redirects=True) as stream:
         ranged = RANGE.fullmatch(stream.headers.get("content-range", ""))
         continued = stream.status == 206 and ranged is not None and ranged[1] == str(size)
         if stream.status == 416 and ranged is not None and int(ranged[2]) == size:
@@ -70,18 +69,11 @@ async def _fetched(core: Core[Any], url: str, part: Path) -> bool:
 async def put(core: Core[Any], path: Path, target: UploadTarget) -> None:
     """Sends a file to where an upload takes it."""
     headers = {**target["headers"], "Content-Length": str(_size(path)), "User-Agent": USER_AGENT}
-    request = Request("PUT", target["url"], headers, body=path, timeout=max(core.timeout, UPLOAD_SECONDS))
-    for attempt in range(core.max_retries + 1):
-        try:
-            error = error_of(await core.driver.send(request))
-        except ConnectionFailedError as failed:
-            error = failed
-        # After a lost answer, 409 says that the file has arrived.
-        if error is None or (error.status == 409 and attempt > 0):
-            return
-        if not error.retryable or attempt == core.max_retries:
-            raise error
-        await core.driver.sleep(core.pause(attempt, error))
+    timeout = max(core.timeout, UPLOAD_SECONDS)
+    # After a lost answer, 409 says that the file has arrived.
+    await core.attempts(
+        lambda: core.driver.built("PUT", target["url"], headers, path, timeout=timeout), arrived=409
+    )
 
 
 def _size(path: Path) -> int:

@@ -148,22 +148,22 @@ class Video(Resource[D], Generic[D, J]):
 class Videos(Resource[D], Generic[D, J]):
     """What both contracts do with videos."""
 
-    def handle(self, data: Any, *, idempotency_key: str | None = None) -> Video[D, J]:
+    def handle(self, data: Any) -> Video[D, J]:
         """Returns a handle that shows `data`."""
-        return Video(self.core, data, idempotency_key=idempotency_key)
+        return Video(self.core, data)
 
     @operation
     async def get(self, id: str) -> Video[D, J]:
         """Returns a handle of a video that was created before. Raises NotFoundError."""
-        found = await self.core.json("GET", f"{self.core.contract.videos_path}/{id}")
-        return self.handle(bare(self.core, found))
+        path = f"{self.core.contract.videos_path}/{id}"
+        return self.handle(bare(self.core, await self.core.json("GET", path)))
 
     async def created(self, body: Mapping[str, Any], idempotency_key: str | None) -> Video[D, J]:
         """Creates a video once, however often the request has to be sent."""
         check_references(body)
         key = idempotency_key or new_key()
         found = await self.core.json("POST", self.core.contract.videos_path, body, idempotency_key=key)
-        return self.handle(bare(self.core, found), idempotency_key=key)
+        return Video(self.core, bare(self.core, found), idempotency_key=key)
 
     async def generated(
         self, body: Mapping[str, Any], idempotency_key: str | None, *wait: Any

@@ -8,11 +8,13 @@ import hmac
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from reelgate_client.errors import SignatureError
 from reelgate_client.types import nextapi, seedancee2
 
 CONTRACT_HEADERS = ("x-seedancee2-signature", "x-nextapi-signature", "x-webhook-signature")
+Headers: TypeAlias = Mapping[str, str]
 PREFIX = "whsec_"
 MESSAGES = {
     "no_signature": "The request has no signature of ours",
@@ -24,7 +26,7 @@ MESSAGES = {
 
 def verify(
     raw_body: bytes,
-    headers: Mapping[str, str],
+    headers: Headers,
     secrets: str | Sequence[str],
     tolerance: float = 300,
     *,
@@ -36,9 +38,7 @@ def verify(
     Raises SignatureError, and ValueError if a body that is signed is not JSON.
     """
     if not isinstance(raw_body, bytes | bytearray | memoryview):
-        raise TypeError(
-            "raw_body is the bytes of the request as they came, not text and not what a parser made of them"
-        )
+        raise TypeError("raw_body is the bytes of the request as they came, not what a parser made of them")
     keys = [secrets] if isinstance(secrets, str) else list(secrets)
     if not keys or not all(keys):
         raise ValueError("secrets is the whsec_… text of your endpoint or account, or several of them")
@@ -47,21 +47,15 @@ def verify(
     signatures = [*_of_contract(bytes(raw_body), found, keys), *_of_standard(bytes(raw_body), found, keys)]
     ages = [now - signed_at for signed_at, good in signatures if good]
     if not any(-tolerance <= age <= tolerance for age in ages):
-        code = (
-            ("too_old" if ages[0] > 0 else "too_new")
-            if ages
-            else "no_match"
-            if signatures
-            else "no_signature"
-        )
+        code = "no_match" if signatures else "no_signature"
+        if ages:
+            code = "too_old" if ages[0] > 0 else "too_new"
         raise SignatureError(MESSAGES[code], code=code)
     event: seedancee2.WebhookEvent | nextapi.WebhookEvent = json.loads(raw_body)
     return event
 
 
-def _of_contract(
-    body: bytes, headers: Mapping[str, str], secrets: Sequence[str]
-) -> Iterator[tuple[int, bool]]:
+def _of_contract(body: bytes, headers: Headers, secrets: Sequence[str]) -> Iterator[tuple[int, bool]]:
     """Yields when each header was signed, and whether by one of the secrets. The key is the secret's whole text."""
     for name in CONTRACT_HEADERS:
         parts = [part.strip().partition("=") for part in headers.get(name, "").split(",")]
@@ -69,20 +63,18 @@ def _of_contract(
         given = [value for key, _, value in parts if key == "v1"]
         if times and _is_time(times[0]) and given:
             signed = f"{times[0]}.".encode() + body
-            wanted = [_digest(secret.encode(), signed).hex() for secret in secrets]
+            wanted = [hmac.digest(secret.encode(), signed, "sha256").hex() for secret in secrets]
             yield int(times[0]), _any_equal(wanted, given)
 
 
-def _of_standard(
-    body: bytes, headers: Mapping[str, str], secrets: Sequence[str]
-) -> Iterator[tuple[int, bool]]:
+def _of_standard(body: bytes, headers: Headers, secrets: Sequence[str]) -> Iterator[tuple[int, bool]]:
     """Does the same with the header of Standard Webhooks. The key is what follows whsec_, decoded."""
     event_id, signed_at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     parts = [part.partition(",") for part in headers.get("webhook-signature", "").split()]
     given = [value for version, _, value in parts if version == "v1"]
     if event_id and _is_time(signed_at) and given:
         signed = f"{event_id}.{signed_at}.".encode() + body
-        digests = [_digest(key, signed) for key in map(_decoded, secrets) if key is not None]
+        digests = [hmac.digest(key, signed, "sha256") for key in map(_decoded, secrets) if key is not None]
         yield int(signed_at), _any_equal([base64.b64encode(digest).decode() for digest in digests], given)
 
 
@@ -91,10 +83,6 @@ def _decoded(secret: str) -> bytes | None:
         return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def _digest(key: bytes, signed: bytes) -> bytes:
-    return hmac.digest(key, signed, "sha256")
 
 
 def _any_equal(wanted: Sequence[str], given: Sequence[str]) -> bool:

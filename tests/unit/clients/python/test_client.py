@@ -1,6 +1,9 @@
 """Whose client it is, what it shows of itself, and what it lists."""
 
+import ast
 import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,10 +26,10 @@ def kind(bench: Bench, contract: str = "seedancee2") -> Any:
     ("contract", "key", "message"),
     [
         ("seedancee2", None, "no API key"),
-        ("seedancee2", KEYS["nextapi"], "no key of Seedancee2: those begin with sk_seedancee2_"),
-        ("nextapi", KEYS["seedancee2"], "no key of NextAPI"),
-        ("seedancee2", "hunter2", "What was given is no key"),
-        ("seedancee2", "sk_seedancee2_prod_0123456789abcdefghij", "no key of Seedancee2"),
+        ("seedancee2", KEYS["nextapi"], "no Seedancee2 key: those begin with sk_seedancee2_"),
+        ("nextapi", KEYS["seedancee2"], "no NextAPI key"),
+        ("seedancee2", "hunter2", "What was given is no Seedancee2 key"),
+        ("seedancee2", "sk_seedancee2_prod_0123456789abcdefghij", "no Seedancee2 key"),
     ],
 )
 def test_a_key_that_is_not_of_the_contract_is_refused_before_it_is_sent(
@@ -44,7 +47,7 @@ def test_a_key_that_is_not_of_the_contract_is_refused_before_it_is_sent(
 def test_a_key_of_another_environment_than_was_said_is_refused(bench: Bench, said: str, key: str) -> None:
     whole = KEYS["seedancee2"].replace("test", key)
 
-    with pytest.raises(AuthenticationError, match=f"is a {key} key, and environment='{said}' was asked for"):
+    with pytest.raises(AuthenticationError, match=f"is a {key} key, and no {said} key"):
         kind(bench)(whole, URL, environment=said)
 
     assert bench.client(api_key=whole, environment=key).environment == key
@@ -79,7 +82,7 @@ def test_neither_repr_nor_log_nor_error_shows_the_key(bench: Bench, caplog: pyte
     with pytest.raises(AuthenticationError) as raised:
         bench.do(client.balance())
 
-    shown = " ".join([repr(client), repr(client.core), repr(client.core.request("GET", "/", key=None)),
+    shown = " ".join([repr(client), repr(client.core), repr(client.core.request("GET", "/")),
                       caplog.text, str(raised.value), repr(vars(raised.value))])  # fmt: skip
     assert KEYS["seedancee2"][14:] not in shown
     assert "api_key='sk_seedancee2_test_…klmn'" in repr(client)
@@ -111,7 +114,7 @@ def test_any_request_can_be_sent(bench: Bench) -> None:
 def test_what_is_not_the_api_is_an_error(bench: Bench) -> None:
     bench.service.replies = [Reply(200, b"<html>Sign in to the hotel</html>")]
 
-    with pytest.raises(ReelgateError, match="something else than JSON"):
+    with pytest.raises(ReelgateError, match="something that is no JSON"):
         bench.do(bench.client().balance())
 
 
@@ -184,3 +187,49 @@ def test_every_error_has_one_base() -> None:
 
     assert len(found) == 13
     assert all(issubclass(each, ReelgateError) for each in found)
+
+
+SOURCE = Path(reelgate_client.__file__).parent
+WRITTEN = [each for each in sorted(SOURCE.glob("*.py")) if each.name != "__init__.py"]
+"""By hand. Types are generated, __init__.py lists names, and the command line is another thing."""
+
+
+def lines_of_code(text: str) -> int:
+    """Counts lines that are neither empty nor a comment nor a docstring."""
+    tree = ast.parse(text)
+    said = {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or 0) + 1)
+    }
+    lines = enumerate(text.splitlines(), start=1)
+    return sum(1 for number, line in lines if line.split("#")[0].strip() and number not in said)
+
+
+def test_the_client_stays_small() -> None:
+    assert sum(lines_of_code(each.read_text()) for each in WRITTEN) <= 1000
+
+
+def test_the_client_needs_httpx2_and_nothing_else() -> None:
+    imported = {
+        name.partition(".")[0]
+        for each in WRITTEN
+        for node in ast.walk(ast.parse(each.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+        )
+    }
+
+    # typing_extensions is for type checkers alone.
+    assert imported - sys.stdlib_module_names == {"httpx2", "reelgate_client", "typing_extensions"}
+
+
+def test_an_http_client_of_the_other_kind_is_refused(bench: Bench) -> None:
+    other: Any = httpx2.AsyncClient if bench.mode == "sync" else httpx2.Client
+
+    with pytest.raises(TypeError, match=r"http_client is an httpx2\.(Async)?Client, and not"):
+        bench.client(http_client=other())
