@@ -31,7 +31,7 @@ PASSWORD = "of-the-tests"
 """Of the superuser of the session's cluster."""
 KEY_SECRET = "of-the-tests-and-nobody-elses-0123"
 """What API keys are signed with."""
-STACKS = ("tests/e2e/edge", "tests/e2e", "tests/faults", "tests/wheel")
+STACKS = ("tests/e2e/edge", "tests/e2e/guides", "tests/e2e", "tests/faults", "tests/wheel")
 """Folders whose tests share a stack, or an edge, and so run in one process, in their order."""
 
 NOT_DURABLE = ("-c", "fsync=off", "-c", "full_page_writes=off")
