@@ -1,6 +1,8 @@
 """Assistants make videos through the edge, with the official client, in both eras of the protocol."""
 
+import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -209,3 +211,25 @@ async def test_the_command_uses_the_local_stack_and_its_test_key_by_itself(
             balance = await client.call_tool("get_balance", {})
 
     assert not balance.is_error
+
+
+async def test_a_process_that_is_killed_loses_no_video(stack: Stack, account: Account) -> None:
+    order = {**SMALL, "prompt": "[simulate: slow 5]", "request_id": "killed", "wait_seconds": 45}
+    [pid] = [each["pid"] for each in stack.status()["processes"] if each["name"] == "mcp"]
+
+    async with assistant(stack, account.keys["test"]) as client:
+        created = await client.call_tool("generate_video", {**order, "wait_seconds": 0})
+        waiting = asyncio.ensure_future(
+            client.call_tool("get_video", {"id": created.structured_content["id"], "wait_seconds": 45})
+        )
+        await asyncio.sleep(0)
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.wait([waiting])
+        stack.until_ready()
+
+    assert waiting.exception() is not None or not waiting.result().is_error
+    async with assistant(stack, account.keys["test"]) as client:
+        again = await client.call_tool("generate_video", order)
+        video = await finished(client, again.structured_content)
+    assert video["id"] == created.structured_content["id"]
+    assert video["status"] == "completed"
