@@ -4,8 +4,9 @@ import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from services.jobs.domain.uploads import PUT_TIME, READ_TIME
 from services.media.inspect_reference import inspect_reference
@@ -51,7 +52,7 @@ class UploadFiles:
     async def put_address(self, name: str, *, size_max: int) -> str:
         """Returns where the file can be sent for PUT_TIME."""
         if self._is_bucket:
-            return await self._store.sign("PUT", f"{_INCOMING}/{name}", lasts=PUT_TIME)
+            return await self._signed_by_bucket(f"{_INCOMING}/{name}", lasts=PUT_TIME, method="PUT")
         return self._signed("PUT", name, seconds=PUT_TIME.total_seconds(), size_max=size_max)
 
     async def readable(self, url: str) -> str:
@@ -60,8 +61,12 @@ class UploadFiles:
         if name == url or upload_id_of(name) is None or not self.is_open:
             return url
         if self._is_bucket:
-            return await self._store.sign("GET", f"{UPLOADS_FOLDER}/{name}", lasts=READ_TIME)
+            return await self._signed_by_bucket(f"{UPLOADS_FOLDER}/{name}", lasts=READ_TIME, method="GET")
         return self._signed("GET", name, seconds=READ_TIME.total_seconds())
+
+    async def _signed_by_bucket(self, name: str, *, lasts: timedelta, method: Literal["GET", "PUT"]) -> str:
+        [address] = await self._store.sign([name], int(lasts.total_seconds()), method=method)
+        return address
 
     async def size_of(self, name: str) -> int | None:
         """Returns how many bytes came, checked or not, or None if none did."""

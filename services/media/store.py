@@ -54,25 +54,21 @@ class MediaStore:
         """Whether a cloud keeps the objects, and signs their addresses."""
         return self._folder is None
 
-    async def sign(self, method: Literal["GET", "PUT"], name: str, *, lasts: timedelta) -> str:
-        """Returns an address of the bucket where an object can be read, or put, for a time. Raises MediaUnavailableError."""
-        async with _answering(SIGN_TIMEOUT_SECONDS):
-            signed: Any = obstore.sign_async  # its types name every store that can sign
-            return str(await signed(self._backend, method, name, lasts))
-
     def url_of(self, name: str) -> str:
         """Returns the public address of an object."""
         return f"{self._public_base_url}/{name}"
 
-    async def signed_urls(self, names: Sequence[str], lifetime_seconds: int) -> Sequence[str]:
-        """Returns addresses at the bucket itself by which anyone can read these objects for a time.
+    async def sign(
+        self, names: Sequence[str], lifetime_seconds: int, *, method: Literal["GET", "PUT"] = "GET"
+    ) -> Sequence[str]:
+        """Returns addresses at the bucket itself by which anyone can read, or put, these objects for a time.
 
         Raises MediaUnavailableError. A folder has none.
         """
         lifetime = timedelta(seconds=lifetime_seconds)
         async with _answering(SIGN_TIMEOUT_SECONDS):
             signed: Any = obstore.sign_async  # its types name every store that can sign
-            return list(await signed(self._backend, "GET", list(names), lifetime))
+            return list(await signed(self._backend, method, list(names), lifetime))
 
     async def put(self, name: str, content: Path | bytes, *, media_type: str, timeout_seconds: float) -> None:
         """Stores a whole object or nothing, and replaces an earlier one of that name. Files are streamed.

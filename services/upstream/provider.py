@@ -52,10 +52,9 @@ class Pending:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """The provider has a result. The addresses are the provider's own and must never reach a customer."""
+    """The provider has a result. The address is the provider's own and must never reach a customer."""
 
     video_url: str
-    last_frame_url: str | None = None
     ended_at: datetime | None = None
     """When the provider had it, by the provider's clock. None: it does not say."""
 

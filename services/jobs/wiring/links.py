@@ -16,7 +16,7 @@ def links_of(settings: JobsSettings, *, clock: Clock = utc_now) -> Links:
         from services.media.store import MediaStore
 
         store = MediaStore.open(settings.media_store_url, public_base_url=base_url)
-        return signed(kept(store.signed_urls, seconds=seconds, clock=clock))
+        return signed(kept(store.sign, seconds=seconds, clock=clock))
     assert settings.media_url_secret is not None, "the settings ask for it"
     secret = settings.media_url_secret.get_secret_value()
     return signed(by_secret(secret, base_url=base_url, seconds=seconds, clock=clock))

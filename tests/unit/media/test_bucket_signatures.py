@@ -33,7 +33,7 @@ async def test_a_bucket_signs_its_own_addresses(url: str, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     store = MediaStore.open(url, public_base_url="https://media.example")
 
-    [signed] = await store.signed_urls([NAME], SECONDS)
+    [signed] = await store.sign([NAME], SECONDS)
 
     assert all(part in signed for part in expected)
 

@@ -130,7 +130,6 @@ def test_created_answer_without_a_usable_id_is_unusable(body: bytes) -> None:
             recording("succeeded"),
             Done(
                 video_url="https://results.example/clip.mp4?X-Tos-Expires=86400&X-Tos-Signature=5f",
-                last_frame_url="https://results.example/clip.png?X-Tos-Expires=86400&X-Tos-Signature=6a",
                 ended_at=ENDED_AT,
             ),
         ),

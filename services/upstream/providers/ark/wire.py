@@ -127,14 +127,10 @@ def parse_hint(body: bytes) -> Hint | None:
 
 def _done(content: object, updated_at: object) -> Done | Refused:
     links = content if isinstance(content, dict) else {}
-    video_url, last_frame_url = links.get("video_url"), links.get("last_frame_url")
+    video_url = links.get("video_url")
     if not isinstance(video_url, str) or not video_url:
         return Refused(kind=RefusalKind.UNAVAILABLE, detail="task succeeded without a video")
-    return Done(
-        video_url=video_url,
-        last_frame_url=last_frame_url if isinstance(last_frame_url, str) else None,
-        ended_at=_moment(updated_at),
-    )
+    return Done(video_url=video_url, ended_at=_moment(updated_at))
 
 
 def _moment(seconds: object) -> datetime | None:
