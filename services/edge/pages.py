@@ -5,7 +5,6 @@ with a limit, and hands on a buffer at a time.
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -44,22 +43,28 @@ def page_routes(site: Path | None) -> list[Config]:
     """Returns the routes of the pages of the site in this folder, none without one. They lead to `pages_listener`."""
     if site is None:
         return []
-    # One for each: Envoy takes no expression that is as large as all of them.
+    served = {each["path"]: each["type"] for each in _served(site)}
     return [
-        _page_route(path, regex)
-        for path, regex in {each["path"]: _regex(each) for each in _served(site)}.items()
+        route
+        for path, kind in served.items()
+        for route in _page_routes(path, is_page=kind.startswith("text/html"))
     ]
 
 
-def _page_route(path: str, regex: str) -> Config:
-    return {
+def _page_routes(path: str, *, is_page: bool) -> Iterable[Config]:
+    match = {"path": path, "headers": [READS]}
+    action = {"cluster": PAGES, "timeout": f"{ANSWER_SECONDS}s"}
+    route = {
         "name": f"GET {path}",
-        "match": {"safe_regex": {"regex": regex}, "headers": [READS]},
-        "route": {"cluster": PAGES, "timeout": f"{ANSWER_SECONDS}s"},
+        "match": match,
+        "route": action,
         "request_headers_to_remove": list(CUSTOMER_HEADERS),
         "tracing": NEVER_TRACED,
         "typed_per_filter_config": {name: switched(on=False) for name in (MEASURED, TRANSCODER)},
     }
+    yield route
+    if is_page and path != "/":
+        yield {**route, "match": {**match, "path": f"{path}/"}, "route": {**action, "prefix_rewrite": path}}
 
 
 def pages_clusters(site: Path | None) -> list[Config]:
@@ -91,6 +96,14 @@ def pages_listeners(site: Path | None) -> list[Config]:
     if site is None:
         return []
     routes = [route for each in _served(site) for route in _routes(site.absolute(), each)]
+    host = {
+        "name": PAGES,
+        "domains": ["*"],
+        "routes": routes,
+        "response_headers_to_add": _common_headers(),
+        # Envoy names one whenever the status begins with 3.
+        "response_headers_to_remove": ["location"],
+    }
     sizes = [file.stat().st_size for file in site.rglob("*") if file.is_file()]
     manager = named(
         "envoy.filters.network.http_connection_manager",
@@ -101,7 +114,7 @@ def pages_listeners(site: Path | None) -> list[Config]:
         generate_request_id=False,
         route_config={
             "name": PAGES,
-            "virtual_hosts": [{"name": PAGES, "domains": ["*"], "routes": routes}],
+            "virtual_hosts": [host],
             "max_direct_response_body_size_bytes": max(sizes),
         },
         http_filters=[named("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
@@ -144,17 +157,10 @@ def _route(
 ) -> Config:
     packing = [header("content-encoding", "gzip")] if packed else []
     return {
-        "match": {"safe_regex": {"regex": _regex(served)}, "headers": [*_accepting(served), *when]},
+        "match": {"path": served["path"], "headers": [*_accepting(served), *when]},
         "direct_response": answer,
         "response_headers_to_add": [*_headers(served), *packing],
-        # Envoy names one whenever the status begins with 3.
-        "response_headers_to_remove": ["location"],
     }
-
-
-def _regex(served: Mapping[str, Any]) -> str:
-    path = re.escape(served["path"])
-    return f"{path}/?" if served["type"].startswith("text/html") and path != "/" else path
 
 
 def _accepting(served: Mapping[str, Any]) -> list[Config]:
@@ -164,17 +170,25 @@ def _accepting(served: Mapping[str, Any]) -> list[Config]:
 
 
 def _headers(served: Mapping[str, Any]) -> list[Config]:
+    # Weak: packed or not, it is the same.
+    headers = {"content-type": served["type"], "etag": f'W/"{served["tag"]}"'}
+    if served["immutable"]:
+        headers["cache-control"] = FOREVER
+    if served["policy"] != "page":
+        headers["content-security-policy"] = POLICIES[served["policy"]]
+    return [header(name, value) for name, value in headers.items()]
+
+
+def _common_headers() -> list[Config]:
+    """Returns what every page has unless its route says otherwise. Envoy keeps each header of each route in memory."""
     headers = {
-        "cache-control": FOREVER if served["immutable"] else FOR_A_MINUTE,
-        "content-security-policy": POLICIES[served["policy"]],
-        "content-type": served["type"],
-        # Weak: packed or not, it is the same.
-        "etag": f'W/"{served["tag"]}"',
+        "cache-control": FOR_A_MINUTE,
+        "content-security-policy": POLICIES["page"],
         "referrer-policy": "no-referrer",
         "vary": "accept, accept-encoding",
         "x-content-type-options": "nosniff",
     }
-    return [header(name, value) for name, value in headers.items()]
+    return [{**header(name, value), "append_action": "ADD_IF_ABSENT"} for name, value in headers.items()]
 
 
 def _file(path: Path) -> Config:
