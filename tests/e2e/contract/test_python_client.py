@@ -112,6 +112,8 @@ async def walk(program: Program, picture: Path, folder: Path) -> None:
     assert (told[0], told[-1]) == (
         ("pending", "completed") if program.contract == "seedancee2" else ("queued", "succeeded")
     )
+    (folder / f"again.mp4.{made.id}.video.part").write_bytes(saved.read_bytes()[:1000])
+    assert (await program.do(ended.download, folder / "again.mp4")).read_bytes() == saved.read_bytes()
     again = await program.do(client.videos.get, made.id)
     assert (again.data, again.data["metadata"]) == (ended.data, {"order": 7})
     events = await program.do(again.events)

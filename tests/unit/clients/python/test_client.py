@@ -1,6 +1,7 @@
 """Whose client it is, what it shows of itself, and what it lists."""
 
 import ast
+import asyncio
 import logging
 import sys
 from pathlib import Path
@@ -173,6 +174,16 @@ def test_credentials_of_an_http_client_do_not_replace_the_key(bench: Bench) -> N
         Seedancee2(KEYS["seedancee2"], bench.service.url, http_client=http).balance()
 
     assert bench.service.received[0].headers["authorization"] == f"Bearer {KEYS['seedancee2']}"
+
+
+def test_a_client_that_blocks_works_where_a_loop_runs(bench: Bench) -> None:
+    bench.service.replies = [Reply(200, {"data": [{"id": "a", "status": "pending"}], "next_after": "a"})]
+
+    async def in_a_notebook() -> str:
+        with Seedancee2(KEYS["seedancee2"], bench.service.url) as client:
+            return next(client.videos.list()).id
+
+    assert asyncio.run(in_a_notebook()) == "a"
 
 
 def test_a_method_has_the_help_of_its_function(bench: Bench) -> None:
