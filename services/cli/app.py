@@ -3,10 +3,9 @@
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from types import ModuleType
 
 import typer
+from reelgate_client.cli import app as customers
 
 from services.cli.commands import (
     account,
@@ -33,15 +32,6 @@ from services.cli.local.lookup import StackError
 from services.cli.options import Tls, choose_tls
 from services.common.errors import ServiceError
 
-
-def _commands_of_customers() -> ModuleType | None:
-    try:
-        return import_module("reelgate_client.cli.app")
-    except ModuleNotFoundError:
-        return None  # images have no client
-
-
-customers = _commands_of_customers()
 SECTIONS = {
     "Local stack": ("up", "down", "status", "logs", "migrate", "check", "generate", "mcp"),
     "Operators": (
@@ -52,7 +42,7 @@ SECTIONS = {
 app = typer.Typer(
     name="reelgate",
     help="Administer Reelgate, make videos, and run a local stack.",
-    cls=None if customers is None else customers.grouped({**SECTIONS, **customers.SECTIONS}),
+    cls=customers.grouped({**SECTIONS, **customers.SECTIONS}),
     no_args_is_help=True,
     add_completion=False,
     # Plain help and errors: short to read and fast to load.
@@ -78,8 +68,7 @@ for module in (stack, generate, statement, check, mcp):
     module.add_to(app)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
-if customers is not None:
-    customers.add_commands(app)
+customers.add_commands(app)
 
 
 @app.callback()
@@ -91,8 +80,7 @@ def reelgate(tls: Tls = None) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command. Exits with 0 on success, 1 if it is refused or fails, 2 if it is not understood."""
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # our own errors say what a person needs to know
-    if customers is not None:
-        customers.prepare_completion()
+    customers.prepare_completion()
     try:
         app(args=arguments, prog_name="reelgate")
     except (ServiceError, CommandError, StackError, OSError) as error:

@@ -24,6 +24,7 @@ from services.cli.app import GROUPS, SECTIONS
 from services.cli.entry import CUSTOMERS
 from tests.unit.clients.command_line.api import VIDEOS, Api, refused
 from tests.unit.clients.command_line.conftest import KEY, LIVE_KEY
+from tests.unit.clients.python.service import Reply
 
 PROMPT = "A paper boat"
 HEAVY = {"httpx2", "rich", "pydantic", "asyncio", "ssl", "grpc", "psutil", "reelgate_client.client"}
@@ -231,6 +232,16 @@ def test_a_terminal_gets_a_table_and_a_program_gets_lines_of_json(
     assert [json.loads(line)["id"] for line in lines] == ["vid_001"]
 
 
+def test_a_video_is_saved_under_its_own_name(command: Any, api: Api, tmp_path: Path) -> None:
+    command("run", "mini", PROMPT)
+    api.refusals["GET /media/vid_001.mp4"] = Reply(200, b"mp4")
+
+    outcome = command("jobs", "download", "vid_001")
+
+    assert json.loads(outcome.stdout) == {"id": "vid_001", "saved": "vid_001.mp4"}
+    assert (tmp_path / "vid_001.mp4").read_bytes() == b"mp4"
+
+
 def test_a_doctor_says_what_is_wrong(command: Any, api: Api) -> None:
     healthy = command("doctor")
     fast = list(examine(login(None), clock=lambda: time.time() + 3600))
@@ -256,6 +267,17 @@ def test_a_command_starts_without_what_only_some_commands_need() -> None:
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert loaded.stdout.split() == ["False"]
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['typer'] = None; from reelgate_client.cli import main; main(['balance'])"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "pip install 'reelgate-client[cli]'" in ended.stderr
 
 
 def test_the_names_of_operators_and_customers_are_apart() -> None:

@@ -96,6 +96,7 @@ def download(
     ] = None,
     file: Annotated[str, typer.Option(help="video, thumbnail or last_frame.")] = "video",
     profile: Profile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Save videos. What a lost connection left is continued."""
     if len(ids) > 1 and out is not None and not out.is_dir():
@@ -103,7 +104,11 @@ def download(
     with connected(profile) as client:
         for each in ids:
             video = client.videos.get(each)
-            typer.echo(video.download(target_of(video, out, file=file), file=file))
+            saved = str(video.download(target_of(video, out, file=file), file=file))
+            if for_programs(as_json):
+                print_json({"id": video.id, "saved": saved})
+            else:
+                typer.echo(saved)
 
 
 def target_of(video: Any, out: Path | None, *, file: str = "video") -> Path:
