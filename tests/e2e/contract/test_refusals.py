@@ -344,7 +344,7 @@ async def test_an_unknown_video_is_not_found(customer: Customer, video_id: str) 
         ("GET", "/v1/videos"),
         ("GET", f"{VIDEOS}/"),
         ("GET", "/v2/models"),
-        ("GET", "/"),
+        ("GET", "/index.html"),
     ],
 )
 async def test_a_wrong_method_or_path_is_not_found(customer: Customer, method: str, path: str) -> None:
