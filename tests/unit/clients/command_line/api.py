@@ -17,6 +17,24 @@ LIMITS = {
     "X-Request-Id": "req_7",
 }
 
+_COUNTS = {
+    "pending_jobs": 0,
+    "processing_jobs": 0,
+    "completed_jobs": 3,
+    "failed_jobs": 1,
+    "credits_refunded": 0,
+}
+USAGE = {
+    "summary": {"total_jobs": 4, "credits_charged": 60, "net_credits": 60, **_COUNTS},
+    "by_model": [{"model": "mini", "total_jobs": 4, "credits_charged": 60, "net_credits": 60, **_COUNTS}],
+    "timeline": [
+        {"date": date, "total_jobs": 2, "credits_charged": spent, "net_credits": spent, **_COUNTS}
+        for date, spent in (("2026-11-27", 20), ("2026-11-28", 40))
+    ],
+}
+
+FIXED = {"/v1/usage": USAGE, "/v1/balance": {"available": 250, "held": 0}}
+
 
 def refused(status: int, code: str) -> Reply:
     envelope = {"error": {"code": code, "message": f"It is {code}.", "type": "api_error"}}
@@ -56,11 +74,11 @@ class Api:
         return [each for each in self.asked if each.method == "POST" and each.path == VIDEOS]
 
     def _answered(self, request: Received, path: str) -> Reply:
-        if path == "/v1/balance":
-            return Reply(200, {"data": {"available": 250, "held": 0}}, LIMITS)
         if path == "/v1/videos/estimates":
             price = 5 * request.json["input"].get("duration", 5)
             return Reply(200, {"data": {"credits": price, "available": 250, "covered": True}})
+        if path in FIXED:
+            return Reply(200, {"data": FIXED[path]}, LIMITS)
         if path.startswith("/v1/webhook_listeners"):
             return self._listened(request, path)
         if path == "/put" or path.startswith("/v1/uploads"):

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 
 from services.cli.app import GROUPS, SECTIONS
 from services.cli.entry import CUSTOMERS
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.clients.command_line.api import VIDEOS, Api, refused
 from tests.unit.clients.command_line.conftest import KEY, LIVE_KEY
 from tests.unit.clients.python.service import Reply
@@ -210,26 +212,73 @@ def test_the_other_contract_is_flat(tmp_path: Path) -> None:
     }
 
 
-def test_a_terminal_gets_a_table_and_a_program_gets_lines_of_json(
-    command: Any, api: Api, environment: dict[str, str]
-) -> None:
+def test_a_terminal_gets_a_table_and_a_program_gets_lines_of_json(command: Any, api: Api) -> None:
     command("run", "mini", PROMPT, "--no-wait")
-    ours, theirs = pty.openpty()
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "reelgate_client.cli", "jobs", "list"],
-        env={**os.environ, "NO_COLOR": "1"},
-        stdout=theirs,
-        check=False,
-    )
-    os.close(theirs)
-    table = os.read(ours, 4096).decode().splitlines()
-    os.close(ours)
+    table = _on_a_terminal("jobs", "list")
     lines = command("jobs", "list").stdout.splitlines()
 
-    assert ended.returncode == 0
     assert [line.split()[:3] for line in table] == [["ID", "STATUS", "MODEL"], ["vid_001", "pending", "mini"]]
     assert [json.loads(line)["id"] for line in lines] == ["vid_001"]
+
+
+def test_usage_has_bars_on_a_terminal(command: Any, api: Api) -> None:
+    bars = {line.split()[0]: line.split()[-1] for line in _on_a_terminal("usage") if "\u2588" in line}
+
+    assert {name: len(bar) for name, bar in bars.items()} == {"2026-11-27": 15, "2026-11-28": 30, "mini": 30}
+    assert json.loads(command("usage").stdout)["summary"]["net_credits"] == 60
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("estimate seedance-2.0-mini", "no estimates"),
+        ("usage", "no usage"),
+        ("models", "no list of models"),
+        ("run seedance-2.0-mini boat --max-credits 1", "--max-credits cannot be kept"),
+    ],
+)
+def test_what_the_other_contract_lacks_is_said(
+    command: Any, api: Api, monkeypatch: pytest.MonkeyPatch, words: str, says: str
+) -> None:
+    monkeypatch.setenv("REELGATE_API_KEY", "nxa_test_sk_0123456789abcdefghijklmn")
+
+    outcome = command(*words.split())
+
+    assert (outcome.exit_code, api.asked) == (2, [])
+    assert says in outcome.stderr
+
+
+def test_ctrl_c_stops_the_waiting_and_not_the_video(command: Any, api: Api) -> None:
+    command("run", "mini", PROMPT, "--no-wait")
+    api.ends_as = "processing"
+
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "reelgate_client.cli", "jobs", "wait", "vid_001"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert waiting.stderr is not None
+    assert waiting.stderr.readline() == "vid_001 processing\n"
+    waiting.send_signal(signal.SIGINT)
+    _, told = waiting.communicate(timeout=PATIENCE_SECONDS)
+
+    assert waiting.returncode == 130
+    assert "vid_001 goes on." in told
+    assert told.rstrip().endswith("jobs wait vid_001")
+
+
+def _on_a_terminal(*words: str) -> list[str]:
+    """Returns the lines that a command prints on a terminal."""
+    ours, theirs = pty.openpty()
+    program = [sys.executable, "-m", "reelgate_client.cli", *words]
+    ended = subprocess.run(program, env={**os.environ, "NO_COLOR": "1"}, stdout=theirs, check=False)
+    os.close(theirs)
+    printed = os.read(ours, 65536).decode().splitlines()
+    os.close(ours)
+    assert ended.returncode == 0
+    return printed
 
 
 def test_a_video_is_saved_under_its_own_name(command: Any, api: Api, tmp_path: Path) -> None:
