@@ -4,13 +4,14 @@ import ast
 import asyncio
 import logging
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 import reelgate_client
-from reelgate_client import AuthenticationError, NextAPI, ReelgateError, Seedancee2, connect
+from reelgate_client import VERSION, AuthenticationError, NextAPI, ReelgateError, Seedancee2, connect
 
 from tests.unit.clients.python.conftest import CLASSES, KEYS, Bench
 from tests.unit.clients.python.service import Reply
@@ -244,3 +245,13 @@ def test_an_http_client_of_the_other_kind_is_refused(bench: Bench) -> None:
 
     with pytest.raises(TypeError, match=r"http_client is an httpx2\.(Async)?Client, and not"):
         bench.client(http_client=other())
+
+
+def test_the_client_says_the_version_of_its_distribution_which_is_that_of_the_services() -> None:
+    root = SOURCE.parents[3]
+    versions = {
+        tomllib.loads((root / folder / "pyproject.toml").read_text())["project"]["version"]
+        for folder in (".", "clients/python")
+    }
+
+    assert versions == {VERSION}
