@@ -10,8 +10,10 @@ from protos.openapi.schemas import ref
 from protos.openapi.source import Method, Source, UndescribedError, names_in_path
 from services.common.errors import STATUS_BY_REASON, Reason
 
+FIELD: Final = "INVALID_FIELD"
+"""Its example is of the method's own fields."""
 ALWAYS: Final = (
-    "INVALID_FIELD",
+    FIELD,
     "KEY_INVALID",
     "RATE_LIMITED",
     "INTERNAL",
@@ -31,8 +33,9 @@ _REASON: Final = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
 
 @dataclass(frozen=True)
 class Refusal:
-    """One way in which an operation refuses."""
+    """One way in which an operation refuses: for a reason, or as the edge does."""
 
+    reason: str
     status: int
     code: str
     kind: str
@@ -57,39 +60,35 @@ class Refusals:
         if method.verb in {"post", "patch"}:
             reasons += OF_BODIES
         found: dict[int, list[Refusal]] = {}
-        for refusal in [
-            *(self._of_reason(name, method) for name in dict.fromkeys(reasons)),
-            *self._of_edge(method),
-        ]:
-            same = found.setdefault(refusal.status, [])
-            if refusal.code not in {each.code for each in same}:
-                same.append(refusal)
+        named = (self._of_reason(name, method) for name in dict.fromkeys(reasons))
+        for refusal in [*named, *_of_edge(method)]:
+            found.setdefault(refusal.status, []).append(refusal)
         return dict(sorted(found.items()))
 
-    def response(self, status: int, refusals: Iterable[Refusal]) -> Schema:
-        """Returns a reference to the response of one status, with an example for every code; or the response itself.
-
-        Two responses of the same codes can have other examples: then only the first is a component.
-        """
-        refusals = list(refusals)
-        name = "".join(each.title() for code in refusals for each in code.code.split("_")) + str(status)
+    def response(self, status: int, refusals: Sequence[Refusal]) -> Schema:
+        """Returns the response of one status, with an example for every code; where operations share it, a reference."""
         response = self._response(status, refusals)
-        if self.components.setdefault(name, response) == response:
-            return {"$ref": f"#/components/responses/{name}"}
-        return response
+        if any(each.reason == FIELD for each in refusals):
+            return response
+        name = "Or".join(each.reason.title().replace("_", "") for each in refusals)
+        assert self.components.setdefault(name, response) == response, f"{name} would be two responses"
+        return {"$ref": f"#/components/responses/{name}"}
 
     def _response(self, status: int, refusals: Sequence[Refusal]) -> Schema:
-        examples = {each.code: {"value": {"error": self._error(each)}} for each in refusals}
+        # Of several reasons with one code the first is the example; the description has them all.
+        first = {each.code: each for each in reversed(refusals)}
+        codes = list(dict.fromkeys(each.code for each in refusals))
+        examples = {code: {"value": {"error": self._error(first[code])}} for code in codes}
         headers = {"X-Request-Id": header("RequestId")}
         if status in LIMITED:
             headers |= limit_headers()
         if status in TO_REPEAT:
             headers["Retry-After"] = header("RetryAfter")
         return {
-            "description": " ".join(f"`{each.code}`: {each.message}" for each in refusals),
+            "description": "\n".join(f"- `{each.code}`: {each.message}" for each in refusals),
             "headers": headers,
             "content": {"application/json": {"schema": ref("Error"), "examples": examples}},
-            "x-error-codes": [each.code for each in refusals],
+            "x-error-codes": codes,
         }
 
     def _of_reason(self, name: str, method: Method) -> Refusal:
@@ -101,8 +100,8 @@ class Refusals:
         status = STATUS_BY_REASON[Reason(name)]
         code = status.nextapi_code if self._contract == "nextapi" and status.nextapi_code else status.code
         own = self._overlay["messages"].get(self._contract, {}).get(name)
-        message = self._of_field(method) if name == "INVALID_FIELD" else own or _quoted(name, comment)
-        return Refusal(status.http, code, status.type, message)
+        message = self._of_field(method) if name == FIELD else own or _quoted(name, comment)
+        return Refusal(name, status.http, code, status.type, message)
 
     def _of_field(self, method: Method) -> str:
         """Returns what is said of a field that the method itself has, or has not."""
@@ -119,27 +118,21 @@ class Refusals:
             else "Field colour is not known."
         )
 
-    def _of_edge(self, method: Method) -> list[Refusal]:
-        kind = "invalid_request_error"
-        found = []
-        if names_in_path(method.path):
-            found.append(
-                Refusal(404, "not_found", kind, "There is no such endpoint. Check the method and the path.")
-            )
-        if method.verb in {"post", "patch"}:
-            found.append(
-                Refusal(
-                    413,
-                    "request_too_large",
-                    kind,
-                    "The request body must be at most 256 KiB. Send files with POST /v1/uploads, and name their addresses.",
-                )
-            )
-        return found
-
     def _error(self, refusal: Refusal) -> dict[str, str]:
         error = {"code": refusal.code, "message": refusal.message}
         return error if self._contract == "nextapi" else {**error, "type": refusal.kind}
+
+
+def _of_edge(method: Method) -> list[Refusal]:
+    kind = "invalid_request_error"
+    found = []
+    if names_in_path(method.path):
+        sentence = "There is no such endpoint. Check the method and the path."
+        found.append(Refusal("NO_ENDPOINT", 404, "not_found", kind, sentence))
+    if method.verb in {"post", "patch"}:
+        sentence = "The request body must be at most 256 KiB."
+        found.append(Refusal("BODY_TOO_LARGE", 413, "request_too_large", kind, sentence))
+    return found
 
 
 def header(name: str) -> Schema:

@@ -1819,8 +1819,77 @@ export interface components {
         };
     };
     responses: {
-        /** @description `conflict`: Job vid_01k8… has not ended: it is processing. Cancel it first, or delete it when it has ended. */
-        Conflict409: {
+        /** @description - `invalid_request`: The request body is compressed (gzip). Send JSON, uncompressed, in UTF-8. */
+        BodyNotJson: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `request_too_large`: The request body must be at most 256 KiB. */
+        BodyTooLarge: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `insufficient_credits`: This task needs 1.05 credits; 0.2 are available.
+         *     - `spend_limit_exceeded`: This task needs 1.05 credits; the key has 0.2 of its 10 for this UTC day left.
+         */
+        CreditsInsufficientOrSpendLimitExceeded: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `internal_error`: The call did not finish in time. Please try again. */
+        DeadlineExceeded: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `not_found`: There is no such webhook delivery.
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        DeliveryNotFoundOrNoEndpoint: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `conflict`: This webhook delivery is already under way.
+         *     - `conflict`: Webhook endpoint whe_01k8… is disabled or deleted. Enable it first.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        DeliveryPendingOrEndpointDisabledOrIdempotencyKeyInUse: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1833,8 +1902,11 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `conflict`: Job vid_01k8… is being rendered: the provider can no longer stop it. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-        ConflictIdempotencyConflict409: {
+        /**
+         * @description - `conflict`: Webhook endpoint whe_01k8… is disabled or deleted. Enable it first.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        EndpointDisabledOrIdempotencyKeyInUse: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1847,8 +1919,11 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-        IdempotencyConflict409: {
+        /**
+         * @description - `conflict`: There are 100 webhook endpoints already. Delete one first.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        EndpointLimitReachedOrIdempotencyKeyInUse: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1861,8 +1936,8 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `idempotency_conflict`: This Idempotency-Key was used for another request. Send the same request again, or use a new key. */
-        IdempotencyConflict422: {
+        /** @description - `not_found`: There is no webhook endpoint whe_01k8…. */
+        EndpointNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1874,8 +1949,11 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `insufficient_credits`: This task needs 1.05 credits; 0.2 are available. `spend_limit_exceeded`: This task needs 1.05 credits; the key has 0.2 of its 10 for this UTC day left. */
-        InsufficientCreditsSpendLimitExceeded402: {
+        /**
+         * @description - `not_found`: There is no webhook endpoint whe_01k8….
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        EndpointNotFoundOrNoEndpoint: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1887,91 +1965,11 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `internal_error`: Unexpected server error. */
-        InternalError500: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `internal_error`: The service is not available at the moment. Please try again. */
-        InternalError503: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Retry-After": components["headers"]["RetryAfter"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `internal_error`: The call did not finish in time. Please try again. */
-        InternalError504: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `invalid_request`: Unknown query parameter "colour". Allowed: wait. */
-        InvalidRequest400: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `invalid_request`: The request body is compressed (gzip). Send JSON, uncompressed, in UTF-8. */
-        InvalidRequest415: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `invalid_request`: Field model is required and must not be empty. `content_policy_violation`: The prompt was refused: category violence. */
-        InvalidRequestContentPolicyViolation400: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `not_found`: There is no model "ultra". Use one of: seedance-2.0-pro, seedance-2.0-fast, seedance-2.0-mini. */
-        NotFound404: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `rate_limit_exceeded`: An account may have 1000 unfinished tasks in an environment, and this one has. Try again in 30 seconds, or when some have ended. */
-        RateLimitExceeded429: {
+        /**
+         * @description - `conflict`: Webhook endpoint whe_01k8… has no new secret to confirm. Rotate it first.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        EndpointNotRotatingOrIdempotencyKeyInUse: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1984,8 +1982,35 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `request_too_large`: The request body must be at most 256 KiB. Send files with POST /v1/uploads, and name their addresses. */
-        RequestTooLarge413: {
+        /** @description - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
+        IdempotencyKeyInUse: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `idempotency_conflict`: This Idempotency-Key was used for another request. Send the same request again, or use a new key. */
+        IdempotencyKeyReused: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `internal_error`: Unexpected server error. */
+        Internal: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 [name: string]: unknown;
@@ -1994,10 +2019,196 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `unauthorized`: API key is missing, invalid, or disabled. */
-        Unauthorized401: {
+        /**
+         * @description - `rate_limit_exceeded`: An account may have 1000 unfinished tasks in an environment, and this one has. Try again in 30 seconds, or when some have ended.
+         *     - `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds.
+         */
+        JobLimitReachedOrRateLimited: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `conflict`: Job vid_01k8… is being rendered: the provider can no longer stop it.
+         *     - `conflict`: The result of job vid_01k8… is stored: it is about to complete.
+         *     - `conflict`: Job vid_01k8… has ended: it is completed.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        JobNotCancelableOrJobStoredOrJobEndedOrIdempotencyKeyInUse: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `not_found`: There is no task "job_01jz8b7q4x8k2p9w3m5c6n7r8s".
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        JobNotFoundOrNoEndpoint: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `conflict`: Job vid_01k8… has not ended: it is processing. Cancel it first, or delete it when it has ended. */
+        JobUnfinished: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `unauthorized`: API key is missing, invalid, or disabled. */
+        KeyInvalid: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `conflict`: There are 10 webhook listeners already. Delete one first.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        ListenerLimitReachedOrIdempotencyKeyInUse: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `not_found`: There is no webhook listener whl_01k8…, or it has ended. Make another one.
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        ListenerNotFoundOrNoEndpoint: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `not_found`: There is no model "ultra". Use one of: seedance-2.0-pro, seedance-2.0-fast, seedance-2.0-mini. */
+        ModelNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
+        RateLimited: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `not_found`: There is no webhook redelivery whr_01k8….
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        RedeliveryNotFoundOrNoEndpoint: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `internal_error`: The service is not available at the moment. Please try again. */
+        Unavailable: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `conflict`: An account may have 200 uploads with 2000000000 bytes in an environment; this one has 200 with 31000000 bytes. Delete some.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        UploadLimitReachedOrIdempotencyKeyInUse: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `not_found`: There is no upload "upl_01k8…".
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        UploadNotFoundOrNoEndpoint: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
                 [name: string]: unknown;
             };
             content: {
@@ -2057,7 +2268,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetBalanceResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2070,24 +2281,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     createUpload: {
@@ -2122,7 +2320,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreateUploadResponse"];
                 };
             };
-            /** @description `invalid_request`: Field content_type is required and must not be empty. */
+            /** @description - `invalid_request`: Field content_type is required and must not be empty. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2135,41 +2333,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `conflict`: An account may have 200 uploads with 2000000000 bytes in an environment; this one has 200 with 31000000 bytes. Delete some. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            409: components["responses"]["UploadLimitReachedOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getUpload: {
@@ -2200,7 +2372,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetUploadResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2213,37 +2385,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no upload "upl_01k8…". */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["UploadNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     deleteUpload: {
@@ -2274,7 +2421,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeleteUploadResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2287,37 +2434,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no upload "upl_01k8…". */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["UploadNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     listVideos: {
@@ -2350,7 +2472,7 @@ export interface operations {
                     "application/json": components["schemas"]["ListJobsResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: limit, offset. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: limit, offset. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2363,24 +2485,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     createVideo: {
@@ -2415,18 +2524,33 @@ export interface operations {
                     "application/json": components["schemas"]["CreateJobResponse"];
                 };
             };
-            400: components["responses"]["InvalidRequestContentPolicyViolation400"];
-            401: components["responses"]["Unauthorized401"];
-            402: components["responses"]["InsufficientCreditsSpendLimitExceeded402"];
-            404: components["responses"]["NotFound404"];
-            409: components["responses"]["IdempotencyConflict409"];
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            429: components["responses"]["RateLimitExceeded429"];
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            /**
+             * @description - `invalid_request`: Field model is required and must not be empty.
+             *     - `content_policy_violation`: The prompt was refused: category violence.
+             */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: components["responses"]["KeyInvalid"];
+            402: components["responses"]["CreditsInsufficientOrSpendLimitExceeded"];
+            404: components["responses"]["ModelNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["JobLimitReachedOrRateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getVideo: {
@@ -2460,10 +2584,8 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            400: components["responses"]["InvalidRequest400"];
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no task "job_01jz8b7q4x8k2p9w3m5c6n7r8s". */
-            404: {
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: wait. */
+            400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -2475,23 +2597,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["JobNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     deleteVideo: {
@@ -2522,7 +2633,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeletedJob"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2535,38 +2646,13 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no task "job_01jz8b7q4x8k2p9w3m5c6n7r8s". */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            409: components["responses"]["Conflict409"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["JobNotFoundOrNoEndpoint"];
+            409: components["responses"]["JobUnfinished"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     cancelVideo: {
@@ -2600,7 +2686,7 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2613,41 +2699,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no task "job_01jz8b7q4x8k2p9w3m5c6n7r8s". */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            409: components["responses"]["ConflictIdempotencyConflict409"];
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["JobNotFoundOrNoEndpoint"];
+            409: components["responses"]["JobNotCancelableOrJobStoredOrJobEndedOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     streamVideoEvents: {
@@ -2680,7 +2741,7 @@ export interface operations {
                     "text/event-stream": components["schemas"]["JobStreamEvent"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2693,37 +2754,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no task "job_01jz8b7q4x8k2p9w3m5c6n7r8s". */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["JobNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     listWebhookDeliveries: {
@@ -2766,7 +2802,7 @@ export interface operations {
                     "application/json": components["schemas"]["ListWebhookDeliveriesResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: after, end, endpoint_id, job_id, limit, start, status. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: after, end, endpoint_id, job_id, limit, start, status. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2779,24 +2815,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getWebhookDelivery: {
@@ -2827,7 +2850,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetWebhookDeliveryResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2840,37 +2863,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no such webhook delivery. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["DeliveryNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     redeliver: {
@@ -2904,7 +2902,7 @@ export interface operations {
                     "application/json": components["schemas"]["RedeliverWebhookResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2917,54 +2915,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no such webhook delivery. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `conflict`: This webhook delivery is already under way. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["DeliveryNotFoundOrNoEndpoint"];
+            409: components["responses"]["DeliveryPendingOrEndpointDisabledOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     listWebhookEndpoints: {
@@ -2992,7 +2952,7 @@ export interface operations {
                     "application/json": components["schemas"]["ListWebhookEndpointsResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3005,24 +2965,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     createWebhookEndpoint: {
@@ -3057,7 +3004,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreateWebhookEndpointResponse"];
                 };
             };
-            /** @description `invalid_request`: Field url is required and must not be empty. */
+            /** @description - `invalid_request`: Field url is required and must not be empty. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3070,41 +3017,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `conflict`: There are 100 webhook endpoints already. Delete one first. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            409: components["responses"]["EndpointLimitReachedOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getWebhookEndpoint: {
@@ -3135,7 +3056,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetWebhookEndpointResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3148,37 +3069,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     deleteWebhookEndpoint: {
@@ -3209,7 +3105,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeleteWebhookEndpointResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3222,37 +3118,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     updateWebhookEndpoint: {
@@ -3287,7 +3158,7 @@ export interface operations {
                     "application/json": components["schemas"]["UpdateWebhookEndpointResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3300,39 +3171,14 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     confirmWebhookSecret: {
@@ -3366,7 +3212,7 @@ export interface operations {
                     "application/json": components["schemas"]["ConfirmWebhookSecretResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3379,54 +3225,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `conflict`: Webhook endpoint whe_01k8… has no new secret to confirm. Rotate it first. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            409: components["responses"]["EndpointNotRotatingOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     rotateWebhookSecret: {
@@ -3460,7 +3268,7 @@ export interface operations {
                     "application/json": components["schemas"]["RotateWebhookSecretResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3473,41 +3281,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            409: components["responses"]["IdempotencyConflict409"];
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     testWebhookEndpoint: {
@@ -3541,7 +3324,7 @@ export interface operations {
                     "application/json": components["schemas"]["TestWebhookEndpointResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3554,54 +3337,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `conflict`: Webhook endpoint whe_01k8… is disabled or deleted. Enable it first. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            409: components["responses"]["EndpointDisabledOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     listWebhookListeners: {
@@ -3629,7 +3374,7 @@ export interface operations {
                     "application/json": components["schemas"]["ListWebhookListenersResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3642,24 +3387,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     createWebhookListener: {
@@ -3694,7 +3426,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreateWebhookListenerResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3707,41 +3439,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `conflict`: There are 10 webhook listeners already. Delete one first. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            409: components["responses"]["ListenerLimitReachedOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     deleteWebhookListener: {
@@ -3772,7 +3478,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeleteWebhookListenerResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3785,37 +3491,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no webhook listener whl_01k8…, or it has ended. Make another one. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["ListenerNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     readWebhookListener: {
@@ -3853,7 +3534,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReadWebhookListenerResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: after, limit, wait. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: after, limit, wait. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3866,37 +3547,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no webhook listener whl_01k8…, or it has ended. Make another one. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["ListenerNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     createRedelivery: {
@@ -3931,7 +3587,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreateWebhookRedeliveryResponse"];
                 };
             };
-            /** @description `invalid_request`: Field start is required and must not be empty. */
+            /** @description - `invalid_request`: Field start is required and must not be empty. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3944,41 +3600,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            409: components["responses"]["IdempotencyConflict409"];
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getRedelivery: {
@@ -4009,7 +3640,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetWebhookRedeliveryResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -4022,37 +3653,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["Unauthorized401"];
-            /** @description `not_found`: There is no webhook redelivery whr_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["RedeliveryNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
 }

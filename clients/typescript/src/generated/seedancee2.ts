@@ -1814,8 +1814,77 @@ export interface components {
         };
     };
     responses: {
-        /** @description `conflict`: Job vid_01k8… has not ended: it is processing. Cancel it first, or delete it when it has ended. */
-        Conflict409: {
+        /** @description - `invalid_request`: The request body is compressed (gzip). Send JSON, uncompressed, in UTF-8. */
+        BodyNotJson: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `request_too_large`: The request body must be at most 256 KiB. */
+        BodyTooLarge: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `insufficient_credits`: This task needs 50 credits; 12 are available.
+         *     - `insufficient_credits`: This task needs 50 credits; the key has 12 of its 100 for this UTC day left.
+         */
+        CreditsInsufficientOrSpendLimitExceeded: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `internal_error`: The call did not finish in time. Please try again. */
+        DeadlineExceeded: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `not_found`: There is no such webhook delivery.
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        DeliveryNotFoundOrNoEndpoint: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `conflict`: This webhook delivery is already under way.
+         *     - `conflict`: Webhook endpoint whe_01k8… is disabled or deleted. Enable it first.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        DeliveryPendingOrEndpointDisabledOrIdempotencyKeyInUse: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1828,8 +1897,11 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `conflict`: Job vid_01k8… is being rendered: the provider can no longer stop it. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-        ConflictIdempotencyConflict409: {
+        /**
+         * @description - `conflict`: Webhook endpoint whe_01k8… is disabled or deleted. Enable it first.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        EndpointDisabledOrIdempotencyKeyInUse: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1842,8 +1914,11 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-        IdempotencyConflict409: {
+        /**
+         * @description - `conflict`: There are 100 webhook endpoints already. Delete one first.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        EndpointLimitReachedOrIdempotencyKeyInUse: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1856,8 +1931,8 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `idempotency_conflict`: This Idempotency-Key was used for another request. Send the same request again, or use a new key. */
-        IdempotencyConflict422: {
+        /** @description - `not_found`: There is no webhook endpoint whe_01k8…. */
+        EndpointNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1869,8 +1944,11 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `insufficient_credits`: This task needs 50 credits; 12 are available. */
-        InsufficientCredits402: {
+        /**
+         * @description - `not_found`: There is no webhook endpoint whe_01k8….
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        EndpointNotFoundOrNoEndpoint: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -1882,114 +1960,11 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `internal_error`: Unexpected server error. */
-        InternalError500: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `internal_error`: The service is not available at the moment. Please try again. */
-        InternalError503: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "Retry-After": components["headers"]["RetryAfter"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `internal_error`: The call did not finish in time. Please try again. */
-        InternalError504: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `invalid_api_key`: API key is missing, invalid, or disabled. */
-        InvalidApiKey401: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `invalid_request`: Field model is required and must not be empty. */
-        InvalidRequest400: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `invalid_request`: The request body is compressed (gzip). Send JSON, uncompressed, in UTF-8. */
-        InvalidRequest415: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `model_not_found`: There is no model "ultra". Use one of: pro, fast, mini. */
-        ModelNotFound404: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `model_not_found`: There is no model "ultra". Use one of: pro, fast, mini. `not_found`: There is no such endpoint. Check the method and the path. */
-        ModelNotFoundNotFound404: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `not_found`: There is no upload "upl_01k8…". */
-        NotFound404: {
-            headers: {
-                "X-Request-Id": components["headers"]["RequestId"];
-                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/json": components["schemas"]["Error"];
-            };
-        };
-        /** @description `rate_limit_exceeded`: An account may have 1000 unfinished tasks in an environment, and this one has. Try again in 30 seconds, or when some have ended. */
-        RateLimitExceeded429: {
+        /**
+         * @description - `conflict`: Webhook endpoint whe_01k8… has no new secret to confirm. Rotate it first.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        EndpointNotRotatingOrIdempotencyKeyInUse: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -2002,8 +1977,35 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `request_too_large`: The request body must be at most 256 KiB. Send files with POST /v1/uploads, and name their addresses. */
-        RequestTooLarge413: {
+        /** @description - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
+        IdempotencyKeyInUse: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `idempotency_conflict`: This Idempotency-Key was used for another request. Send the same request again, or use a new key. */
+        IdempotencyKeyReused: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `internal_error`: Unexpected server error. */
+        Internal: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 [name: string]: unknown;
@@ -2012,8 +2014,207 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description `task_not_found`: There is no task "vid_01jz8b7q4x8k2p9w3m5c6n7r8s". `not_found`: There is no such endpoint. Check the method and the path. */
-        TaskNotFoundNotFound404: {
+        /**
+         * @description - `rate_limit_exceeded`: An account may have 1000 unfinished tasks in an environment, and this one has. Try again in 30 seconds, or when some have ended.
+         *     - `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds.
+         */
+        JobLimitReachedOrRateLimited: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `conflict`: Job vid_01k8… is being rendered: the provider can no longer stop it.
+         *     - `conflict`: The result of job vid_01k8… is stored: it is about to complete.
+         *     - `conflict`: Job vid_01k8… has ended: it is completed.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        JobNotCancelableOrJobStoredOrJobEndedOrIdempotencyKeyInUse: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `task_not_found`: There is no task "vid_01jz8b7q4x8k2p9w3m5c6n7r8s".
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        JobNotFoundOrNoEndpoint: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `conflict`: Job vid_01k8… has not ended: it is processing. Cancel it first, or delete it when it has ended. */
+        JobUnfinished: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `invalid_api_key`: API key is missing, invalid, or disabled. */
+        KeyInvalid: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `conflict`: There are 10 webhook listeners already. Delete one first.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        ListenerLimitReachedOrIdempotencyKeyInUse: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `not_found`: There is no webhook listener whl_01k8…, or it has ended. Make another one.
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        ListenerNotFoundOrNoEndpoint: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `model_not_found`: There is no model "ultra". Use one of: pro, fast, mini. */
+        ModelNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `model_not_found`: There is no model "ultra". Use one of: pro, fast, mini.
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        ModelNotFoundOrNoEndpoint: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
+        RateLimited: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `not_found`: There is no webhook redelivery whr_01k8….
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        RedeliveryNotFoundOrNoEndpoint: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description - `internal_error`: The service is not available at the moment. Please try again. */
+        Unavailable: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `conflict`: An account may have 200 uploads with 2000000000 bytes in an environment; this one has 200 with 31000000 bytes. Delete some.
+         *     - `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s.
+         */
+        UploadLimitReachedOrIdempotencyKeyInUse: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description - `not_found`: There is no upload "upl_01k8…".
+         *     - `not_found`: There is no such endpoint. Check the method and the path.
+         */
+        UploadNotFoundOrNoEndpoint: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
@@ -2073,7 +2274,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetBalanceResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2086,24 +2287,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     listModels: {
@@ -2128,7 +2316,7 @@ export interface operations {
                     "application/json": components["schemas"]["ListModelsResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2141,24 +2329,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getModel: {
@@ -2186,7 +2361,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetModelResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2199,25 +2374,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            404: components["responses"]["ModelNotFoundNotFound404"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["ModelNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     createUpload: {
@@ -2250,7 +2412,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreateUploadResponse"];
                 };
             };
-            /** @description `invalid_request`: Field content_type is required and must not be empty. */
+            /** @description - `invalid_request`: Field content_type is required and must not be empty. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2263,41 +2425,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `conflict`: An account may have 200 uploads with 2000000000 bytes in an environment; this one has 200 with 31000000 bytes. Delete some. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            409: components["responses"]["UploadLimitReachedOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getUpload: {
@@ -2325,7 +2461,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetUploadResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2338,25 +2474,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            404: components["responses"]["NotFound404"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["UploadNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     deleteUpload: {
@@ -2384,7 +2507,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeleteUploadResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2397,25 +2520,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            404: components["responses"]["NotFound404"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["UploadNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getUsage: {
@@ -2447,7 +2557,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetUsageResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: end, limit, start. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: end, limit, start. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2460,24 +2570,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     estimateVideo: {
@@ -2510,30 +2607,29 @@ export interface operations {
                     "application/json": components["schemas"]["EstimateVideoResponse"];
                 };
             };
-            400: components["responses"]["InvalidRequest400"];
-            401: components["responses"]["InvalidApiKey401"];
-            404: components["responses"]["ModelNotFound404"];
-            409: components["responses"]["IdempotencyConflict409"];
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
+            /** @description - `invalid_request`: Field model is required and must not be empty. */
+            400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
                     "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
                     "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["ModelNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     listVideos: {
@@ -2565,7 +2661,7 @@ export interface operations {
                     "application/json": components["schemas"]["ListVideosResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: after, limit, status. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: after, limit, status. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2578,24 +2674,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     createVideo: {
@@ -2628,18 +2711,33 @@ export interface operations {
                     "application/json": components["schemas"]["CreateVideoResponse"];
                 };
             };
-            400: components["responses"]["InvalidRequest400"];
-            401: components["responses"]["InvalidApiKey401"];
-            402: components["responses"]["InsufficientCredits402"];
-            404: components["responses"]["ModelNotFound404"];
-            409: components["responses"]["IdempotencyConflict409"];
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            429: components["responses"]["RateLimitExceeded429"];
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            /**
+             * @description - `invalid_request`: Field model is required and must not be empty.
+             *     - `invalid_request`: The prompt was refused: category violence.
+             */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
+                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
+                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: components["responses"]["KeyInvalid"];
+            402: components["responses"]["CreditsInsufficientOrSpendLimitExceeded"];
+            404: components["responses"]["ModelNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["JobLimitReachedOrRateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getVideo: {
@@ -2670,7 +2768,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetVideoResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: wait. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: wait. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2683,25 +2781,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            404: components["responses"]["TaskNotFoundNotFound404"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["JobNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     deleteVideo: {
@@ -2729,7 +2814,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeleteVideoResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2742,26 +2827,13 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            404: components["responses"]["TaskNotFoundNotFound404"];
-            409: components["responses"]["Conflict409"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["JobNotFoundOrNoEndpoint"];
+            409: components["responses"]["JobUnfinished"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     cancelVideo: {
@@ -2793,7 +2865,7 @@ export interface operations {
                     "application/json": components["schemas"]["CancelVideoResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2806,29 +2878,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            404: components["responses"]["TaskNotFoundNotFound404"];
-            409: components["responses"]["ConflictIdempotencyConflict409"];
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["JobNotFoundOrNoEndpoint"];
+            409: components["responses"]["JobNotCancelableOrJobStoredOrJobEndedOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     streamVideoEvents: {
@@ -2859,7 +2918,7 @@ export interface operations {
                     "text/event-stream": components["schemas"]["VideoStreamEvent"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2872,25 +2931,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            404: components["responses"]["TaskNotFoundNotFound404"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["JobNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     listWebhookDeliveries: {
@@ -2930,7 +2976,7 @@ export interface operations {
                     "application/json": components["schemas"]["ListWebhookDeliveriesResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: after, end, endpoint_id, job_id, limit, start, status. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: after, end, endpoint_id, job_id, limit, start, status. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2943,24 +2989,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getWebhookDelivery: {
@@ -2988,7 +3021,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetWebhookDeliveryResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3001,37 +3034,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no such webhook delivery. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["DeliveryNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     redeliver: {
@@ -3063,7 +3071,7 @@ export interface operations {
                     "application/json": components["schemas"]["RedeliverWebhookResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3076,54 +3084,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no such webhook delivery. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `conflict`: This webhook delivery is already under way. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["DeliveryNotFoundOrNoEndpoint"];
+            409: components["responses"]["DeliveryPendingOrEndpointDisabledOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     listWebhookEndpoints: {
@@ -3148,7 +3118,7 @@ export interface operations {
                     "application/json": components["schemas"]["ListWebhookEndpointsResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3161,24 +3131,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     createWebhookEndpoint: {
@@ -3211,7 +3168,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreateWebhookEndpointResponse"];
                 };
             };
-            /** @description `invalid_request`: Field url is required and must not be empty. */
+            /** @description - `invalid_request`: Field url is required and must not be empty. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3224,41 +3181,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `conflict`: There are 100 webhook endpoints already. Delete one first. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            409: components["responses"]["EndpointLimitReachedOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getWebhookEndpoint: {
@@ -3286,7 +3217,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetWebhookEndpointResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3299,37 +3230,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     deleteWebhookEndpoint: {
@@ -3357,7 +3263,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeleteWebhookEndpointResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3370,37 +3276,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     updateWebhookEndpoint: {
@@ -3432,7 +3313,7 @@ export interface operations {
                     "application/json": components["schemas"]["UpdateWebhookEndpointResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3445,39 +3326,14 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     confirmWebhookSecret: {
@@ -3509,7 +3365,7 @@ export interface operations {
                     "application/json": components["schemas"]["ConfirmWebhookSecretResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3522,54 +3378,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `conflict`: Webhook endpoint whe_01k8… has no new secret to confirm. Rotate it first. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            409: components["responses"]["EndpointNotRotatingOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     rotateWebhookSecret: {
@@ -3601,7 +3419,7 @@ export interface operations {
                     "application/json": components["schemas"]["RotateWebhookSecretResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3614,41 +3432,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            409: components["responses"]["IdempotencyConflict409"];
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     testWebhookEndpoint: {
@@ -3680,7 +3473,7 @@ export interface operations {
                     "application/json": components["schemas"]["TestWebhookEndpointResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3693,54 +3486,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `conflict`: Webhook endpoint whe_01k8… is disabled or deleted. Enable it first. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFoundOrNoEndpoint"];
+            409: components["responses"]["EndpointDisabledOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     listWebhookListeners: {
@@ -3765,7 +3520,7 @@ export interface operations {
                     "application/json": components["schemas"]["ListWebhookListenersResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3778,24 +3533,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     createWebhookListener: {
@@ -3828,7 +3570,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreateWebhookListenerResponse"];
                 };
             };
-            /** @description `invalid_request`: Field colour is not known. */
+            /** @description - `invalid_request`: Field colour is not known. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3841,41 +3583,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `conflict`: There are 10 webhook listeners already. Delete one first. `idempotency_conflict`: A request with this Idempotency-Key is still running. Send it again in 1 s. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            409: components["responses"]["ListenerLimitReachedOrIdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     deleteWebhookListener: {
@@ -3903,7 +3619,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeleteWebhookListenerResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3916,37 +3632,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no webhook listener whl_01k8…, or it has ended. Make another one. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["ListenerNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     readWebhookListener: {
@@ -3981,7 +3672,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReadWebhookListenerResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: after, limit, wait. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: after, limit, wait. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3994,37 +3685,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no webhook listener whl_01k8…, or it has ended. Make another one. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["ListenerNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     createRedelivery: {
@@ -4057,7 +3723,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreateWebhookRedeliveryResponse"];
                 };
             };
-            /** @description `invalid_request`: Field start is required and must not be empty. */
+            /** @description - `invalid_request`: Field start is required and must not be empty. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -4070,41 +3736,16 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no webhook endpoint whe_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            409: components["responses"]["IdempotencyConflict409"];
-            413: components["responses"]["RequestTooLarge413"];
-            415: components["responses"]["InvalidRequest415"];
-            422: components["responses"]["IdempotencyConflict422"];
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["EndpointNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["BodyNotJson"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
     getRedelivery: {
@@ -4132,7 +3773,7 @@ export interface operations {
                     "application/json": components["schemas"]["GetWebhookRedeliveryResponse"];
                 };
             };
-            /** @description `invalid_request`: Unknown query parameter "colour". Allowed: none. */
+            /** @description - `invalid_request`: Unknown query parameter "colour". Allowed: none. */
             400: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -4145,37 +3786,12 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            401: components["responses"]["InvalidApiKey401"];
-            /** @description `not_found`: There is no webhook redelivery whr_01k8…. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `rate_limit_exceeded`: The key may make 600 calls in any 60 seconds. Try again in 3 seconds. */
-            429: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-RateLimit-Limit": components["headers"]["RateLimitLimit"];
-                    "X-RateLimit-Remaining": components["headers"]["RateLimitRemaining"];
-                    "X-RateLimit-Reset": components["headers"]["RateLimitReset"];
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            500: components["responses"]["InternalError500"];
-            503: components["responses"]["InternalError503"];
-            504: components["responses"]["InternalError504"];
+            401: components["responses"]["KeyInvalid"];
+            404: components["responses"]["RedeliveryNotFoundOrNoEndpoint"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["DeadlineExceeded"];
         };
     };
 }

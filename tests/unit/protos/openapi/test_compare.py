@@ -63,7 +63,7 @@ PLANTED: dict[str, Change] = {
         "post"
     ]["parameters"].pop(4),
     "error code insufficient_credits was removed": lambda each: each["components"]["responses"][
-        "InsufficientCredits402"
+        "CreditsInsufficientOrSpendLimitExceeded"
     ]["x-error-codes"].clear(),
     "parameter wait was removed": lambda each: each["paths"][VIDEO]["get"]["parameters"].pop(1),
     "parameter limit is now required": lambda each: each["paths"][VIDEOS]["get"]["parameters"][1].update(
