@@ -17,6 +17,8 @@ FAILURE_WAIT_SECONDS_MAX = 5.0
 CANCEL_AGAIN_SECONDS = 8.0
 """Longer than what is under way may take to end. A cancellation may be lost: up to Python 3.11 `asyncio.wait_for`, by which
 psycopg waits, drops one that comes at the moment when it ends."""
+APART_SECONDS = 0.04
+"""All at once would each open a database connection, and keep it for minutes."""
 REST_SECONDS = 0.02
 """Between two runs of a busy duty, so that under load each does a batch and not a single thing."""
 
@@ -69,24 +71,27 @@ class Duty:
 
 @asynccontextmanager
 async def performing(*duties: Duty) -> AsyncIterator[None]:
-    """Repeats duties beside the block and cancels them at its end."""
+    """Repeats duties beside the block and cancels them at its end. They begin in their order, APART_SECONDS apart."""
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(
-                repeat(
-                    duty.run_once,
-                    name=duty.name,
-                    idle_seconds=duty.idle_seconds,
-                    wake=duty.wake,
-                    rest_seconds=duty.rest_seconds,
-                )
-            )
-            for duty in duties
+            group.create_task(_begun(duty, after_seconds=number * APART_SECONDS))
+            for number, duty in enumerate(duties)
         ]
         try:
             yield
         finally:
             await end(*tasks)
+
+
+async def _begun(duty: Duty, *, after_seconds: float) -> None:
+    await asyncio.sleep(after_seconds)
+    await repeat(
+        duty.run_once,
+        name=duty.name,
+        idle_seconds=duty.idle_seconds,
+        wake=duty.wake,
+        rest_seconds=duty.rest_seconds,
+    )
 
 
 @asynccontextmanager

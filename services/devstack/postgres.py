@@ -27,6 +27,11 @@ SETTINGS = {
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
+    # One machine, small reads: no processes that read ahead, and a log that is written out often.
+    "io_method": "sync",
+    "io_max_concurrency": "8",
+    "wal_buffers": "1MB",
+    "max_logical_replication_workers": "0",
     "max_wal_size": "2GB",
     "wal_compression": "on",
     "log_timezone": "UTC",
