@@ -6,6 +6,7 @@ from tests.e2e.local_stack import Stack
 
 OUT = """
     INSERT INTO credential_states (name, out_key_name, out_reason, out_since) VALUES ('ark', 'main', 'quota', now())
+    ON CONFLICT (name) DO UPDATE SET out_key_name = excluded.out_key_name, out_reason = excluded.out_reason
 """
 
 
