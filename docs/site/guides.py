@@ -54,21 +54,22 @@ class Section:
 
 
 def read_sections(folder: Path = FOLDER) -> list[Section]:
-    """Returns what index.yaml lists. Raises SiteError when a page of the folder is not listed."""
+    """Returns what index.yaml lists. Raises SiteError when it and the files of the folder differ."""
     index = yaml.safe_load((folder / INDEX.name).read_text(encoding="utf-8"))
     sections = [Section(title=each["title"], guides=tuple(_guides(folder, each["guides"]))) for each in index]
     listed = {guide.source for section in sections for guide in section.guides}
     if stray := sorted(path.name for path in folder.glob("*.md") if path.resolve() not in listed):
         raise SiteError(f"{INDEX.name} does not list {', '.join(stray)}")
-    return [section for section in sections if section.guides]
+    return sections
 
 
 def _guides(folder: Path, entries: Iterable[Mapping[str, str]]) -> Iterator[Guide]:
     for entry in entries:
         source = (folder / entry.get("file", f"{entry['name']}.md")).resolve()
-        if source.is_file():
-            text = source.read_text(encoding="utf-8")
-            yield Guide(name=entry["name"], menu_title=entry["title"], source=source, text=text)
+        if not source.is_file():
+            raise SiteError(f"{INDEX.name} lists {entry['name']}, but there is no {source.name}")
+        text = source.read_text(encoding="utf-8")
+        yield Guide(name=entry["name"], menu_title=entry["title"], source=source, text=text)
 
 
 def resolver(sections: list[Section], source: Path) -> Callable[[str], str | None]:

@@ -28,7 +28,7 @@ class StackFolder:
     @property
     def edge_config(self) -> Path:
         """The configuration of the edge."""
-        return self.root / "envoy.yaml"
+        return self.root / "envoy.json"
 
     @property
     def media(self) -> Path:

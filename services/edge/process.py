@@ -5,7 +5,7 @@ from typing import Final
 
 from services.common.extras import package_folder
 from services.common.settings import SettingsError
-from services.edge.render import as_yaml, render
+from services.edge.render import as_json, as_yaml, render
 from services.edge.settings import PREFIX, EdgeSettings
 from services.edge.tls import secret_text
 
@@ -23,14 +23,15 @@ def envoy_binary() -> Path:
 def write_config(settings: EdgeSettings, file: Path | None = None) -> Path:
     """Writes Envoy's configuration into `file`, by default a new temporary one, and beside it what TLS needs.
 
-    Returns which. Raises SettingsError when the certificate or its key cannot be read.
+    It is JSON if the name ends so: Envoy reads that sooner than YAML, and into less memory. Returns which. Raises SettingsError when the certificate or its key cannot be read.
     """
-    target = file or Path(tempfile.mkdtemp(prefix="reelgate-edge-")) / "envoy.yaml"
+    target = file or Path(tempfile.mkdtemp(prefix="reelgate-edge-")) / "envoy.json"
     secret_file = target.absolute().with_suffix(".tls.yaml")
     if settings.tls_certificate_file is not None:
         _check_readable(settings)
         secret_file.write_text(secret_text(settings), encoding="utf-8")
-    target.write_text(as_yaml(render(settings, secret_file)), encoding="utf-8")
+    written = as_json if target.suffix == ".json" else as_yaml
+    target.write_text(written(render(settings, secret_file)), encoding="utf-8")
     return target
 
 

@@ -56,8 +56,13 @@ def render(settings: EdgeSettings, secret_file: Path = SECRET_FILE) -> Config:
     }
 
 
+def as_json(config: Config) -> str:
+    """Returns the text that Envoy reads from a file whose name ends in `.json`."""
+    return json.dumps(config, ensure_ascii=False)
+
+
 def as_yaml(config: Config) -> str:
-    """Returns the text that Envoy reads, with sorted keys."""
+    """Returns the text that Envoy reads from any other file, and people too, with sorted keys."""
     unshared = json.loads(json.dumps(config))  # PyYAML writes an alias for what stands twice
     text: str = yaml.dump(unshared, Dumper=yaml.CSafeDumper, sort_keys=True, allow_unicode=True, width=110)
     return text

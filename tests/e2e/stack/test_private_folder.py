@@ -9,7 +9,7 @@ import pytest
 from services.common.postgres.database import open_pool
 from tests.e2e.local_stack import Stack
 
-MEANT_FOR_ALL = {"media", "simulator", "postgres", "envoy.yaml", "stack.lock"}
+MEANT_FOR_ALL = {"media", "simulator", "postgres", "envoy.json", "stack.lock"}
 """Videos, a cluster that has a lock of its own, what the edge was started with, and a process number."""
 
 

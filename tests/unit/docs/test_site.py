@@ -89,6 +89,13 @@ def test_a_page_that_is_not_listed_stops_the_build(tmp_path: Path) -> None:
         guides.read_sections(tmp_path)
 
 
+def test_a_page_that_is_listed_and_missing_stops_the_build(tmp_path: Path) -> None:
+    (tmp_path / "index.yaml").write_text("- {title: Start, guides: [{name: gone, title: Gone}]}")
+
+    with pytest.raises(SiteError, match=r"there is no gone\.md"):
+        guides.read_sections(tmp_path)
+
+
 def test_remarks_for_tests_are_not_shown_and_other_html_is_refused() -> None:
     shown = to_html("# A\n\n<!-- not run: needs a phone -->\n```sh\ntrue\n```\n", nowhere)
 

@@ -1,4 +1,5 @@
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,13 @@ def test_no_request_but_a_file_may_take_longer_to_arrive_than_30_seconds_and_its
         seconds = int(route["timeout"].removesuffix("s"))
         assert route["max_stream_duration"] == {"max_stream_duration": f"{seconds + 30}s"}, name
     assert len(forwards) > 30
+
+
+def test_what_envoy_reads_as_json_is_what_people_read_as_yaml(tmp_path: Path) -> None:
+    settings = EdgeSettings(cors_origins=("https://app.example.com",))
+    as_json = write_config(settings, tmp_path / "edge.json")
+    as_yaml_file = write_config(settings, tmp_path / "edge.yaml")
+
+    assert json.loads(as_json.read_text()) == yaml.safe_load(as_yaml_file.read_text())
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(as_yaml_file.read_text())
