@@ -6,11 +6,13 @@ import sys
 from collections.abc import Mapping
 
 from services.common.event_loop import run_to_end
-from services.common.extras import needs_extra
+from services.common.extras import needs_extra, package_folder
 from services.common.settings import SettingsError, load_settings
 from services.simulator.settings import PREFIX, SimulatorSettings
 
 with needs_extra("stack"):
+    # What only renders is loaded with the first video. Better to miss it now.
+    package_folder("numpy")
     from services.simulator.server import serve_simulator
 
 
