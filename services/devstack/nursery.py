@@ -22,17 +22,22 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 class Nursery:
-    """One process that loads what others share, and forks for each that is started until `close`."""
+    """One process that loads what others share, and forks for each that is started until `close`.
+
+    Where forks of it cannot become ours, there is none.
+    """
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._is_loaded = self._is_closed = False
+        self._is_loaded = False
+        self._is_closed = not _adopt_orphans(wanted=True)
+        if self._is_closed:
+            return
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
         with theirs:
             # Ctrl-C must reach only the supervisor.
             self._process = subprocess.Popen(COMMAND, stdin=theirs.fileno(), cwd="/", start_new_session=True)
-        _adopt_orphans(wanted=True)
 
     async def start(self, spec: ProcessSpec, output: BinaryIO) -> Started:
         """Starts a process whose output goes into a file: a fork if it is a module of ours, and after `close` a program of its own."""
@@ -79,7 +84,10 @@ class Nursery:
             self._is_loaded = True
 
 
-def _adopt_orphans(*, wanted: bool) -> None:
-    """Says whether a process becomes our child when its parent, a descendant of ours, ends. Those that are stay our children."""
-    with suppress(AttributeError):  # no Linux
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+def _adopt_orphans(*, wanted: bool) -> bool:
+    """Says whether a process becomes our child when its parent, a descendant of ours, ends. Those that are stay our children.
+
+    Returns whether the system does so: only Linux can, and a sandbox may forbid it.
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    return prctl is not None and prctl(PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0) == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.devstack import nursery as nurseries
 from services.devstack.log_files import open_log
 from services.devstack.nursery import Nursery
 from services.devstack.processes import PYTHON, ProcessSpec
@@ -83,3 +84,16 @@ async def test_processes_start_without_it_as_programs(nursery: Nursery, tmp_path
 
     assert isinstance(process, subprocess.Popen)
     assert process.wait(PATIENCE_SECONDS) == 0
+
+
+async def test_where_orphans_cannot_be_adopted_processes_start_as_programs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(nurseries, "PR_SET_CHILD_SUBREAPER", -1)
+    opened = Nursery()
+
+    process = await started(opened, module(*RENDER), tmp_path / "log")
+
+    assert isinstance(process, subprocess.Popen)
+    assert process.wait(PATIENCE_SECONDS) == 0
+    opened.close()
