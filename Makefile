@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup tools site up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen release-openapi check-deploy check-cluster check-alerts check-verifiers check-upgrade fuzz bench soak drill-failover drill-restarts sbom lock upgrade
+.PHONY: help setup tools site clients up down check test-unit test test-pythons check-newcomer lint fmt gen check-gen release-openapi check-deploy check-cluster check-alerts check-verifiers check-upgrade fuzz bench soak drill-failover drill-restarts sbom lock upgrade
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,6 +63,13 @@ site: $(SITE) ## Build the pages that the edge serves, into build/site
 $(SITE): $(SITE_SOURCES) | $(READY)
 	@$(BIN)/python -m docs.site build/site && touch $@ || test $$? = 3
 
+# A wheel for pip and a package for npm, for programs that stand elsewhere.
+clients: setup $(TOOLS)/typescript/.ready ## Build the packages of both clients, into build/clients
+	@rm -rf build/clients && mkdir -p build/clients
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/clients ./clients/python
+	$(BIN)/python -m clients.typescript.build
+	$(NPM) pack --silent --pack-destination build/clients ./clients/typescript
+
 up: setup site ## Run the whole system here; Ctrl-C stops it
 	@$(BIN)/reelgate up
 
@@ -80,7 +87,7 @@ test: setup site tools ## Run all tests, those of `test-unit` included
 test-pythons: setup ## Test every other Python on this machine: unit and contract tests, and one video from set-up to MP4
 	$(BIN)/python -m tests.newcomer.pythons
 
-check-newcomer: setup ## Do what the README says in a fresh clone; FRESH=1 downloads everything anew
+check-newcomer: setup $(TOOLS)/browser/.ready ## Do what README and quickstart say in a fresh clone; FRESH=1 downloads everything anew
 	$(BIN)/python -m tests.newcomer.first_video $(if $(FRESH),--fresh)
 
 lint: setup ## Check what `check` does, except generated files

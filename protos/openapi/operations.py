@@ -65,13 +65,15 @@ class Operations:
             place = "path" if field.name in in_path else "query"
             if place == "path" or not method.has_body:
                 required = place == "path" or is_required(field)
+                schema = self._schemas.parameter(method.request, field)
                 found.append(
                     {
                         "name": field.name,
                         "in": place,
                         "description": field.comment,
                         **({"required": True} if required else {}),
-                        "schema": self._schemas.parameter(method.request, field),
+                        "schema": schema,
+                        **({} if required else _left_out(schema)),
                     }
                 )
         names = [
@@ -173,3 +175,9 @@ def paths(operations: Iterable[tuple[Method, Schema]]) -> Schema:
     for method, operation in operations:
         found.setdefault(method.path, {})[method.verb] = operation
     return dict(sorted(found.items()))
+
+
+def _left_out(schema: Schema) -> Schema:
+    """Returns what keeps the reference from sending the first of some allowed values, where nobody has chosen one."""
+    values = schema.get("enum")
+    return {"examples": {"one": {"value": values[0], "x-disabled": True}}} if values else {}

@@ -1,4 +1,6 @@
-"""What a newcomer does: clone, `make up`, the two printed curls, the MP4, Ctrl-C: `python -m tests.newcomer.first_video`.
+"""What a newcomer does: clone, `make up`, a first video in each way, Ctrl-C: `python -m tests.newcomer.first_video`.
+
+The ways: the two printed curls, the quickstart's Python and TypeScript, and the reference in a browser.
 
 Prints how long each took. `--fresh` leaves the caches of packages alone and downloads everything.
 """
@@ -18,6 +20,8 @@ from typing import Any
 
 import psutil
 
+from tests.browser import in_browser
+from tests.newcomer.quickstart import NODE_STEPS, PYTHON_STEPS, Quickstart
 from tests.newcomer.video import described
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +29,8 @@ READY_SECONDS_MAX = 600
 VIDEO_SECONDS_MAX = 180
 STOP_SECONDS_MAX = 60
 COMMAND = re.compile(r"^curl (?:.*\\\n)*.*$", re.MULTILINE)
+EXPORT = re.compile(r"^export (\w+)=(.*)$", re.MULTILINE)
+BROWSER = Path(__file__).with_name("first_video.mjs")
 
 
 def main(*, fresh: bool) -> None:
@@ -44,17 +50,12 @@ def main(*, fresh: bool) -> None:
                 start_new_session=True,  # a terminal's foreground group
             )
             try:
-                create, poll = commands(up)
+                printed = announcement(up)
             except BaseException:
                 os.killpg(up.pid, signal.SIGINT)
                 raise
         try:
-            with timed("first curl to a finished video"):
-                curl(create)
-                finished = until_finished(poll)
-            video = Path(folder) / "first.mp4"
-            subprocess.run(["curl", "-sf", "-o", video, finished["output"]["video_url"]], check=True)
-            print(described(video))
+            first_videos(Path(folder), printed)
         finally:
             with timed("Ctrl-C until all has ended"):
                 os.killpg(up.pid, signal.SIGINT)
@@ -62,6 +63,34 @@ def main(*, fresh: bool) -> None:
         left = running_in(clone)
         assert not left, f"still running: {left}"
     print("Nothing is left running.")
+
+
+def first_videos(folder: Path, printed: str) -> None:
+    """Makes a video in each way that the pages show, with what `make up` printed. `folder` holds the clone."""
+    create, poll = COMMAND.findall(printed)
+    exported = dict(EXPORT.findall(printed))
+    with timed("curl: from the first command to the video"):
+        curl(create)
+        finished = until_finished(poll)
+    print(saved(finished["output"]["video_url"], folder / "first.mp4"))
+    quickstart = Quickstart(folder, environment(None) | exported)
+    with timed("build the packages of the clients"):
+        quickstart.build_clients()
+    for language, steps in (("Python", PYTHON_STEPS), ("TypeScript", NODE_STEPS)):
+        with timed(f"{language}: install the client"):
+            quickstart.install(steps)
+        with timed(f"{language}: from running the program to the saved video"):
+            quickstart.run(steps)
+        print(described(folder / steps.video))
+    with timed("page: from opening the address to the video"):
+        made = in_browser(BROWSER, exported["REELGATE_BASE_URL"], exported["REELGATE_API_KEY"])
+    print(saved(made["video_url"], folder / "page.mp4"))
+
+
+def saved(address: str, path: Path) -> str:
+    """Downloads a video. Returns what it is."""
+    subprocess.run(["curl", "-sf", "-o", path, address], check=True)
+    return described(path)
 
 
 @contextmanager
@@ -80,17 +109,15 @@ def environment(caches: Path | None) -> dict[str, str]:
     return inherited | {"PIP_CACHE_DIR": str(caches / "pip"), "UV_CACHE_DIR": str(caches / "uv")}
 
 
-def commands(up: subprocess.Popen[str]) -> tuple[str, str]:
-    """Reads what `make up` prints to its end. Returns the command that creates a video and the one that polls."""
+def announcement(up: subprocess.Popen[str]) -> str:
+    """Returns what `make up` prints, read to its end."""
     assert up.stdout is not None
     deadline, lines = time.monotonic() + READY_SECONDS_MAX, [""]
     while not lines[-1].startswith("Stop "):
         assert time.monotonic() < deadline, "make up was not ready in time"
         lines.append(up.stdout.readline())
         assert lines[-1], "make up ended"
-    printed = "".join(lines)
-    create, poll = COMMAND.findall(printed)
-    return create, poll
+    return "".join(lines)
 
 
 def curl(command: str) -> Any:

@@ -1,5 +1,7 @@
 """What `reelgate up` says once everything is ready."""
 
+import sys
+
 from services.cli.video_request import VIDEOS_PATH
 from services.common.site import shipped_site
 from services.devstack.demo import CREDITS, read_demo_account
@@ -23,6 +25,10 @@ Demo account {account.account_id}, {CREDITS:,} credits in each environment
   live key  {account.keys["live"]}
   test key  {account.keys["test"]}
 
+For the guides:
+export REELGATE_BASE_URL={state.edge}
+export REELGATE_API_KEY={account.keys["test"]}
+
 Create a video:
 curl -s {videos} \\
   -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
@@ -32,7 +38,7 @@ See how it fares (the newest one; by its id: {videos}/ID):
 curl -s "{videos}?limit=1" \\
   -H "Authorization: Bearer {key}"
 
-Or all in one: reelgate generate "{PROMPT}" --data {folder.root}
+Or all in one: {sys.argv[0]} generate "{PROMPT}" --data {folder.root}
 
 Media  {folder.media}
 Logs   {folder.logs}

@@ -4,9 +4,10 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
+import { created, launched } from "../../browser.mjs";
+
 const [, , tools, base, key, ...paths] = process.argv;
 const require = createRequire(join(tools, "package.json"));
-const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf-8");
 const PATIENCE_MS = 60_000;
 const VIEWS = {
@@ -103,24 +104,14 @@ async function typed(browser) {
 async function tried(browser) {
   const page = await opened(browser, "light");
   await shown(page, "/docs");
-  await page.getByPlaceholder("Token").first().fill(key);
-  await page.getByRole("link", { name: /^create a video/i }).first().click();
-  await page.getByRole("button", { name: /^test request ?\(post \/v1\/videos\/generations\)/i }).click();
-  const answering = page.waitForResponse((answer) => answer.url() === `${base}/v1/videos/generations`);
-  await page.getByRole("button", { name: /^send/i }).first().click();
-  const answer = await answering;
-  const made = { status: answer.status(), body: await answer.json() };
+  const made = await created(page, base, key);
   await page.getByText(made.body.data?.id ?? "none").first().waitFor();
   const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
   await page.context().close();
   return { ...made, kept: kept.includes(key) };
 }
 
-const browser = await chromium.launch({
-  executablePath: join(tools, "unpacked", "chromium"),
-  args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-  env: { ...process.env, LD_LIBRARY_PATH: join(tools, "unpacked", "al2023", "lib"), FONTCONFIG_FILE: join(tools, "unpacked", "fonts.conf") },
-});
+const browser = await launched(tools);
 const views = {};
 for (const view of Object.keys(VIEWS)) views[view] = await looked(browser, view);
 const report = { views, keyboard: await typed(browser), tried: await tried(browser), complaints, foreign };

@@ -223,7 +223,7 @@ def checked_url(base_url: str | None) -> str:
     """Returns the address of the API without a slash at its end: the one given, or REELGATE_BASE_URL."""
     url = (base_url or os.environ.get("REELGATE_BASE_URL", "")).strip().rstrip("/")
     if not url.startswith(("http://", "https://")):
-        raise ReelgateError(f"{url!r} is no address of the API: give base_url, or set REELGATE_BASE_URL")
+        raise ReelgateError(f"{url!r} is no http(s) address: give base_url, or set REELGATE_BASE_URL")
     return url
 
 

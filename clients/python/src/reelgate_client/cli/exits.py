@@ -98,6 +98,8 @@ def _meaning(error: Any) -> tuple[int, str]:
     """Returns the exit code of an error of the client, and what to do next."""
     video = getattr(error, "video", None)
     known = {"program": program(), "id": video and video.id, "seconds": f"{error.retry_after or 1:g}"}
+    if error.code == "model_not_found":
+        return FAILED, f"{program()} models"
     for kind in type(error).__mro__:
         if kind.__name__ in MEANINGS:
             code, advice = MEANINGS[kind.__name__]
