@@ -43,7 +43,10 @@ def main() -> None:
     # The collector would write into what is shared.
     gc.collect()
     gc.freeze()
-    control.send(LOADED)
+    try:
+        control.send(LOADED)
+    except BrokenPipeError:
+        return  # the stack did not start, and has said why
     order = _next_order(control)
     if order is not None:
         _become(order)

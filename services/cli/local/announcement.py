@@ -38,9 +38,14 @@ See how it fares (the newest one; by its id: {videos}/ID):
 curl -s "{videos}?limit=1" \\
   -H "Authorization: Bearer {key}"
 
-Or all in one: {sys.argv[0]} generate "{PROMPT}" --data {folder.root}
+Or all in one: {own_command()} generate "{PROMPT}" --data {folder.root}
 
 Media  {folder.media}
 Logs   {folder.logs}
 Stop   {stop}
 """
+
+
+def own_command() -> str:
+    """Returns how this program was called: what is printed works where `reelgate` is not on the PATH."""
+    return "reelgate" if sys.argv[0].endswith(".py") else sys.argv[0]

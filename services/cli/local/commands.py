@@ -73,9 +73,9 @@ def up(
     started = time.monotonic()
 
     def announce(state: StackState) -> None:
-        from services.cli.local.announcement import announcement
+        from services.cli.local.announcement import announcement, own_command
 
-        stop = f"reelgate down --data {data}" if detach else "Ctrl-C"
+        stop = f"{own_command()} down --data {data}" if detach else "Ctrl-C"
         typer.echo(announcement(state, folder=folder, seconds=time.monotonic() - started, stop=stop))
 
     if detach:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -97,3 +98,14 @@ async def test_where_orphans_cannot_be_adopted_processes_start_as_programs(
     assert isinstance(process, subprocess.Popen)
     assert process.wait(PATIENCE_SECONDS) == 0
     opened.close()
+
+
+def test_it_ends_without_a_word_where_the_stack_has_ended_before_it_was_ready() -> None:
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.close()
+
+    with its:
+        command = [*PYTHON, "services.devstack.nursery_process"]
+        done = subprocess.run(command, stdin=its, capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
