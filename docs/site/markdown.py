@@ -14,6 +14,8 @@ from pygments.util import ClassNotFound
 Resolve = Callable[[str], str | None]
 """From the target of a link to the address it has on the site. None: that page is not published."""
 COMMENT: Final = re.compile(r"\s*(<!--.*?-->\s*)+", re.DOTALL)
+OUTPUT: Final = "<!-- output -->"
+"""Stands before a block that shows what the block before it prints."""
 EXAMPLE_BASES: Final = ("http://127.0.0.1:8080", "https://api.example.com")
 """Where the API is, in examples. On the site it is the visitor's own address (site.js)."""
 SCROLLING: Final = 'tabindex="0" role="group"'
@@ -76,7 +78,9 @@ def _fence(_renderer: Any, tokens: Sequence[Token], index: int, _options: Any, _
     token = tokens[index]
     language = token.info.strip()
     code = _highlighted(token.content, language, "")
-    return f'<div class="code"><pre {SCROLLING} aria-label="{language or "text"}"><code>{code}</code></pre></div>\n'
+    printed = index > 0 and tokens[index - 1].content.strip() == OUTPUT
+    kind, label = ("code printed", "what it prints") if printed else ("code", language or "text")
+    return f'<div class="{kind}"><pre {SCROLLING} aria-label="{label}"><code>{code}</code></pre></div>\n'
 
 
 def _table_open(_renderer: Any, _tokens: Sequence[Token], _index: int, _options: Any, _env: Any) -> str:

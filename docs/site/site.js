@@ -1,8 +1,8 @@
-// The visitor's own address in place of the example, and a button that copies each block of code.
+// The visitor's own address in place of the example, and a button that copies each block of code, but not what a block prints.
 for (const place of document.querySelectorAll("[data-base]")) {
   place.textContent = location.origin;
 }
-for (const block of document.querySelectorAll(".code")) {
+for (const block of document.querySelectorAll(".code:not(.printed)")) {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "Copy";

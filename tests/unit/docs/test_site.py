@@ -148,3 +148,12 @@ def test_every_code_that_a_customer_can_meet_is_explained(
     monkeypatch.setattr(error_codes, "SOURCE", tmp_path / "error_codes.yaml")
     with pytest.raises(ValueError, match="'conflict', 'other'"):
         error_codes.error_codes()
+
+
+def test_what_a_block_prints_looks_other_than_what_to_type() -> None:
+    page = to_html("```sh\nls\n```\n\n<!-- output -->\n```text\nboat.mp4\n```\n", nowhere)
+
+    assert re.findall(r'<div class="(.*?)">.*?<code>(\S+)', page) == [
+        ("code", "ls"),
+        ("code printed", "boat.mp4"),
+    ]
