@@ -106,6 +106,6 @@ def test_it_ends_without_a_word_where_the_stack_has_ended_before_it_was_ready() 
 
     with its:
         command = [*PYTHON, "services.devstack.nursery_process"]
-        done = subprocess.run(command, stdin=its, capture_output=True, check=False)
+        done = subprocess.run(command, stdin=its.fileno(), capture_output=True, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
