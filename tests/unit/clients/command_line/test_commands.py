@@ -66,6 +66,7 @@ def test_a_live_key_spends_only_if_somebody_agrees(
         ("balance", {"GET /v1/balance": (401, "invalid_api_key")}, 3, "login"),
         ("run mini boat", {f"POST {VIDEOS}": (402, "insufficient_credits")}, 4, "balance"),
         ("run mini boat", {f"POST {VIDEOS}": (400, "invalid_request")}, 2, "change what"),
+        ("run huge boat", {f"POST {VIDEOS}": (404, "model_not_found")}, 1, "models"),
         ("jobs show vid_9", {}, 1, "jobs list"),
     ],
 )
@@ -80,6 +81,14 @@ def test_an_error_names_the_request_and_the_next_step(
     assert outcome.stdout == ""
     assert "request id: req_7" in outcome.stderr
     assert f"next: reelgate-client {advice}" in outcome.stderr or f"next: {advice}" in outcome.stderr
+
+
+def test_a_prompt_without_a_model_is_told_what_comes_first(command: Any, api: Api) -> None:
+    outcome = command("run", PROMPT)
+
+    assert (outcome.exit_code, api.creations()) == (2, [])
+    assert "next: reelgate-client run MODEL " in outcome.stderr
+    assert "`reelgate-client models`" in outcome.stderr
 
 
 def test_a_failed_video_exits_with_1_and_one_that_takes_too_long_with_5(command: Any, api: Api) -> None:

@@ -109,3 +109,16 @@ def test_every_code_of_an_error_has_an_example_in_the_envelope_of_the_contract(c
                 for code, example in examples.items():
                     assert set(example["value"]["error"]) == keys
                     assert example["value"]["error"]["code"] == code
+
+
+def test_the_reference_sends_no_filter_that_nobody_chose() -> None:
+    parameters = [
+        each
+        for contract in CONTRACTS
+        for *_, found in operations(contract)
+        for each in found.get("parameters", ())
+    ]
+    optional = [each for each in parameters if "enum" in each.get("schema", {}) and not each.get("required")]
+
+    assert {each["name"] for each in optional} >= {"status"}
+    assert [each["name"] for each in optional if not each["examples"]["one"]["x-disabled"]] == []

@@ -71,7 +71,8 @@ def run(
             return
         if not given:
             raise CommandError(
-                "There is no prompt", advice=f'{program()} run {model} "A paper boat in the rain"'
+                f'"{model}" is taken for the name of a model, and no prompt follows it',
+                advice=f'{program()} run MODEL "A paper boat in the rain"; `{program()} models` lists models',
             )
         body = body_of(contract_of(client), model=model, prompt=given[0], words=given[1:])
         _run_one(
