@@ -12,10 +12,11 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from services.billing.__main__ import PROCESSES as BILLING
+from services.devstack.environment import child_environment
+from services.devstack.folder import StackFolder
 from services.devstack.ports import choose_ports
 from services.devstack.readiness import answers
 from services.jobs.__main__ import PROCESSES as JOBS
@@ -95,8 +96,10 @@ def test_opening_a_file_of_the_checkout_would_be_seen(installed: Install) -> Non
 
 def environment_of(stack: dict[str, Any], service: str) -> dict[str, str]:
     """Returns the environment that the stack gave the process of a service, or its API."""
-    [pid] = [each["pid"] for each in stack["processes"] if each["name"] in {service, f"{service}-api"}]
-    return psutil.Process(pid).environ()
+    # A process that is a fork shows the environment of what it was forked from.
+    own = json.loads(StackFolder(Path(stack["folder"])).environments.read_text())
+    [settings] = [own[name] for name in (service, f"{service}-api") if name in own]
+    return child_environment(os.environ, settings)
 
 
 def free_ports() -> Iterator[int]:
