@@ -63,10 +63,10 @@ site: $(SITE) ## Build the pages that the edge serves, into build/site
 $(SITE): $(SITE_SOURCES) | $(READY)
 	@$(BIN)/python -m docs.site build/site && touch $@ || test $$? = 3
 
-# A wheel for pip and a package for npm, for programs that stand elsewhere.
-clients: setup $(TOOLS)/typescript/.ready ## Build the packages of both clients, into build/clients
+# Wheels for pip and a package for npm, for programs that stand elsewhere.
+clients: setup $(TOOLS)/typescript/.ready ## Build the packages of both clients and of the stubs for gRPC, into build/clients
 	@rm -rf build/clients && mkdir -p build/clients
-	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/clients ./clients/python
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/clients ./clients/python ./clients/protos
 	$(BIN)/python -m clients.typescript.build
 	$(NPM) pack --silent --pack-destination build/clients ./clients/typescript
 
