@@ -82,7 +82,7 @@ test-unit: setup ## Run the tests that need no database and no service, in under
 	$(BIN)/pytest -q -n 2 tests/unit
 
 test: setup site tools ## Run all tests, those of `test-unit` included
-	$(BIN)/pytest -q -n 3 --dist loadscope --no-loadscope-reorder
+	$(BIN)/pytest -q -n 4 --dist loadscope --no-loadscope-reorder
 
 test-pythons: setup ## Test every other Python on this machine: unit and contract tests, and one video from set-up to MP4
 	$(BIN)/python -m tests.newcomer.pythons

@@ -7,7 +7,8 @@ import re
 import subprocess
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -73,13 +74,21 @@ def installed(databases: int, tmp_path_factory: pytest.TempPathFactory) -> Itera
         assert there.run(name, pod["containers"][0]) == 0, name
     with ExitStack() as stack:
         started = {}
+        running: list[ExitStack] = []
+        stack.callback(_stop_all, running)
         for name, pod in pods(OBJECTS, "Deployment", "StatefulSet").items():
             if name not in {"operator", "postgres"}:
                 for container in pod.get("initContainers", ()):
                     assert there.run(name, container) == 0, name
-                started[name] = stack.enter_context(there.running(name))
+                running.append(ExitStack())
+                started[name] = running[-1].enter_context(there.running(name))
         asyncio.run(_until_ready(there, started))
         yield there
+
+
+def _stop_all(running: Sequence[ExitStack]) -> None:
+    with ThreadPoolExecutor(max_workers=32) as at_once:
+        list(at_once.map(ExitStack.close, running))
 
 
 async def _until_ready(there: Cluster, started: dict[str, "subprocess.Popen[bytes]"]) -> None:
