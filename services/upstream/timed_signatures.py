@@ -4,11 +4,26 @@ import hmac
 from collections.abc import Iterable
 
 from services.upstream.callback_keys import is_recent
+from services.upstream.provider import Hint
 
 _PARTS_MAX = 10
 
 
-def is_signed(header: str, body: bytes, *, secret: str, joint: bytes, now: float) -> bool:
+def hint_of(
+    task_id: str, header: str, body: bytes, *, secret: str | None, joint: bytes, now: float
+) -> Hint | None:
+    """Returns what a callback about a task is worth: authentic if it was signed with the secret, None if it was not.
+
+    Without a secret it is a hint that anybody may have sent.
+    """
+    if secret is None:
+        return Hint(task_id=task_id, is_authentic=False)
+    if not _is_signed(header, body, secret=secret, joint=joint, now=now):
+        return None
+    return Hint(task_id=task_id, is_authentic=True)
+
+
+def _is_signed(header: str, body: bytes, *, secret: str, joint: bytes, now: float) -> bool:
     """Returns whether a header holds a signature of a body that was made just now with a secret.
 
     What is signed is the time, the `joint` and the body. While a secret is being changed, there may be several signatures.

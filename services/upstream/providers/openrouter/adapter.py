@@ -27,7 +27,7 @@ from services.upstream.providers.openrouter.errors import (
     reading_error,
     submission_error,
 )
-from services.upstream.timed_signatures import is_signed
+from services.upstream.timed_signatures import hint_of
 from services.upstream.untraceable import UntraceableProvider
 
 _SIGNATURE = "x-openrouter-signature"
@@ -95,13 +95,8 @@ class OpenRouterProvider(UntraceableProvider):
             task_id = wire.parse_event(body)
         except UnusableBodyError:
             return None
-        secret = self._callback_secret
-        if secret is None:
-            return Hint(task_id=task_id, is_authentic=False)
-        signature = headers.get(_SIGNATURE, "")
-        if not is_signed(signature, body, secret=secret, joint=b",", now=self._now()):
-            return None
-        return Hint(task_id=task_id, is_authentic=True)
+        signature, secret = headers.get(_SIGNATURE, ""), self._callback_secret
+        return hint_of(task_id, signature, body, secret=secret, joint=b",", now=self._now())
 
     @override
     def media_headers(self, url: str) -> Mapping[str, str]:

@@ -26,7 +26,7 @@ from services.upstream.providers.reelgate.errors import (
     reading_error,
     submission_error,
 )
-from services.upstream.timed_signatures import is_signed
+from services.upstream.timed_signatures import hint_of
 
 CREATED_MARGIN_SECONDS = 300.0
 """How far its clock may be behind ours."""
@@ -131,13 +131,8 @@ class ReelgateProvider:
             task_id = wire.parse_event(body)
         except UnusableBodyError:
             return None
-        secret = self._callback_secret
-        if secret is None:
-            return Hint(task_id=task_id, is_authentic=False)
-        signature = headers.get(_SIGNATURE, "")
-        if not is_signed(signature, body, secret=secret, joint=b".", now=self._now()):
-            return None
-        return Hint(task_id=task_id, is_authentic=True)
+        signature, secret = headers.get(_SIGNATURE, ""), self._callback_secret
+        return hint_of(task_id, signature, body, secret=secret, joint=b".", now=self._now())
 
     def media_headers(self, url: str) -> Mapping[str, str]:
         """Returns the credential for a result that the API serves itself."""
