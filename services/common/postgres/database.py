@@ -82,6 +82,9 @@ async def begin_session(connection: Connection, *, statement_timeout_ms: int, pl
         "idle_in_transaction_session_timeout": IDLE_TRANSACTION_TIMEOUT_MS,
         "timezone": "UTC",
         "jit": "off",
+        # A plan that was made while a table was small is kept until statistics are gathered again, and by then reads it
+        # whole for each row that it wants.
+        "enable_seqscan": "off",
         **({"plan_cache_mode": "force_generic_plan"} if plans_once else {}),
     }
     # Not as options of the start, which poolers refuse or drop.
