@@ -9,9 +9,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar, cast
 
+from services.common.gathering import Gathering
 from services.common.postgres.connection import is_outage
 
 log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 0.002
+"""From one batch to the next, at the most, where many call."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -77,6 +81,8 @@ class Batcher(Generic[Item, Answer]):
         self._name_of = name_of
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._running: asyncio.Task[None] | None = None
+        self._under_way = 0
+        self._gathering = Gathering(self._start, pause_seconds=PAUSE_SECONDS)
 
     async def submit(self, item: Item) -> Answer:
         """Returns the answer to an item. Raises what it fails with."""
@@ -91,20 +97,23 @@ class Batcher(Generic[Item, Answer]):
     def _entered(self, item: Item) -> "asyncio.Future[Answer]":
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
-        if self._running is None:
-            self._running = asyncio.create_task(self._run_all())
+        self._gathering.came(waiting=len(self._waiting), under_way=self._under_way)
         return answer
 
-    async def _run_all(self) -> None:
+    def _start(self) -> None:
+        self._under_way = len(self._waiting)
+        self._running = asyncio.create_task(self._run_next())
+
+    async def _run_next(self) -> None:
         try:
-            while self._waiting:
-                await self._all_arrived()
-                count = min(len(self._waiting), self._items_max)
-                await self._run_batch([self._waiting.popleft() for _ in range(count)])
-                if self._rest_seconds:
-                    await asyncio.sleep(self._rest_seconds)
+            await self._all_arrived()
+            self._under_way = min(len(self._waiting), self._items_max)
+            await self._run_batch([self._waiting.popleft() for _ in range(self._under_way)])
+            if self._rest_seconds:
+                await asyncio.sleep(self._rest_seconds)
         finally:
-            self._running = None
+            self._under_way = 0
+            self._gathering.ended(waiting=len(self._waiting))
 
     async def _all_arrived(self) -> None:
         """Lets calls that are just being read join the batch: a turn of the loop more for as long as each brings some."""

@@ -1,6 +1,6 @@
 """Rows by their keys, over a connection that the loop itself listens to: no task, cursor or pool takes part.
 
-Keys that are asked for in one turn of the loop, or while a statement runs, share the next statement. As long as the
+Keys that are asked for while a statement runs, or at nearly the same time as others, share the next. As long as the
 connection is away there are no answers, and nobody waits for them: whoever asks then turns to a pool.
 """
 
@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from services.common.backoff import backoff_seconds
+from services.common.gathering import Gathering
 from services.common.loop import running
 from services.common.postgres.connection import PrimaryConnection, connection_parameters
 from services.common.postgres.database import Query, begin_session
@@ -22,6 +23,8 @@ from services.common.postgres.line import Line
 
 log = logging.getLogger(__name__)
 
+PAUSE_SECONDS = 0.002
+"""From one statement to the next, at the most, where many ask."""
 STATEMENT_TIMEOUT_MS = 2_000
 """Shorter than a pool's: whoever waited so long asks a pool next."""
 OPENING_SECONDS_MAX = 15.0
@@ -62,6 +65,7 @@ class Reader:
         self._failures = 0
         self._waiting: deque[Asked] = deque()
         self._asked: list[Asked] = []
+        self._gathering = Gathering(self._ask, pause_seconds=PAUSE_SECONDS)
 
     def find(self, key: str) -> "asyncio.Future[DictRow | None]":
         """Returns the row with a key, if there is one. Raises NoAnswerError, here or where it is awaited."""
@@ -69,8 +73,7 @@ class Reader:
             raise NoAnswerError
         answer: asyncio.Future[DictRow | None] = self._loop.create_future()
         self._waiting.append((key, answer))
-        if len(self._waiting) == 1 and not self._asked:
-            self._loop.call_soon(self._ask_when_all_came, 0)
+        self._gathering.came(waiting=len(self._waiting), under_way=len(self._asked))
         return answer
 
     async def keep(self, url: str, *, name: str) -> None:
@@ -111,14 +114,9 @@ class Reader:
         if self._lost.done():
             self._lost.result()
 
-    def _ask_when_all_came(self, seen: int) -> None:
-        """Lets calls that are just being read join in: a turn of the loop more for as long as each brings some."""
-        if seen < len(self._waiting) < self._rows.keys_max:
-            self._loop.call_soon(self._ask_when_all_came, len(self._waiting))
-        elif self._line is not None and not self._asked:
-            self._ask(self._line)
-
-    def _ask(self, line: Line) -> None:
+    def _ask(self) -> None:
+        if (line := self._line) is None:
+            return
         while self._waiting and len(self._asked) < self._rows.keys_max:
             asked = self._waiting.popleft()
             if not asked[1].done():
@@ -139,8 +137,7 @@ class Reader:
         for key, answer in asked:
             if not answer.done():
                 answer.set_result(found.get(key))
-        if self._waiting:
-            self._loop.call_soon(self._ask_when_all_came, 0)
+        self._gathering.ended(waiting=len(self._waiting))
 
     def _lose(self, error: psycopg.Error) -> None:
         self._hang_up()

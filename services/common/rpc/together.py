@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from services.common.errors import Reason, ServiceError
+from services.common.gathering import Gathering
 from services.common.rpc.both_ends import request_id
 from services.common.rpc.client import is_method_unknown
 from services.common.telemetry.tracing import spans_together, traceparent
@@ -20,6 +21,8 @@ APART_SECONDS = 30.0
 """How long requests go apart after the other side did not know the method that takes several."""
 PACE_SECONDS = 0.05
 """How long others wait for a call that is under way. Without waiting, calls of a busy process have one request each."""
+PAUSE_SECONDS = 0.01
+"""From one call to the next, at the most, where many ask. A call costs either side as much as some twenty requests in it."""
 REQUEST_ID_LENGTH_MAX = 64
 """How much of each request id is sent of several, so that all fit into the metadata of a call."""
 FAILURES = frozenset({Reason.UNAVAILABLE, Reason.DEADLINE_EXCEEDED, Reason.INTERNAL})
@@ -67,30 +70,33 @@ class Together(Generic[Request, Answer]):
         self._sending: set[asyncio.Task[None]] = set()
         self._pace: asyncio.TimerHandle | None = None
         """While there is one, a call is under way for which others wait."""
+        self._under_way = 0
+        """How many requests are in that call."""
+        self._gathering = Gathering(self._start, pause_seconds=PAUSE_SECONDS)
         self._apart_until = -1.0
 
     async def ask(self, request: Request) -> Answer:
         """Returns the answer to a request. Raises ServiceError. Who stops waiting does not disturb the others."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Asked(request, answer, request_id.get(), traceparent.get()))
-        if self._pace is None:
-            self._start(loop)
+        self._gathering.came(waiting=len(self._waiting), under_way=self._under_way)
         return await answer
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._pace = pace = loop.call_later(self._pace_seconds, self._go_on, loop)
+    def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._under_way = len(self._waiting)
+        self._pace = pace = loop.call_later(self._pace_seconds, self._go_on)
         # In a context of its own: what it sends belongs to several callers.
-        task = loop.create_task(self._send_all(pace, loop), context=Context())
+        task = loop.create_task(self._send_all(pace), context=Context())
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _go_on(self) -> None:
         self._pace = None
-        if self._waiting:
-            self._start(loop)
+        self._under_way = 0
+        self._gathering.ended(waiting=len(self._waiting))
 
-    async def _send_all(self, pace: asyncio.TimerHandle, loop: asyncio.AbstractEventLoop) -> None:
+    async def _send_all(self, pace: asyncio.TimerHandle) -> None:
         asked = [each for each in self._waiting if not each.answer.done()]
         self._waiting = []
         try:
@@ -99,7 +105,7 @@ class Together(Generic[Request, Answer]):
         finally:
             if pace is self._pace:
                 pace.cancel()
-                self._go_on(loop)
+                self._go_on()
 
     async def _send_parts(self, asked: Sequence[_Asked[Request, Answer]]) -> None:
         if len(asked) <= self._requests_max:

@@ -96,10 +96,13 @@ async def end_backends(url: str) -> None:
         )
 
 
-async def test_keys_that_come_together_share_a_statement_and_each_gets_its_own_row(reader: Reader) -> None:
+async def test_keys_that_come_while_a_statement_runs_share_the_next_and_each_gets_its_own_row(
+    reader: Reader,
+) -> None:
     keys = ("thing-1", "thing-2", "thing-2", "none", "{odd},\"'\\")
-    answers = await asyncio.gather(*map(reader.find, keys))
+    alone, *answers = await asyncio.gather(*map(reader.find, ("thing-3", *keys)))
 
+    assert alone is not None
     assert [row and row["value"] for row in answers] == ["value-1", "value-2", "value-2", None, None]
     assert len({row["moment"] for row in answers if row is not None}) == 1
 
@@ -123,7 +126,7 @@ async def test_a_row_is_read_anew_each_time(reader: Reader, url: str) -> None:
 
 async def test_statements_are_planned_once(reader: Reader) -> None:
     for _ in range(7):
-        await asyncio.gather(reader.find("thing-1"), reader.find("thing-2"))
+        await asyncio.gather(*map(reader.find, ("thing-1", "thing-2", "thing-3")))
         row = await reader.find("thing-1")
 
     assert row is not None
