@@ -26,7 +26,7 @@ from tests.integration.jobs.conftest import OWNER, a_job, store_jobs
 from tests.integration.jobs.months import divide, partitions, place_of, run, settled_job, store_settled
 
 DAYS = 60
-OLD = 120
+OLD = 150
 PREFIXES = ("job", "vid")
 
 
@@ -163,7 +163,7 @@ async def test_months_of_the_past_are_forgotten_when_all_their_jobs_are_old_enou
     await divide(jobs_pool, months=6)
     old = [
         await settled_job(jobs_pool, days_ago=days, prefix=prefix)
-        for days in (OLD, 150)
+        for days in (120, OLD)
         for prefix in PREFIXES
     ]
     older = await settled_job(jobs_pool, days_ago=400)
