@@ -287,7 +287,7 @@ async def test_changes_are_added_up_by_index(jobs_pool: Pool) -> None:
     )
     await history.sql("ANALYZE margin_changes")
 
-    assert await plan(jobs_pool, FOLD, most=100) == {"margin_changes_pkey"}
+    assert "margin_changes_pkey" in await plan(jobs_pool, FOLD, most=100)
 
 
 async def test_a_recount_by_the_verifier_finds_nothing_before_and_after_days_are_added_up(

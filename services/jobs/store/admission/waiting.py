@@ -127,9 +127,10 @@ OVERDUE = Query(
 async def deciding(connection: Connection, owners: Iterable[AccountEnvironment]) -> AsyncIterator[None]:
     """Makes the statements of the block one transaction, and nobody else decides about these places until its commit.
 
-    The block sends its statements without waiting for their answers.
+    The block sends its statements without waiting for their answers. Between two syncs of a pipeline PostgreSQL keeps one
+    transaction without being told, which saves a round trip's work for BEGIN and one for COMMIT.
     """
-    async with connection.pipeline(), connection.transaction():
+    async with connection.pipeline():
         # In one order everywhere, so that two who want the same two never wait for each other.
         await connection.execute(LOCK.sql, LOCK.bind(keys=sorted({_lock_key(owner) for owner in owners})))
         yield
