@@ -25,8 +25,10 @@ from tests.bench.rig import (
 from tests.bench.yardstick import ECHO_EDGE, Yardstick, judged
 from tests.e2e.local_stack import Account, Stack
 
-JOBS = 64
-"""Polled in turn. Half of them have ended."""
+KEYS = 3
+"""A key may make 100,000 calls a minute, and all together make more."""
+JOBS = 24
+"""Of each key, polled in turn. Half of them have ended."""
 DATABASE = "jobs_poll_bench"
 END_HALF = """
 UPDATE jobs SET status = 'completed', ended_at = now(), charged_micros = reserved_micros,
@@ -39,10 +41,15 @@ WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS numbe
 async def measure_poll(stack: Stack, account: Account, yardstick: Yardstick) -> list[Row]:
     """Measures polls of jobs of which every other one has ended: customers poll jobs that have not, and their end."""
     async with running_rig(stack, database=DATABASE) as rig:
-        ids = await rig.create(account, JOBS)
+        accounts = [account, *(stack.create_account(f"poll {number}") for number in range(1, KEYS))]
+        created = [(each, await rig.create(each, JOBS)) for each in accounts]
         rig.execute(END_HALF)
         polls = itertools.cycle(
-            [request("GET", "bench", f"{PATH}/{each}", key=account.keys["live"]) for each in ids]
+            [
+                request("GET", "bench", f"{PATH}/{job_id}", key=owner.keys["live"])
+                for owner, ids in created
+                for job_id in ids
+            ]
         )
         loaded = [
             await _round(rig, yardstick, polls, LOADED_CONNECTIONS, LOADED_SECONDS) for _ in range(ROUNDS)
