@@ -78,6 +78,7 @@ class MediaKeeper(Media):
                 source_url,
                 names=_names(job),
                 staged=staged_names(job.id, secret=secret),
+                owner=f"{job.owner.environment}/{job.owner.account_id}",
                 want_last_frame=job.input.return_last_frame,
                 fits=lambda width, height: is_right_size(job.input.resolution, width=width, height=height),
                 store=self._store,

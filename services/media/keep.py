@@ -33,6 +33,7 @@ async def keep(
     *,
     names: MediaNames,
     staged: MediaNames,
+    owner: str,
     want_last_frame: bool,
     fits: Callable[[int, int], bool] = lambda _width, _height: True,
     store: MediaStore,
@@ -45,14 +46,14 @@ async def keep(
     """Copies a provider's result into the store if it is a video that fits. May be repeated at any time.
 
     It is stored under its `staged` names, which nobody can guess, until it is published under `names`, whose addresses are
-    returned. `fits` checks width and height, `headers_for` is as `fetched` takes it. Files are written in `executor`, or in
+    returned. Its file is looked at beside those of the same `owner` only. `fits` checks width and height, `headers_for` is as `fetched` takes it. Files are written in `executor`, or in
     the loop's own if None.
     Raises MediaUnavailableError, MediaGoneError or MediaRejectedError.
     """
     async with fetched(
         source_url, session=session, limits=limits, headers_for=headers_for, executor=executor
     ) as file:
-        probed = await prober.probe(file, want_last_frame=want_last_frame)
+        probed = await prober.probe(file, want_last_frame=want_last_frame, owner=owner)
         if not fits(probed.width, probed.height):
             raise MediaRejectedError(f"{probed.width}x{probed.height} is not the requested size")
         put = partial(store.put, timeout_seconds=limits.store_timeout_seconds)

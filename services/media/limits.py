@@ -1,8 +1,10 @@
 """Limits of what one result may cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 MIB = 1024 * 1024
+SHARES: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,3 +25,24 @@ class MediaLimits:
     probe_cpu_seconds_max: int = 60
     probe_memory_max: int = 1024 * MIB
     """Bytes of address space. The largest frames with the most references that H.264 allows take half of it."""
+
+    def shared(self) -> "MediaLimits":
+        """Returns what one file may take of a fork that looks at several.
+
+        It has as much time by the clock as on the processor, so that whoever breaks out of the one has no more of the other.
+        """
+        seconds = max(1, self.probe_cpu_seconds_max // SHARES)
+        return replace(
+            self,
+            probe_cpu_seconds_max=seconds,
+            probe_timeout_seconds=min(float(seconds), self.probe_timeout_seconds),
+        )
+
+    def left_by_shared(self) -> "MediaLimits":
+        """Returns what a file may take of a fork of its own after it has had the share: the rest."""
+        shared = self.shared()
+        return replace(
+            self,
+            probe_cpu_seconds_max=max(1, self.probe_cpu_seconds_max - shared.probe_cpu_seconds_max),
+            probe_timeout_seconds=max(1.0, self.probe_timeout_seconds - shared.probe_timeout_seconds),
+        )

@@ -24,15 +24,30 @@ class Probed:
     """Only of references."""
 
 
-def render_question(*, want_last_frame: bool, limits: MediaLimits) -> bytes:
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a probing process is asked about a file."""
+
+    want_last_frame: bool
+    limits: MediaLimits
+    owner: str | None
+    """Whose file it is. Its fork may look at others of the same owner; with None at no other."""
+
+    @property
+    def limits_here(self) -> MediaLimits:
+        """What the file may take of the fork that looks at it."""
+        return self.limits if self.owner is None else self.limits.shared()
+
+
+def render_question(question: Question) -> bytes:
     """Returns the question as `parse_question` reads it."""
-    return json.dumps({"want_last_frame": want_last_frame, "limits": asdict(limits)}).encode()
+    return json.dumps(asdict(question)).encode()
 
 
-def parse_question(question: bytes) -> tuple[bool, MediaLimits]:
-    """Returns whether the last frame is wanted, and the limits."""
+def parse_question(question: bytes) -> Question:
+    """Returns the question that was rendered."""
     asked = json.loads(question)
-    return asked["want_last_frame"], MediaLimits(**asked["limits"])
+    return Question(**{**asked, "limits": MediaLimits(**asked["limits"])})
 
 
 def render_answer(answer: Probed | MediaRejectedError) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 from services.common.loop import Duty, performing
 from services.media.errors import MediaRejectedError, MediaUnavailableError
 from services.media.limits import MIB, MediaLimits
-from services.media.probed import Probed, parse_answer, render_question
+from services.media.probed import Probed, Question, parse_answer, render_question
 
 COMMAND = (sys.executable, "-I", "-m", "services.media.probe_process")
 REFERENCE_COMMAND = (sys.executable, "-I", "-m", "services.media.reference_probe")
@@ -42,7 +42,7 @@ class Prober:
         self._command = command
         self._room = asyncio.Semaphore(processes_max)
         self._idle: list[_Process] = []
-        """The one that was used last is used next."""
+        """The one that was used last is used next, unless another has looked at a file of the same owner."""
         self._never_taken = 0
         """How many of them, from the first, were idle all the time since `end_unused`."""
 
@@ -61,14 +61,27 @@ class Prober:
         self._never_taken = len(self._idle)
         return 0
 
-    async def probe(self, path: Path, *, want_last_frame: bool) -> Probed:
-        """Returns the measured file. Raises MediaRejectedError, or MediaUnavailableError if it could not be probed."""
+    async def probe(self, path: Path, *, want_last_frame: bool, owner: str | None = None) -> Probed:
+        """Returns the measured file. Raises MediaRejectedError, or MediaUnavailableError if it could not be probed.
+
+        What looks at it may look at other files of the same `owner` as well, before and after. With None it looks at no other.
+        No file is rejected for what another may have done: only what has looked at no other file may reject it.
+        """
+        limits = self._limits
+        if owner is not None:
+            question = Question(want_last_frame=want_last_frame, limits=limits, owner=owner)
+            with suppress(MediaRejectedError):
+                return await self._answered(path, question)
+            limits = limits.left_by_shared()
+        question = Question(want_last_frame=want_last_frame, limits=limits, owner=None)
+        return await self._answered(path, question)
+
+    async def _answered(self, path: Path, question: Question) -> Probed:
         async with self._room:
-            process = self._idle.pop() if self._idle else await _started(self._command)
-            self._never_taken = min(self._never_taken, len(self._idle))
+            process = await self._process_for(question.owner)
             is_well = False
             try:
-                answer = await process.ask(path, want_last_frame=want_last_frame, limits=self._limits)
+                answer = await process.ask(path, question)
                 is_well = True
             finally:
                 if is_well:
@@ -76,6 +89,15 @@ class Prober:
                 else:
                     process.kill()
         return _read(*answer)
+
+    async def _process_for(self, owner: str | None) -> "_Process":
+        """Takes the idle process that looked at a file of this owner last, or else the one that was used last, or a new one."""
+        if not self._idle:
+            return await _started(self._command)
+        last = len(self._idle) - 1
+        place = next((each for each in range(last, -1, -1) if self._idle[each].owner == owner), last)
+        self._never_taken = min(self._never_taken, place)
+        return self._idle.pop(place)
 
     async def _stop(self, count: int) -> None:
         ended, self._idle = self._idle[:count], self._idle[count:]
@@ -86,6 +108,8 @@ class _Process:
     def __init__(self, process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
         self._process = process
         self._control = control
+        self.owner: str | None = None
+        """Whose file it looked at last."""
 
     async def ready(self) -> None:
         """Raises MediaUnavailableError if the process ends, or takes too long, before it is ready."""
@@ -97,15 +121,12 @@ class _Process:
         if not is_ready:
             raise MediaUnavailableError("probing process did not start")
 
-    async def ask(
-        self, path: Path, *, want_last_frame: bool, limits: MediaLimits
-    ) -> tuple[bytes, dict[str, Any]]:
+    async def ask(self, path: Path, question: Question) -> tuple[bytes, dict[str, Any]]:
         """Returns the answer and how the fork ended. Raises MediaUnavailableError if the process is gone."""
+        self.owner = question.owner
         try:
-            async with asyncio.timeout(limits.probe_timeout_seconds + MARGIN_SECONDS):
-                with self._send(
-                    path, render_question(want_last_frame=want_last_frame, limits=limits)
-                ) as ours:
+            async with asyncio.timeout(question.limits_here.probe_timeout_seconds + MARGIN_SECONDS):
+                with self._send(path, render_question(question)) as ours:
                     answer = await _read_all(ours)
                 ending = json.loads(await self._receive())
         except (TimeoutError, OSError, ValueError) as error:

@@ -16,7 +16,8 @@ import pytest
 
 from services.media.errors import MediaRejectedError, MediaUnavailableError
 from services.media.limits import MIB, MediaLimits
-from services.media.probe_process import OPEN_FILES_MAX, USER_ID
+from services.media.probe_fork import OPEN_FILES_MAX
+from services.media.probe_process import USER_ID
 from services.media.prober import ENVIRONMENT, Prober
 from tests.integration.media import planted_decoder
 from tests.patience import PATIENCE_SECONDS
@@ -128,8 +129,8 @@ async def test_there_is_nothing_to_be_found_in_the_process(planted: Planted) -> 
 async def test_the_process_holds_the_file_and_the_socket_of_the_answer_only(planted: Planted) -> None:
     kinds = await planted.told("files")
 
-    # Besides stdout and stderr, which are /dev/null, and the two ends that tell of the end of a fork.
-    assert sorted(kinds) == ["-", "c", "c", "s", "s", "s"]
+    # Besides stdout and stderr, which are /dev/null, and the socket that it is asked over.
+    assert sorted(kinds) == ["-", "c", "c", "s", "s"]
 
 
 async def test_the_process_has_no_children(planted: Planted) -> None:

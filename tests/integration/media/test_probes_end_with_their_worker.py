@@ -23,7 +23,7 @@ async def work():
     command = (sys.executable, "-I", {planted_decoder.__file__!r})
     prober = Prober(limits=MediaLimits(), processes_max=1, command=command)
     async with prober.running():
-        await prober.probe(Path(sys.argv[1]), want_last_frame=False)
+        await prober.probe(Path(sys.argv[1]), want_last_frame=False, owner=sys.argv[2] or None)
 
 asyncio.run(work())
 """
@@ -39,11 +39,12 @@ def looking(worker: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.parametrize("owner", ["", "account"])
 @pytest.mark.parametrize("order", ["sleep", "spin"])
-def test_a_killed_worker_leaves_none(tmp_path: Path, order: str) -> None:
+def test_a_killed_worker_leaves_none(tmp_path: Path, order: str, owner: str) -> None:
     file = tmp_path / order
     file.write_text(order)
-    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(file)])
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(file), owner])
     try:
         left = looking(worker)
     finally:
