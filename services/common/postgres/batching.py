@@ -1,4 +1,4 @@
-"""Group commit: calls that arrive while a batch runs, or rests after it, make up the next one.
+"""Group commit: calls that arrive while a batch runs or rests after it, or close to one another where many call, make up the next one.
 
 A failing item fails alone: a batch that fails is run again in parts, until only the items that break it are left.
 """
@@ -113,7 +113,7 @@ class Batcher(Generic[Item, Answer]):
                 await asyncio.sleep(self._rest_seconds)
         finally:
             self._under_way = 0
-            self._gathering.ended(waiting=len(self._waiting))
+        self._gathering.ended(waiting=len(self._waiting))
 
     async def _all_arrived(self) -> None:
         """Lets calls that are just being read join the batch: a turn of the loop more for as long as each brings some."""
