@@ -26,6 +26,15 @@ from tests.unit.media.clips import make_clip
 LIMITS = MediaLimits()
 PLANTED = (sys.executable, "-I", planted_decoder.__file__)
 SAMPLES_ANNOUNCED = 40_000_000
+HARMS = (
+    ("spin", "undecodable: the decoder ended with -9"),
+    ("allocate", "decoding takes too much memory"),
+    ("crash", "undecodable: the decoder ended with -11"),
+    ("raise", "undecodable: the decoder ended with 1"),
+    ("garble", "undecodable: the decoder gave no answer"),
+    ("flood", "undecodable: the decoder's answer is too long"),
+)
+"""What a file may do to its decoder at once, and why it is rejected then."""
 
 
 @pytest.fixture
@@ -100,18 +109,7 @@ async def test_a_good_file_is_looked_at_after_a_bad_one(prober: Prober, tmp_path
     assert (await prober.probe(clip, want_last_frame=True)).width == 160
 
 
-@pytest.mark.parametrize(
-    ("order", "detail"),
-    [
-        ("sleep", "decoding takes too long"),
-        ("spin", "undecodable: the decoder ended with -9"),
-        ("allocate", "decoding takes too much memory"),
-        ("crash", "undecodable: the decoder ended with -11"),
-        ("raise", "undecodable: the decoder ended with 1"),
-        ("garble", "undecodable: the decoder gave no answer"),
-        ("flood", "undecodable: the decoder's answer is too long"),
-    ],
-)
+@pytest.mark.parametrize(("order", "detail"), [("sleep", "decoding takes too long"), *HARMS])
 async def test_a_file_that_harms_its_decoder_is_rejected(planted: Planted, order: str, detail: str) -> None:
     assert await planted.rejection(order) == detail
     assert await planted.told("environment") is not None
